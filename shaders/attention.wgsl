@@ -1,0 +1,150 @@
+// Causal grouped-query attention over the cache, for decode and for prefill.
+//     out[t, h] = softmax(q[t, h] . K[h / group] * scale, positions 0..=position[t]) . V[h / group]
+//     queries, out: [tokens, q_heads * head_dim], cache: [kv_heads, rows, head_dim]
+// One workgroup covers a token and up to four query heads that share a kv head: they are the components of every vec4, so a
+// cache entry is read once for the four. Positions pass in tiles of 64 with a running maximum and sum (online softmax), so
+// memory does not grow with the context. Scores: a lane a position. Values: a lane a block of 8 dimensions and a slice of
+// the tile's positions; slices are added up at the end.
+#import lib/tokens.wgsl
+#import <cache>
+
+struct Shape {
+    head_dim: u32,
+    blocks: u32,      // ceil(head_dim / 8), at most 32
+    group: u32,       // query heads to a kv head
+    quads: u32,       // ceil(group / 4)
+    cache_rows: u32,
+    stride: u32,      // floats from one token to the next, in queries and output
+    scale: f32,
+}
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> tokens: array<Token>;
+@group(0) @binding(2) var<storage, read> queries: array<f32>;
+@group(0) @binding(3) var<storage, read> keys: array<CacheBlock>;
+@group(0) @binding(4) var<storage, read> values: array<CacheBlock>;
+@group(0) @binding(5) var<storage, read_write> output: array<f32>;
+
+const TILE = 64u;
+const LOWEST = -3.0e38;
+
+// [head_dim], four heads a vector, already scaled.
+var<workgroup> query: array<vec4<f32>, 256>;
+// [TILE]: scores, then their exponentials.
+var<workgroup> weight: array<vec4<f32>, 64>;
+// [8 dimensions of a block, lanes]
+var<workgroup> partial: array<vec4<f32>, 512>;
+
+fn query_at(token_start: u32, head: u32, heads: u32, d: u32) -> vec4<f32> {
+    var q = vec4<f32>();
+    if d < shape.head_dim {
+        for (var i = 0u; i < heads; i += 1u) {
+            q[i] = queries[token_start + (head + i) * shape.head_dim + d] * shape.scale;
+        }
+    }
+    return q;
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let kv_head = workgroup.x / shape.quads;
+    let quad = workgroup.x % shape.quads;
+    let first_head = kv_head * shape.group + quad * 4u;
+    let heads = min(4u, shape.group - quad * 4u);
+    let token = tokens[workgroup.y];
+    let token_start = workgroup.y * shape.stride;
+    let cache_start = kv_head * shape.cache_rows + token.cache_start;
+    let positions = token.position + 1u;
+
+    for (var d = lane; d < shape.blocks * 8u; d += TILE) {
+        query[d] = query_at(token_start, first_head, heads, d);
+    }
+    workgroupBarrier();
+
+    let slices = TILE / shape.blocks;
+    let slice = lane / shape.blocks;
+    let block = lane % shape.blocks;
+    var highest = vec4<f32>(LOWEST);
+    var total = vec4<f32>();
+    var sum_0 = vec4<f32>();
+    var sum_1 = vec4<f32>();
+    var sum_2 = vec4<f32>();
+    var sum_3 = vec4<f32>();
+    var sum_4 = vec4<f32>();
+    var sum_5 = vec4<f32>();
+    var sum_6 = vec4<f32>();
+    var sum_7 = vec4<f32>();
+
+    for (var start = 0u; start < positions; start += TILE) {
+        let count = min(TILE, positions - start);
+        var score = vec4<f32>(LOWEST);
+        if lane < count {
+            score = vec4<f32>();
+            let entry = (cache_start + start + lane) * shape.blocks;
+            for (var b = 0u; b < shape.blocks; b += 1u) {
+                let key = unpack_cache(keys[entry + b]);
+                let d = 8u * b;
+                score += key.lo.x * query[d] + key.lo.y * query[d + 1u] + key.lo.z * query[d + 2u] + key.lo.w * query[d + 3u];
+                score += key.hi.x * query[d + 4u] + key.hi.y * query[d + 5u] + key.hi.z * query[d + 6u] + key.hi.w * query[d + 7u];
+            }
+        }
+        weight[lane] = score;
+        workgroupBarrier();
+        var tile_highest = highest;
+        for (var i = 0u; i < count; i += 1u) {
+            tile_highest = max(tile_highest, weight[i]);
+        }
+        workgroupBarrier();
+        weight[lane] = select(vec4<f32>(), exp(score - tile_highest), lane < count);
+        workgroupBarrier();
+
+        let rescale = exp(highest - tile_highest);
+        highest = tile_highest;
+        total *= rescale;
+        for (var i = 0u; i < count; i += 1u) {
+            total += weight[i];
+        }
+        sum_0 *= rescale;
+        sum_1 *= rescale;
+        sum_2 *= rescale;
+        sum_3 *= rescale;
+        sum_4 *= rescale;
+        sum_5 *= rescale;
+        sum_6 *= rescale;
+        sum_7 *= rescale;
+        if slice < slices {
+            for (var i = slice; i < count; i += slices) {
+                let value = unpack_cache(values[(cache_start + start + i) * shape.blocks + block]);
+                let w = weight[i];
+                sum_0 += value.lo.x * w;
+                sum_1 += value.lo.y * w;
+                sum_2 += value.lo.z * w;
+                sum_3 += value.lo.w * w;
+                sum_4 += value.hi.x * w;
+                sum_5 += value.hi.y * w;
+                sum_6 += value.hi.z * w;
+                sum_7 += value.hi.w * w;
+            }
+        }
+        workgroupBarrier();
+    }
+
+    partial[lane] = sum_0;
+    partial[TILE + lane] = sum_1;
+    partial[2u * TILE + lane] = sum_2;
+    partial[3u * TILE + lane] = sum_3;
+    partial[4u * TILE + lane] = sum_4;
+    partial[5u * TILE + lane] = sum_5;
+    partial[6u * TILE + lane] = sum_6;
+    partial[7u * TILE + lane] = sum_7;
+    workgroupBarrier();
+    for (var d = lane; d < shape.head_dim; d += TILE) {
+        var sum = vec4<f32>();
+        for (var s = 0u; s < slices; s += 1u) {
+            sum += partial[(d % 8u) * TILE + s * shape.blocks + d / 8u];
+        }
+        let result = sum / total;
+        for (var i = 0u; i < heads; i += 1u) {
+            output[token_start + (first_head + i) * shape.head_dim + d] = result[i];
+        }
+    }
+}

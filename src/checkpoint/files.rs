@@ -1,0 +1,261 @@
+//! Safetensors files, single or sharded, mapped into memory; nothing is read until it is uploaded.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use safetensors::tensor::{Metadata, SafeTensors, TensorInfo};
+
+use super::{Config, Tensor, read_bounded};
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+
+enum Bytes {
+    Mapped(Mmap),
+    Embedded(&'static [u8]),
+}
+
+impl Bytes {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Embedded(bytes) => bytes,
+        }
+    }
+}
+
+struct TensorFile {
+    path: PathBuf,
+    bytes: Bytes,
+    /// Where tensor data begins.
+    data_start: usize,
+}
+
+impl TensorFile {
+    fn map(path: &Path) -> Result<(Self, Metadata)> {
+        let file = File::open(path).map_err(|error| Error::io(path, error))?;
+        // SAFETY: the map is read-only. Another process that truncates the file while it is mapped can still make reads fail
+        // (SIGBUS), as in every program that maps its model; copying gigabytes to avoid that would not be worth it.
+        let map = unsafe { Mmap::map(&file) }.map_err(|error| match error.kind() {
+            std::io::ErrorKind::InvalidInput => {
+                Error::checkpoint(path, "the file is empty; download it again")
+            }
+            _ => Error::io(path, error),
+        })?;
+        Self::parse(path, Bytes::Mapped(map))
+    }
+
+    fn parse(path: &Path, bytes: Bytes) -> Result<(Self, Metadata)> {
+        let slice = bytes.as_slice();
+        if slice.is_empty() {
+            return Err(Error::checkpoint(path, "the file is empty; download it again"));
+        }
+        let (header, metadata) = SafeTensors::read_metadata(slice).map_err(|error| {
+            Error::checkpoint(
+                path,
+                format!(
+                    "not a complete safetensors file ({error}); it has {} bytes: compare that with the original and download it again",
+                    slice.len()
+                ),
+            )
+        })?;
+        let file = Self {
+            path: path.to_owned(),
+            data_start: 8 + header,
+            bytes,
+        };
+        Ok((file, metadata))
+    }
+}
+
+/// All tensors of a checkpoint, by name.
+pub struct TensorFiles {
+    files: Vec<TensorFile>,
+    tensors: HashMap<String, (usize, TensorInfo)>,
+}
+
+impl TensorFiles {
+    /// A checkpoint that is part of the program.
+    pub fn embedded(bytes: &'static [u8]) -> Result<Self> {
+        let parsed = TensorFile::parse(Path::new("demo"), Bytes::Embedded(bytes))?;
+        Ok(Self::collect(vec![parsed]))
+    }
+
+    /// `model.safetensors`, or the shards that `model.safetensors.index.json` names.
+    pub fn open_folder(folder: &Path) -> Result<Self> {
+        let single = folder.join("model.safetensors");
+        if single.exists() {
+            return Ok(Self::collect(vec![TensorFile::map(&single)?]));
+        }
+        let index = folder.join("model.safetensors.index.json");
+        if index.exists() {
+            return Self::open_shards(folder, &index);
+        }
+        Err(Error::checkpoint(
+            folder,
+            "neither model.safetensors nor model.safetensors.index.json is here; download the model's .safetensors files into this folder",
+        ))
+    }
+
+    fn open_shards(folder: &Path, index: &Path) -> Result<Self> {
+        #[derive(serde::Deserialize)]
+        struct Index {
+            weight_map: BTreeMap<String, String>,
+        }
+        let json = read_bounded(index, 64 << 20)?;
+        let Index { weight_map } = serde_json::from_slice(&json).map_err(|error| {
+            Error::checkpoint(index, format!("not an index of shards: {error}"))
+        })?;
+        let mut names: Vec<&String> = weight_map.values().collect();
+        names.sort();
+        names.dedup();
+        for name in &names {
+            if name.contains(['/', '\\']) || !name.ends_with(".safetensors") {
+                return Err(Error::checkpoint(
+                    index,
+                    format!("`weight_map` names `{name}`, which is no .safetensors file beside the index"),
+                ));
+            }
+            if !folder.join(name).exists() {
+                return Err(Error::checkpoint(
+                    index,
+                    format!("shard {name} is missing from the folder; download it too"),
+                ));
+            }
+        }
+        refuse_unlisted_shards(folder, index, &names)?;
+        let parsed = names
+            .iter()
+            .map(|name| TensorFile::map(&folder.join(name)))
+            .collect::<Result<Vec<_>>>()?;
+        for ((file, metadata), name) in parsed.iter().zip(&names) {
+            for tensor in metadata.tensors().keys() {
+                if weight_map.get(tensor) != Some(*name) {
+                    return Err(Error::tensor(
+                        &file.path,
+                        tensor,
+                        "is in this shard, but the index does not say so; index and shards belong to different downloads",
+                    ));
+                }
+            }
+        }
+        let all = Self::collect(parsed);
+        match weight_map.keys().find(|name| !all.tensors.contains_key(*name)) {
+            Some(name) => Err(Error::tensor(
+                index,
+                name,
+                format!("is said to be in {}, but is not", weight_map[name]),
+            )),
+            None => Ok(all),
+        }
+    }
+
+    fn collect(parsed: Vec<(TensorFile, Metadata)>) -> Self {
+        let mut all = Self {
+            files: Vec::new(),
+            tensors: HashMap::new(),
+        };
+        for (file, metadata) in parsed {
+            let at = all.files.len();
+            let infos = metadata.tensors();
+            all.tensors.extend(
+                infos
+                    .into_iter()
+                    .map(|(name, info)| (name, (at, info.clone()))),
+            );
+            all.files.push(file);
+        }
+        all
+    }
+
+    /// The file that a complaint about `name` should point to.
+    fn path_of(&self, name: &str) -> &Path {
+        let at = self.tensors.get(name).map_or(0, |(at, _)| *at);
+        &self.files[at].path
+    }
+
+    /// Checks that exactly the tensors of `config` are here, in the right shapes and in formats that can be read.
+    /// Returns warnings.
+    pub fn check(&self, config: &Config) -> Result<Vec<String>> {
+        let specs = config.tensors();
+        for spec in &specs {
+            let fail = |what: String| Err(Error::tensor(self.path_of(&spec.name), &spec.name, what));
+            let Some((_, info)) = self.tensors.get(&spec.name) else {
+                return fail("is missing; config.json asks for it".into());
+            };
+            if info.shape != spec.shape {
+                return fail(format!(
+                    "has shape {:?}, but config.json makes it {:?}",
+                    info.shape, spec.shape
+                ));
+            }
+            if dtype(info).is_none() {
+                return fail(format!(
+                    "is stored as {:?}; F32, F16 and BF16 can be read",
+                    info.dtype
+                ));
+            }
+        }
+        let known: std::collections::HashSet<&str> =
+            specs.iter().map(|spec| spec.name.as_str()).collect();
+        let mut extra: Vec<&str> = self
+            .tensors
+            .keys()
+            .map(String::as_str)
+            .filter(|name| !known.contains(name))
+            .collect();
+        extra.sort_unstable();
+        match extra[..] {
+            [] => Ok(Vec::new()),
+            ["lm_head.weight"] => Ok(vec![
+                "lm_head.weight is ignored: config.json says the output head is the embedding (share_input_output_layers)".into(),
+            ]),
+            [name, ..] => Err(Error::tensor(
+                self.path_of(name),
+                name,
+                "is not part of the model that config.json describes",
+            )),
+        }
+    }
+
+    /// A tensor by name, as bytes of its file.
+    pub fn tensor(&self, name: &str) -> Result<Tensor<'_>> {
+        let found = self.tensors.get(name).and_then(|(at, info)| {
+            let file = &self.files[*at];
+            let (start, end) = info.data_offsets;
+            let bytes = file
+                .bytes
+                .as_slice()
+                .get(file.data_start + start..file.data_start + end)?;
+            Some(Tensor::stored(&info.shape, dtype(info)?, bytes))
+        });
+        found.ok_or_else(|| Error::tensor(self.path_of(name), name, "is missing or unreadable"))
+    }
+}
+
+fn dtype(info: &TensorInfo) -> Option<Dtype> {
+    match info.dtype {
+        safetensors::Dtype::F32 => Some(Dtype::F32),
+        safetensors::Dtype::F16 => Some(Dtype::F16),
+        safetensors::Dtype::BF16 => Some(Dtype::Bf16),
+        _ => None,
+    }
+}
+
+/// A shard that lies in the folder but not in the index is a sign of mixed downloads.
+fn refuse_unlisted_shards(folder: &Path, index: &Path, names: &[&String]) -> Result<()> {
+    let entries = std::fs::read_dir(folder).map_err(|error| Error::io(folder, error))?;
+    for entry in entries.flatten() {
+        let file = entry.file_name().to_string_lossy().into_owned();
+        let is_shard =
+            file.starts_with("model-") && file.contains("-of-") && file.ends_with(".safetensors");
+        if is_shard && !names.contains(&&file) {
+            return Err(Error::checkpoint(
+                index,
+                format!("{file} lies in the folder but not in the index; remove it, or download the index again"),
+            ));
+        }
+    }
+    Ok(())
+}

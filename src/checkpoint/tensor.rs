@@ -1,0 +1,231 @@
+//! One tensor: rows of numbers, from a file or made on the fly, in whatever format the device wants.
+
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+use rand_core::RngCore;
+use rand_pcg::Pcg64Mcg;
+
+use super::TensorSpec;
+use crate::dtype::Dtype;
+
+enum Data<'a> {
+    Stored(&'a [u8]),
+    /// Uniform numbers of unit variance over sqrt(columns), so that activations keep their size through the layers.
+    Random { seed: u64 },
+    /// Ones: norms of random models.
+    Ones,
+}
+
+/// A tensor of rank 1 (one row) or 2.
+pub struct Tensor<'a> {
+    pub rows: usize,
+    pub columns: usize,
+    /// How it is stored; random tensors call themselves bf16, as the Instruct models are.
+    pub dtype: Dtype,
+    data: Data<'a>,
+}
+
+/// Reads the numbers of a row into the formats that devices want, with buffers kept from row to row.
+#[derive(Default)]
+pub struct RowReader {
+    wide: Vec<f32>,
+    halves: Vec<u16>,
+    /// Whether any number so far was NaN or infinite, before or after conversion.
+    pub saw_non_finite: bool,
+}
+
+fn rows_and_columns(shape: &[usize]) -> (usize, usize) {
+    match shape {
+        [columns] => (1, *columns),
+        [rows, columns] => (*rows, *columns),
+        _ => (0, 0),
+    }
+}
+
+impl<'a> Tensor<'a> {
+    pub(super) fn stored(shape: &[usize], dtype: Dtype, bytes: &'a [u8]) -> Self {
+        let (rows, columns) = rows_and_columns(shape);
+        Self {
+            rows,
+            columns,
+            dtype,
+            data: Data::Stored(bytes),
+        }
+    }
+
+    pub(super) fn random(spec: &TensorSpec, seed: u64) -> Self {
+        let (rows, columns) = rows_and_columns(&spec.shape);
+        // FNV-1a of the name, so that tensors differ.
+        let seed = spec.name.bytes().fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        let data = if spec.shape.len() == 1 {
+            Data::Ones
+        } else {
+            Data::Random { seed }
+        };
+        Self {
+            rows,
+            columns,
+            dtype: Dtype::Bf16,
+            data,
+        }
+    }
+
+    /// The bytes of a row, if it is stored in `dtype` already.
+    fn stored_row(&self, row: usize, dtype: Dtype) -> Option<&'a [u8]> {
+        let Data::Stored(bytes) = self.data else {
+            return None;
+        };
+        let size = self.columns * self.dtype.bytes();
+        (self.dtype == dtype).then(|| &bytes[row * size..(row + 1) * size])
+    }
+}
+
+impl RowReader {
+    /// Writes row `row` of `tensor` as little-endian numbers of `dtype` to the start of `out`.
+    pub fn read(&mut self, tensor: &Tensor<'_>, row: usize, dtype: Dtype, out: &mut [u8]) {
+        let out = &mut out[..tensor.columns * dtype.bytes()];
+        if let Some(bytes) = tensor.stored_row(row, dtype) {
+            out.copy_from_slice(bytes);
+        } else {
+            self.widen(tensor, row);
+            self.narrow(dtype, out);
+        }
+        self.saw_non_finite |= has_non_finite(dtype, out);
+    }
+
+    /// Row `row` as f32.
+    pub fn read_f32(&mut self, tensor: &Tensor<'_>, row: usize) -> &[f32] {
+        self.widen(tensor, row);
+        self.saw_non_finite |= self.wide.iter().any(|x| !x.is_finite());
+        &self.wide
+    }
+
+    fn widen(&mut self, tensor: &Tensor<'_>, row: usize) {
+        self.wide.clear();
+        self.wide.resize(tensor.columns, 1.0);
+        match tensor.data {
+            Data::Ones => {}
+            Data::Random { seed } => {
+                // Each row has its own stream, so rows can be made in any order. sqrt(3 / n) gives variance 1 / n.
+                let mut rng =
+                    Pcg64Mcg::new((u128::from(seed) << 64 | row as u128).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+                let scale = (3.0 / tensor.columns as f32).sqrt() / f32::from(1u16 << 15);
+                for four in self.wide.chunks_mut(4) {
+                    let bits = rng.next_u64();
+                    for (i, x) in four.iter_mut().enumerate() {
+                        *x = f32::from((bits >> (16 * i)) as i16) * scale;
+                    }
+                }
+            }
+            Data::Stored(bytes) => {
+                let size = tensor.columns * tensor.dtype.bytes();
+                let bytes = &bytes[row * size..(row + 1) * size];
+                match tensor.dtype {
+                    Dtype::F32 => {
+                        for (x, le) in self.wide.iter_mut().zip(bytes.chunks_exact(4)) {
+                            *x = f32::from_le_bytes([le[0], le[1], le[2], le[3]]);
+                        }
+                    }
+                    Dtype::F16 => {
+                        self.take_halves(bytes);
+                        let halves: &[f16] = bytemuck::cast_slice(&self.halves);
+                        halves.convert_to_f32_slice(&mut self.wide);
+                    }
+                    Dtype::Bf16 => {
+                        for (x, le) in self.wide.iter_mut().zip(bytes.chunks_exact(2)) {
+                            *x = f32::from_bits(u32::from(u16::from_le_bytes([le[0], le[1]])) << 16);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Copies 16-bit numbers out of a map, where they may lie at odd addresses.
+    fn take_halves(&mut self, bytes: &[u8]) {
+        self.halves.clear();
+        self.halves.extend(
+            bytes
+                .chunks_exact(2)
+                .map(|le| u16::from_le_bytes([le[0], le[1]])),
+        );
+    }
+
+    fn narrow(&mut self, dtype: Dtype, out: &mut [u8]) {
+        self.halves.resize(self.wide.len(), 0);
+        match dtype {
+            Dtype::F32 => {
+                out.copy_from_slice(bytemuck::cast_slice(&self.wide));
+                return;
+            }
+            Dtype::F16 => {
+                let halves: &mut [f16] = bytemuck::cast_slice_mut(&mut self.halves);
+                halves.convert_from_f32_slice(&self.wide);
+            }
+            Dtype::Bf16 => {
+                for (h, x) in self.halves.iter_mut().zip(&self.wide) {
+                    *h = bf16::from_f32(*x).to_bits();
+                }
+            }
+        }
+        out.copy_from_slice(bytemuck::cast_slice(&self.halves));
+    }
+}
+
+/// Whether any exponent is all ones. Kept free of early exits so that it compiles to vector code.
+fn has_non_finite(dtype: Dtype, bytes: &[u8]) -> bool {
+    let halves_with = |mask: u16| {
+        bytes.chunks_exact(2).fold(false, |any, le| {
+            any | (u16::from_le_bytes([le[0], le[1]]) & mask == mask)
+        })
+    };
+    match dtype {
+        Dtype::F16 => halves_with(0x7c00),
+        Dtype::Bf16 => halves_with(0x7f80),
+        Dtype::F32 => bytes.chunks_exact(4).fold(false, |any, le| {
+            any | (u32::from_le_bytes([le[0], le[1], le[2], le[3]]) & 0x7f80_0000 == 0x7f80_0000)
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_conversion_goes_through_the_value() {
+        let numbers = [0.0f32, 1.0, -2.5, 0.333_251_95, 1024.0];
+        let stored = |dtype: Dtype| -> Vec<u8> {
+            numbers
+                .iter()
+                .flat_map(|x| match dtype {
+                    Dtype::F32 => x.to_le_bytes().to_vec(),
+                    Dtype::F16 => f16::from_f32(*x).to_le_bytes().to_vec(),
+                    Dtype::Bf16 => bf16::from_f32(*x).to_le_bytes().to_vec(),
+                })
+                .collect()
+        };
+        let mut reader = RowReader::default();
+        for from in Dtype::ALL {
+            let bytes = stored(from);
+            let tensor = Tensor::stored(&[5], from, &bytes);
+            for to in Dtype::ALL {
+                let mut out = vec![0; 5 * to.bytes()];
+                reader.read(&tensor, 0, to, &mut out);
+                let back = Tensor::stored(&[5], to, &out);
+                for (x, y) in numbers.iter().zip(RowReader::default().read_f32(&back, 0)) {
+                    assert!((x - y).abs() <= 4e-3 * x.abs(), "{from} to {to}: {x} {y}");
+                }
+            }
+        }
+        assert!(!reader.saw_non_finite);
+        let bytes = stored(Dtype::F32);
+        let too_large = [70000.0f32.to_le_bytes()].concat();
+        let tensor = Tensor::stored(&[1], Dtype::F32, &too_large);
+        reader.read(&tensor, 0, Dtype::F16, &mut [0; 2]);
+        assert!(reader.saw_non_finite, "70000 does not fit f16");
+        assert_eq!(bytes.len(), 20);
+    }
+}

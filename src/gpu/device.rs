@@ -1,0 +1,261 @@
+//! Adapters and devices: which one, with which limits, and what became of it.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// The longest that one submission may take before the device is given up as hung.
+const SUBMISSION_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What a person wants to know about an adapter.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct AdapterSummary {
+    /// The device's own name, such as `NVIDIA H200` or `llvmpipe (LLVM 15.0.6, 256 bits)`.
+    pub name: String,
+    /// `vulkan`, `metal` or `dx12`.
+    pub backend: String,
+    /// Driver name and version.
+    pub driver: String,
+    /// `discrete gpu`, `integrated gpu`, `virtual gpu`, `cpu` or `other`.
+    pub device_type: String,
+}
+
+impl AdapterSummary {
+    fn new(info: &wgpu::AdapterInfo) -> Self {
+        let device_type = match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete gpu",
+            wgpu::DeviceType::IntegratedGpu => "integrated gpu",
+            wgpu::DeviceType::VirtualGpu => "virtual gpu",
+            wgpu::DeviceType::Cpu => "cpu",
+            wgpu::DeviceType::Other => "other",
+        };
+        Self {
+            name: info.name.clone(),
+            backend: info.backend.to_string(),
+            driver: format!("{} {}", info.driver, info.driver_info)
+                .trim()
+                .to_owned(),
+            device_type: device_type.to_owned(),
+        }
+    }
+}
+
+fn instance() -> wgpu::Instance {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    // Where the driver knows its budget, refuse early instead of paging or losing the device.
+    descriptor.memory_budget_thresholds.for_resource_creation = Some(95);
+    wgpu::Instance::new(descriptor)
+}
+
+/// Adapters in order of preference: discrete, integrated, virtual, other, software.
+fn ranked(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
+    let mut found = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    found.retain(|adapter| {
+        adapter
+            .get_downlevel_capabilities()
+            .flags
+            .contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
+    });
+    found.sort_by_key(|adapter| match adapter.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    });
+    found
+}
+
+/// The adapters of this machine, best first; the first is the default of [`Gpu::open`].
+pub fn adapters() -> Vec<AdapterSummary> {
+    ranked(&instance())
+        .iter()
+        .map(|adapter| AdapterSummary::new(&adapter.get_info()))
+        .collect()
+}
+
+/// The first thing that went wrong on the device outside an error scope.
+#[derive(Default)]
+struct Faults {
+    lost: Option<String>,
+    error: Option<String>,
+    out_of_memory: bool,
+}
+
+/// A device with its queue. Cheap to clone; all clones are the same device.
+#[derive(Clone)]
+pub struct Gpu {
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
+    pub adapter: AdapterSummary,
+    pub limits: wgpu::Limits,
+    faults: Arc<Mutex<Faults>>,
+}
+
+impl Gpu {
+    /// Opens an adapter: `wish` is its index in [`adapters`], or a part of its name or backend; `None` takes the first.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] where none is found or none matches.
+    pub fn open(wish: Option<&str>) -> Result<Self> {
+        Self::open_with(wish, |limits| limits)
+    }
+
+    /// As [`Gpu::open`], with the adapter's limits narrowed by `restrict`: a way to behave as a lesser adapter would.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] where none is found, none matches, or the limits are refused.
+    pub fn open_with(
+        wish: Option<&str>,
+        restrict: impl FnOnce(wgpu::Limits) -> wgpu::Limits,
+    ) -> Result<Self> {
+        let found = ranked(&instance());
+        let adapter = choose(&found, wish)?;
+        let limits = restrict(adapter.limits());
+        // No optional feature is needed: f16 and bf16 weights are unpacked from integers, and no subgroup operation is used.
+        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("openelm"),
+            required_limits: limits.clone(),
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        }))
+        .map_err(|error| {
+            let name = adapter.get_info().name;
+            Error::NoAdapter(format!("adapter `{name}` gives no device: {error}; try another --device (`openelm devices` lists them)"))
+        })?;
+
+        let faults = Arc::new(Mutex::new(Faults::default()));
+        let on_error = Arc::clone(&faults);
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            let mut faults = on_error.lock().unwrap_or_else(|poison| poison.into_inner());
+            faults.out_of_memory |= matches!(error, wgpu::Error::OutOfMemory { .. });
+            faults.error.get_or_insert_with(|| error.to_string());
+        }));
+        let on_lost = Arc::clone(&faults);
+        device.set_device_lost_callback(move |reason, message| {
+            let mut faults = on_lost.lock().unwrap_or_else(|poison| poison.into_inner());
+            faults
+                .lost
+                .get_or_insert_with(|| format!("{reason:?}: {message}"));
+        });
+        Ok(Self {
+            device,
+            queue,
+            adapter: AdapterSummary::new(&adapter.get_info()),
+            limits,
+            faults,
+        })
+    }
+
+    /// Fails if the device was lost or has reported an error since it was opened.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], [`Error::OutOfMemory`] or [`Error::Gpu`].
+    pub fn check(&self) -> Result<()> {
+        let faults = self
+            .faults
+            .lock()
+            .unwrap_or_else(|poison| poison.into_inner());
+        if let Some(why) = &faults.lost {
+            return Err(Error::DeviceLost(why.clone()));
+        }
+        match &faults.error {
+            Some(_) if faults.out_of_memory => Err(Error::OutOfMemory(format!(
+                "`{}` has no memory left",
+                self.adapter.name
+            ))),
+            Some(what) => Err(Error::Gpu(what.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Blocks until `submission` (or, with `None`, the latest one) is done and its callbacks have run.
+    ///
+    /// # Errors
+    /// As [`Gpu::check`]; a submission that does not end in two minutes counts as a lost device.
+    pub fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let waited = self.device.poll(wgpu::PollType::Wait {
+            submission_index: submission,
+            timeout: Some(SUBMISSION_TIMEOUT),
+        });
+        self.check()?;
+        waited.map(drop).map_err(|error| match error {
+            wgpu::PollError::Timeout => Error::DeviceLost(format!(
+                "a submission did not end in {} seconds",
+                SUBMISSION_TIMEOUT.as_secs()
+            )),
+            other => Error::Gpu(other.to_string()),
+        })
+    }
+
+    /// Whether a compute stage may bind whole 64 KiB windows of uniform memory, and enough of them.
+    pub fn has_uniform_windows(&self, count: u32) -> bool {
+        self.limits.max_uniform_buffer_binding_size >= 65536
+            && self.limits.max_uniform_buffers_per_shader_stage > count
+            && self.limits.max_dynamic_uniform_buffers_per_pipeline_layout >= count
+    }
+
+    /// Whether the adapter is a program on the processor, sharing its memory.
+    pub fn is_software(&self) -> bool {
+        self.adapter.device_type == "cpu"
+    }
+}
+
+impl Gpu {
+    /// Bytes of memory free for a software adapter, which shares the machine's; `None` where that is not known.
+    ///
+    /// Hardware drivers keep their own budget and report it when an allocation fails.
+    pub fn free_memory(&self) -> Option<u64> {
+        if !self.is_software() {
+            return None;
+        }
+        let info = std::fs::read_to_string("/proc/meminfo").ok()?;
+        let line = info.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kib * 1024)
+    }
+}
+
+fn choose<'a>(found: &'a [wgpu::Adapter], wish: Option<&str>) -> Result<&'a wgpu::Adapter> {
+    if found.is_empty() {
+        return Err(Error::NoAdapter(no_adapter_advice()));
+    }
+    let Some(wish) = wish else {
+        return Ok(&found[0]);
+    };
+    let matching = match wish.parse::<usize>() {
+        Ok(index) => found.get(index),
+        Err(_) => found.iter().find(|adapter| {
+            let info = adapter.get_info();
+            format!("{} {}", info.name, info.backend)
+                .to_lowercase()
+                .contains(&wish.to_lowercase())
+        }),
+    };
+    matching.ok_or_else(|| {
+        let names: Vec<String> = found
+            .iter()
+            .enumerate()
+            .map(|(index, adapter)| format!("{index}: {}", adapter.get_info().name))
+            .collect();
+        Error::NoAdapter(format!(
+            "no adapter matches `{wish}`; this machine has {}",
+            names.join(", ")
+        ))
+    })
+}
+
+fn no_adapter_advice() -> String {
+    let advice = if cfg!(target_os = "linux") {
+        "install a Vulkan driver: for software rendering `apt install libvulkan1 mesa-vulkan-drivers` (Debian, Ubuntu), \
+         `dnf install vulkan-loader mesa-vulkan-drivers` (Fedora) or `pacman -S vulkan-icd-loader vulkan-swrast` (Arch); \
+         for a GPU its vendor's driver"
+    } else if cfg!(target_os = "windows") {
+        "install your GPU vendor's driver, which brings DirectX 12 and Vulkan"
+    } else {
+        "Metal is part of macOS: this machine seems to have no usable GPU, as some virtual machines"
+    };
+    format!("no GPU adapter was found; {advice}")
+}

@@ -1,0 +1,249 @@
+//! Buffers and textures, and the two ways across: staged uploads and mapped read-backs.
+
+use std::sync::mpsc;
+
+use super::device::Gpu;
+use crate::error::{Error, Result};
+
+/// Bytes of one staging buffer. Two exist at a time, so uploads hold at most twice this on the host.
+const STAGING_BYTES: u64 = 8 << 20;
+
+/// Texels in a row of a weight texture: a power of two that every WebGPU adapter allows.
+pub const TEXTURE_WIDTH: u32 = 8192;
+
+/// Bytes of one texel (rgba32uint).
+pub const TEXEL_BYTES: u64 = 16;
+
+impl Gpu {
+    /// A buffer, zeroed. Out of memory shows up at the next [`Gpu::check`].
+    pub fn buffer(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+        self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: bytes.next_multiple_of(16).max(16),
+            usage,
+            mapped_at_creation: false,
+        })
+    }
+
+    /// A texture of `texels` rgba32uint texels, in rows of [`TEXTURE_WIDTH`].
+    pub fn texel_store(&self, label: &str, texels: u64) -> wgpu::Texture {
+        let rows = texels.div_ceil(u64::from(TEXTURE_WIDTH)).max(1);
+        self.device.create_texture(&wgpu::TextureDescriptor {
+            label: Some(label),
+            size: wgpu::Extent3d {
+                width: TEXTURE_WIDTH,
+                height: u32::try_from(rows).unwrap_or(u32::MAX),
+                depth_or_array_layers: 1,
+            },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: wgpu::TextureFormat::Rgba32Uint,
+            usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
+            view_formats: &[],
+        })
+    }
+
+    /// The most bytes that [`Gpu::texel_store`] can hold here.
+    pub fn max_texel_store_bytes(&self) -> u64 {
+        if self.limits.max_texture_dimension_2d < TEXTURE_WIDTH {
+            return 0;
+        }
+        let rows = u64::from(self.limits.max_texture_dimension_2d);
+        // Software drivers refuse images of 2 GiB and more.
+        (rows * u64::from(TEXTURE_WIDTH) * TEXEL_BYTES).min(1 << 30)
+    }
+}
+
+/// Where an upload goes.
+#[derive(Debug, Clone, Copy)]
+pub enum Target<'a> {
+    Buffer(&'a wgpu::Buffer),
+    /// Rows of [`TEXTURE_WIDTH`] texels; chunks begin at row starts.
+    Texture(&'a wgpu::Texture),
+}
+
+/// Streams bytes to the device through two staging buffers that take turns.
+pub struct Uploader<'a> {
+    gpu: &'a Gpu,
+    staging: [wgpu::Buffer; 2],
+    in_flight: [Option<wgpu::SubmissionIndex>; 2],
+    turn: usize,
+}
+
+impl<'a> Uploader<'a> {
+    pub fn new(gpu: &'a Gpu) -> Self {
+        let staging = || {
+            gpu.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("upload staging"),
+                size: STAGING_BYTES,
+                usage: wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC,
+                mapped_at_creation: true,
+            })
+        };
+        Self {
+            gpu,
+            staging: [staging(), staging()],
+            in_flight: [None, None],
+            turn: 0,
+        }
+    }
+
+    /// Sends `bytes` bytes to `target`, asking `fill(offset, view)` for each piece in order. `offset` counts from the start of
+    /// the target; every piece but the last is a multiple of one texture row.
+    ///
+    /// # Errors
+    /// What `fill` returns, and [`Gpu::check`].
+    pub fn send(
+        &mut self,
+        target: Target<'_>,
+        bytes: u64,
+        mut fill: impl FnMut(u64, wgpu::WriteOnly<'_, [u8]>) -> Result<()>,
+    ) -> Result<()> {
+        let mut offset = 0;
+        while offset < bytes {
+            let size = (bytes - offset).min(STAGING_BYTES);
+            let staging = self.next_staging()?.clone();
+            {
+                let mut view = staging
+                    .get_mapped_range_mut(0..size)
+                    .map_err(|error| Error::Gpu(format!("staging buffer not mapped: {error}")))?;
+                fill(offset, view.slice(..))?;
+            }
+            staging.unmap();
+            let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+            match target {
+                Target::Buffer(buffer) => {
+                    let padded = size.next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT);
+                    encoder.copy_buffer_to_buffer(&staging, 0, buffer, offset, padded);
+                }
+                Target::Texture(texture) => copy_rows(&mut encoder, &staging, texture, offset, size),
+            }
+            self.in_flight[self.turn] = Some(self.gpu.queue.submit([encoder.finish()]));
+            offset += size;
+        }
+        self.gpu.check()
+    }
+
+    /// The other staging buffer, mapped again once its last copy is done.
+    fn next_staging(&mut self) -> Result<&wgpu::Buffer> {
+        self.turn = 1 - self.turn;
+        let staging = &self.staging[self.turn];
+        if let Some(submission) = self.in_flight[self.turn].take() {
+            map(self.gpu, staging, wgpu::MapMode::Write, submission)?;
+        }
+        Ok(staging)
+    }
+}
+
+/// Copies whole texture rows, and the begun last row if there is one.
+fn copy_rows(
+    encoder: &mut wgpu::CommandEncoder,
+    staging: &wgpu::Buffer,
+    texture: &wgpu::Texture,
+    offset: u64,
+    size: u64,
+) {
+    let row_bytes = u64::from(TEXTURE_WIDTH) * TEXEL_BYTES;
+    let first_row = offset / row_bytes;
+    let (whole, rest) = (size / row_bytes, size % row_bytes);
+    let mut copy = |from: u64, row: u64, width: u64, rows: u64| {
+        if width == 0 || rows == 0 {
+            return;
+        }
+        encoder.copy_buffer_to_texture(
+            wgpu::TexelCopyBufferInfo {
+                buffer: staging,
+                layout: wgpu::TexelCopyBufferLayout {
+                    offset: from,
+                    bytes_per_row: Some(row_bytes as u32),
+                    rows_per_image: None,
+                },
+            },
+            wgpu::TexelCopyTextureInfo {
+                texture,
+                mip_level: 0,
+                origin: wgpu::Origin3d {
+                    x: 0,
+                    y: row as u32,
+                    z: 0,
+                },
+                aspect: wgpu::TextureAspect::All,
+            },
+            wgpu::Extent3d {
+                width: width as u32,
+                height: rows as u32,
+                depth_or_array_layers: 1,
+            },
+        );
+    };
+    copy(0, first_row, u64::from(TEXTURE_WIDTH), whole);
+    copy(
+        whole * row_bytes,
+        first_row + whole,
+        rest / TEXEL_BYTES,
+        1,
+    );
+}
+
+/// Maps the whole of `buffer` after `submission` is done.
+fn map(
+    gpu: &Gpu,
+    buffer: &wgpu::Buffer,
+    mode: wgpu::MapMode,
+    submission: wgpu::SubmissionIndex,
+) -> Result<()> {
+    let (sender, receiver) = mpsc::channel();
+    buffer.slice(..).map_async(mode, move |result| {
+        // The receiver is gone only when the wait below failed, and then nobody wants to know.
+        let _ = sender.send(result);
+    });
+    gpu.wait(Some(submission))?;
+    match receiver.try_recv() {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(gpu.check().err().unwrap_or(Error::Gpu(error.to_string()))),
+        Err(_) => Err(Error::Gpu("a buffer was not mapped in time".into())),
+    }
+}
+
+/// A buffer on the host side that results are copied into.
+pub struct Readback {
+    buffer: wgpu::Buffer,
+}
+
+impl Readback {
+    pub fn new(gpu: &Gpu, bytes: u64) -> Self {
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        Self {
+            buffer: gpu.buffer("readback", bytes, usage),
+        }
+    }
+
+    /// Records the copy of the first `bytes` bytes of `source`.
+    pub fn record(&self, encoder: &mut wgpu::CommandEncoder, source: &wgpu::Buffer, bytes: u64) {
+        encoder.copy_buffer_to_buffer(source, 0, &self.buffer, 0, bytes);
+    }
+
+    /// Waits for `submission`, then hands the buffer's first `count` floats to `read`.
+    ///
+    /// # Errors
+    /// As [`Gpu::wait`].
+    pub fn read<T>(
+        &self,
+        gpu: &Gpu,
+        submission: wgpu::SubmissionIndex,
+        count: usize,
+        read: impl FnOnce(&[f32]) -> T,
+    ) -> Result<T> {
+        map(gpu, &self.buffer, wgpu::MapMode::Read, submission)?;
+        let value = {
+            let view = self
+                .buffer
+                .get_mapped_range(0..count as u64 * 4)
+                .map_err(|error| Error::Gpu(format!("readback not mapped: {error}")))?;
+            read(bytemuck::cast_slice(&view))
+        };
+        self.buffer.unmap();
+        Ok(value)
+    }
+}

@@ -1,0 +1,12 @@
+//! The only place that drives wgpu: adapters and devices, shaders and pipelines, memory.
+//!
+//! Architecture invariant: nothing here knows what a layer, a token or a model is.
+
+pub mod device;
+pub mod memory;
+pub mod pipeline;
+pub mod shader;
+
+pub use device::{AdapterSummary, Gpu, adapters};
+pub use memory::{Readback, Uploader};
+pub use pipeline::{BindingKind, KernelSpec, Pipeline};

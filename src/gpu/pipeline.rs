@@ -1,0 +1,198 @@
+//! Compute pipelines from shader files and an explicit list of bindings.
+
+use std::num::NonZeroU64;
+
+use super::device::Gpu;
+use super::shader::{self, Variant};
+use crate::error::{Error, Result};
+
+/// What one `@binding` of group 0 is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BindingKind {
+    /// `var<uniform>`.
+    Uniform,
+    /// `var<uniform>` of which each dispatch sees another window, by dynamic offset.
+    UniformWindow,
+    /// `var<storage, read>`.
+    Read,
+    /// `var<storage, read_write>`.
+    Write,
+    /// `var<storage, read_write>` of which each dispatch sees another window, by dynamic offset.
+    WriteWindow,
+    /// `texture_2d<u32>`.
+    Texture,
+}
+
+impl BindingKind {
+    fn layout(self) -> wgpu::BindingType {
+        let buffer = |ty, has_dynamic_offset| wgpu::BindingType::Buffer {
+            ty,
+            has_dynamic_offset,
+            min_binding_size: None,
+        };
+        let storage = |read_only| wgpu::BufferBindingType::Storage { read_only };
+        match self {
+            Self::Uniform => buffer(wgpu::BufferBindingType::Uniform, false),
+            Self::UniformWindow => buffer(wgpu::BufferBindingType::Uniform, true),
+            Self::Read => buffer(storage(true), false),
+            Self::Write => buffer(storage(false), false),
+            Self::WriteWindow => buffer(storage(false), true),
+            Self::Texture => wgpu::BindingType::Texture {
+                sample_type: wgpu::TextureSampleType::Uint,
+                view_dimension: wgpu::TextureViewDimension::D2,
+                multisampled: false,
+            },
+        }
+    }
+}
+
+/// A shader variant with the bindings of its group 0, in order: binding `i` is `bindings[i]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KernelSpec {
+    pub variant: Variant,
+    pub bindings: Vec<BindingKind>,
+}
+
+/// A compiled kernel.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    pub pipeline: wgpu::ComputePipeline,
+    pub layout: wgpu::BindGroupLayout,
+    pub label: &'static str,
+}
+
+impl Pipeline {
+    /// Binds `resources` to group 0, in the order of the kernel's bindings.
+    pub fn bind(&self, gpu: &Gpu, resources: &[wgpu::BindingResource<'_>]) -> wgpu::BindGroup {
+        let entries: Vec<_> = (0..)
+            .zip(resources)
+            .map(|(binding, resource)| wgpu::BindGroupEntry {
+                binding,
+                resource: resource.clone(),
+            })
+            .collect();
+        gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(self.label),
+            layout: &self.layout,
+            entries: &entries,
+        })
+    }
+}
+
+/// A window of `size` bytes into `buffer`, from `offset`.
+pub fn window(buffer: &wgpu::Buffer, offset: u64, size: u64) -> wgpu::BindingResource<'_> {
+    wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+        buffer,
+        offset,
+        size: NonZeroU64::new(size),
+    })
+}
+
+impl Gpu {
+    /// Compiles kernels, several at a time: drivers take tens of milliseconds for each.
+    ///
+    /// # Errors
+    /// [`Error::Shader`] with the file and line that the compiler refused.
+    pub fn compile(
+        &self,
+        files: &'static [(&'static str, &'static str)],
+        specs: &[KernelSpec],
+    ) -> Result<Vec<Pipeline>> {
+        let threads = std::thread::available_parallelism().map_or(2, |n| n.get());
+        let share = specs.len().div_ceil(threads).max(1);
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = specs
+                .chunks(share)
+                .map(|part| {
+                    scope.spawn(move || {
+                        part.iter()
+                            .map(|spec| self.compile_one(files, spec))
+                            .collect()
+                    })
+                })
+                .collect();
+            let mut pipelines = Vec::with_capacity(specs.len());
+            for worker in workers {
+                let compiled: Result<Vec<Pipeline>> = worker
+                    .join()
+                    .map_err(|_| Error::Gpu("a shader compiler thread panicked".into()))?;
+                pipelines.extend(compiled?);
+            }
+            Ok(pipelines)
+        })
+    }
+
+    fn compile_one(
+        &self,
+        files: &[(&'static str, &'static str)],
+        spec: &KernelSpec,
+    ) -> Result<Pipeline> {
+        let label = spec.variant.file;
+        let resolved = shader::resolve(files, &spec.variant)?;
+        let scope = self
+            .device
+            .push_error_scope(wgpu::ErrorFilter::Validation);
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(label),
+            source: wgpu::ShaderSource::Wgsl(resolved.text.as_str().into()),
+        };
+        // SAFETY: unchecked shaders must not index out of bounds nor loop for ever. All sources are this crate's own files;
+        // every index is derived from sizes that `model` computed for the very buffers it binds, and from token ids and
+        // positions that `model::forward` has checked; `tests/kernels.rs` runs each over random shapes.
+        let module = unsafe {
+            self.device
+                .create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+        };
+        let entries: Vec<_> = (0..)
+            .zip(&spec.bindings)
+            .map(|(binding, kind)| wgpu::BindGroupLayoutEntry {
+                binding,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty: kind.layout(),
+                count: None,
+            })
+            .collect();
+        let layout = self
+            .device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+                label: Some(label),
+                entries: &entries,
+            });
+        let pipeline_layout = self
+            .device
+            .create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: Some(label),
+                bind_group_layouts: &[Some(&layout)],
+                immediate_size: 0,
+            });
+        let pipeline = self
+            .device
+            .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(label),
+                layout: Some(&pipeline_layout),
+                module: &module,
+                entry_point: Some("main"),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    // Every kernel writes its workgroup memory before it reads it.
+                    zero_initialize_workgroup_memory: false,
+                    ..Default::default()
+                },
+                cache: None,
+            });
+        if let Some(error) = pollster::block_on(scope.pop()) {
+            self.check()?;
+            let info = pollster::block_on(module.get_compilation_info());
+            let line = info
+                .messages
+                .iter()
+                .find_map(|message| message.location.map(|at| at.line_number))
+                .unwrap_or(1);
+            return Err(resolved.error(line, error.to_string()));
+        }
+        Ok(Pipeline {
+            pipeline,
+            layout,
+            label,
+        })
+    }
+}

@@ -1,0 +1,148 @@
+//! `linear_*.wgsl`: matrix products, four ways that share one `Shape` and one set of outputs.
+
+use super::{LANES, WeightSource, format_file, uniform_struct};
+use crate::dtype::Dtype;
+use crate::gpu::shader::Variant;
+use crate::gpu::{BindingKind, KernelSpec};
+
+uniform_struct! {
+    /// `Shape` of `lib/linear_shape.wgsl`, which says what each field means.
+    Shape {
+        rows: u32,
+        blocks: u32,
+        units: u32,
+        pairs: u32,
+        second: u32,
+        out_offset: u32,
+        out_stride: u32,
+        in_stride: u32,
+        activation: u32,
+    }
+}
+
+/// Bytes of a window into uniform memory, which holds one token's input: 16384 floats.
+pub const UNIFORM_WINDOW: u64 = 65536;
+
+/// What becomes of a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Output {
+    /// Written.
+    Store,
+    /// Added to what is there.
+    Residual,
+    /// `activate(first half) * second half`.
+    Gated,
+    /// `activate(product)`.
+    Activated,
+}
+
+impl Output {
+    pub const ALL: [Self; 4] = [Self::Store, Self::Residual, Self::Gated, Self::Activated];
+
+    fn file(self) -> &'static str {
+        match self {
+            Self::Store => "lib/output_store.wgsl",
+            Self::Residual => "lib/output_residual.wgsl",
+            Self::Gated => "lib/output_gated.wgsl",
+            Self::Activated => "lib/output_activated.wgsl",
+        }
+    }
+
+    /// How `rows` weight rows form pairs: their number, and the distance between a pair's rows.
+    pub fn pairs(self, rows: u32) -> (u32, u32) {
+        match self {
+            Self::Gated => (rows / 2, rows / 2),
+            _ => (rows.div_ceil(2), rows.div_ceil(2)),
+        }
+    }
+}
+
+/// How lanes are laid over rows and columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mapping {
+    /// One lane a row pair, one token (`linear_decode_lanes.wgsl`).
+    DecodeLanes,
+    /// One lane two row pairs, four tokens (`linear_prefill_lanes.wgsl`).
+    PrefillLanes,
+    /// 32 lanes two row pairs, one token a workgroup row (`linear_decode_rows.wgsl`).
+    DecodeRows,
+    /// A workgroup 32 row pairs by 32 tokens (`linear_prefill_tiles.wgsl`).
+    PrefillTiles,
+}
+
+impl Mapping {
+    pub const ALL: [Self; 4] = [
+        Self::DecodeLanes,
+        Self::PrefillLanes,
+        Self::DecodeRows,
+        Self::PrefillTiles,
+    ];
+
+    /// The mapping for one token, or for many, that suits a weight source.
+    pub fn of(source: WeightSource, many: bool) -> Self {
+        match (source, many) {
+            (WeightSource::Texture, false) => Self::DecodeLanes,
+            (WeightSource::Texture, true) => Self::PrefillLanes,
+            (WeightSource::Buffer, false) => Self::DecodeRows,
+            (WeightSource::Buffer, true) => Self::PrefillTiles,
+        }
+    }
+
+    /// Tokens that one dispatch (lanes) or one workgroup row (rows, tiles) computes.
+    pub fn tokens(self) -> u32 {
+        match self {
+            Self::DecodeLanes | Self::DecodeRows => 1,
+            Self::PrefillLanes => 4,
+            Self::PrefillTiles => 32,
+        }
+    }
+
+    /// Uniform windows that the inputs are read through; 0 where the input is a storage buffer.
+    pub fn windows(self) -> u32 {
+        match self {
+            Self::DecodeLanes | Self::PrefillLanes => self.tokens(),
+            Self::DecodeRows | Self::PrefillTiles => 0,
+        }
+    }
+
+    /// Workgroups along x for a part of `pairs` row pairs.
+    pub fn workgroups(self, pairs: u32) -> u32 {
+        match self {
+            Self::DecodeLanes => pairs.div_ceil(LANES),
+            Self::PrefillLanes => pairs.div_ceil(2).div_ceil(LANES),
+            Self::DecodeRows => pairs.div_ceil(4),
+            Self::PrefillTiles => pairs.div_ceil(32),
+        }
+    }
+
+    fn file(self) -> &'static str {
+        match self {
+            Self::DecodeLanes => "linear_decode_lanes.wgsl",
+            Self::PrefillLanes => "linear_prefill_lanes.wgsl",
+            Self::DecodeRows => "linear_decode_rows.wgsl",
+            Self::PrefillTiles => "linear_prefill_tiles.wgsl",
+        }
+    }
+}
+
+/// Bindings: shape, weights, output, then the input: one storage buffer, or one uniform window a token.
+pub fn spec(mapping: Mapping, source: WeightSource, dtype: Dtype, output: Output) -> KernelSpec {
+    let mut bindings = vec![BindingKind::Uniform, source.binding()];
+    if mapping.windows() == 0 {
+        bindings.extend([BindingKind::Write, BindingKind::Read]);
+    } else {
+        bindings.push(BindingKind::WriteWindow);
+        bindings.extend((0..mapping.windows()).map(|_| BindingKind::UniformWindow));
+    }
+    KernelSpec {
+        variant: Variant {
+            file: mapping.file(),
+            slots: vec![
+                ("source", source.file()),
+                ("format", format_file(dtype)),
+                ("output", output.file()),
+            ],
+        },
+        bindings,
+    }
+}

@@ -1,0 +1,66 @@
+//! `qk_norm_rope.wgsl`: q and k norms, rotary embedding, cache write; one workgroup a head and token.
+
+use super::{cache_file, uniform_struct};
+use crate::gpu::shader::Variant;
+use crate::gpu::{BindingKind, KernelSpec};
+
+uniform_struct! {
+    /// `Shape` of the shader, which says what each field means.
+    Shape {
+        head_dim: u32,
+        blocks: u32,
+        q_heads: u32,
+        kv_heads: u32,
+        cache_rows: u32,
+        normalize: u32,
+        qkv_stride: u32,
+        q_stride: u32,
+        epsilon: f32,
+    }
+}
+
+/// Bindings: shape, tokens, qkv, norms, rotations, queries, keys, values. `exact`: the cache is f32.
+pub fn spec(exact: bool) -> KernelSpec {
+    KernelSpec {
+        variant: Variant {
+            file: "qk_norm_rope.wgsl",
+            slots: vec![("cache", cache_file(exact))],
+        },
+        bindings: vec![
+            BindingKind::Uniform,
+            BindingKind::Read,
+            BindingKind::Read,
+            BindingKind::Read,
+            BindingKind::Read,
+            BindingKind::Write,
+            BindingKind::Write,
+            BindingKind::Write,
+        ],
+    }
+}
+
+/// Workgroups for one token.
+pub fn workgroups(q_heads: u32, kv_heads: u32) -> u32 {
+    q_heads + 2 * kv_heads
+}
+
+/// The shader's table of rotations: `[positions, head_dim / 2]` pairs of cosine and sine.
+///
+/// Angles are rounded to f32 as Apple's code rounds them, the functions of an angle are not.
+pub fn rotations(positions: usize, head_dim: usize, freq_constant: f32) -> Vec<[f32; 2]> {
+    let half = head_dim / 2;
+    let frequencies: Vec<f32> = (0..half)
+        .map(|d| {
+            let exponent = (2 * d) as f32 / head_dim as f32;
+            1.0 / (f64::from(freq_constant).powf(f64::from(exponent)) as f32)
+        })
+        .collect();
+    (0..positions)
+        .flat_map(|position| {
+            frequencies.iter().map(move |frequency| {
+                let angle = f64::from(position as f32 * frequency);
+                [angle.cos() as f32, angle.sin() as f32]
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,242 @@
+//! The network on the device: weights, the plan of a step, and the scheduler that records it.
+//!
+//! Architecture invariant: nothing here knows text. Token ids go in, logits come out.
+
+pub mod forward;
+mod pack;
+mod plan;
+mod scratch;
+mod tune;
+pub mod weights;
+
+use std::sync::Arc;
+
+pub use forward::{Forward, StepToken};
+use weights::Weights;
+
+use crate::checkpoint::{Checkpoint, Config};
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+use crate::gpu::{Gpu, KernelSpec, Pipeline};
+use crate::kernels::{self, WeightSource};
+
+/// How a model is put on a device.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct LoadOptions {
+    /// Index, or part of the name, of the adapter; `None`: the best one.
+    pub device: Option<String>,
+    /// Format of weights on the device; `None`: bf16 and f16 as stored, f32 as f16.
+    pub dtype: Option<Dtype>,
+    /// Keys and values in f32 instead of f16: exact, twice the memory.
+    pub exact_kv: bool,
+    /// Where weights lie; `None`: whichever is faster on this adapter, by a short measurement.
+    pub weight_source: Option<WeightSource>,
+    /// Positions to keep keys and values for; `None`: the model's `max_context_length`.
+    pub context_size: Option<usize>,
+    /// The most device memory to use, in bytes; `None`: what there is.
+    pub memory_limit: Option<u64>,
+}
+
+/// How far loading has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of weights on the device so far.
+    pub done: u64,
+    /// Bytes of weights in all.
+    pub total: u64,
+}
+
+/// A loaded network; sessions share it.
+pub struct Network {
+    pub gpu: Gpu,
+    pub config: Config,
+    pub source: WeightSource,
+    /// Positions that a session keeps keys and values for.
+    pub context_size: usize,
+    /// Format of the weights: the one that most bytes have.
+    pub dtype: Dtype,
+    exact_kv: bool,
+    weights: Weights,
+    /// [positions, head_dim / 2] cosines and sines.
+    rotations: wgpu::Buffer,
+    pipelines: Pipelines,
+}
+
+/// Compiled kernels, found by what they were compiled from.
+struct Pipelines(Vec<(KernelSpec, Pipeline)>);
+
+impl Pipelines {
+    fn compile(gpu: &Gpu, mut wanted: Vec<KernelSpec>) -> Result<Self> {
+        let mut unique: Vec<KernelSpec> = Vec::new();
+        wanted.retain(|spec| {
+            let new = !unique.contains(spec);
+            if new {
+                unique.push(spec.clone());
+            }
+            new
+        });
+        let pipelines = gpu.compile(kernels::FILES, &unique)?;
+        Ok(Self(unique.into_iter().zip(pipelines).collect()))
+    }
+
+    fn get(&self, spec: &KernelSpec) -> Result<&Pipeline> {
+        self.0
+            .iter()
+            .find(|(compiled, _)| compiled == spec)
+            .map(|(_, pipeline)| pipeline)
+            .ok_or_else(|| Error::Gpu(format!("{} was not compiled at load", spec.variant.file)))
+    }
+}
+
+impl Network {
+    /// Puts `checkpoint` on `gpu`: kernels compile while weights are uploaded.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] with sizes and advice; [`Error::Option`] for a context that the model does not have; errors of
+    /// the checkpoint and of the device.
+    pub fn load(
+        gpu: Gpu,
+        checkpoint: &Checkpoint,
+        options: &LoadOptions,
+        mut progress: impl FnMut(Progress),
+    ) -> Result<(Self, Vec<String>)> {
+        let config = checkpoint.config.clone();
+        let context_size = context_size(&config, options.context_size)?;
+        let layout = weights::layout(checkpoint, options.dtype)?;
+        check_memory(&gpu, &config, &layout, context_size, options)?;
+        let source = match options.weight_source {
+            Some(source) => tune::require(&gpu, &config, source)?,
+            None => tune::choose_source(&gpu, &config, layout.main_dtype())?,
+        };
+        let wanted = plan::kernels(&config, &layout, source, options.exact_kv);
+        let (weights, pipelines) = std::thread::scope(|scope| {
+            let compiling = scope.spawn(|| Pipelines::compile(&gpu, wanted));
+            let weights = Weights::load(&gpu, checkpoint, &layout, source, &mut progress);
+            let pipelines = compiling
+                .join()
+                .unwrap_or_else(|_| Err(Error::Gpu("compiling kernels panicked".into())));
+            (weights, pipelines)
+        });
+        let (weights, warnings) = weights.map_err(|error| match error {
+            Error::OutOfMemory(_) => out_of_memory(&gpu, &config, &layout, context_size, options, None),
+            other => other,
+        })?;
+        let table = kernels::qk_norm_rope::rotations(
+            context_size,
+            config.head_dim,
+            config.rope_freq_constant,
+        );
+        let rotations = gpu.buffer(
+            "rotations",
+            (table.len() * 8) as u64,
+            wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
+        );
+        gpu.queue
+            .write_buffer(&rotations, 0, bytemuck::cast_slice(&table));
+        let network = Self {
+            gpu,
+            source,
+            context_size,
+            dtype: layout.main_dtype(),
+            exact_kv: options.exact_kv,
+            weights,
+            rotations,
+            pipelines: pipelines?,
+            config,
+        };
+        Ok((network, warnings))
+    }
+
+    /// A scheduler with its own KV cache and scratch memory.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] if the device has no room for them.
+    pub fn forward(self: &Arc<Self>) -> Result<Forward> {
+        Forward::new(Arc::clone(self))
+    }
+}
+
+fn context_size(config: &Config, wish: Option<usize>) -> Result<usize> {
+    match wish {
+        None => Ok(config.max_context_length),
+        Some(size) if (1..=config.max_context_length).contains(&size) => Ok(size),
+        Some(size) => Err(Error::Option(format!(
+            "a context of {size} positions is not possible: this model takes 1 to {}",
+            config.max_context_length
+        ))),
+    }
+}
+
+/// Bytes that one session needs beside the weights: keys, values and scratch.
+pub fn session_bytes(config: &Config, context_size: usize, exact_kv: bool) -> u64 {
+    scratch::cache_bytes(config, context_size, exact_kv)
+        + scratch::activation_bytes(config, scratch::MAX_TOKENS)
+}
+
+/// Bytes of the weights on the device when stored as `dtype` (`None`: chosen tensor by tensor).
+///
+/// # Errors
+/// Those of reading the checkpoint.
+pub fn weight_bytes(checkpoint: &Checkpoint, dtype: Option<Dtype>) -> Result<u64> {
+    Ok(weights::layout(checkpoint, dtype)?.bytes())
+}
+
+/// Refuses early what cannot fit, where the room is known.
+fn check_memory(
+    gpu: &Gpu,
+    config: &Config,
+    layout: &weights::Layout,
+    context_size: usize,
+    options: &LoadOptions,
+) -> Result<()> {
+    let needed = layout.bytes() + session_bytes(config, context_size, options.exact_kv);
+    let room = [options.memory_limit, gpu.free_memory()]
+        .into_iter()
+        .flatten()
+        .min();
+    match room {
+        Some(room) if needed > room => Err(out_of_memory(
+            gpu,
+            config,
+            layout,
+            context_size,
+            options,
+            Some(room),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn out_of_memory(
+    gpu: &Gpu,
+    config: &Config,
+    layout: &weights::Layout,
+    context_size: usize,
+    options: &LoadOptions,
+    room: Option<u64>,
+) -> Error {
+    const MIB: u64 = 1 << 20;
+    let session = session_bytes(config, context_size, options.exact_kv);
+    let has = match room {
+        Some(room) => format!("{} MiB are free", room / MIB),
+        None => "it has less".into(),
+    };
+    let mut advice = vec!["a smaller --ctx-size"];
+    if layout.main_dtype() == Dtype::F32 {
+        advice.insert(0, "--dtype f16");
+    }
+    if options.exact_kv {
+        advice.push("--kv-dtype f16");
+    }
+    advice.push("another --device");
+    advice.push("or a smaller model");
+    Error::OutOfMemory(format!(
+        "the model does not fit on `{}`: {} MiB of weights ({}) and {} MiB for a context of {context_size} are needed, {has}; try {}",
+        gpu.adapter.name,
+        layout.bytes() / MIB,
+        layout.main_dtype(),
+        session / MIB,
+        advice.join(", ")
+    ))
+}

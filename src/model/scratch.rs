@@ -1,0 +1,171 @@
+//! Memory of a session beside the weights: the KV cache, and activations for the tokens of one step.
+
+use std::collections::HashMap;
+
+use super::Network;
+use crate::checkpoint::Config;
+use crate::error::Result;
+use crate::gpu::Gpu;
+use crate::kernels::linear::UNIFORM_WINDOW;
+use crate::kernels::{BLOCK, TokenInput, WeightSource};
+
+/// The most tokens in a step, and the most rows of logits.
+pub const MAX_TOKENS: usize = 512;
+const SOFTWARE_TOKENS: usize = 32;
+pub const LOGITS_ROWS: usize = 32;
+
+/// Floats from one token to the next in every activation buffer, for `width` floats a token: a multiple of 256 bytes, so that
+/// each token may begin a uniform window or a storage window on every adapter.
+pub fn stride(width: usize) -> u32 {
+    width.next_multiple_of(64) as u32
+}
+
+/// Keys and values of one layer: [kv_heads, rows, head_dim], in whole blocks.
+pub struct LayerCache {
+    pub keys: wgpu::Buffer,
+    pub values: wgpu::Buffer,
+}
+
+/// Bytes of one layer's keys, or of its values.
+fn layer_cache_bytes(config: &Config, kv_heads: usize, rows: usize, exact: bool) -> u64 {
+    let entry = config.head_dim.div_ceil(BLOCK) * BLOCK * if exact { 4 } else { 2 };
+    (kv_heads * rows * entry) as u64
+}
+
+/// Bytes of all keys and values for `rows` positions.
+pub fn cache_bytes(config: &Config, rows: usize, exact: bool) -> u64 {
+    config
+        .layers
+        .iter()
+        .map(|layer| 2 * layer_cache_bytes(config, layer.kv_heads, rows, exact))
+        .sum()
+}
+
+/// The widest of a width that every layer has its own of.
+fn widest(config: &Config, width: impl Fn(&crate::checkpoint::LayerConfig) -> usize) -> usize {
+    config.layers.iter().map(width).max().unwrap_or(0)
+}
+
+/// Bytes of activations for `tokens` tokens a step, about.
+pub fn activation_bytes(config: &Config, tokens: usize) -> u64 {
+    let q_dim = widest(config, |layer| layer.q_heads * config.head_dim);
+    let floats = 3 * config.model_dim
+        + widest(config, |layer| config.qkv_dim(layer))
+        + 2 * q_dim
+        + widest(config, |layer| layer.ffn_dim);
+    (floats * tokens * 4 + 2 * LOGITS_ROWS * config.vocab_size * 4) as u64
+}
+
+/// Activations. Each buffer holds `max_tokens` tokens at its stride.
+pub struct Scratch {
+    pub max_tokens: usize,
+    pub logits_rows: usize,
+    /// `max_tokens` of [`TokenInput`].
+    pub tokens: wgpu::Buffer,
+    /// The residual stream.
+    pub hidden: wgpu::Buffer,
+    pub normed: wgpu::Buffer,
+    pub qkv: wgpu::Buffer,
+    pub queries: wgpu::Buffer,
+    attended: Inputs,
+    ffn: Inputs,
+    pub logits: wgpu::Buffer,
+    pub caches: Vec<LayerCache>,
+}
+
+/// Buffers that a matrix product reads whole blocks from. What lies beyond a width that fills no block must stay zero, so such
+/// a width has a buffer of its own; all others share one.
+struct Inputs {
+    shared: wgpu::Buffer,
+    own: HashMap<usize, wgpu::Buffer>,
+}
+
+impl Inputs {
+    fn new(widths: impl Iterator<Item = usize>, buffer: impl Fn(usize) -> wgpu::Buffer) -> Self {
+        let (even, odd): (Vec<usize>, Vec<usize>) = widths.partition(|width| width % BLOCK == 0);
+        Self {
+            shared: buffer(even.into_iter().max().unwrap_or(BLOCK)),
+            own: odd.into_iter().map(|width| (width, buffer(width))).collect(),
+        }
+    }
+
+    fn of(&self, width: usize) -> &wgpu::Buffer {
+        self.own.get(&width).unwrap_or(&self.shared)
+    }
+}
+
+impl Scratch {
+    pub fn new(network: &Network) -> Result<Self> {
+        let (gpu, config) = (&network.gpu, &network.config);
+        let max_tokens = match network.source {
+            WeightSource::Texture => SOFTWARE_TOKENS,
+            WeightSource::Buffer => MAX_TOKENS,
+        };
+        // Prefill tiles compute whole tiles, so the last one may reach beyond a short context.
+        let max_tokens = max_tokens.min(network.context_size.next_multiple_of(32));
+        let logits_rows = LOGITS_ROWS.min(max_tokens);
+        let storage = wgpu::BufferUsages::STORAGE;
+        let activations = |label: &str, width: usize, usage| {
+            let bytes = max_tokens as u64 * u64::from(stride(width)) * 4;
+            // A window that begins at the last token must still lie within the buffer.
+            gpu.buffer(label, bytes + UNIFORM_WINDOW, usage)
+        };
+        let input = |label: &'static str| {
+            move |width: usize| activations(label, width, storage | wgpu::BufferUsages::UNIFORM)
+        };
+        let q_dims = || config.layers.iter().map(|layer| layer.q_heads * config.head_dim);
+        let widest_q = q_dims().max().unwrap_or(BLOCK);
+        let widest_qkv = widest(config, |layer| config.qkv_dim(layer));
+        let scratch = Self {
+            max_tokens,
+            logits_rows,
+            tokens: gpu.buffer(
+                "tokens",
+                (max_tokens * size_of::<TokenInput>()) as u64,
+                storage | wgpu::BufferUsages::COPY_DST,
+            ),
+            hidden: activations("hidden", config.model_dim, storage),
+            normed: input("normed")(config.model_dim),
+            qkv: activations("qkv", widest_qkv, storage),
+            queries: activations("queries", widest_q, storage),
+            attended: Inputs::new(q_dims(), input("attended")),
+            ffn: Inputs::new(config.layers.iter().map(|l| l.ffn_dim), input("ffn")),
+            logits: gpu.buffer(
+                "logits",
+                logits_rows as u64 * u64::from(stride(config.vocab_size)) * 4,
+                storage | wgpu::BufferUsages::COPY_SRC,
+            ),
+            caches: config
+                .layers
+                .iter()
+                .map(|layer| layer_cache(gpu, network, layer.kv_heads))
+                .collect(),
+        };
+        gpu.check()?;
+        Ok(scratch)
+    }
+
+    /// Attention's output for a layer of this width.
+    pub fn attended(&self, width: usize) -> &wgpu::Buffer {
+        self.attended.of(width)
+    }
+
+    /// The FFN's inner activations for a layer of this width.
+    pub fn ffn(&self, width: usize) -> &wgpu::Buffer {
+        self.ffn.of(width)
+    }
+}
+
+fn layer_cache(gpu: &Gpu, network: &Network, kv_heads: usize) -> LayerCache {
+    let bytes = layer_cache_bytes(
+        &network.config,
+        kv_heads,
+        network.context_size,
+        network.exact_kv,
+    );
+    let buffer = |label| gpu.buffer(label, bytes, wgpu::BufferUsages::STORAGE);
+    LayerCache {
+        keys: buffer("keys"),
+        values: buffer("values"),
+    }
+}
