@@ -6,3 +6,7 @@ pub mod kernels;
 pub mod model;
 pub use dtype::Dtype;
 pub use error::{Error, Result};
+pub mod generate;
+pub mod text;
+pub use generate::*;
+pub use model::{LoadOptions};

@@ -1,6 +1,6 @@
 //! `attention.wgsl`: causal grouped-query attention; one workgroup a token and four query heads of a group.
 
-use super::{cache_file, uniform_struct};
+use super::{WeightSource, cache_slots, uniform_struct};
 use crate::gpu::shader::Variant;
 use crate::gpu::{BindingKind, KernelSpec};
 
@@ -18,11 +18,11 @@ uniform_struct! {
 }
 
 /// Bindings: shape, tokens, queries, keys, values, output. `exact`: the cache is f32.
-pub fn spec(exact: bool) -> KernelSpec {
+pub fn spec(source: WeightSource, exact: bool) -> KernelSpec {
     KernelSpec {
         variant: Variant {
             file: "attention.wgsl",
-            slots: vec![("cache", cache_file(exact))],
+            slots: cache_slots(source, exact),
         },
         bindings: vec![
             BindingKind::Uniform,

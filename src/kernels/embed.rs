@@ -1,6 +1,6 @@
 //! `embed.wgsl`: the embedding lookup.
 
-use super::{LANES, WeightSource, format_file, uniform_struct};
+use super::{LANES, WeightSource, uniform_struct, weight_slots};
 use crate::dtype::Dtype;
 use crate::gpu::shader::Variant;
 use crate::gpu::{BindingKind, KernelSpec};
@@ -21,7 +21,7 @@ pub fn spec(source: WeightSource, dtype: Dtype) -> KernelSpec {
     KernelSpec {
         variant: Variant {
             file: "embed.wgsl",
-            slots: vec![("source", source.file()), ("format", format_file(dtype))],
+            slots: weight_slots(source, dtype),
         },
         bindings: vec![
             BindingKind::Uniform,

@@ -1,6 +1,6 @@
 //! `linear_*.wgsl`: matrix products, four ways that share one `Shape` and one set of outputs.
 
-use super::{LANES, WeightSource, format_file, uniform_struct};
+use super::{LANES, WeightSource, uniform_struct, weight_slots};
 use crate::dtype::Dtype;
 use crate::gpu::shader::Variant;
 use crate::gpu::{BindingKind, KernelSpec};
@@ -134,14 +134,12 @@ pub fn spec(mapping: Mapping, source: WeightSource, dtype: Dtype, output: Output
         bindings.push(BindingKind::WriteWindow);
         bindings.extend((0..mapping.windows()).map(|_| BindingKind::UniformWindow));
     }
+    let mut slots = weight_slots(source, dtype);
+    slots.push(("output", output.file()));
     KernelSpec {
         variant: Variant {
             file: mapping.file(),
-            slots: vec![
-                ("source", source.file()),
-                ("format", format_file(dtype)),
-                ("output", output.file()),
-            ],
+            slots,
         },
         bindings,
     }

@@ -28,6 +28,8 @@ pub const FILES: &[(&str, &str)] = &[
     ("lib/block.wgsl", include_str!("../../shaders/lib/block.wgsl")),
     ("lib/cache_f16.wgsl", include_str!("../../shaders/lib/cache_f16.wgsl")),
     ("lib/cache_f32.wgsl", include_str!("../../shaders/lib/cache_f32.wgsl")),
+    ("lib/half_integer.wgsl", include_str!("../../shaders/lib/half_integer.wgsl")),
+    ("lib/half_native.wgsl", include_str!("../../shaders/lib/half_native.wgsl")),
     ("lib/linear_shape.wgsl", include_str!("../../shaders/lib/linear_shape.wgsl")),
     ("lib/output_activated.wgsl", include_str!("../../shaders/lib/output_activated.wgsl")),
     ("lib/output_gated.wgsl", include_str!("../../shaders/lib/output_gated.wgsl")),
@@ -76,20 +78,34 @@ impl WeightSource {
     }
 }
 
-fn format_file(dtype: Dtype) -> &'static str {
-    match dtype {
+/// Fills the slots `source` and `format`, and for f16 `half`.
+fn weight_slots(source: WeightSource, dtype: Dtype) -> Vec<(&'static str, &'static str)> {
+    let format = match dtype {
         Dtype::F32 => "lib/weight_f32.wgsl",
         Dtype::F16 => "lib/weight_f16.wgsl",
         Dtype::Bf16 => "lib/weight_bf16.wgsl",
+    };
+    let mut slots = vec![("source", source.file()), ("format", format)];
+    if dtype == Dtype::F16 {
+        slots.push(half_slot(source));
+    }
+    slots
+}
+
+/// Fills the slot `cache`, with f32 or with f16 and then `half`.
+fn cache_slots(source: WeightSource, exact: bool) -> Vec<(&'static str, &'static str)> {
+    if exact {
+        vec![("cache", "lib/cache_f32.wgsl")]
+    } else {
+        vec![("cache", "lib/cache_f16.wgsl"), half_slot(source)]
     }
 }
 
-/// The file for a cache of keys and values, in f16 or f32.
-fn cache_file(exact: bool) -> &'static str {
-    if exact {
-        "lib/cache_f32.wgsl"
-    } else {
-        "lib/cache_f16.wgsl"
+/// How f16 is unpacked: adapters that want weights in textures are programs, and those are slow at it.
+fn half_slot(source: WeightSource) -> (&'static str, &'static str) {
+    match source {
+        WeightSource::Buffer => ("half", "lib/half_native.wgsl"),
+        WeightSource::Texture => ("half", "lib/half_integer.wgsl"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `qk_norm_rope.wgsl`: q and k norms, rotary embedding, cache write; one workgroup a head and token.
 
-use super::{cache_file, uniform_struct};
+use super::{WeightSource, cache_slots, uniform_struct};
 use crate::gpu::shader::Variant;
 use crate::gpu::{BindingKind, KernelSpec};
 
@@ -20,11 +20,11 @@ uniform_struct! {
 }
 
 /// Bindings: shape, tokens, qkv, norms, rotations, queries, keys, values. `exact`: the cache is f32.
-pub fn spec(exact: bool) -> KernelSpec {
+pub fn spec(source: WeightSource, exact: bool) -> KernelSpec {
     KernelSpec {
         variant: Variant {
             file: "qk_norm_rope.wgsl",
-            slots: vec![("cache", cache_file(exact))],
+            slots: cache_slots(source, exact),
         },
         bindings: vec![
             BindingKind::Uniform,

@@ -78,8 +78,8 @@ pub fn kernels(
 ) -> Vec<KernelSpec> {
     let mut specs = vec![
         rms_norm::spec(),
-        qk_norm_rope::spec(exact_kv),
-        attention::spec(exact_kv),
+        qk_norm_rope::spec(source, exact_kv),
+        attention::spec(source, exact_kv),
     ];
     for dtype in layout.dtypes() {
         specs.push(embed::spec(source, dtype));
@@ -294,7 +294,7 @@ impl Builder<'_> {
             epsilon: NORM_EPSILON,
         });
         let one = self.launch(
-            &qk_norm_rope::spec(network.exact_kv),
+            &qk_norm_rope::spec(network.source, network.exact_kv),
             qk_norm_rope::workgroups(layer.q_heads as u32, layer.kv_heads as u32),
             Spread::Rows(1),
             &[
@@ -333,7 +333,7 @@ impl Builder<'_> {
             scale: 1.0 / (config.head_dim as f32).sqrt(),
         });
         let one = self.launch(
-            &attention::spec(network.exact_kv),
+            &attention::spec(network.source, network.exact_kv),
             attention::workgroups(layer.q_heads as u32, layer.kv_heads as u32),
             Spread::Rows(1),
             &[

@@ -1,0 +1,10 @@
+//! Models, sessions and generation: what faces and library users talk to.
+
+mod model;
+mod sampling;
+mod session;
+mod stop;
+
+pub use model::Model;
+pub use sampling::{Candidate, Sampler, Sampling, log_sum_exp};
+pub use session::{Finish, GenerateOptions, Generation, Score, Session, Timing, Token};

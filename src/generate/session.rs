@@ -1,0 +1,380 @@
+//! A session: one timeline of tokens. Callers give whole prompts; what the timeline already holds of them is kept.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::model::Model;
+use super::sampling::{Candidate, Sampler, Sampling, log_sum_exp, top_candidates};
+use super::stop::StopFilter;
+use crate::error::{Error, Result};
+use crate::model::{Forward, StepToken};
+use crate::text::StreamDecoder;
+
+/// What to generate.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct GenerateOptions {
+    /// The most tokens to generate; `None`: up to the end of the context.
+    pub max_tokens: Option<usize>,
+    pub sampling: Sampling,
+    /// Generation ends where the text would contain one of these; the text ends before it.
+    pub stop: Vec<String>,
+    /// Go on after the end-of-text token.
+    pub ignore_eos: bool,
+    /// How many alternatives to report with each token.
+    pub top_logprobs: usize,
+    /// Set from another thread to end generation within a step.
+    pub cancel: Option<Arc<AtomicBool>>,
+}
+
+/// Why generation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Finish {
+    /// The model produced its end-of-text token.
+    Eos,
+    /// A stop string was met.
+    Stop,
+    /// As many tokens as were asked for.
+    Length,
+    /// The context is full: the model has no further positions.
+    Context,
+    /// The caller cancelled.
+    Cancelled,
+}
+
+/// A generated token.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Token {
+    pub id: u32,
+    /// Text that became certain with this token; empty without a tokenizer. All texts together are the generated text.
+    pub text: String,
+    /// Natural logarithm of the token's probability in the full softmax, before any sampling setting.
+    pub logprob: f32,
+    /// The most probable tokens at this place.
+    pub top: Vec<Candidate>,
+    /// From the previous token to this one; for the first, from the begin of the prefill.
+    pub time: Duration,
+    /// Set on the last token.
+    pub finish: Option<Finish>,
+}
+
+/// Where the time of a generation went.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Timing {
+    /// Prompt tokens that had to be computed; those that the session still held do not count.
+    pub prefill_tokens: usize,
+    pub prefill: Duration,
+    /// From the call to the first token.
+    pub first_token: Duration,
+    /// Tokens after the first.
+    pub decode_tokens: usize,
+    pub decode: Duration,
+}
+
+/// What a sequence of ids scores.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Score {
+    /// For each id its natural log-probability given those before it; `None` for the first.
+    pub logprobs: Vec<Option<f32>>,
+    /// The most probable continuations.
+    pub next: Vec<Candidate>,
+}
+
+/// One mutable timeline of tokens with its KV cache.
+pub struct Session<'a> {
+    model: &'a Model,
+    forward: Forward,
+    /// Tokens whose keys and values are in the cache.
+    cached: Vec<u32>,
+    /// Logits after the last cached token.
+    logits: Vec<f32>,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(model: &'a Model) -> Result<Self> {
+        Ok(Self {
+            forward: model.network().forward()?,
+            model,
+            cached: Vec::new(),
+            logits: Vec::new(),
+        })
+    }
+
+    /// The tokens that the session holds keys and values for.
+    pub fn tokens(&self) -> &[u32] {
+        &self.cached
+    }
+
+    /// Forgets all but the first `count` tokens.
+    pub fn rewind(&mut self, count: usize) {
+        self.cached.truncate(count);
+        self.logits.clear();
+    }
+
+    /// Makes the session hold exactly `ids`, computing only what it does not hold, and calls `progress(done, total)` after
+    /// each step. Returns how many tokens were computed; the logits after the last are at hand for what follows.
+    ///
+    /// # Errors
+    /// [`Error::Prompt`] for an empty, too long or invalid sequence; device errors.
+    pub fn prefill(
+        &mut self,
+        ids: &[u32],
+        mut progress: impl FnMut(usize, usize),
+    ) -> Result<usize> {
+        self.check_ids(ids)?;
+        let common = common_prefix(&self.cached, ids);
+        if common == ids.len() && common == self.cached.len() && !self.logits.is_empty() {
+            return Ok(0);
+        }
+        let keep = common.min(ids.len() - 1);
+        self.rewind(keep);
+        let todo = ids.len() - keep;
+        for chunk in ids[keep..].chunks(self.forward.max_tokens()) {
+            let last = self.cached.len() + chunk.len() == ids.len();
+            let step = step_tokens(self.cached.len(), chunk);
+            let wanted = [chunk.len() as u32 - 1];
+            let logits = &mut self.logits;
+            self.forward
+                .step(&step, if last { &wanted } else { &[] }, |_, row| {
+                    logits.clear();
+                    logits.extend_from_slice(row);
+                })?;
+            self.cached.extend_from_slice(chunk);
+            progress(self.cached.len() - keep, todo);
+        }
+        Ok(todo)
+    }
+
+    /// Continues `ids` token by token. Dropping the iterator ends generation; the session keeps what was computed.
+    ///
+    /// # Errors
+    /// [`Error::Prompt`] for ids that cannot be used, [`Error::Option`] for impossible sampling settings. Errors of the device
+    /// come from the iterator.
+    pub fn generate<'s>(
+        &'s mut self,
+        ids: &[u32],
+        options: &GenerateOptions,
+    ) -> Result<Generation<'s, 'a>> {
+        self.check_ids(ids)?;
+        options.sampling.check()?;
+        if ids.len() >= self.model.context_size() {
+            return Err(Error::Prompt(format!(
+                "the prompt's {} tokens fill the context of {}: nothing can follow; shorten the prompt{}",
+                ids.len(),
+                self.model.context_size(),
+                self.longer_context_hint()
+            )));
+        }
+        let decoder = match self.model.tokenizer() {
+            Some(tokenizer) => Some(StreamDecoder::after(tokenizer, ids)?),
+            None => None,
+        };
+        Ok(Generation {
+            sampler: Sampler::new(options.sampling.clone()),
+            stop: StopFilter::new(&options.stop),
+            decoder,
+            ids: ids.to_vec(),
+            prompt: ids.len(),
+            options: options.clone(),
+            finish: (options.max_tokens == Some(0)).then_some(Finish::Length),
+            timing: Timing::default(),
+            session: self,
+        })
+    }
+
+    /// Scores a sequence: the log-probability of each id given those before it, and the `top` most probable next ids.
+    ///
+    /// # Errors
+    /// As [`Session::prefill`].
+    pub fn score(&mut self, ids: &[u32], top: usize) -> Result<Score> {
+        self.check_ids(ids)?;
+        self.rewind(0);
+        let mut logprobs = vec![None];
+        let mut next = Vec::new();
+        let chunk_size = self.forward.max_tokens().min(self.forward.max_logits());
+        for chunk in ids.chunks(chunk_size) {
+            let start = self.cached.len();
+            let wanted: Vec<u32> = (0..chunk.len() as u32).collect();
+            self.forward
+                .step(&step_tokens(start, chunk), &wanted, |i, logits| {
+                    match ids.get(start + i + 1) {
+                        Some(id) => {
+                            let logit = f64::from(logits[*id as usize]);
+                            logprobs.push(Some((logit - log_sum_exp(logits)) as f32));
+                        }
+                        None => next = top_candidates(logits, top),
+                    }
+                })?;
+            self.cached.extend_from_slice(chunk);
+        }
+        Ok(Score { logprobs, next })
+    }
+
+    fn check_ids(&self, ids: &[u32]) -> Result<()> {
+        let vocab = self.model.config().vocab_size;
+        if ids.is_empty() {
+            return Err(Error::Prompt(
+                "the prompt is empty; give at least one token (id 1 is the begin-of-text token)".into(),
+            ));
+        }
+        if let Some(id) = ids.iter().find(|id| **id as usize >= vocab) {
+            return Err(Error::Prompt(format!(
+                "token id {id} is out of range: this model has ids 0 to {}",
+                vocab - 1
+            )));
+        }
+        if ids.len() > self.model.context_size() {
+            return Err(Error::Prompt(format!(
+                "the prompt has {} tokens, the context {}; shorten the prompt{}",
+                ids.len(),
+                self.model.context_size(),
+                self.longer_context_hint()
+            )));
+        }
+        Ok(())
+    }
+
+    fn longer_context_hint(&self) -> String {
+        let most = self.model.config().max_context_length;
+        if self.model.context_size() < most {
+            format!(", or ask for a context of up to {most}")
+        } else {
+            String::new()
+        }
+    }
+}
+
+fn common_prefix(a: &[u32], b: &[u32]) -> usize {
+    a.iter().zip(b).take_while(|(x, y)| x == y).count()
+}
+
+fn step_tokens(start: usize, ids: &[u32]) -> Vec<StepToken> {
+    (start as u32..)
+        .zip(ids)
+        .map(|(position, id)| StepToken { id: *id, position })
+        .collect()
+}
+
+/// Tokens as they are generated.
+pub struct Generation<'s, 'a> {
+    session: &'s mut Session<'a>,
+    sampler: Sampler,
+    decoder: Option<StreamDecoder<'a>>,
+    stop: StopFilter,
+    options: GenerateOptions,
+    /// Prompt and generated ids.
+    ids: Vec<u32>,
+    prompt: usize,
+    finish: Option<Finish>,
+    timing: Timing,
+}
+
+impl Generation<'_, '_> {
+    /// Why generation ended, once it has.
+    pub fn finish(&self) -> Option<Finish> {
+        self.finish
+    }
+
+    pub fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    /// The generated ids so far.
+    pub fn ids(&self) -> &[u32] {
+        &self.ids[self.prompt..]
+    }
+
+    fn cancelled(&self) -> bool {
+        let flag = self.options.cancel.as_ref();
+        flag.is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+
+    fn step(&mut self) -> Result<Token> {
+        let begin = Instant::now();
+        let is_first = self.ids.len() == self.prompt;
+        let computed = self.session.prefill(&self.ids, |_, _| {})?;
+        if is_first {
+            self.timing.prefill_tokens = computed;
+            self.timing.prefill = begin.elapsed();
+        }
+        let logits = &self.session.logits;
+        let id = self.sampler.sample(logits, &self.ids);
+        let logprob = (f64::from(logits[id as usize]) - log_sum_exp(logits)) as f32;
+        let top = match self.options.top_logprobs {
+            0 => Vec::new(),
+            count => top_candidates(logits, count),
+        };
+        self.ids.push(id);
+        let (text, finish) = self.text_and_finish(id)?;
+        self.finish = finish;
+        let time = begin.elapsed();
+        if is_first {
+            self.timing.first_token = time;
+        } else {
+            self.timing.decode_tokens += 1;
+            self.timing.decode += time;
+        }
+        Ok(Token {
+            id,
+            text,
+            logprob,
+            top,
+            time,
+            finish,
+        })
+    }
+
+    fn text_and_finish(&mut self, id: u32) -> Result<(String, Option<Finish>)> {
+        let mut text = String::new();
+        if let Some(decoder) = &mut self.decoder {
+            let (shown, met) = self.stop.push(&decoder.push(id)?);
+            if met {
+                return Ok((shown, Some(Finish::Stop)));
+            }
+            text = shown;
+        }
+        let is_eos = id == self.session.model.config().eos_token_id && !self.options.ignore_eos;
+        let generated = self.ids.len() - self.prompt;
+        let finish = if is_eos {
+            Finish::Eos
+        } else if self.options.max_tokens.is_some_and(|most| generated >= most) {
+            Finish::Length
+        } else if self.ids.len() >= self.session.model.context_size() {
+            Finish::Context
+        } else if self.cancelled() {
+            Finish::Cancelled
+        } else {
+            return Ok((text, None));
+        };
+        // The end: nothing can be completed any more, but what is held back may itself complete a stop string.
+        if let Some(decoder) = &mut self.decoder {
+            let (shown, met) = self.stop.push(&decoder.finish()?);
+            text += &shown;
+            if met {
+                return Ok((text, Some(Finish::Stop)));
+            }
+            text += &self.stop.finish();
+        }
+        Ok((text, Some(finish)))
+    }
+}
+
+impl Iterator for Generation<'_, '_> {
+    type Item = Result<Token>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.finish.is_some() {
+            return None;
+        }
+        let token = self.step();
+        if token.is_err() {
+            // An error is the last item; the timeline is as it was before the step.
+            self.finish = Some(Finish::Cancelled);
+        }
+        Some(token)
+    }
+}

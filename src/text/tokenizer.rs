@@ -1,0 +1,68 @@
+//! A `tokenizer.json`, as Hugging Face's `tokenizers` reads it; OpenELM uses Llama-2's.
+
+use crate::error::{Error, Result};
+
+/// What to say where a model has no tokenizer.
+pub const HOW_TO_GET_ONE: &str = "OpenELM uses the tokenizer of Llama 2, which Apple's repositories do not carry: accept Meta's licence at \
+     huggingface.co/meta-llama/Llama-2-7b-hf, fetch its tokenizer.json (`hf download meta-llama/Llama-2-7b-hf tokenizer.json --local-dir .`), \
+     and put it into the model's folder or name it with --tokenizer. Without one, --token-ids works";
+
+/// Text to ids and ids to text.
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    bos: u32,
+}
+
+impl Tokenizer {
+    /// Reads the bytes of a `tokenizer.json`; `bos` is what [`Tokenizer::encode`] puts first, and ids must be below `vocab`.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] for malformed bytes, and for a tokenizer with more tokens than the model.
+    pub fn from_bytes(bytes: &[u8], bos: u32, vocab: usize) -> Result<Self> {
+        let inner = tokenizers::Tokenizer::from_bytes(bytes)
+            .map_err(|error| Error::Tokenizer(format!("tokenizer.json is not usable: {error}")))?;
+        let size = inner.get_vocab_size(true);
+        if size > vocab {
+            return Err(Error::Tokenizer(format!(
+                "tokenizer.json has {size} tokens, the model only {vocab}: it belongs to another model"
+            )));
+        }
+        Ok(Self { inner, bos })
+    }
+
+    /// Ids of `text` behind one bos; text that begins with the bos token itself does not get a second one.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] if the tokenizer cannot express the text.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let encoding = self
+            .inner
+            .encode_fast(text, false)
+            .map_err(|error| Error::Tokenizer(format!("cannot tokenize the text: {error}")))?;
+        let mut ids = encoding.get_ids().to_vec();
+        if ids.first() != Some(&self.bos) {
+            ids.insert(0, self.bos);
+        }
+        Ok(ids)
+    }
+
+    /// Text of `ids`, special tokens left out.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] if the decoder of the tokenizer fails.
+    pub fn decode(&self, ids: &[u32]) -> Result<String> {
+        self.inner
+            .decode(ids, true)
+            .map_err(|error| Error::Tokenizer(format!("cannot decode ids: {error}")))
+    }
+
+    /// A token as the vocabulary spells it, such as `▁king` or `<0x0A>`.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// Whether the token is a control token, which has no text.
+    pub(super) fn is_special(&self, token: &str) -> bool {
+        self.inner.get_added_vocabulary().is_special_token(token)
+    }
+}
