@@ -4,7 +4,8 @@
 // One workgroup covers a token and up to four query heads that share a kv head: they are the components of every vec4, so a
 // cache entry is read once for the four. Positions pass in tiles of 64 with a running maximum and sum (online softmax), so
 // memory does not grow with the context. Scores: a lane a position. Values: a lane a block of 8 dimensions and a slice of
-// the tile's positions; slices are added up at the end.
+// the tile's positions; slices are added up at the end. No loop stands under a condition: lanes without work repeat a
+// neighbour's and are not counted (software drivers run a loop that no lane entered to a limit of iterations).
 #import lib/tokens.wgsl
 #import <cache>
 
@@ -34,14 +35,11 @@ var<workgroup> weight: array<vec4<f32>, 64>;
 // [8 dimensions of a block, lanes]
 var<workgroup> partial: array<vec4<f32>, 512>;
 
-fn query_at(token_start: u32, head: u32, heads: u32, d: u32) -> vec4<f32> {
-    var q = vec4<f32>();
-    if d < shape.head_dim {
-        for (var i = 0u; i < heads; i += 1u) {
-            q[i] = queries[token_start + (head + i) * shape.head_dim + d] * shape.scale;
-        }
-    }
-    return q;
+// Dimension d of the head `offset` further on, scaled; 0 where the quad or the head has no such one.
+fn query_at(start: u32, offset: u32, heads: u32, d: u32) -> f32 {
+    let is_there = offset < heads && d < shape.head_dim;
+    let at = select(0u, offset * shape.head_dim + d, is_there);
+    return select(0.0, queries[start + at] * shape.scale, is_there);
 }
 
 @compute @workgroup_size(64)
@@ -55,8 +53,16 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let cache_start = kv_head * shape.cache_rows + token.cache_start;
     let positions = token.position + 1u;
 
-    for (var d = lane; d < shape.blocks * 8u; d += TILE) {
-        query[d] = query_at(token_start, first_head, heads, d);
+    let heads_start = token_start + first_head * shape.head_dim;
+    let dims = shape.blocks * 8u;
+    for (var start = 0u; start < dims; start += TILE) {
+        let d = start + lane;
+        query[d] = vec4<f32>(
+            query_at(heads_start, 0u, heads, d),
+            query_at(heads_start, 1u, heads, d),
+            query_at(heads_start, 2u, heads, d),
+            query_at(heads_start, 3u, heads, d),
+        );
     }
     workgroupBarrier();
 
@@ -76,16 +82,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 
     for (var start = 0u; start < positions; start += TILE) {
         let count = min(TILE, positions - start);
-        var score = vec4<f32>(LOWEST);
-        if lane < count {
-            score = vec4<f32>();
-            let entry = (cache_start + start + lane) * shape.blocks;
-            for (var b = 0u; b < shape.blocks; b += 1u) {
-                let key = unpack_cache(keys[entry + b]);
-                let d = 8u * b;
-                score += key.lo.x * query[d] + key.lo.y * query[d + 1u] + key.lo.z * query[d + 2u] + key.lo.w * query[d + 3u];
-                score += key.hi.x * query[d + 4u] + key.hi.y * query[d + 5u] + key.hi.z * query[d + 6u] + key.hi.w * query[d + 7u];
-            }
+        var score = vec4<f32>();
+        let entry = (cache_start + start + min(lane, count - 1u)) * shape.blocks;
+        for (var b = 0u; b < shape.blocks; b += 1u) {
+            let key = unpack_cache(keys[entry + b]);
+            let d = 8u * b;
+            score += key.lo.x * query[d] + key.lo.y * query[d + 1u] + key.lo.z * query[d + 2u] + key.lo.w * query[d + 3u];
+            score += key.hi.x * query[d + 4u] + key.hi.y * query[d + 5u] + key.hi.z * query[d + 6u] + key.hi.w * query[d + 7u];
         }
         weight[lane] = score;
         workgroupBarrier();
@@ -111,19 +114,19 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         sum_5 *= rescale;
         sum_6 *= rescale;
         sum_7 *= rescale;
-        if slice < slices {
-            for (var i = slice; i < count; i += slices) {
-                let value = unpack_cache(values[(cache_start + start + i) * shape.blocks + block]);
-                let w = weight[i];
-                sum_0 += value.lo.x * w;
-                sum_1 += value.lo.y * w;
-                sum_2 += value.lo.z * w;
-                sum_3 += value.lo.w * w;
-                sum_4 += value.hi.x * w;
-                sum_5 += value.hi.y * w;
-                sum_6 += value.hi.z * w;
-                sum_7 += value.hi.w * w;
-            }
+        for (var first = 0u; first < count; first += slices) {
+            let i = min(first + slice, count - 1u);
+            let is_mine = slice < slices && first + slice < count;
+            let value = unpack_cache(values[(cache_start + start + i) * shape.blocks + block]);
+            let w = select(vec4<f32>(), weight[i], is_mine);
+            sum_0 += value.lo.x * w;
+            sum_1 += value.lo.y * w;
+            sum_2 += value.lo.z * w;
+            sum_3 += value.lo.w * w;
+            sum_4 += value.hi.x * w;
+            sum_5 += value.hi.y * w;
+            sum_6 += value.hi.z * w;
+            sum_7 += value.hi.w * w;
         }
         workgroupBarrier();
     }
@@ -137,14 +140,26 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     partial[6u * TILE + lane] = sum_6;
     partial[7u * TILE + lane] = sum_7;
     workgroupBarrier();
-    for (var d = lane; d < shape.head_dim; d += TILE) {
+    for (var start = 0u; start < shape.head_dim; start += TILE) {
+        let d = start + lane;
+        let at = min(d, dims - 1u);
         var sum = vec4<f32>();
         for (var s = 0u; s < slices; s += 1u) {
-            sum += partial[(d % 8u) * TILE + s * shape.blocks + d / 8u];
+            sum += partial[(at % 8u) * TILE + s * shape.blocks + at / 8u];
         }
         let result = sum / total;
-        for (var i = 0u; i < heads; i += 1u) {
-            output[token_start + (first_head + i) * shape.head_dim + d] = result[i];
+        if d < shape.head_dim {
+            let to = heads_start + d;
+            output[to] = result.x;
+            if heads > 1u {
+                output[to + shape.head_dim] = result.y;
+            }
+            if heads > 2u {
+                output[to + 2u * shape.head_dim] = result.z;
+            }
+            if heads > 3u {
+                output[to + 3u * shape.head_dim] = result.w;
+            }
         }
     }
 }

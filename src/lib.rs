@@ -1,12 +1,47 @@
+//! Runs Apple's OpenELM language models (270M, 450M, 1.1B, 3B, base and Instruct) on any GPU that Vulkan, Metal or DirectX 12
+//! reaches, and on software adapters.
+//!
+//! A [`Model`] is a network on a device, a [`Session`] one timeline of tokens with its KV cache, a [`Generation`] an iterator
+//! over the tokens that follow a prompt. Everything blocks; nothing needs an async runtime.
+//!
+//! ```
+//! use openelm::{GenerateOptions, LoadOptions, Model};
+//!
+//! # fn main() -> openelm::Result<()> {
+//! let model = Model::load("demo", &LoadOptions::default())?;
+//! let mut session = model.session()?;
+//! let prompt = model.encode("Once upon a time")?;
+//! let mut options = GenerateOptions::default();
+//! options.max_tokens = Some(8);
+//! let mut story = String::new();
+//! for token in session.generate(&prompt, &options)? {
+//!     story += &token?.text;
+//! }
+//! assert!(story.starts_with(" there"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Without default features the library has no command line in it and compiles no C or C++.
+//!
+//! [`gpu`], [`kernels`] and [`model`] are the building blocks below; ARCHITECTURE.md is their map.
+
 pub mod checkpoint;
 mod dtype;
 mod error;
+mod generate;
 pub mod gpu;
 pub mod kernels;
 pub mod model;
+pub mod text;
+
+pub use checkpoint::{Checkpoint, Config};
 pub use dtype::Dtype;
 pub use error::{Error, Result};
-pub mod generate;
-pub mod text;
-pub use generate::*;
-pub use model::{LoadOptions};
+pub use generate::{
+    Candidate, Finish, GenerateOptions, Generation, Model, Sampler, Sampling, Score, Session,
+    Timing, Token, log_sum_exp,
+};
+pub use gpu::{AdapterSummary, Gpu, adapters};
+pub use kernels::WeightSource;
+pub use model::{LoadOptions, Progress};

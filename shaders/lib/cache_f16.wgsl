@@ -5,7 +5,7 @@ alias CacheQuad = vec2<u32>;
 alias CacheBlock = vec4<u32>;
 
 fn pack_cache(quad: vec4<f32>) -> CacheQuad {
-    return vec2<u32>(pack2x16float(quad.xy), pack2x16float(quad.zw));
+    return pack_halves(quad);
 }
 
 fn unpack_cache(packed: CacheBlock) -> Block {

@@ -1,4 +1,4 @@
-// Two f16 in each u32 to eight f32, by the adapter's own instruction.
+// Between f32 and pairs of f16 in a u32, by the adapter's own instructions.
 #import lib/block.wgsl
 
 fn unpack_halves(packed: vec4<u32>) -> Block {
@@ -6,4 +6,8 @@ fn unpack_halves(packed: vec4<u32>) -> Block {
         vec4<f32>(unpack2x16float(packed.x), unpack2x16float(packed.y)),
         vec4<f32>(unpack2x16float(packed.z), unpack2x16float(packed.w)),
     );
+}
+
+fn pack_halves(quad: vec4<f32>) -> vec2<u32> {
+    return vec2<u32>(pack2x16float(quad.xy), pack2x16float(quad.zw));
 }

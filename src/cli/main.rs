@@ -1,1 +1,52 @@
-fn main(){}
+//! The `openelm` command: raw arguments to checked options, text to stdout, all else to stderr.
+
+mod args;
+mod devices;
+mod generate;
+mod output;
+mod score;
+mod show;
+mod tokenize;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Arguments, Verb};
+
+fn main() -> ExitCode {
+    quiet_device_select();
+    let arguments = Arguments::parse();
+    let done = match arguments.verb {
+        None => generate::run(&arguments.generate),
+        Some(Verb::Generate(arguments)) => generate::run(&arguments),
+        Some(Verb::Score(arguments)) => score::run(&arguments),
+        Some(Verb::Tokenize(arguments)) => tokenize::run(&arguments),
+        Some(Verb::Show(arguments)) => show::run(&arguments),
+        Some(Verb::Devices { json }) => devices::run(json),
+        Some(Verb::Completions { shell }) => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "openelm", &mut text);
+            output::write(&String::from_utf8_lossy(&text))
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        // The reader of our output has seen enough: `openelm ... | head`.
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("openelm: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Mesa's device-select layer complains on stderr where there is no desktop session (a server, a container). Without one it has
+/// nothing to ask anyway.
+fn quiet_device_select() {
+    let unset = |name| std::env::var_os(name).is_none();
+    if unset("XDG_RUNTIME_DIR") && unset("MESA_VK_DEVICE_SELECT") && unset("NODEVICE_SELECT") {
+        // SAFETY: the first thing in main, while there is only this thread.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+    }
+}

@@ -43,6 +43,8 @@ pub enum Finish {
     Context,
     /// The caller cancelled.
     Cancelled,
+    /// The device failed; the iterator's last item says how.
+    Error,
 }
 
 /// A generated token.
@@ -115,15 +117,16 @@ impl<'a> Session<'a> {
         self.logits.clear();
     }
 
-    /// Makes the session hold exactly `ids`, computing only what it does not hold, and calls `progress(done, total)` after
-    /// each step. Returns how many tokens were computed; the logits after the last are at hand for what follows.
+    /// Makes the session hold exactly `ids`, computing only what it does not hold, and calls `go_on(done, total)` after each
+    /// step, which ends it early by returning false. Returns how many tokens were computed; the logits after the last are at
+    /// hand for what follows.
     ///
     /// # Errors
     /// [`Error::Prompt`] for an empty, too long or invalid sequence; device errors.
     pub fn prefill(
         &mut self,
         ids: &[u32],
-        mut progress: impl FnMut(usize, usize),
+        mut go_on: impl FnMut(usize, usize) -> bool,
     ) -> Result<usize> {
         self.check_ids(ids)?;
         let common = common_prefix(&self.cached, ids);
@@ -144,9 +147,11 @@ impl<'a> Session<'a> {
                     logits.extend_from_slice(row);
                 })?;
             self.cached.extend_from_slice(chunk);
-            progress(self.cached.len() - keep, todo);
+            if !go_on(self.cached.len() - keep, todo) {
+                break;
+            }
         }
-        Ok(todo)
+        Ok(self.cached.len() - keep)
     }
 
     /// Continues `ids` token by token. Dropping the iterator ends generation; the session keeps what was computed.
@@ -288,18 +293,39 @@ impl Generation<'_, '_> {
         &self.ids[self.prompt..]
     }
 
-    fn cancelled(&self) -> bool {
-        let flag = self.options.cancel.as_ref();
-        flag.is_some_and(|flag| flag.load(Ordering::Relaxed))
+    /// Computes the prompt now, calling `progress(done, total)` after each step; otherwise the first token does it. Ends early,
+    /// and generation with it, when cancelled.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn prefill(&mut self, mut progress: impl FnMut(usize, usize)) -> Result<()> {
+        if self.finish.is_some() || self.ids.len() > self.prompt {
+            return Ok(());
+        }
+        let begin = Instant::now();
+        let cancel = self.options.cancel.clone();
+        let computed = self.session.prefill(&self.ids, |done, total| {
+            progress(done, total);
+            !is_set(&cancel)
+        })?;
+        self.timing.prefill_tokens += computed;
+        self.timing.prefill += begin.elapsed();
+        if self.session.cached.len() < self.ids.len() {
+            self.finish = Some(Finish::Cancelled);
+        }
+        Ok(())
     }
 
-    fn step(&mut self) -> Result<Token> {
+    fn step(&mut self) -> Result<Option<Token>> {
         let begin = Instant::now();
         let is_first = self.ids.len() == self.prompt;
-        let computed = self.session.prefill(&self.ids, |_, _| {})?;
         if is_first {
-            self.timing.prefill_tokens = computed;
-            self.timing.prefill = begin.elapsed();
+            self.prefill(|_, _| {})?;
+            if self.finish.is_some() {
+                return Ok(None);
+            }
+        } else {
+            self.session.prefill(&self.ids, |_, _| true)?;
         }
         let logits = &self.session.logits;
         let id = self.sampler.sample(logits, &self.ids);
@@ -313,19 +339,20 @@ impl Generation<'_, '_> {
         self.finish = finish;
         let time = begin.elapsed();
         if is_first {
-            self.timing.first_token = time;
+            // The prefill may have been done before, by itself.
+            self.timing.first_token = time.max(self.timing.prefill);
         } else {
             self.timing.decode_tokens += 1;
             self.timing.decode += time;
         }
-        Ok(Token {
+        Ok(Some(Token {
             id,
             text,
             logprob,
             top,
             time,
             finish,
-        })
+        }))
     }
 
     fn text_and_finish(&mut self, id: u32) -> Result<(String, Option<Finish>)> {
@@ -345,7 +372,7 @@ impl Generation<'_, '_> {
             Finish::Length
         } else if self.ids.len() >= self.session.model.context_size() {
             Finish::Context
-        } else if self.cancelled() {
+        } else if is_set(&self.options.cancel) {
             Finish::Cancelled
         } else {
             return Ok((text, None));
@@ -373,8 +400,12 @@ impl Iterator for Generation<'_, '_> {
         let token = self.step();
         if token.is_err() {
             // An error is the last item; the timeline is as it was before the step.
-            self.finish = Some(Finish::Cancelled);
+            self.finish = Some(Finish::Error);
         }
-        Some(token)
+        token.transpose()
     }
+}
+
+fn is_set(flag: &Option<Arc<AtomicBool>>) -> bool {
+    flag.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
 }

@@ -1,0 +1,278 @@
+//! The command line as clap parses it. Names follow llama.cpp and Hugging Face.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use openelm::{Dtype, LoadOptions, Model, Sampling, WeightSource};
+
+use super::output;
+
+/// Run Apple's OpenELM language models on any GPU.
+///
+/// Without a verb, `openelm` generates: `openelm -p "Once upon a time"` continues the prompt with the embedded demo model.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true, max_term_width = 110)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+    #[command(flatten)]
+    pub generate: Generate,
+}
+
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Continue a prompt (the default)
+    Generate(Generate),
+    /// Print the log-probability of every token of a text, and the most probable next tokens
+    Score(Score),
+    /// Print the token ids of a text
+    Tokenize(Tokenize),
+    /// Describe a checkpoint: layers, sizes, memory needed
+    Show(Show),
+    /// List the adapters of this machine, best first
+    Devices {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a completion script for a shell
+    Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum DtypeChoice {
+    Auto,
+    F32,
+    F16,
+    Bf16,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum KvDtype {
+    F16,
+    F32,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum SourceChoice {
+    Auto,
+    Buffer,
+    Texture,
+}
+
+/// Which model, and how it is put on the device.
+#[derive(Args)]
+pub struct ModelArgs {
+    /// A folder with config.json and safetensors; `demo` (embedded); `shape:270M|450M|1_1B|3B` (random weights, to measure)
+    #[arg(short, long, default_value = "demo")]
+    pub model: String,
+    /// tokenizer.json, or the folder that holds it, if it is not in the model's folder
+    #[arg(long, value_name = "PATH")]
+    pub tokenizer: Option<PathBuf>,
+    /// Adapter: its number in `openelm devices`, or a part of its name
+    #[arg(long)]
+    pub device: Option<String>,
+    /// Format of weights on the device; auto keeps f16 and bf16 and turns f32 into f16
+    #[arg(long, default_value = "auto")]
+    pub dtype: DtypeChoice,
+    /// Format of cached keys and values; f32 is exact and takes twice the memory
+    #[arg(long, default_value = "f16")]
+    pub kv_dtype: KvDtype,
+    /// Positions to keep keys and values for [default: all that the model has]
+    #[arg(long, short = 'c', value_name = "N")]
+    pub ctx_size: Option<usize>,
+    /// Where weights lie on the device; auto measures both
+    #[arg(long, default_value = "auto")]
+    pub weight_source: SourceChoice,
+    /// Use no more device memory than this
+    #[arg(long, value_name = "MIB")]
+    pub max_memory: Option<u64>,
+}
+
+/// The prompt, as text or as ids.
+#[derive(Args)]
+pub struct PromptArgs {
+    /// Text; `-` reads standard input
+    #[arg(short, long, conflicts_with = "token_ids")]
+    pub prompt: Option<String>,
+    /// Token ids instead of text, such as 1,306,4658; works without a tokenizer
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    pub token_ids: Option<Vec<u32>>,
+}
+
+#[derive(Args)]
+pub struct Generate {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub prompt: PromptArgs,
+    /// The most tokens to generate
+    #[arg(short = 'n', long, default_value_t = 256, value_name = "N")]
+    pub max_tokens: usize,
+    /// 0: always the most probable token [default: the model's generation_config.json, or 0]
+    #[arg(long, value_name = "T")]
+    pub temperature: Option<f32>,
+    /// Only the K most probable tokens; 0: all
+    #[arg(long, value_name = "K")]
+    pub top_k: Option<u32>,
+    /// Only the most probable tokens that together reach P
+    #[arg(long, value_name = "P")]
+    pub top_p: Option<f32>,
+    /// Only tokens at least P times as probable as the most probable one
+    #[arg(long, value_name = "P")]
+    pub min_p: Option<f32>,
+    /// Make tokens that occurred less likely; 1: off
+    #[arg(long, value_name = "R")]
+    pub repetition_penalty: Option<f32>,
+    /// Of the random numbers; the same seed gives the same text [default: another one each time]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// End where the text would contain this; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    pub stop: Vec<String>,
+    /// Go on after the end-of-text token
+    #[arg(long)]
+    pub ignore_eos: bool,
+    /// Do not print the prompt before what follows it
+    #[arg(long)]
+    pub no_echo: bool,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct Score {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub prompt: PromptArgs,
+    /// How many next tokens to print
+    #[arg(long, default_value_t = 10, value_name = "K")]
+    pub top: usize,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct Tokenize {
+    /// A model's folder, or `demo`
+    #[arg(short, long, default_value = "demo")]
+    pub model: String,
+    /// tokenizer.json, or the folder that holds it, if it is not in the model's folder
+    #[arg(long, value_name = "PATH")]
+    pub tokenizer: Option<PathBuf>,
+    /// Text; `-` reads standard input
+    #[arg(short, long)]
+    pub prompt: String,
+    /// Print one JSON object instead of a line a token
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct Show {
+    /// A folder with config.json and safetensors, `demo`, or `shape:NAME`
+    #[arg(default_value = "demo")]
+    pub model: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl ModelArgs {
+    fn options(&self) -> LoadOptions {
+        let mut options = LoadOptions::default();
+        options.device.clone_from(&self.device);
+        options.dtype = match self.dtype {
+            DtypeChoice::Auto => None,
+            DtypeChoice::F32 => Some(Dtype::F32),
+            DtypeChoice::F16 => Some(Dtype::F16),
+            DtypeChoice::Bf16 => Some(Dtype::Bf16),
+        };
+        options.exact_kv = matches!(self.kv_dtype, KvDtype::F32);
+        options.weight_source = match self.weight_source {
+            SourceChoice::Auto => None,
+            SourceChoice::Buffer => Some(WeightSource::Buffer),
+            SourceChoice::Texture => Some(WeightSource::Texture),
+        };
+        options.context_size = self.ctx_size;
+        options.memory_limit = self.max_memory.map(|mib| mib.saturating_mul(1 << 20));
+        options
+    }
+
+    /// Loads the model with a progress bar, and prints its warnings.
+    pub fn load(&self) -> Result<Model> {
+        let bar = output::Bar::new("loading", true);
+        let mut model = Model::load_with_progress(&self.model, &self.options(), |progress| {
+            bar.set(progress.done, progress.total);
+        })?;
+        bar.clear();
+        if let Some(path) = &self.tokenizer {
+            model.set_tokenizer(path)?;
+        }
+        for warning in model.warnings() {
+            eprintln!("openelm: warning: {warning}");
+        }
+        Ok(model)
+    }
+}
+
+impl PromptArgs {
+    /// The prompt's ids. `fallback` is the prompt where none is given, if there is one.
+    pub fn ids(&self, model: &Model, fallback: Option<&str>) -> Result<Vec<u32>> {
+        if let Some(ids) = &self.token_ids {
+            return Ok(ids.clone());
+        }
+        let Some(text) = self.prompt.as_deref().or(fallback) else {
+            bail!("no prompt; give one with --prompt TEXT, `--prompt -` for standard input, or --token-ids 1,2,3");
+        };
+        let text = read_text(text)?;
+        if text.is_empty() {
+            bail!("the prompt is empty; give some text, or `--token-ids 1` to begin from nothing");
+        }
+        Ok(model.encode(&text)?)
+    }
+}
+
+/// `text` itself, or standard input for `-`.
+pub fn read_text(text: &str) -> Result<String> {
+    if text != "-" {
+        return Ok(text.to_owned());
+    }
+    // No context is this long: what is more is a mistake, not a prompt.
+    const MOST: u64 = 64 << 20;
+    let mut bytes = Vec::new();
+    std::io::stdin()
+        .take(MOST + 1)
+        .read_to_end(&mut bytes)
+        .context("cannot read standard input")?;
+    if bytes.len() as u64 > MOST {
+        bail!("standard input has more than {} MiB; that is no prompt", MOST >> 20);
+    }
+    String::from_utf8(bytes).context("standard input is not UTF-8 text")
+}
+
+impl Generate {
+    /// The model's own settings with the person's wishes over them.
+    pub fn sampling(&self, model: &Model) -> Sampling {
+        let mut sampling = model.sampling_defaults();
+        sampling.temperature = self.temperature.unwrap_or(sampling.temperature);
+        sampling.top_k = self.top_k.unwrap_or(sampling.top_k);
+        sampling.top_p = self.top_p.unwrap_or(sampling.top_p);
+        sampling.min_p = self.min_p.unwrap_or(sampling.min_p);
+        sampling.repetition_penalty = self.repetition_penalty.unwrap_or(sampling.repetition_penalty);
+        sampling.seed = self.seed.unwrap_or_else(clock_seed);
+        sampling
+    }
+}
+
+/// A short seed that a person can type again.
+fn clock_seed() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |now| (now.as_nanos() % 1_000_000_007) as u64)
+}

@@ -1,0 +1,123 @@
+//! `openelm generate`: a prompt goes in, text streams out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Result;
+use openelm::{GenerateOptions, Generation, Model, Timing};
+use serde_json::json;
+
+use super::args::Generate;
+use super::output::{self, Bar};
+
+/// What the demo model is asked where nobody asks anything.
+const DEMO_PROMPT: &str = "Once upon a time";
+
+pub fn run(arguments: &Generate) -> Result<()> {
+    let cancel = cancel_on_ctrl_c();
+    let model = arguments.model.load()?;
+    let fallback = (arguments.model.model == "demo").then_some(DEMO_PROMPT);
+    let ids = arguments.prompt.ids(&model, fallback)?;
+    if !arguments.stop.is_empty() {
+        // Stop strings are looked for in text.
+        model.require_tokenizer()?;
+    }
+    let mut options = GenerateOptions::default();
+    options.max_tokens = Some(arguments.max_tokens);
+    options.sampling = arguments.sampling(&model);
+    options.stop.clone_from(&arguments.stop);
+    options.ignore_eos = arguments.ignore_eos;
+    options.cancel = Some(cancel);
+    let mut session = model.session()?;
+    let mut generation = session.generate(&ids, &options)?;
+    if arguments.json {
+        return print_json(&model, &ids, generation);
+    }
+    stream(&model, &ids, &mut generation, arguments.no_echo)?;
+    print_speed(&model, generation.timing(), options.sampling.seed);
+    Ok(())
+}
+
+/// The first Ctrl-C ends generation, the second the program.
+fn cancel_on_ctrl_c() -> Arc<AtomicBool> {
+    let cancel = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&cancel);
+    let handler = move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    };
+    // Without a handler Ctrl-C ends the program, as it always did.
+    let _ = ctrlc::set_handler(handler);
+    cancel
+}
+
+fn stream(
+    model: &Model,
+    prompt: &[u32],
+    generation: &mut Generation<'_, '_>,
+    no_echo: bool,
+) -> Result<()> {
+    match model.tokenizer() {
+        Some(tokenizer) if !no_echo => output::write(&tokenizer.decode(prompt)?)?,
+        _ => {}
+    }
+    let bar = Bar::new("prompt", false);
+    generation.prefill(|done, total| bar.set(done as u64, total as u64))?;
+    bar.clear();
+    for token in generation.by_ref() {
+        let token = token?;
+        match model.tokenizer() {
+            Some(_) => output::write(&token.text)?,
+            None => output::write(&format!("{} ", token.id))?,
+        }
+    }
+    output::write("\n")
+}
+
+fn rate(tokens: usize, time: std::time::Duration) -> f64 {
+    tokens as f64 / time.as_secs_f64().max(1e-9)
+}
+
+fn print_speed(model: &Model, timing: Timing, seed: u64) {
+    eprintln!(
+        "[{}, {}; load {:.2} s, prompt {} tokens {:.1} tok/s, text {} tokens {:.1} tok/s, seed {seed}]",
+        model.adapter().name,
+        model.dtype(),
+        model.load_time().as_secs_f64(),
+        timing.prefill_tokens,
+        rate(timing.prefill_tokens, timing.prefill),
+        timing.decode_tokens,
+        rate(timing.decode_tokens, timing.decode),
+    );
+}
+
+fn print_json(model: &Model, prompt: &[u32], mut generation: Generation<'_, '_>) -> Result<()> {
+    let mut text = String::new();
+    let mut logprobs = Vec::new();
+    for token in generation.by_ref() {
+        let token = token?;
+        text += &token.text;
+        logprobs.push(token.logprob);
+    }
+    let timing = generation.timing();
+    let object = json!({
+        "model": model.name(),
+        "adapter": model.adapter(),
+        "dtype": model.dtype().name(),
+        "prompt_ids": prompt,
+        "ids": generation.ids(),
+        "text": model.tokenizer().map(|_| text),
+        "finish_reason": generation.finish(),
+        "logprobs": logprobs,
+        "timing": {
+            "load_s": model.load_time().as_secs_f64(),
+            "prefill_tokens": timing.prefill_tokens,
+            "prefill_s": timing.prefill.as_secs_f64(),
+            "first_token_s": timing.first_token.as_secs_f64(),
+            "decode_tokens": timing.decode_tokens,
+            "decode_s": timing.decode.as_secs_f64(),
+        },
+    });
+    output::write(&format!("{object}\n"))
+}

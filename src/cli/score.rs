@@ -1,0 +1,33 @@
+//! `openelm score`: how probable a text is, token by token.
+
+use std::fmt::Write;
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::args::Score;
+use super::output;
+
+pub fn run(arguments: &Score) -> Result<()> {
+    let model = arguments.model.load()?;
+    let ids = arguments.prompt.ids(&model, None)?;
+    let score = model.session()?.score(&ids, arguments.top)?;
+    if arguments.json {
+        let object = json!({ "ids": ids, "logprobs": score.logprobs, "next": score.next });
+        return output::write(&format!("{object}\n"));
+    }
+    let spelled = |id: u32| {
+        let token = model.tokenizer().and_then(|tokenizer| tokenizer.token(id));
+        token.unwrap_or_default()
+    };
+    let mut text = format!("{:>8}  {:>9}  token\n", "id", "logprob");
+    for (id, logprob) in ids.iter().zip(&score.logprobs) {
+        let logprob = logprob.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
+        writeln!(text, "{id:>8}  {logprob:>9}  {}", spelled(*id))?;
+    }
+    writeln!(text, "\nnext\n{:>8}  {:>9}  token", "id", "logprob")?;
+    for next in &score.next {
+        writeln!(text, "{:>8}  {:>9.4}  {}", next.id, next.logprob, spelled(next.id))?;
+    }
+    output::write(&text)
+}
