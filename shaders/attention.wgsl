@@ -1,45 +1,51 @@
-// Causal grouped-query attention over the cache, for decode and for prefill.
+// Causal grouped-query attention over the cache for GPUs, for decode and for prefill.
 //     out[t, h] = softmax(q[t, h] . K[h / group] * scale, positions 0..=position[t]) . V[h / group]
-//     queries, out: [tokens, q_heads * head_dim], cache: [kv_heads, rows, head_dim]
+//     queries: [tokens, q_heads, blocks * 8], out: [tokens, q_heads * head_dim], cache: [kv_heads, rows, blocks * 8]
 // One workgroup covers a token and up to four query heads that share a kv head: they are the components of every vec4, so a
 // cache entry is read once for the four. Positions pass in tiles of 64 with a running maximum and sum (online softmax), so
 // memory does not grow with the context. Scores: a lane a position. Values: a lane a block of 8 dimensions and a slice of
 // the tile's positions; slices are added up at the end. No loop stands under a condition: lanes without work repeat a
 // neighbour's and are not counted (software drivers run a loop that no lane entered to a limit of iterations).
 #import lib/tokens.wgsl
-#import <cache>
-
-struct Shape {
-    head_dim: u32,
-    blocks: u32,      // ceil(head_dim / 8), at most 32
-    group: u32,       // query heads to a kv head
-    quads: u32,       // ceil(group / 4)
-    cache_rows: u32,
-    stride: u32,      // floats from one token to the next, in queries and output
-    scale: f32,
-}
-@group(0) @binding(0) var<uniform> shape: Shape;
+#import lib/attention_shape.wgsl
 @group(0) @binding(1) var<storage, read> tokens: array<Token>;
 @group(0) @binding(2) var<storage, read> queries: array<f32>;
-@group(0) @binding(3) var<storage, read> keys: array<CacheBlock>;
-@group(0) @binding(4) var<storage, read> values: array<CacheBlock>;
+#import lib/cache_read_buffer.wgsl
+#import <cache>
 @group(0) @binding(5) var<storage, read_write> output: array<f32>;
 
 const TILE = 64u;
 const LOWEST = -3.0e38;
 
-// [head_dim], four heads a vector, already scaled.
+// [blocks * 8], four heads a vector.
 var<workgroup> query: array<vec4<f32>, 256>;
 // [TILE]: scores, then their exponentials.
 var<workgroup> weight: array<vec4<f32>, 64>;
 // [8 dimensions of a block, lanes]
 var<workgroup> partial: array<vec4<f32>, 512>;
 
-// Dimension d of the head `offset` further on, scaled; 0 where the quad or the head has no such one.
-fn query_at(start: u32, offset: u32, heads: u32, d: u32) -> f32 {
-    let is_there = offset < heads && d < shape.head_dim;
-    let at = select(0u, offset * shape.head_dim + d, is_there);
-    return select(0.0, queries[start + at] * shape.scale, is_there);
+// Takes the queries of `heads` heads from `first_head` on; heads that are not there repeat the last. Ends with a barrier.
+fn stage_queries(token: u32, first_head: u32, heads: u32, lane: u32) {
+    let dims = shape.blocks * 8u;
+    let start = token * shape.q_stride + first_head * dims;
+    let head = dims * min(vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(heads - 1u));
+    for (var tile = 0u; tile < dims; tile += TILE) {
+        let d = tile + min(lane, dims - tile - 1u);
+        query[d] = vec4<f32>(
+            queries[start + head.x + d],
+            queries[start + head.y + d],
+            queries[start + head.z + d],
+            queries[start + head.w + d],
+        );
+    }
+    workgroupBarrier();
+}
+
+// A block's part of the four heads' scores against one key.
+fn block_scores(block: u32, key: Block) -> vec4<f32> {
+    let d = 8u * block;
+    return key.lo.x * query[d] + key.lo.y * query[d + 1u] + key.lo.z * query[d + 2u] + key.lo.w * query[d + 3u]
+        + key.hi.x * query[d + 4u] + key.hi.y * query[d + 5u] + key.hi.z * query[d + 6u] + key.hi.w * query[d + 7u];
 }
 
 @compute @workgroup_size(64)
@@ -49,22 +55,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let first_head = kv_head * shape.group + quad * 4u;
     let heads = min(4u, shape.group - quad * 4u);
     let token = tokens[workgroup.y];
-    let token_start = workgroup.y * shape.stride;
     let cache_start = kv_head * shape.cache_rows + token.cache_start;
     let positions = token.position + 1u;
-
-    let heads_start = token_start + first_head * shape.head_dim;
-    let dims = shape.blocks * 8u;
-    for (var start = 0u; start < dims; start += TILE) {
-        let d = start + lane;
-        query[d] = vec4<f32>(
-            query_at(heads_start, 0u, heads, d),
-            query_at(heads_start, 1u, heads, d),
-            query_at(heads_start, 2u, heads, d),
-            query_at(heads_start, 3u, heads, d),
-        );
-    }
-    workgroupBarrier();
+    stage_queries(workgroup.y, first_head, heads, lane);
 
     let slices = TILE / shape.blocks;
     let slice = lane / shape.blocks;
@@ -85,11 +78,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         var score = vec4<f32>();
         let entry = (cache_start + start + min(lane, count - 1u)) * shape.blocks;
         for (var b = 0u; b < shape.blocks; b += 1u) {
-            let key = unpack_cache(keys[entry + b]);
-            let d = 8u * b;
-            score += key.lo.x * query[d] + key.lo.y * query[d + 1u] + key.lo.z * query[d + 2u] + key.lo.w * query[d + 3u];
-            score += key.hi.x * query[d + 4u] + key.hi.y * query[d + 5u] + key.hi.z * query[d + 6u] + key.hi.w * query[d + 7u];
+            score += block_scores(b, load_key(entry + b));
         }
+        score *= shape.scale;
         weight[lane] = score;
         workgroupBarrier();
         var tile_highest = highest;
@@ -117,7 +108,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         for (var first = 0u; first < count; first += slices) {
             let i = min(first + slice, count - 1u);
             let is_mine = slice < slices && first + slice < count;
-            let value = unpack_cache(values[(cache_start + start + i) * shape.blocks + block]);
+            let value = load_value((cache_start + start + i) * shape.blocks + block);
             let w = select(vec4<f32>(), weight[i], is_mine);
             sum_0 += value.lo.x * w;
             sum_1 += value.lo.y * w;
@@ -140,6 +131,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     partial[6u * TILE + lane] = sum_6;
     partial[7u * TILE + lane] = sum_7;
     workgroupBarrier();
+    let dims = shape.blocks * 8u;
+    let heads_start = workgroup.y * shape.stride + first_head * shape.head_dim;
     for (var start = 0u; start < shape.head_dim; start += TILE) {
         let d = start + lane;
         let at = min(d, dims - 1u);

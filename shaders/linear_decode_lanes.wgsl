@@ -1,35 +1,47 @@
 // Matrix times vector for software adapters: QKV, out, FFN and head products of a single token.
 //     y = W x           W: [rows, K], x: [K], y: [rows]
-// A lane computes one pair of rows on its own. x is read from uniform memory at an index that all lanes share, which costs one
-// load for the whole vector of lanes; weights come from a texture (performance: ARCHITECTURE.md).
+// A lane computes four pairs of rows on its own, 16 pairs apart. x is read from uniform memory at an index that all lanes share, which
+// is one load for the whole vector of lanes, and serves all eight rows; weights come from a texture. Small workgroups spread
+// narrow matrices over the cores. Two blocks an iteration: rows are padded to an even number.
 #import lib/linear_shape.wgsl
+#import lib/block_dot.wgsl
 #import <source>
 #import <format>
 #import <output>
+#import lib/lanes.wgsl
 @group(0) @binding(3) var<uniform> input: array<vec4<f32>, 4096>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let pair = id.x;
-    if pair >= shape.pairs {
-        return;
-    }
-    let first = weight_row(pair);
-    let second = weight_row(min(pair + shape.second, shape.rows - 1u));
+const LANES = 16u;
+
+fn pair_dot(sum: f32, row: u32, pair: u32, a: Block, b: Block) -> f32 {
+    let w = load_pair(row, pair);
+    return sum + block_dot(w.a, a.lo, a.hi) + block_dot(w.b, b.lo, b.hi);
+}
+
+// Adds a pair of blocks of four rows.
+fn pair_dots(sums: vec4<f32>, rows: vec4<u32>, pair: u32, a: Block, b: Block) -> vec4<f32> {
+    return vec4<f32>(
+        pair_dot(sums.x, rows.x, pair, a, b),
+        pair_dot(sums.y, rows.y, pair, a, b),
+        pair_dot(sums.z, rows.z, pair, a, b),
+        pair_dot(sums.w, rows.w, pair, a, b),
+    );
+}
+
+@compute @workgroup_size(16)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let start = workgroup.x * 4u * LANES + lane;
+    let pairs = start + LANES * vec4<u32>(0u, 1u, 2u, 3u);
+    let first = weight_rows(pairs);
+    let second = weight_rows(pairs + shape.second);
     var sum_first = vec4<f32>();
     var sum_second = vec4<f32>();
-    for (var block = 0u; block < shape.blocks; block += 1u) {
-        let x_lo = input[2u * block];
-        let x_hi = input[2u * block + 1u];
-        let a = load_weights(first, block);
-        let b = load_weights(second, block);
-        sum_first += a.lo * x_lo + a.hi * x_hi;
-        sum_second += b.lo * x_lo + b.hi * x_hi;
+    let end = shape.blocks / 2u + hidden_zero(workgroup);
+    for (var pair = 0u; pair < end; pair += 1u) {
+        let a = Block(input[4u * pair], input[4u * pair + 1u]);
+        let b = Block(input[4u * pair + 2u], input[4u * pair + 3u]);
+        sum_first = pair_dots(sum_first, first, pair, a, b);
+        sum_second = pair_dots(sum_second, second, pair, a, b);
     }
-    emit(
-        0u,
-        pair,
-        (sum_first.x + sum_first.y) + (sum_first.z + sum_first.w),
-        (sum_second.x + sum_second.y) + (sum_second.z + sum_second.w),
-    );
+    emit_pairs(0u, pairs, sum_first, sum_second);
 }

@@ -3,6 +3,7 @@
 // A workgroup covers four row pairs: 32 lanes stride over K together for two pairs, so weight reads are coalesced (512 bytes a
 // step) and each activation is loaded once for four rows. Partial sums meet in workgroup memory. Workgroup y is the token.
 #import lib/linear_shape.wgsl
+#import lib/block_dot.wgsl
 #import <source>
 #import <format>
 #import <output>
@@ -11,11 +12,6 @@
 // [8 rows, 32 lanes]: rows first of pair 0 to 3, then second of pair 0 to 3.
 var<workgroup> partial: array<f32, 256>;
 var<workgroup> eighths: array<f32, 64>;
-
-fn block_dot(row_start: u32, block: u32, x_lo: vec4<f32>, x_hi: vec4<f32>) -> f32 {
-    let w = load_weights(row_start, block);
-    return dot(w.lo, x_lo) + dot(w.hi, x_hi);
-}
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -35,10 +31,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     for (var block = column; block < shape.blocks; block += 32u) {
         let x_lo = input[input_start + 2u * block];
         let x_hi = input[input_start + 2u * block + 1u];
-        sum_a += block_dot(row_a, block, x_lo, x_hi);
-        sum_b += block_dot(row_b, block, x_lo, x_hi);
-        sum_c += block_dot(row_c, block, x_lo, x_hi);
-        sum_d += block_dot(row_d, block, x_lo, x_hi);
+        sum_a += block_dot(load_weights(row_a, block), x_lo, x_hi);
+        sum_b += block_dot(load_weights(row_b, block), x_lo, x_hi);
+        sum_c += block_dot(load_weights(row_c, block), x_lo, x_hi);
+        sum_d += block_dot(load_weights(row_d, block), x_lo, x_hi);
     }
     let at = half * 64u + column;
     partial[at] = sum_a;

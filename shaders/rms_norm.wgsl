@@ -17,6 +17,7 @@ struct Shape {
 @group(0) @binding(4) var<storage, read> tokens: array<Token>;
 
 var<workgroup> partial: array<f32, 64>;
+var<workgroup> eighths: array<f32, 64>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -31,9 +32,16 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
     partial[lane] = squares.x + squares.y + squares.z + squares.w;
     workgroupBarrier();
+    // In two steps: each lane adds up eight, then eight of those. Workgroup memory is slow on software adapters.
+    var eight = 0.0;
+    for (var i = 0u; i < 8u; i += 1u) {
+        eight += partial[(lane % 8u) * 8u + i];
+    }
+    eighths[lane] = eight;
+    workgroupBarrier();
     var total = 0.0;
-    for (var i = 0u; i < 64u; i += 1u) {
-        total += partial[i];
+    for (var i = 0u; i < 8u; i += 1u) {
+        total += eighths[i];
     }
     let scale = inverseSqrt(total / f32(shape.width) + shape.epsilon);
 

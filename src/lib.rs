@@ -34,6 +34,7 @@ pub mod gpu;
 pub mod kernels;
 pub mod model;
 pub mod text;
+pub mod trace;
 
 pub use checkpoint::{Checkpoint, Config};
 pub use dtype::Dtype;

@@ -14,6 +14,12 @@ fn unpack_halves(packed: vec4<u32>) -> Block {
     return Block(vec4<f32>(a.x, b.x, a.y, b.y), vec4<f32>(a.z, b.z, a.w, b.w));
 }
 
+// The f16 in the low half of a word.
+fn unpack_half(bits: u32) -> f32 {
+    let moved = bitcast<u32>(bitcast<i32>(bits << 16u) >> 3u);
+    return bitcast<f32>(moved & PLACES.x) * TWO_TO_112;
+}
+
 // Rounds to nearest even. What is below the normal range is rounded by adding 0.5, whose last place is f16's smallest number;
 // elsewhere by adding half of the last place that is kept, less one where that place is even.
 fn pack_halves(quad: vec4<f32>) -> vec2<u32> {

@@ -1,7 +1,8 @@
 // Weights in a texture, eight rows interleaved: neighbouring lanes read the same unit of neighbouring rows, and a lane's next
-// unit lies 128 bytes on. Software drivers gather texels in vectors but read storage buffers lane by lane (ARCHITECTURE.md).
+// unit lies 128 bytes on. Software drivers gather texels in vectors but read storage buffers lane by lane; a
+// storage texture spares them the level of detail that a sampled one has (ARCHITECTURE.md).
 // Needs `shape.units`: 16-byte units in a row. The texture is 8192 texels wide; units are numbered through its rows.
-@group(0) @binding(1) var weights: texture_2d<u32>;
+@group(0) @binding(1) var weights: texture_storage_2d<rgba32uint, read>;
 
 const UNIT_STRIDE = 8u;
 
@@ -10,5 +11,5 @@ fn weight_row(row: u32) -> u32 {
 }
 
 fn fetch(unit: u32) -> vec4<u32> {
-    return textureLoad(weights, vec2<u32>(unit & 8191u, unit >> 13u), 0);
+    return textureLoad(weights, vec2<u32>(unit & 8191u, unit >> 13u));
 }

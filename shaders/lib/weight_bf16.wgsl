@@ -1,5 +1,6 @@
 // bf16 weights: a block of 8 is one 16-byte unit. A bf16 is the upper half of the f32 of the same value.
 #import lib/block.wgsl
+#import lib/pair_of_blocks.wgsl
 
 fn load_weights(row_start: u32, block: u32) -> Block {
     let unit = fetch(row_start + block * UNIT_STRIDE);

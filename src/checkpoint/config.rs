@@ -248,7 +248,12 @@ impl Fields<'_> {
     }
 
     /// A multiplier for each layer, from a number, a pair [low, high] or a list.
-    fn multipliers(&mut self, field: &'static str, default: f64, layers: usize) -> Result<Vec<f64>> {
+    fn multipliers(
+        &mut self,
+        field: &'static str,
+        default: f64,
+        layers: usize,
+    ) -> Result<Vec<f64>> {
         let Some(value) = self.get(field) else {
             self.derived.push(field);
             return Ok(vec![default; layers]);
@@ -264,7 +269,9 @@ impl Fields<'_> {
             ));
         };
         if let Some(bad) = numbers.iter().find(|m| !(0.0..=1e3).contains(*m)) {
-            return self.fail(format!("field `{field}` holds {bad}; 0 to 1000 is expected"));
+            return self.fail(format!(
+                "field `{field}` holds {bad}; 0 to 1000 is expected"
+            ));
         }
         match (value.is_array(), numbers.len()) {
             (true, 2) => {
@@ -279,7 +286,12 @@ impl Fields<'_> {
     }
 
     /// One whole number a layer, if the field is there.
-    fn per_layer(&self, field: &'static str, layers: usize, most: u64) -> Result<Option<Vec<usize>>> {
+    fn per_layer(
+        &self,
+        field: &'static str,
+        layers: usize,
+        most: u64,
+    ) -> Result<Option<Vec<usize>>> {
         match self.get(field) {
             None => Ok(None),
             Some(Value::Array(list)) if list.len() == layers => list
@@ -441,10 +453,22 @@ mod tests {
     #[test]
     fn absurd_values_name_their_field() {
         for (field, json) in [
-            ("num_transformer_layers", r#"{"model_type":"openelm","num_transformer_layers":0}"#),
-            ("vocab_size", r#"{"model_type":"openelm","num_transformer_layers":2,"model_dim":64,"vocab_size":2147483648}"#),
-            ("num_query_heads", r#"{"model_type":"openelm","num_transformer_layers":1,"model_dim":64,"vocab_size":64,"head_dim":16,"num_query_heads":[1000000000]}"#),
-            ("head_dim", r#"{"model_type":"openelm","num_transformer_layers":1,"model_dim":64,"vocab_size":64,"head_dim":15}"#),
+            (
+                "num_transformer_layers",
+                r#"{"model_type":"openelm","num_transformer_layers":0}"#,
+            ),
+            (
+                "vocab_size",
+                r#"{"model_type":"openelm","num_transformer_layers":2,"model_dim":64,"vocab_size":2147483648}"#,
+            ),
+            (
+                "num_query_heads",
+                r#"{"model_type":"openelm","num_transformer_layers":1,"model_dim":64,"vocab_size":64,"head_dim":16,"num_query_heads":[1000000000]}"#,
+            ),
+            (
+                "head_dim",
+                r#"{"model_type":"openelm","num_transformer_layers":1,"model_dim":64,"vocab_size":64,"head_dim":15}"#,
+            ),
             ("llama", r#"{"model_type":"llama"}"#),
         ] {
             let error = Config::parse(json.as_bytes(), Path::new("config.json")).unwrap_err();

@@ -5,9 +5,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
-use safetensors::tensor::{Metadata, SafeTensors, TensorInfo};
+use safetensors::tensor::{Metadata, SafeTensorError, SafeTensors, TensorInfo};
 
-use super::{Config, Tensor, read_bounded};
+use super::quantize::can_quantize;
+use super::{Config, Tensor, TensorSpec, read_bounded};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 
@@ -49,13 +50,22 @@ impl TensorFile {
     fn parse(path: &Path, bytes: Bytes) -> Result<(Self, Metadata)> {
         let slice = bytes.as_slice();
         if slice.is_empty() {
-            return Err(Error::checkpoint(path, "the file is empty; download it again"));
+            return Err(Error::checkpoint(
+                path,
+                "the file is empty; download it again",
+            ));
         }
         let (header, metadata) = SafeTensors::read_metadata(slice).map_err(|error| {
+            let which = match error {
+                SafeTensorError::TensorInvalidInfo | SafeTensorError::ValidationOverflow => {
+                    misfit(slice).map(|name| format!(" `{name}`")).unwrap_or_default()
+                }
+                _ => String::new(),
+            };
             Error::checkpoint(
                 path,
                 format!(
-                    "not a complete safetensors file ({error}); it has {} bytes: compare that with the original and download it again",
+                    "not a complete safetensors file ({error}{which}); it has {} bytes: compare that with the original and download it again",
                     slice.len()
                 ),
             )
@@ -67,6 +77,26 @@ impl TensorFile {
         };
         Ok((file, metadata))
     }
+}
+
+/// The first tensor of a header whose shape and type do not come to the bytes it claims; the parser that found it does not say.
+fn misfit(file: &[u8]) -> Option<String> {
+    let length = u64::from_le_bytes(*file.first_chunk()?) as usize;
+    let header: BTreeMap<String, serde_json::Value> =
+        serde_json::from_slice(file.get(8..)?.get(..length)?).ok()?;
+    header.into_iter().find_map(|(name, value)| {
+        let info: TensorInfo = serde_json::from_value(value).ok()?;
+        let bits = info
+            .shape
+            .iter()
+            .try_fold(info.dtype.bitsize(), |bits, size| bits.checked_mul(*size));
+        let (begin, end) = info.data_offsets;
+        let fits = bits
+            == end
+                .checked_sub(begin)
+                .and_then(|bytes| bytes.checked_mul(8));
+        (!fits || bits.is_none()).then_some(name)
+    })
 }
 
 /// All tensors of a checkpoint, by name.
@@ -114,7 +144,9 @@ impl TensorFiles {
             if name.contains(['/', '\\']) || !name.ends_with(".safetensors") {
                 return Err(Error::checkpoint(
                     index,
-                    format!("`weight_map` names `{name}`, which is no .safetensors file beside the index"),
+                    format!(
+                        "`weight_map` names `{name}`, which is no .safetensors file beside the index"
+                    ),
                 ));
             }
             if !folder.join(name).exists() {
@@ -141,7 +173,10 @@ impl TensorFiles {
             }
         }
         let all = Self::collect(parsed);
-        match weight_map.keys().find(|name| !all.tensors.contains_key(*name)) {
+        match weight_map
+            .keys()
+            .find(|name| !all.tensors.contains_key(*name))
+        {
             Some(name) => Err(Error::tensor(
                 index,
                 name,
@@ -180,20 +215,25 @@ impl TensorFiles {
     pub fn check(&self, config: &Config) -> Result<Vec<String>> {
         let specs = config.tensors();
         for spec in &specs {
-            let fail = |what: String| Err(Error::tensor(self.path_of(&spec.name), &spec.name, what));
+            let fail =
+                |what: String| Err(Error::tensor(self.path_of(&spec.name), &spec.name, what));
             let Some((_, info)) = self.tensors.get(&spec.name) else {
                 return fail("is missing; config.json asks for it".into());
             };
-            if info.shape != spec.shape {
+            let Some(dtype) = dtype(info) else {
                 return fail(format!(
-                    "has shape {:?}, but config.json makes it {:?}",
-                    info.shape, spec.shape
-                ));
-            }
-            if dtype(info).is_none() {
-                return fail(format!(
-                    "is stored as {:?}; F32, F16 and BF16 can be read",
+                    "is stored as {:?}; F32, F16 and BF16 can be read, and U8 that `openelm quantize` wrote",
                     info.dtype
+                ));
+            };
+            if stored_as(info, spec).is_none() {
+                let expected = match dtype {
+                    Stored::Float(_) => format!("{:?}", spec.shape),
+                    Stored::Bytes => "rows of q8 or q4 for such a matrix".into(),
+                };
+                return fail(format!(
+                    "has shape {:?}, but config.json makes it {expected}",
+                    info.shape
                 ));
             }
         }
@@ -219,8 +259,9 @@ impl TensorFiles {
         }
     }
 
-    /// A tensor by name, as bytes of its file.
-    pub fn tensor(&self, name: &str) -> Result<Tensor<'_>> {
+    /// A tensor, as bytes of its file.
+    pub fn tensor(&self, spec: &TensorSpec) -> Result<Tensor<'_>> {
+        let name = &spec.name;
         let found = self.tensors.get(name).and_then(|(at, info)| {
             let file = &self.files[*at];
             let (start, end) = info.data_offsets;
@@ -228,17 +269,36 @@ impl TensorFiles {
                 .bytes
                 .as_slice()
                 .get(file.data_start + start..file.data_start + end)?;
-            Some(Tensor::stored(&info.shape, dtype(info)?, bytes))
+            Some(Tensor::stored(&spec.shape, stored_as(info, spec)?, bytes))
         });
         found.ok_or_else(|| Error::tensor(self.path_of(name), name, "is missing or unreadable"))
     }
 }
 
-fn dtype(info: &TensorInfo) -> Option<Dtype> {
+/// What a file's own type says about a tensor.
+enum Stored {
+    Float(Dtype),
+    /// Rows of bytes: quantised.
+    Bytes,
+}
+
+fn dtype(info: &TensorInfo) -> Option<Stored> {
     match info.dtype {
-        safetensors::Dtype::F32 => Some(Dtype::F32),
-        safetensors::Dtype::F16 => Some(Dtype::F16),
-        safetensors::Dtype::BF16 => Some(Dtype::Bf16),
+        safetensors::Dtype::F32 => Some(Stored::Float(Dtype::F32)),
+        safetensors::Dtype::F16 => Some(Stored::Float(Dtype::F16)),
+        safetensors::Dtype::BF16 => Some(Stored::Float(Dtype::Bf16)),
+        safetensors::Dtype::U8 => Some(Stored::Bytes),
+        _ => None,
+    }
+}
+
+/// The format of a tensor whose shape is as it should be.
+fn stored_as(info: &TensorInfo, spec: &TensorSpec) -> Option<Dtype> {
+    match (dtype(info)?, &spec.shape[..]) {
+        (Stored::Float(dtype), shape) => (info.shape == shape).then_some(dtype),
+        (Stored::Bytes, [rows, columns]) if can_quantize(*columns) => [Dtype::Q8, Dtype::Q4]
+            .into_iter()
+            .find(|dtype| info.shape == [*rows, dtype.row_bytes(*columns)]),
         _ => None,
     }
 }
@@ -253,7 +313,9 @@ fn refuse_unlisted_shards(folder: &Path, index: &Path, names: &[&String]) -> Res
         if is_shard && !names.contains(&&file) {
             return Err(Error::checkpoint(
                 index,
-                format!("{file} lies in the folder but not in the index; remove it, or download the index again"),
+                format!(
+                    "{file} lies in the folder but not in the index; remove it, or download the index again"
+                ),
             ));
         }
     }

@@ -3,8 +3,10 @@
 pub mod config;
 mod demo;
 mod files;
+pub mod quantize;
 pub mod shapes;
 mod tensor;
+mod write;
 
 use std::path::{Path, PathBuf};
 
@@ -43,6 +45,9 @@ pub struct Checkpoint {
     /// Things that are odd but not wrong.
     pub warnings: Vec<String>,
     tensors: Tensors,
+    /// `config.json` and `generation_config.json` as they were.
+    config_json: Vec<u8>,
+    generation_json: Option<Vec<u8>>,
 }
 
 /// One tensor of the configuration: its name and shape.
@@ -65,6 +70,8 @@ impl Checkpoint {
             return Ok(Self {
                 name: model.to_owned(),
                 config: shapes::config(shape)?,
+                config_json: shapes::config_json(shape)?.into_bytes(),
+                generation_json: None,
                 generation: GenerationDefaults::default(),
                 tokenizer: None,
                 warnings: Vec::new(),
@@ -97,13 +104,13 @@ impl Checkpoint {
     fn assemble(
         name: &str,
         folder: &Path,
-        config: &[u8],
-        generation: Option<&[u8]>,
+        config_json: &[u8],
+        generation_json: Option<&[u8]>,
         tokenizer: Option<Vec<u8>>,
         files: TensorFiles,
     ) -> Result<Self> {
-        let config = Config::parse(config, &folder.join("config.json"))?;
-        let generation = match generation {
+        let config = Config::parse(config_json, &folder.join("config.json"))?;
+        let generation = match generation_json {
             None => GenerationDefaults::default(),
             Some(bytes) => serde_json::from_slice(bytes).map_err(|error| {
                 Error::config(&folder.join("generation_config.json"), error.to_string())
@@ -117,7 +124,21 @@ impl Checkpoint {
             tokenizer,
             warnings,
             tensors: Tensors::Files(files),
+            config_json: config_json.to_vec(),
+            generation_json: generation_json.map(<[u8]>::to_vec),
         })
+    }
+
+    /// The small files of the model's folder, by name.
+    fn side_files(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        let files = [
+            ("config.json", Some(&self.config_json)),
+            ("generation_config.json", self.generation_json.as_ref()),
+            ("tokenizer.json", self.tokenizer.as_ref()),
+        ];
+        files
+            .into_iter()
+            .filter_map(|(name, bytes)| Some((name, bytes?.as_slice())))
     }
 
     /// A tensor of the configuration, by name.
@@ -126,7 +147,7 @@ impl Checkpoint {
     /// [`Error::Tensor`] if the files do not hold it.
     pub fn tensor(&self, spec: &TensorSpec) -> Result<Tensor<'_>> {
         match &self.tensors {
-            Tensors::Files(files) => files.tensor(&spec.name),
+            Tensors::Files(files) => files.tensor(spec),
             Tensors::Random(seed) => Ok(Tensor::random(spec, *seed)),
         }
     }
@@ -134,7 +155,9 @@ impl Checkpoint {
 
 fn not_found(model: &str, folder: &Path) -> String {
     if folder.is_file() {
-        return format!("`{model}` is a file; give the folder that holds config.json and the .safetensors files");
+        return format!(
+            "`{model}` is a file; give the folder that holds config.json and the .safetensors files"
+        );
     }
     let hint = if model.split('/').count() == 2 && !model.starts_with(['.', '/', '~']) {
         format!(

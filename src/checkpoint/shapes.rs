@@ -17,11 +17,11 @@ const SHAPES: [(&str, u32, u32, u32); 4] = [
     ("3B", 36, 3072, 128),
 ];
 
-/// The configuration of a published size.
+/// The `config.json` of a published size.
 ///
 /// # Errors
 /// [`Error::ModelNotFound`] for another name.
-pub fn config(name: &str) -> Result<Config> {
+pub fn config_json(name: &str) -> Result<String> {
     let Some((_, layers, model_dim, head_dim)) = SHAPES.iter().find(|shape| shape.0 == name) else {
         return Err(Error::ModelNotFound(format!(
             "no shape `{name}`; there are 270M, 450M, 1_1B and 3B"
@@ -42,7 +42,15 @@ pub fn config(name: &str) -> Result<Config> {
         "share_input_output_layers": true,
         "max_context_length": 2048,
     });
-    Config::parse(json.to_string().as_bytes(), Path::new(name))
+    Ok(json.to_string())
+}
+
+/// The configuration of a published size.
+///
+/// # Errors
+/// [`Error::ModelNotFound`] for another name.
+pub fn config(name: &str) -> Result<Config> {
+    Config::parse(config_json(name)?.as_bytes(), Path::new(name))
 }
 
 #[cfg(test)]
@@ -79,7 +87,9 @@ mod tests {
         };
         assert_eq!(
             heads("450M"),
-            [12, 12, 12, 16, 16, 16, 16, 16, 16, 16, 20, 20, 20, 20, 20, 20, 24, 24, 24, 24]
+            [
+                12, 12, 12, 16, 16, 16, 16, 16, 16, 16, 20, 20, 20, 20, 20, 20, 24, 24, 24, 24
+            ]
         );
         assert_eq!(heads("3B")[..5], [12, 12, 12, 12, 16]);
     }

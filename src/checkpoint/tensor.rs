@@ -6,12 +6,15 @@ use rand_core::RngCore;
 use rand_pcg::Pcg64Mcg;
 
 use super::TensorSpec;
+use super::quantize::{dequantize_row, quantize_row};
 use crate::dtype::Dtype;
 
 enum Data<'a> {
     Stored(&'a [u8]),
     /// Uniform numbers of unit variance over sqrt(columns), so that activations keep their size through the layers.
-    Random { seed: u64 },
+    Random {
+        seed: u64,
+    },
     /// Ones: norms of random models.
     Ones,
 }
@@ -56,9 +59,12 @@ impl<'a> Tensor<'a> {
     pub(super) fn random(spec: &TensorSpec, seed: u64) -> Self {
         let (rows, columns) = rows_and_columns(&spec.shape);
         // FNV-1a of the name, so that tensors differ.
-        let seed = spec.name.bytes().fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let seed = spec
+            .name
+            .bytes()
+            .fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+            });
         let data = if spec.shape.len() == 1 {
             Data::Ones
         } else {
@@ -77,7 +83,7 @@ impl<'a> Tensor<'a> {
         let Data::Stored(bytes) = self.data else {
             return None;
         };
-        let size = self.columns * self.dtype.bytes();
+        let size = self.dtype.row_bytes(self.columns);
         (self.dtype == dtype).then(|| &bytes[row * size..(row + 1) * size])
     }
 }
@@ -85,11 +91,14 @@ impl<'a> Tensor<'a> {
 impl RowReader {
     /// Writes row `row` of `tensor` as little-endian numbers of `dtype` to the start of `out`.
     pub fn read(&mut self, tensor: &Tensor<'_>, row: usize, dtype: Dtype, out: &mut [u8]) {
-        let out = &mut out[..tensor.columns * dtype.bytes()];
+        let out = &mut out[..dtype.row_bytes(tensor.columns)];
         if let Some(bytes) = tensor.stored_row(row, dtype) {
             out.copy_from_slice(bytes);
         } else {
             self.widen(tensor, row);
+            if dtype.is_quantized() {
+                self.saw_non_finite |= self.wide.iter().any(|x| !x.is_finite());
+            }
             self.narrow(dtype, out);
         }
         self.saw_non_finite |= has_non_finite(dtype, out);
@@ -109,8 +118,9 @@ impl RowReader {
             Data::Ones => {}
             Data::Random { seed } => {
                 // Each row has its own stream, so rows can be made in any order. sqrt(3 / n) gives variance 1 / n.
-                let mut rng =
-                    Pcg64Mcg::new((u128::from(seed) << 64 | row as u128).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+                let mut rng = Pcg64Mcg::new(
+                    (u128::from(seed) << 64 | row as u128).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+                );
                 let scale = (3.0 / tensor.columns as f32).sqrt() / f32::from(1u16 << 15);
                 for four in self.wide.chunks_mut(4) {
                     let bits = rng.next_u64();
@@ -120,9 +130,12 @@ impl RowReader {
                 }
             }
             Data::Stored(bytes) => {
-                let size = tensor.columns * tensor.dtype.bytes();
+                let size = tensor.dtype.row_bytes(tensor.columns);
                 let bytes = &bytes[row * size..(row + 1) * size];
                 match tensor.dtype {
+                    Dtype::Q8 | Dtype::Q4 => {
+                        dequantize_row(bytes, tensor.dtype, &mut self.wide);
+                    }
                     Dtype::F32 => {
                         for (x, le) in self.wide.iter_mut().zip(bytes.chunks_exact(4)) {
                             *x = f32::from_le_bytes([le[0], le[1], le[2], le[3]]);
@@ -135,7 +148,8 @@ impl RowReader {
                     }
                     Dtype::Bf16 => {
                         for (x, le) in self.wide.iter_mut().zip(bytes.chunks_exact(2)) {
-                            *x = f32::from_bits(u32::from(u16::from_le_bytes([le[0], le[1]])) << 16);
+                            *x =
+                                f32::from_bits(u32::from(u16::from_le_bytes([le[0], le[1]])) << 16);
                         }
                     }
                 }
@@ -156,6 +170,10 @@ impl RowReader {
     fn narrow(&mut self, dtype: Dtype, out: &mut [u8]) {
         self.halves.resize(self.wide.len(), 0);
         match dtype {
+            Dtype::Q8 | Dtype::Q4 => {
+                quantize_row(&self.wide, dtype, out);
+                return;
+            }
             Dtype::F32 => {
                 out.copy_from_slice(bytemuck::cast_slice(&self.wide));
                 return;
@@ -184,6 +202,10 @@ fn has_non_finite(dtype: Dtype, bytes: &[u8]) -> bool {
     match dtype {
         Dtype::F16 => halves_with(0x7c00),
         Dtype::Bf16 => halves_with(0x7f80),
+        // What was not finite before is not finite in the scales: they are the first 16 bytes of every superblock.
+        Dtype::Q8 | Dtype::Q4 => bytes
+            .chunks_exact(dtype.row_bytes(1))
+            .any(|superblock| has_non_finite(Dtype::F16, &superblock[..16])),
         Dtype::F32 => bytes.chunks_exact(4).fold(false, |any, le| {
             any | (u32::from_le_bytes([le[0], le[1], le[2], le[3]]) & 0x7f80_0000 == 0x7f80_0000)
         }),
@@ -203,16 +225,16 @@ mod tests {
                 .flat_map(|x| match dtype {
                     Dtype::F32 => x.to_le_bytes().to_vec(),
                     Dtype::F16 => f16::from_f32(*x).to_le_bytes().to_vec(),
-                    Dtype::Bf16 => bf16::from_f32(*x).to_le_bytes().to_vec(),
+                    _ => bf16::from_f32(*x).to_le_bytes().to_vec(),
                 })
                 .collect()
         };
         let mut reader = RowReader::default();
-        for from in Dtype::ALL {
+        for from in [Dtype::F32, Dtype::F16, Dtype::Bf16] {
             let bytes = stored(from);
             let tensor = Tensor::stored(&[5], from, &bytes);
-            for to in Dtype::ALL {
-                let mut out = vec![0; 5 * to.bytes()];
+            for to in [Dtype::F32, Dtype::F16, Dtype::Bf16] {
+                let mut out = vec![0; to.row_bytes(5)];
                 reader.read(&tensor, 0, to, &mut out);
                 let back = Tensor::stored(&[5], to, &out);
                 for (x, y) in numbers.iter().zip(RowReader::default().read_f32(&back, 0)) {

@@ -27,10 +27,16 @@ pub enum Verb {
     Generate(Generate),
     /// Print the log-probability of every token of a text, and the most probable next tokens
     Score(Score),
+    /// Measure loading, prefill and decode, and the adapter's read bandwidth
+    Bench(Bench),
+    /// Show what every layer and kernel costs
+    Profile(Profile),
     /// Print the token ids of a text
     Tokenize(Tokenize),
     /// Describe a checkpoint: layers, sizes, memory needed
     Show(Show),
+    /// Write a model with its matrices quantised, to a new folder
+    Quantize(Quantize),
     /// List the adapters of this machine, best first
     Devices {
         /// Print JSON
@@ -47,6 +53,8 @@ pub enum DtypeChoice {
     F32,
     F16,
     Bf16,
+    Q8,
+    Q4,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -74,7 +82,7 @@ pub struct ModelArgs {
     /// Adapter: its number in `openelm devices`, or a part of its name
     #[arg(long)]
     pub device: Option<String>,
-    /// Format of weights on the device; auto keeps f16 and bf16 and turns f32 into f16
+    /// Format of weights on the device; auto keeps what is stored but turns f32 into f16; q8 and q4 are quantised
     #[arg(long, default_value = "auto")]
     pub dtype: DtypeChoice,
     /// Format of cached keys and values; f32 is exact and takes twice the memory
@@ -135,6 +143,9 @@ pub struct Generate {
     /// Go on after the end-of-text token
     #[arg(long)]
     pub ignore_eos: bool,
+    /// Write what every dispatch cost to a file: .csv, .json, or for anything else what Perfetto and chrome://tracing open
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     /// Do not print the prompt before what follows it
     #[arg(long)]
     pub no_echo: bool,
@@ -158,6 +169,45 @@ pub struct Score {
 }
 
 #[derive(Args)]
+pub struct Bench {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Tokens to prefill
+    #[arg(short, long, default_value_t = 64, value_name = "N")]
+    pub prompt_tokens: usize,
+    /// Tokens to decode
+    #[arg(short = 'n', long, default_value_t = 32, value_name = "N")]
+    pub tokens: usize,
+    /// Tokens in the cache beforehand, such as 0,1024 [default: none, a quarter of the context, and all that fits]
+    #[arg(short, long, value_delimiter = ',', value_name = "N")]
+    pub depth: Vec<usize>,
+    /// How often to measure each, after one round that does not count
+    #[arg(short, long, default_value_t = 3, value_name = "N")]
+    pub repeats: usize,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct Profile {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Tokens to prefill
+    #[arg(short, long, default_value_t = 64, value_name = "N")]
+    pub prompt_tokens: usize,
+    /// Tokens to decode
+    #[arg(short = 'n', long, default_value_t = 16, value_name = "N")]
+    pub tokens: usize,
+    /// Also write the trace to a file: .csv, .json, or for anything else what Perfetto and chrome://tracing open
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
 pub struct Tokenize {
     /// A model's folder, or `demo`
     #[arg(short, long, default_value = "demo")]
@@ -171,6 +221,23 @@ pub struct Tokenize {
     /// Print one JSON object instead of a line a token
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum QuantizedChoice {
+    Q8,
+    Q4,
+}
+
+#[derive(Args)]
+pub struct Quantize {
+    /// A folder with config.json and safetensors, or `demo`
+    pub model: String,
+    /// The folder to write; it must not exist yet
+    pub out: PathBuf,
+    /// Eight or four bits a weight, and a scale for every 32
+    #[arg(long, default_value = "q8")]
+    pub dtype: QuantizedChoice,
 }
 
 #[derive(Args)]
@@ -192,6 +259,8 @@ impl ModelArgs {
             DtypeChoice::F32 => Some(Dtype::F32),
             DtypeChoice::F16 => Some(Dtype::F16),
             DtypeChoice::Bf16 => Some(Dtype::Bf16),
+            DtypeChoice::Q8 => Some(Dtype::Q8),
+            DtypeChoice::Q4 => Some(Dtype::Q4),
         };
         options.exact_kv = matches!(self.kv_dtype, KvDtype::F32);
         options.weight_source = match self.weight_source {
@@ -228,7 +297,9 @@ impl PromptArgs {
             return Ok(ids.clone());
         }
         let Some(text) = self.prompt.as_deref().or(fallback) else {
-            bail!("no prompt; give one with --prompt TEXT, `--prompt -` for standard input, or --token-ids 1,2,3");
+            bail!(
+                "no prompt; give one with --prompt TEXT, `--prompt -` for standard input, or --token-ids 1,2,3"
+            );
         };
         let text = read_text(text)?;
         if text.is_empty() {
@@ -251,7 +322,10 @@ pub fn read_text(text: &str) -> Result<String> {
         .read_to_end(&mut bytes)
         .context("cannot read standard input")?;
     if bytes.len() as u64 > MOST {
-        bail!("standard input has more than {} MiB; that is no prompt", MOST >> 20);
+        bail!(
+            "standard input has more than {} MiB; that is no prompt",
+            MOST >> 20
+        );
     }
     String::from_utf8(bytes).context("standard input is not UTF-8 text")
 }
@@ -264,7 +338,9 @@ impl Generate {
         sampling.top_k = self.top_k.unwrap_or(sampling.top_k);
         sampling.top_p = self.top_p.unwrap_or(sampling.top_p);
         sampling.min_p = self.min_p.unwrap_or(sampling.min_p);
-        sampling.repetition_penalty = self.repetition_penalty.unwrap_or(sampling.repetition_penalty);
+        sampling.repetition_penalty = self
+            .repetition_penalty
+            .unwrap_or(sampling.repetition_penalty);
         sampling.seed = self.seed.unwrap_or_else(clock_seed);
         sampling
     }

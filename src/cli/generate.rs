@@ -29,12 +29,19 @@ pub fn run(arguments: &Generate) -> Result<()> {
     options.ignore_eos = arguments.ignore_eos;
     options.cancel = Some(cancel);
     let mut session = model.session()?;
+    if arguments.trace.is_some() {
+        session.start_trace();
+    }
     let mut generation = session.generate(&ids, &options)?;
     if arguments.json {
-        return print_json(&model, &ids, generation);
+        print_json(&model, &ids, generation)?;
+    } else {
+        stream(&model, &ids, &mut generation, arguments.no_echo)?;
+        print_speed(&model, generation.timing(), options.sampling.seed);
     }
-    stream(&model, &ids, &mut generation, arguments.no_echo)?;
-    print_speed(&model, generation.timing(), options.sampling.seed);
+    if let Some(path) = &arguments.trace {
+        output::write_trace(path, &session.finish_trace(), &model)?;
+    }
     Ok(())
 }
 

@@ -1,9 +1,12 @@
 //! The `openelm` command: raw arguments to checked options, text to stdout, all else to stderr.
 
 mod args;
+mod bench;
 mod devices;
 mod generate;
 mod output;
+mod profile;
+mod quantize;
 mod score;
 mod show;
 mod tokenize;
@@ -21,8 +24,11 @@ fn main() -> ExitCode {
         None => generate::run(&arguments.generate),
         Some(Verb::Generate(arguments)) => generate::run(&arguments),
         Some(Verb::Score(arguments)) => score::run(&arguments),
+        Some(Verb::Bench(arguments)) => bench::run(&arguments),
+        Some(Verb::Profile(arguments)) => profile::run(&arguments),
         Some(Verb::Tokenize(arguments)) => tokenize::run(&arguments),
         Some(Verb::Show(arguments)) => show::run(&arguments),
+        Some(Verb::Quantize(arguments)) => quantize::run(&arguments),
         Some(Verb::Devices { json }) => devices::run(json),
         Some(Verb::Completions { shell }) => {
             let mut text = Vec::new();

@@ -1,10 +1,15 @@
-//! Standard output that survives a closed pipe, and progress bars on standard error.
+//! What several verbs need: standard output that survives a closed pipe, progress bars on standard error, traces to files, and the
+//! time that a token takes.
 
 use std::io::Write;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use openelm::trace::{self, Step};
+use openelm::{GenerateOptions, Model, Session};
+use serde_json::json;
 
 /// Bars appear only for what takes longer than this.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -15,6 +20,48 @@ pub fn write(text: &str) -> Result<()> {
     out.write_all(text.as_bytes())?;
     out.flush()?;
     Ok(())
+}
+
+/// Model and adapter, two lines.
+pub fn heading(model: &Model) -> String {
+    let adapter = model.adapter();
+    format!(
+        "{}, {}, weights in a {}\n{} ({}, {})\n",
+        model.name(),
+        model.dtype(),
+        model.network().source.name(),
+        adapter.name,
+        adapter.backend,
+        adapter.driver
+    )
+}
+
+/// Seconds that a token takes after `prompt`, mean of `tokens`, the way `generate` makes them.
+pub fn decode_seconds(session: &mut Session<'_>, prompt: &[u32], tokens: usize) -> Result<f64> {
+    let mut options = GenerateOptions::default();
+    options.max_tokens = Some(tokens + 1);
+    options.ignore_eos = true;
+    let mut generation = session.generate(prompt, &options)?;
+    for token in generation.by_ref() {
+        token?;
+    }
+    let timing = generation.timing();
+    Ok(timing.decode.as_secs_f64() / timing.decode_tokens.max(1) as f64)
+}
+
+/// Writes a trace in the format that the file's ending names.
+pub fn write_trace(path: &Path, steps: &[Step], model: &Model) -> Result<()> {
+    let metadata = json!({
+        "model": model.name(),
+        "dtype": model.dtype().name(),
+        "adapter": model.adapter(),
+    });
+    let text = match path.extension().and_then(|ending| ending.to_str()) {
+        Some("csv") => trace::csv(steps),
+        Some("json") => trace::json(steps, &metadata),
+        _ => trace::chrome(steps, &metadata),
+    };
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Whether an error says that nobody reads our output any more.

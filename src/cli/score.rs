@@ -27,7 +27,13 @@ pub fn run(arguments: &Score) -> Result<()> {
     }
     writeln!(text, "\nnext\n{:>8}  {:>9}  token", "id", "logprob")?;
     for next in &score.next {
-        writeln!(text, "{:>8}  {:>9.4}  {}", next.id, next.logprob, spelled(next.id))?;
+        writeln!(
+            text,
+            "{:>8}  {:>9.4}  {}",
+            next.id,
+            next.logprob,
+            spelled(next.id)
+        )?;
     }
     output::write(&text)
 }

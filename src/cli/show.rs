@@ -15,9 +15,9 @@ use super::output;
 fn size(checkpoint: &Checkpoint, specs: &[TensorSpec]) -> Result<(u64, u64)> {
     let mut total = (0, 0);
     for spec in specs {
-        let numbers = spec.shape.iter().product::<usize>() as u64;
-        total.0 += numbers;
-        total.1 += numbers * checkpoint.tensor(spec)?.dtype.bytes() as u64;
+        let tensor = checkpoint.tensor(spec)?;
+        total.0 += spec.shape.iter().product::<usize>() as u64;
+        total.1 += (tensor.rows * tensor.dtype.row_bytes(tensor.columns)) as u64;
     }
     Ok(total)
 }
@@ -62,39 +62,89 @@ pub fn run(arguments: &Show) -> Result<()> {
 
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     let mut text = String::new();
-    writeln!(text, "{}: {} parameters, {:.1} MiB of weights", checkpoint.name, config.parameters(), mib(file_bytes))?;
+    writeln!(
+        text,
+        "{}: {} parameters, {:.1} MiB of weights",
+        checkpoint.name,
+        config.parameters(),
+        mib(file_bytes)
+    )?;
     writeln!(
         text,
         "model_dim {}, head_dim {}, vocabulary {}, context {context}, {} head, {} FFN, {} q/k norms",
         config.model_dim,
         config.head_dim,
         config.vocab_size,
-        if config.share_input_output_layers { "tied" } else { "untied" },
-        if config.ffn_with_glu { "gated" } else { "plain" },
-        if config.normalize_qk_projections { "with" } else { "without" },
+        if config.share_input_output_layers {
+            "tied"
+        } else {
+            "untied"
+        },
+        if config.ffn_with_glu {
+            "gated"
+        } else {
+            "plain"
+        },
+        if config.normalize_qk_projections {
+            "with"
+        } else {
+            "without"
+        },
     )?;
     if !config.derived.is_empty() {
-        writeln!(text, "derived, not in config.json: {}", config.derived.join(", "))?;
+        writeln!(
+            text,
+            "derived, not in config.json: {}",
+            config.derived.join(", ")
+        )?;
     }
-    writeln!(text, "tokenizer: {}", if checkpoint.tokenizer.is_some() { "yes" } else { "no (--token-ids works without; README says where to get it)" })?;
+    writeln!(
+        text,
+        "tokenizer: {}",
+        if checkpoint.tokenizer.is_some() {
+            "yes"
+        } else {
+            "no (--token-ids works without; README says where to get it)"
+        }
+    )?;
     for warning in &checkpoint.warnings {
         writeln!(text, "warning: {warning}")?;
     }
-    writeln!(text, "\nlayer  q heads  kv heads    ffn  parameters       MiB")?;
+    writeln!(
+        text,
+        "\nlayer  q heads  kv heads    ffn  parameters       MiB"
+    )?;
     for (index, (layer, parameters, bytes)) in layers.iter().enumerate() {
         writeln!(
             text,
             "{index:>5}  {:>7}  {:>8}  {:>5}  {parameters:>10}  {:>8.2}",
-            layer.q_heads, layer.kv_heads, layer.ffn_dim, mib(*bytes)
+            layer.q_heads,
+            layer.kv_heads,
+            layer.ffn_dim,
+            mib(*bytes)
         )?;
     }
-    writeln!(text, "outer                            {outer:>10}  {:>8.2}  (embedding, final norm{})", mib(outer_bytes), if config.share_input_output_layers { "" } else { ", head" })?;
-    writeln!(text, "\ndevice memory: weights + session (KV cache for {context} positions and activations)")?;
+    writeln!(
+        text,
+        "outer                            {outer:>10}  {:>8.2}  (embedding, final norm{})",
+        mib(outer_bytes),
+        if config.share_input_output_layers {
+            ""
+        } else {
+            ", head"
+        }
+    )?;
+    writeln!(
+        text,
+        "\ndevice memory: weights + session (KV cache for {context} positions and activations)"
+    )?;
     for (dtype, weights) in memory {
         writeln!(
             text,
             "{dtype:>5}  {:>9.1} MiB + {:.1} MiB (f16 cache) or {:.1} MiB (f32 cache)",
-            mib(weights), mib(session[0].1), mib(session[1].1)
+            mib(weights),
+            mib(session[0].1),
+            mib(session[1].1)
         )?;
     }
     output::write(&text)

@@ -145,7 +145,7 @@ impl Sampler {
         }
     }
 
-    /// The next token after `history` (prompt and text so far), given the raw logits [vocab].
+    /// The next token after `history` (prompt and text so far), given the raw logits `[vocab]`.
     pub fn sample(&mut self, logits: &[f32], history: &[u32]) -> u32 {
         let uniform = if self.sampling.temperature > 0.0 {
             // 24 bits: every value is exact in f32 and below 1.
@@ -208,8 +208,7 @@ impl Sampler {
                 .select_nth_unstable_by(top_k - 1, |a, b| by_logit(logits, *a, *b));
             self.order.truncate(top_k);
         }
-        self.order
-            .sort_unstable_by(|a, b| by_logit(logits, *a, *b));
+        self.order.sort_unstable_by(|a, b| by_logit(logits, *a, *b));
         let highest = logits[self.order[0] as usize];
         self.weights.clear();
         self.weights.extend(self.order.iter().map(|id| {
@@ -296,10 +295,34 @@ mod tests {
             ..Sampling::default()
         };
         assert_eq!(kept(warm.clone()).len(), 4);
-        assert_eq!(kept(Sampling { top_k: 3, ..warm.clone() }), [0, 1, 2]);
-        assert_eq!(kept(Sampling { top_p: 0.7, ..warm.clone() }), [0, 1]);
-        assert_eq!(kept(Sampling { top_p: 0.0, ..warm.clone() }), [0]);
-        assert_eq!(kept(Sampling { min_p: 0.3, ..warm.clone() }), [0, 1]);
+        assert_eq!(
+            kept(Sampling {
+                top_k: 3,
+                ..warm.clone()
+            }),
+            [0, 1, 2]
+        );
+        assert_eq!(
+            kept(Sampling {
+                top_p: 0.7,
+                ..warm.clone()
+            }),
+            [0, 1]
+        );
+        assert_eq!(
+            kept(Sampling {
+                top_p: 0.0,
+                ..warm.clone()
+            }),
+            [0]
+        );
+        assert_eq!(
+            kept(Sampling {
+                min_p: 0.3,
+                ..warm.clone()
+            }),
+            [0, 1]
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::stop::StopFilter;
 use crate::error::{Error, Result};
 use crate::model::{Forward, StepToken};
 use crate::text::StreamDecoder;
+use crate::trace::Step;
 
 /// What to generate.
 #[derive(Debug, Clone, Default)]
@@ -109,6 +110,16 @@ impl<'a> Session<'a> {
     /// The tokens that the session holds keys and values for.
     pub fn tokens(&self) -> &[u32] {
         &self.cached
+    }
+
+    /// Times every step from here on; see [`Forward::start_trace`].
+    pub fn start_trace(&mut self) {
+        self.forward.start_trace();
+    }
+
+    /// Ends the trace and returns its steps.
+    pub fn finish_trace(&mut self) -> Vec<Step> {
+        self.forward.finish_trace()
     }
 
     /// Forgets all but the first `count` tokens.
@@ -223,7 +234,8 @@ impl<'a> Session<'a> {
         let vocab = self.model.config().vocab_size;
         if ids.is_empty() {
             return Err(Error::Prompt(
-                "the prompt is empty; give at least one token (id 1 is the begin-of-text token)".into(),
+                "the prompt is empty; give at least one token (id 1 is the begin-of-text token)"
+                    .into(),
             ));
         }
         if let Some(id) = ids.iter().find(|id| **id as usize >= vocab) {
@@ -368,7 +380,11 @@ impl Generation<'_, '_> {
         let generated = self.ids.len() - self.prompt;
         let finish = if is_eos {
             Finish::Eos
-        } else if self.options.max_tokens.is_some_and(|most| generated >= most) {
+        } else if self
+            .options
+            .max_tokens
+            .is_some_and(|most| generated >= most)
+        {
             Finish::Length
         } else if self.ids.len() >= self.session.model.context_size() {
             Finish::Context
@@ -407,5 +423,6 @@ impl Iterator for Generation<'_, '_> {
 }
 
 fn is_set(flag: &Option<Arc<AtomicBool>>) -> bool {
-    flag.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
+    flag.as_ref()
+        .is_some_and(|flag| flag.load(Ordering::Relaxed))
 }

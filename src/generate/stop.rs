@@ -18,12 +18,19 @@ impl StopFilter {
     /// Takes more text. Returns what may be shown, and whether a stop string was met; text from it on is dropped.
     pub fn push(&mut self, text: &str) -> (String, bool) {
         self.held.push_str(text);
-        let met = self.stops.iter().filter_map(|stop| self.held.find(stop.as_str()));
+        let met = self
+            .stops
+            .iter()
+            .filter_map(|stop| self.held.find(stop.as_str()));
         if let Some(at) = met.min() {
             self.held.truncate(at);
             return (std::mem::take(&mut self.held), true);
         }
-        let keep = self.stops.iter().map(|stop| overlap(&self.held, stop)).max();
+        let keep = self
+            .stops
+            .iter()
+            .map(|stop| overlap(&self.held, stop))
+            .max();
         let split = self.held.len() - keep.unwrap_or(0);
         let rest = self.held.split_off(split);
         (std::mem::replace(&mut self.held, rest), false)
@@ -65,8 +72,14 @@ mod tests {
 
     #[test]
     fn stops_across_pieces_and_keeps_near_misses() {
-        assert_eq!(run(&["<|user|>"], &["hi <|", "us", "er|> x"]), ("hi ".into(), true));
-        assert_eq!(run(&["<|user|>"], &["hi <|", "us", "x"]), ("hi <|usx".into(), false));
+        assert_eq!(
+            run(&["<|user|>"], &["hi <|", "us", "er|> x"]),
+            ("hi ".into(), true)
+        );
+        assert_eq!(
+            run(&["<|user|>"], &["hi <|", "us", "x"]),
+            ("hi <|usx".into(), false)
+        );
         assert_eq!(run(&["abc", "bb"], &["a", "b", "b"]), ("a".into(), true));
         assert_eq!(run(&["é!"], &["café", "?"]), ("café?".into(), false));
         assert_eq!(run(&[""], &["x"]), ("x".into(), false));

@@ -91,6 +91,8 @@ pub struct Gpu {
     pub queue: wgpu::Queue,
     pub adapter: AdapterSummary,
     pub limits: wgpu::Limits,
+    /// Whether shaders can read and write rgba32uint textures.
+    pub has_texel_stores: bool,
     faults: Arc<Mutex<Faults>>,
 }
 
@@ -114,9 +116,11 @@ impl Gpu {
         let found = ranked(&instance());
         let adapter = choose(&found, wish)?;
         let limits = restrict(adapter.limits());
-        // No optional feature is needed: f16 and bf16 weights are unpacked from integers, and no subgroup operation is used.
+        // No optional feature is needed: f16 and bf16 weights are unpacked from integers, and no subgroup operation is used. Timestamps
+        // are taken where there are some.
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("openelm"),
+            required_features: adapter.features() & super::timing::FEATURES,
             required_limits: limits.clone(),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
@@ -140,7 +144,14 @@ impl Gpu {
                 .lost
                 .get_or_insert_with(|| format!("{reason:?}: {message}"));
         });
+        let texels = adapter.get_texture_format_features(wgpu::TextureFormat::Rgba32Uint);
+        let access = wgpu::TextureFormatFeatureFlags::STORAGE_READ_ONLY
+            | wgpu::TextureFormatFeatureFlags::STORAGE_WRITE_ONLY;
         Ok(Self {
+            has_texel_stores: texels
+                .allowed_usages
+                .contains(wgpu::TextureUsages::STORAGE_BINDING)
+                && texels.flags.contains(access),
             device,
             queue,
             adapter: AdapterSummary::new(&adapter.get_info()),
@@ -180,6 +191,10 @@ impl Gpu {
             submission_index: submission,
             timeout: Some(SUBMISSION_TIMEOUT),
         });
+        if waited.is_err() {
+            // A lost device takes no submissions, so there is nothing to wait for; this lets it say that it is lost.
+            let _ = self.device.poll(wgpu::PollType::Poll);
+        }
         self.check()?;
         waited.map(drop).map_err(|error| match error {
             wgpu::PollError::Timeout => Error::DeviceLost(format!(
@@ -197,6 +212,12 @@ impl Gpu {
             && self.limits.max_dynamic_uniform_buffers_per_pipeline_layout >= count
     }
 
+    /// Bytes of device memory that this device has allocated, where the backend counts them.
+    pub fn allocated_bytes(&self) -> Option<u64> {
+        let report = self.device.generate_allocator_report()?;
+        Some(report.total_allocated_bytes)
+    }
+
     /// Whether the adapter is a program on the processor, sharing its memory.
     pub fn is_software(&self) -> bool {
         self.adapter.device_type == "cpu"
@@ -212,7 +233,9 @@ impl Gpu {
             return None;
         }
         let info = std::fs::read_to_string("/proc/meminfo").ok()?;
-        let line = info.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+        let line = info
+            .lines()
+            .find_map(|line| line.strip_prefix("MemAvailable:"))?;
         let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
         Some(kib * 1024)
     }

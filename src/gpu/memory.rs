@@ -39,14 +39,14 @@ impl Gpu {
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,
             format: wgpu::TextureFormat::Rgba32Uint,
-            usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
+            usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
             view_formats: &[],
         })
     }
 
-    /// The most bytes that [`Gpu::texel_store`] can hold here.
+    /// The most bytes that [`Gpu::texel_store`] can hold here; 0 where shaders cannot use such textures.
     pub fn max_texel_store_bytes(&self) -> u64 {
-        if self.limits.max_texture_dimension_2d < TEXTURE_WIDTH {
+        if !self.has_texel_stores || self.limits.max_texture_dimension_2d < TEXTURE_WIDTH {
             return 0;
         }
         let rows = u64::from(self.limits.max_texture_dimension_2d);
@@ -117,7 +117,9 @@ impl<'a> Uploader<'a> {
                     let padded = size.next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT);
                     encoder.copy_buffer_to_buffer(&staging, 0, buffer, offset, padded);
                 }
-                Target::Texture(texture) => copy_rows(&mut encoder, &staging, texture, offset, size),
+                Target::Texture(texture) => {
+                    copy_rows(&mut encoder, &staging, texture, offset, size)
+                }
             }
             self.in_flight[self.turn] = Some(self.gpu.queue.submit([encoder.finish()]));
             offset += size;
@@ -178,12 +180,7 @@ fn copy_rows(
         );
     };
     copy(0, first_row, u64::from(TEXTURE_WIDTH), whole);
-    copy(
-        whole * row_bytes,
-        first_row + whole,
-        rest / TEXEL_BYTES,
-        1,
-    );
+    copy(whole * row_bytes, first_row + whole, rest / TEXEL_BYTES, 1);
 }
 
 /// Maps the whole of `buffer` after `submission` is done.

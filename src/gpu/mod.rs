@@ -6,7 +6,9 @@ pub mod device;
 pub mod memory;
 pub mod pipeline;
 pub mod shader;
+pub mod timing;
 
 pub use device::{AdapterSummary, Gpu, adapters};
 pub use memory::{Readback, Uploader};
 pub use pipeline::{BindingKind, KernelSpec, Pipeline};
+pub use timing::Timer;

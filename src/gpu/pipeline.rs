@@ -19,8 +19,10 @@ pub enum BindingKind {
     Write,
     /// `var<storage, read_write>` of which each dispatch sees another window, by dynamic offset.
     WriteWindow,
-    /// `texture_2d<u32>`.
+    /// `texture_storage_2d<rgba32uint, read>`.
     Texture,
+    /// `texture_storage_2d<rgba32uint, write>`.
+    TextureWrite,
 }
 
 impl BindingKind {
@@ -31,17 +33,19 @@ impl BindingKind {
             min_binding_size: None,
         };
         let storage = |read_only| wgpu::BufferBindingType::Storage { read_only };
+        let texture = |access| wgpu::BindingType::StorageTexture {
+            access,
+            format: wgpu::TextureFormat::Rgba32Uint,
+            view_dimension: wgpu::TextureViewDimension::D2,
+        };
         match self {
             Self::Uniform => buffer(wgpu::BufferBindingType::Uniform, false),
             Self::UniformWindow => buffer(wgpu::BufferBindingType::Uniform, true),
             Self::Read => buffer(storage(true), false),
             Self::Write => buffer(storage(false), false),
             Self::WriteWindow => buffer(storage(false), true),
-            Self::Texture => wgpu::BindingType::Texture {
-                sample_type: wgpu::TextureSampleType::Uint,
-                view_dimension: wgpu::TextureViewDimension::D2,
-                multisampled: false,
-            },
+            Self::Texture => texture(wgpu::StorageTextureAccess::ReadOnly),
+            Self::TextureWrite => texture(wgpu::StorageTextureAccess::WriteOnly),
         }
     }
 }
@@ -129,9 +133,7 @@ impl Gpu {
     ) -> Result<Pipeline> {
         let label = spec.variant.file;
         let resolved = shader::resolve(files, &spec.variant)?;
-        let scope = self
-            .device
-            .push_error_scope(wgpu::ErrorFilter::Validation);
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(label),
             source: wgpu::ShaderSource::Wgsl(resolved.text.as_str().into()),

@@ -1,6 +1,6 @@
 //! `linear_*.wgsl`: matrix products, four ways that share one `Shape` and one set of outputs.
 
-use super::{LANES, WeightSource, uniform_struct, weight_slots};
+use super::{WeightSource, uniform_struct, weight_slots};
 use crate::dtype::Dtype;
 use crate::gpu::shader::Variant;
 use crate::gpu::{BindingKind, KernelSpec};
@@ -22,6 +22,9 @@ uniform_struct! {
 
 /// Bytes of a window into uniform memory, which holds one token's input: 16384 floats.
 pub const UNIFORM_WINDOW: u64 = 65536;
+
+/// Lanes in a workgroup of the two `lanes` mappings, which run on few cores.
+pub const SMALL_LANES: u32 = 16;
 
 /// What becomes of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,34 +60,62 @@ impl Output {
     }
 }
 
+/// How many tokens a step has, as far as kernels care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Tokens {
+    One,
+    /// 2 to [`MOST_FEW`]: every token's result is the same, to the bit, as if it were alone.
+    Few,
+    Many,
+}
+
+/// The most tokens that count as few: what verifying speculated tokens needs.
+pub const MOST_FEW: u32 = 16;
+
+impl Tokens {
+    pub const ALL: [Self; 3] = [Self::One, Self::Few, Self::Many];
+
+    pub fn of(count: u32) -> Self {
+        match count {
+            0..=1 => Self::One,
+            2..=MOST_FEW => Self::Few,
+            _ => Self::Many,
+        }
+    }
+}
+
 /// How lanes are laid over rows and columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mapping {
-    /// One lane a row pair, one token (`linear_decode_lanes.wgsl`).
+    /// One lane four row pairs, one token (`linear_decode_lanes.wgsl`).
     DecodeLanes,
-    /// One lane two row pairs, four tokens (`linear_prefill_lanes.wgsl`).
+    /// One lane four row pairs, four tokens (`linear_prefill_lanes.wgsl`).
     PrefillLanes,
     /// 32 lanes two row pairs, one token a workgroup row (`linear_decode_rows.wgsl`).
     DecodeRows,
+    /// The same for four tokens a workgroup row (`linear_few_rows.wgsl`).
+    FewRows,
     /// A workgroup 32 row pairs by 32 tokens (`linear_prefill_tiles.wgsl`).
     PrefillTiles,
 }
 
 impl Mapping {
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::DecodeLanes,
         Self::PrefillLanes,
         Self::DecodeRows,
+        Self::FewRows,
         Self::PrefillTiles,
     ];
 
-    /// The mapping for one token, or for many, that suits a weight source.
-    pub fn of(source: WeightSource, many: bool) -> Self {
-        match (source, many) {
-            (WeightSource::Texture, false) => Self::DecodeLanes,
-            (WeightSource::Texture, true) => Self::PrefillLanes,
-            (WeightSource::Buffer, false) => Self::DecodeRows,
-            (WeightSource::Buffer, true) => Self::PrefillTiles,
+    /// The mapping that suits a weight source and so many tokens.
+    pub fn of(source: WeightSource, tokens: Tokens) -> Self {
+        match (source, tokens) {
+            (WeightSource::Texture, Tokens::One) => Self::DecodeLanes,
+            (WeightSource::Texture, Tokens::Few | Tokens::Many) => Self::PrefillLanes,
+            (WeightSource::Buffer, Tokens::One) => Self::DecodeRows,
+            (WeightSource::Buffer, Tokens::Few) => Self::FewRows,
+            (WeightSource::Buffer, Tokens::Many) => Self::PrefillTiles,
         }
     }
 
@@ -92,7 +123,7 @@ impl Mapping {
     pub fn tokens(self) -> u32 {
         match self {
             Self::DecodeLanes | Self::DecodeRows => 1,
-            Self::PrefillLanes => 4,
+            Self::PrefillLanes | Self::FewRows => 4,
             Self::PrefillTiles => 32,
         }
     }
@@ -101,16 +132,15 @@ impl Mapping {
     pub fn windows(self) -> u32 {
         match self {
             Self::DecodeLanes | Self::PrefillLanes => self.tokens(),
-            Self::DecodeRows | Self::PrefillTiles => 0,
+            Self::DecodeRows | Self::FewRows | Self::PrefillTiles => 0,
         }
     }
 
     /// Workgroups along x for a part of `pairs` row pairs.
     pub fn workgroups(self, pairs: u32) -> u32 {
         match self {
-            Self::DecodeLanes => pairs.div_ceil(LANES),
-            Self::PrefillLanes => pairs.div_ceil(2).div_ceil(LANES),
-            Self::DecodeRows => pairs.div_ceil(4),
+            Self::DecodeLanes | Self::PrefillLanes => pairs.div_ceil(4 * SMALL_LANES),
+            Self::DecodeRows | Self::FewRows => pairs.div_ceil(4),
             Self::PrefillTiles => pairs.div_ceil(32),
         }
     }
@@ -120,6 +150,7 @@ impl Mapping {
             Self::DecodeLanes => "linear_decode_lanes.wgsl",
             Self::PrefillLanes => "linear_prefill_lanes.wgsl",
             Self::DecodeRows => "linear_decode_rows.wgsl",
+            Self::FewRows => "linear_few_rows.wgsl",
             Self::PrefillTiles => "linear_prefill_tiles.wgsl",
         }
     }

@@ -4,6 +4,7 @@ pub mod attention;
 pub mod embed;
 pub mod linear;
 pub mod qk_norm_rope;
+pub mod read_bandwidth;
 pub mod rms_norm;
 
 use crate::dtype::Dtype;
@@ -16,32 +17,180 @@ pub const BLOCK: usize = 8;
 
 /// Every shader file by name, for [`crate::gpu::shader::resolve`].
 pub const FILES: &[(&str, &str)] = &[
-    ("attention.wgsl", include_str!("../../shaders/attention.wgsl")),
+    (
+        "attention.wgsl",
+        include_str!("../../shaders/attention.wgsl"),
+    ),
+    (
+        "attention_lanes.wgsl",
+        include_str!("../../shaders/attention_lanes.wgsl"),
+    ),
     ("embed.wgsl", include_str!("../../shaders/embed.wgsl")),
-    ("linear_decode_lanes.wgsl", include_str!("../../shaders/linear_decode_lanes.wgsl")),
-    ("linear_decode_rows.wgsl", include_str!("../../shaders/linear_decode_rows.wgsl")),
-    ("linear_prefill_lanes.wgsl", include_str!("../../shaders/linear_prefill_lanes.wgsl")),
-    ("linear_prefill_tiles.wgsl", include_str!("../../shaders/linear_prefill_tiles.wgsl")),
-    ("qk_norm_rope.wgsl", include_str!("../../shaders/qk_norm_rope.wgsl")),
+    (
+        "linear_decode_lanes.wgsl",
+        include_str!("../../shaders/linear_decode_lanes.wgsl"),
+    ),
+    (
+        "linear_decode_rows.wgsl",
+        include_str!("../../shaders/linear_decode_rows.wgsl"),
+    ),
+    (
+        "linear_few_rows.wgsl",
+        include_str!("../../shaders/linear_few_rows.wgsl"),
+    ),
+    (
+        "linear_prefill_lanes.wgsl",
+        include_str!("../../shaders/linear_prefill_lanes.wgsl"),
+    ),
+    (
+        "linear_prefill_tiles.wgsl",
+        include_str!("../../shaders/linear_prefill_tiles.wgsl"),
+    ),
+    (
+        "qk_norm_rope.wgsl",
+        include_str!("../../shaders/qk_norm_rope.wgsl"),
+    ),
+    (
+        "read_bandwidth.wgsl",
+        include_str!("../../shaders/read_bandwidth.wgsl"),
+    ),
     ("rms_norm.wgsl", include_str!("../../shaders/rms_norm.wgsl")),
-    ("lib/activation.wgsl", include_str!("../../shaders/lib/activation.wgsl")),
-    ("lib/block.wgsl", include_str!("../../shaders/lib/block.wgsl")),
-    ("lib/cache_f16.wgsl", include_str!("../../shaders/lib/cache_f16.wgsl")),
-    ("lib/cache_f32.wgsl", include_str!("../../shaders/lib/cache_f32.wgsl")),
-    ("lib/half_integer.wgsl", include_str!("../../shaders/lib/half_integer.wgsl")),
-    ("lib/half_native.wgsl", include_str!("../../shaders/lib/half_native.wgsl")),
-    ("lib/linear_shape.wgsl", include_str!("../../shaders/lib/linear_shape.wgsl")),
-    ("lib/output_activated.wgsl", include_str!("../../shaders/lib/output_activated.wgsl")),
-    ("lib/output_gated.wgsl", include_str!("../../shaders/lib/output_gated.wgsl")),
-    ("lib/output_residual.wgsl", include_str!("../../shaders/lib/output_residual.wgsl")),
-    ("lib/output_store.wgsl", include_str!("../../shaders/lib/output_store.wgsl")),
-    ("lib/source_buffer.wgsl", include_str!("../../shaders/lib/source_buffer.wgsl")),
-    ("lib/source_texture.wgsl", include_str!("../../shaders/lib/source_texture.wgsl")),
-    ("lib/tokens.wgsl", include_str!("../../shaders/lib/tokens.wgsl")),
-    ("lib/weight_bf16.wgsl", include_str!("../../shaders/lib/weight_bf16.wgsl")),
-    ("lib/weight_f16.wgsl", include_str!("../../shaders/lib/weight_f16.wgsl")),
-    ("lib/weight_f32.wgsl", include_str!("../../shaders/lib/weight_f32.wgsl")),
+    (
+        "lib/activation.wgsl",
+        include_str!("../../shaders/lib/activation.wgsl"),
+    ),
+    (
+        "lib/attention_shape.wgsl",
+        include_str!("../../shaders/lib/attention_shape.wgsl"),
+    ),
+    (
+        "lib/block.wgsl",
+        include_str!("../../shaders/lib/block.wgsl"),
+    ),
+    (
+        "lib/block_dot.wgsl",
+        include_str!("../../shaders/lib/block_dot.wgsl"),
+    ),
+    (
+        "lib/cache_read_buffer.wgsl",
+        include_str!("../../shaders/lib/cache_read_buffer.wgsl"),
+    ),
+    (
+        "lib/cache_read_f16.wgsl",
+        include_str!("../../shaders/lib/cache_read_f16.wgsl"),
+    ),
+    (
+        "lib/cache_read_f32.wgsl",
+        include_str!("../../shaders/lib/cache_read_f32.wgsl"),
+    ),
+    (
+        "lib/cache_read_texture.wgsl",
+        include_str!("../../shaders/lib/cache_read_texture.wgsl"),
+    ),
+    (
+        "lib/cache_write_buffer.wgsl",
+        include_str!("../../shaders/lib/cache_write_buffer.wgsl"),
+    ),
+    (
+        "lib/cache_write_f16.wgsl",
+        include_str!("../../shaders/lib/cache_write_f16.wgsl"),
+    ),
+    (
+        "lib/cache_write_f32.wgsl",
+        include_str!("../../shaders/lib/cache_write_f32.wgsl"),
+    ),
+    (
+        "lib/cache_write_texture.wgsl",
+        include_str!("../../shaders/lib/cache_write_texture.wgsl"),
+    ),
+    (
+        "lib/half_integer.wgsl",
+        include_str!("../../shaders/lib/half_integer.wgsl"),
+    ),
+    (
+        "lib/half_native.wgsl",
+        include_str!("../../shaders/lib/half_native.wgsl"),
+    ),
+    (
+        "lib/hidden_zero.wgsl",
+        include_str!("../../shaders/lib/hidden_zero.wgsl"),
+    ),
+    (
+        "lib/lanes.wgsl",
+        include_str!("../../shaders/lib/lanes.wgsl"),
+    ),
+    (
+        "lib/linear_shape.wgsl",
+        include_str!("../../shaders/lib/linear_shape.wgsl"),
+    ),
+    (
+        "lib/output_activated.wgsl",
+        include_str!("../../shaders/lib/output_activated.wgsl"),
+    ),
+    (
+        "lib/output_gated.wgsl",
+        include_str!("../../shaders/lib/output_gated.wgsl"),
+    ),
+    (
+        "lib/output_residual.wgsl",
+        include_str!("../../shaders/lib/output_residual.wgsl"),
+    ),
+    (
+        "lib/output_store.wgsl",
+        include_str!("../../shaders/lib/output_store.wgsl"),
+    ),
+    (
+        "lib/pair_of_blocks.wgsl",
+        include_str!("../../shaders/lib/pair_of_blocks.wgsl"),
+    ),
+    (
+        "lib/pair_scale.wgsl",
+        include_str!("../../shaders/lib/pair_scale.wgsl"),
+    ),
+    (
+        "lib/source_buffer.wgsl",
+        include_str!("../../shaders/lib/source_buffer.wgsl"),
+    ),
+    (
+        "lib/source_texture.wgsl",
+        include_str!("../../shaders/lib/source_texture.wgsl"),
+    ),
+    (
+        "lib/tokens.wgsl",
+        include_str!("../../shaders/lib/tokens.wgsl"),
+    ),
+    (
+        "lib/walk_buffer.wgsl",
+        include_str!("../../shaders/lib/walk_buffer.wgsl"),
+    ),
+    (
+        "lib/walk_texture.wgsl",
+        include_str!("../../shaders/lib/walk_texture.wgsl"),
+    ),
+    (
+        "lib/weight_bf16.wgsl",
+        include_str!("../../shaders/lib/weight_bf16.wgsl"),
+    ),
+    (
+        "lib/weight_f16.wgsl",
+        include_str!("../../shaders/lib/weight_f16.wgsl"),
+    ),
+    (
+        "lib/weight_f32.wgsl",
+        include_str!("../../shaders/lib/weight_f32.wgsl"),
+    ),
+    (
+        "lib/weight_q4.wgsl",
+        include_str!("../../shaders/lib/weight_q4.wgsl"),
+    ),
+    (
+        "lib/weight_q8.wgsl",
+        include_str!("../../shaders/lib/weight_q8.wgsl"),
+    ),
 ];
+
+/// Rows of weights are padded with zeros to a multiple of this many values: kernels take two blocks at a time.
+pub const ROW_PAD: usize = 2 * BLOCK;
 
 /// Where weights lie on the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,26 +227,32 @@ impl WeightSource {
     }
 }
 
-/// Fills the slots `source` and `format`, and for f16 `half`.
+/// Fills the slots `source` and `format`, and `half` where weights or their scales are f16.
 fn weight_slots(source: WeightSource, dtype: Dtype) -> Vec<(&'static str, &'static str)> {
     let format = match dtype {
         Dtype::F32 => "lib/weight_f32.wgsl",
         Dtype::F16 => "lib/weight_f16.wgsl",
         Dtype::Bf16 => "lib/weight_bf16.wgsl",
+        Dtype::Q8 => "lib/weight_q8.wgsl",
+        Dtype::Q4 => "lib/weight_q4.wgsl",
     };
     let mut slots = vec![("source", source.file()), ("format", format)];
-    if dtype == Dtype::F16 {
+    if dtype == Dtype::F16 || dtype.is_quantized() {
         slots.push(half_slot(source));
     }
     slots
 }
 
-/// Fills the slot `cache`, with f32 or with f16 and then `half`.
-fn cache_slots(source: WeightSource, exact: bool) -> Vec<(&'static str, &'static str)> {
+/// Fills the slot `cache` with one of two files, and `half` if the cache is f16.
+fn cache_slots(
+    source: WeightSource,
+    exact: bool,
+    [f16, f32]: [&'static str; 2],
+) -> Vec<(&'static str, &'static str)> {
     if exact {
-        vec![("cache", "lib/cache_f32.wgsl")]
+        vec![("cache", f32)]
     } else {
-        vec![("cache", "lib/cache_f16.wgsl"), half_slot(source)]
+        vec![("cache", f16), half_slot(source)]
     }
 }
 

@@ -1,5 +1,7 @@
 //! `qk_norm_rope.wgsl`: q and k norms, rotary embedding, cache write; one workgroup a head and token.
 
+use std::ops::Range;
+
 use super::{WeightSource, cache_slots, uniform_struct};
 use crate::gpu::shader::Variant;
 use crate::gpu::{BindingKind, KernelSpec};
@@ -21,10 +23,17 @@ uniform_struct! {
 
 /// Bindings: shape, tokens, qkv, norms, rotations, queries, keys, values. `exact`: the cache is f32.
 pub fn spec(source: WeightSource, exact: bool) -> KernelSpec {
+    let formats = ["lib/cache_write_f16.wgsl", "lib/cache_write_f32.wgsl"];
+    let mut slots = cache_slots(source, exact, formats);
+    let (place, cache) = match source {
+        WeightSource::Buffer => ("lib/cache_write_buffer.wgsl", BindingKind::Write),
+        WeightSource::Texture => ("lib/cache_write_texture.wgsl", BindingKind::TextureWrite),
+    };
+    slots.push(("place", place));
     KernelSpec {
         variant: Variant {
             file: "qk_norm_rope.wgsl",
-            slots: cache_slots(source, exact),
+            slots,
         },
         bindings: vec![
             BindingKind::Uniform,
@@ -33,8 +42,8 @@ pub fn spec(source: WeightSource, exact: bool) -> KernelSpec {
             BindingKind::Read,
             BindingKind::Read,
             BindingKind::Write,
-            BindingKind::Write,
-            BindingKind::Write,
+            cache,
+            cache,
         ],
     }
 }
@@ -44,10 +53,10 @@ pub fn workgroups(q_heads: u32, kv_heads: u32) -> u32 {
     q_heads + 2 * kv_heads
 }
 
-/// The shader's table of rotations: `[positions, head_dim / 2]` pairs of cosine and sine.
+/// Rows of the shader's table of rotations: `[positions, head_dim / 2]` pairs of cosine and sine.
 ///
 /// Angles are rounded to f32 as Apple's code rounds them, the functions of an angle are not.
-pub fn rotations(positions: usize, head_dim: usize, freq_constant: f32) -> Vec<[f32; 2]> {
+pub fn rotations(positions: Range<usize>, head_dim: usize, freq_constant: f32) -> Vec<[f32; 2]> {
     let half = head_dim / 2;
     let frequencies: Vec<f32> = (0..half)
         .map(|d| {
@@ -55,7 +64,7 @@ pub fn rotations(positions: usize, head_dim: usize, freq_constant: f32) -> Vec<[
             1.0 / (f64::from(freq_constant).powf(f64::from(exponent)) as f32)
         })
         .collect();
-    (0..positions)
+    positions
         .flat_map(|position| {
             frequencies.iter().map(move |frequency| {
                 let angle = f64::from(position as f32 * frequency);

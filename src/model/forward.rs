@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Network;
-use super::plan::{Op, Plan, Stage};
+use super::op::Op;
+use super::plan::Plan;
 use super::scratch::{Scratch, stride};
 use crate::error::{Error, Result};
-use crate::gpu::Readback;
+use crate::gpu::{Readback, Timer};
 use crate::kernels::TokenInput;
+use crate::trace;
 
 /// About how long a submission of a prefill may take.
 const SUBMISSION_TIME: Duration = Duration::from_millis(50);
@@ -37,6 +39,15 @@ pub struct Forward {
     readback: Readback,
     /// Multiply-adds a second that prefill has been seen to do.
     rate: f64,
+    tracer: Option<Tracer>,
+}
+
+/// What is traced so far, and what it takes to trace.
+struct Tracer {
+    /// `None` where the adapter has no timestamps: then only whole steps are timed.
+    timer: Option<Timer>,
+    begin: Instant,
+    steps: Vec<trace::Step>,
 }
 
 impl Forward {
@@ -51,6 +62,7 @@ impl Forward {
             plan,
             readback,
             rate: FIRST_RATE,
+            tracer: None,
         })
     }
 
@@ -68,7 +80,25 @@ impl Forward {
         self.scratch.logits_rows
     }
 
-    /// Runs a step: the keys and values of `tokens` go to the cache, and `read(i, logits)` gets the logits [vocab] after token
+    /// From here on every step is timed, dispatch by dispatch where the adapter has timestamps. A traced step is one submission,
+    /// however long, and waits for the device.
+    pub fn start_trace(&mut self) {
+        let dispatches = self.plan.trunk.len() + self.plan.tail.len();
+        self.tracer = Some(Tracer {
+            timer: self.network.gpu.timer(dispatches),
+            begin: Instant::now(),
+            steps: Vec::new(),
+        });
+    }
+
+    /// Ends the trace and returns its steps.
+    pub fn finish_trace(&mut self) -> Vec<trace::Step> {
+        self.tracer
+            .take()
+            .map_or_else(Vec::new, |tracer| tracer.steps)
+    }
+
+    /// Runs a step: the keys and values of `tokens` go to the cache, and `read(i, logits)` gets the logits `[vocab]` after token
     /// `wanted[i]` of the step, for each. A step without wanted logits does not wait for the device.
     ///
     /// # Errors
@@ -100,14 +130,20 @@ impl Forward {
 
         let vocab = network.config.vocab_size;
         let row = stride(vocab) as usize;
-        let encoder = self.record(tokens, wanted.len())?;
-        let mut encoder = encoder;
         let floats = wanted.len() * row;
-        if !wanted.is_empty() {
-            self.readback
-                .record(&mut encoder, &self.scratch.logits, floats as u64 * 4);
-        }
-        let submission = gpu.queue.submit([encoder.finish()]);
+        let submission = match self.tracer.take() {
+            Some(tracer) => {
+                let (tracer, submission) =
+                    self.step_traced(tracer, tokens, wanted.len(), floats)?;
+                self.tracer = Some(tracer);
+                submission
+            }
+            None => {
+                let mut encoder = self.record(tokens, wanted.len())?;
+                self.record_readback(&mut encoder, floats);
+                gpu.queue.submit([encoder.finish()])
+            }
+        };
         if wanted.is_empty() {
             return gpu.check();
         }
@@ -116,6 +152,14 @@ impl Forward {
                 read(i, &row[..vocab]);
             }
         })
+    }
+
+    /// Has the first `floats` floats of the logits copied to where the host can read them.
+    fn record_readback(&self, encoder: &mut wgpu::CommandEncoder, floats: usize) {
+        if floats > 0 {
+            let logits = &self.scratch.logits;
+            self.readback.record(encoder, logits, floats as u64 * 4);
+        }
     }
 
     fn check(&self, tokens: &[StepToken], wanted: &[u32]) -> Result<()> {
@@ -154,26 +198,89 @@ impl Forward {
         }
     }
 
+    /// The operations of a step, each with the tokens it runs for.
+    fn ops(&self, tokens: u32, logits: u32) -> impl Iterator<Item = (&Op, u32)> {
+        let trunk = self.plan.trunk.iter().map(move |op| (op, tokens));
+        let tail = self.plan.tail.iter().map(move |op| (op, logits));
+        trunk.chain(tail).filter(|(_, tokens)| *tokens > 0)
+    }
+
+    /// Runs a step with a timestamp around every operation, and waits for it.
+    fn step_traced(
+        &self,
+        mut tracer: Tracer,
+        tokens: &[StepToken],
+        logits: usize,
+        floats: usize,
+    ) -> Result<(Tracer, wgpu::SubmissionIndex)> {
+        let gpu = &self.network.gpu;
+        let positions = positions(tokens);
+        let ops: Vec<(&Op, u32)> = self.ops(tokens.len() as u32, logits as u32).collect();
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        match &tracer.timer {
+            Some(timer) => timer.record(&mut encoder, ops.len(), |pass, i| {
+                ops[i].0.record(pass, ops[i].1);
+            }),
+            None => {
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                ops.iter()
+                    .for_each(|(op, tokens)| op.record(&mut pass, *tokens));
+            }
+        }
+        self.record_readback(&mut encoder, floats);
+        let begin = Instant::now();
+        let submission = gpu.queue.submit([encoder.finish()]);
+        let intervals = match &tracer.timer {
+            Some(timer) => timer.read(gpu, submission.clone(), ops.len())?,
+            None => {
+                gpu.wait(Some(submission.clone()))?;
+                None
+            }
+        };
+        let wall = begin.elapsed();
+        let spans = intervals.map(|intervals| {
+            ops.iter()
+                .zip(intervals)
+                .map(|((op, tokens), (start, end))| trace::Span {
+                    layer: op.layer,
+                    kernel: op.stage.name(),
+                    start_ns: start,
+                    duration_ns: end - start,
+                    bytes: op.bytes(u64::from(*tokens), positions),
+                    flops: 2 * op.macs(u64::from(*tokens), positions),
+                })
+                .collect()
+        });
+        tracer.steps.push(trace::Step {
+            phase: if tokens.len() == 1 {
+                trace::Phase::Decode
+            } else {
+                trace::Phase::Prefill
+            },
+            tokens: tokens.len() as u32,
+            position: tokens[0].position,
+            begin: begin - tracer.begin,
+            wall,
+            spans,
+        });
+        Ok((tracer, submission))
+    }
+
     /// Records the step. Where it would take longer than a submission may, its beginning is submitted on the way; what is
     /// returned is the rest.
     fn record(&mut self, tokens: &[StepToken], logits: usize) -> Result<wgpu::CommandEncoder> {
         let network = Arc::clone(&self.network);
         let gpu = &network.gpu;
         let count = tokens.len() as u32;
-        let attention_positions: u64 = tokens.iter().map(|t| u64::from(t.position) + 1).sum();
+        let attention_positions = positions(tokens);
         let mut pieces = Pieces::new(self.rate);
-        let trunk = self.plan.trunk.iter().map(|op| (op, count));
-        let tail = self.plan.tail.iter().map(|op| (op, logits as u32));
-        let mut ops = trunk
-            .chain(tail)
-            .filter(|(_, tokens)| *tokens > 0)
-            .peekable();
+        let mut ops = self.ops(count, logits as u32).peekable();
         loop {
             let mut encoder = gpu.device.create_command_encoder(&Default::default());
             let mut pass = encoder.begin_compute_pass(&Default::default());
             let mut macs = 0;
             while let Some((op, tokens)) = ops.peek() {
-                let next = cost(op, u64::from(*tokens), attention_positions);
+                let next = op.macs(u64::from(*tokens), attention_positions);
                 // A single token is never cut: its step is one submission.
                 if count > 1 && macs > 0 && macs + next > pieces.budget() {
                     break;
@@ -184,6 +291,7 @@ impl Forward {
             }
             drop(pass);
             if ops.peek().is_none() {
+                drop(ops);
                 self.rate = pieces.rate;
                 return Ok(encoder);
             }
@@ -195,12 +303,12 @@ impl Forward {
     }
 }
 
-/// Multiply-adds of an operation.
-fn cost(op: &Op, tokens: u64, attention_positions: u64) -> u64 {
-    match op.stage {
-        Stage::Attention => 2 * op.macs * attention_positions,
-        _ => op.macs * tokens,
-    }
+/// Positions that some tokens look at, each counted for each.
+fn positions(tokens: &[StepToken]) -> u64 {
+    tokens
+        .iter()
+        .map(|token| u64::from(token.position) + 1)
+        .sum()
 }
 
 /// The submissions that a prefill was cut into, and how fast they run.

@@ -2,7 +2,9 @@
 //!
 //! Architecture invariant: nothing here knows text. Token ids go in, logits come out.
 
+mod bandwidth;
 pub mod forward;
+mod op;
 mod pack;
 mod plan;
 mod scratch;
@@ -11,6 +13,7 @@ pub mod weights;
 
 use std::sync::Arc;
 
+pub use bandwidth::measure as read_bandwidth;
 pub use forward::{Forward, StepToken};
 use weights::Weights;
 
@@ -104,6 +107,7 @@ impl Network {
         let config = checkpoint.config.clone();
         let context_size = context_size(&config, options.context_size)?;
         let layout = weights::layout(checkpoint, options.dtype)?;
+        scratch::check_context(&gpu, &config, context_size, options.exact_kv)?;
         check_memory(&gpu, &config, &layout, context_size, options)?;
         let source = match options.weight_source {
             Some(source) => tune::require(&gpu, &config, source)?,
@@ -119,21 +123,12 @@ impl Network {
             (weights, pipelines)
         });
         let (weights, warnings) = weights.map_err(|error| match error {
-            Error::OutOfMemory(_) => out_of_memory(&gpu, &config, &layout, context_size, options, None),
+            Error::OutOfMemory(_) => {
+                out_of_memory(&gpu, &config, &layout, context_size, options, None)
+            }
             other => other,
         })?;
-        let table = kernels::qk_norm_rope::rotations(
-            context_size,
-            config.head_dim,
-            config.rope_freq_constant,
-        );
-        let rotations = gpu.buffer(
-            "rotations",
-            (table.len() * 8) as u64,
-            wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
-        );
-        gpu.queue
-            .write_buffer(&rotations, 0, bytemuck::cast_slice(&table));
+        let rotations = upload_rotations(&gpu, &config, context_size);
         let network = Self {
             gpu,
             source,
@@ -148,6 +143,20 @@ impl Network {
         Ok((network, warnings))
     }
 
+    /// Bytes of weights that decoding a token reads: all but those of an embedding that is not the head.
+    pub fn weight_bytes_per_token(&self) -> u64 {
+        let all = self.weights.bytes();
+        match self.weights.head {
+            Some(_) => all - self.weights.embedding.bytes(),
+            None => all,
+        }
+    }
+
+    /// Bytes of keys and values that decoding a token at `position` reads.
+    pub fn cache_bytes_per_token(&self, position: usize) -> u64 {
+        scratch::cache_bytes(&self.config, position + 1, self.exact_kv)
+    }
+
     /// A scheduler with its own KV cache and scratch memory.
     ///
     /// # Errors
@@ -155,6 +164,25 @@ impl Network {
     pub fn forward(self: &Arc<Self>) -> Result<Forward> {
         Forward::new(Arc::clone(self))
     }
+}
+
+/// The table of rotations on the device, written in pieces: a long context's would be large on the host.
+fn upload_rotations(gpu: &Gpu, config: &Config, positions: usize) -> wgpu::Buffer {
+    const PIECE: usize = 4096;
+    let row_bytes = config.head_dim as u64 / 2 * 8;
+    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+    let table = gpu.buffer("rotations", positions as u64 * row_bytes, usage);
+    for start in (0..positions).step_by(PIECE) {
+        let piece = start..positions.min(start + PIECE);
+        let rows =
+            kernels::qk_norm_rope::rotations(piece, config.head_dim, config.rope_freq_constant);
+        gpu.queue.write_buffer(
+            &table,
+            start as u64 * row_bytes,
+            bytemuck::cast_slice(&rows),
+        );
+    }
+    table
 }
 
 fn context_size(config: &Config, wish: Option<usize>) -> Result<usize> {
@@ -223,8 +251,11 @@ fn out_of_memory(
         None => "it has less".into(),
     };
     let mut advice = vec!["a smaller --ctx-size"];
-    if layout.main_dtype() == Dtype::F32 {
-        advice.insert(0, "--dtype f16");
+    match layout.main_dtype() {
+        Dtype::F32 => advice.insert(0, "--dtype f16"),
+        Dtype::F16 | Dtype::Bf16 => advice.insert(0, "--dtype q8 or q4"),
+        Dtype::Q8 => advice.insert(0, "--dtype q4"),
+        Dtype::Q4 => {}
     }
     if options.exact_kv {
         advice.push("--kv-dtype f16");

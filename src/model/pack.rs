@@ -1,11 +1,11 @@
-//! Rows of a checkpoint to the bytes that a kernel reads: converted, padded to whole blocks, and for textures interleaved
-//! eight rows at a time (`shaders/lib/source_texture.wgsl`).
+//! Rows of a checkpoint to the bytes that a kernel reads: converted, padded, and for textures interleaved eight rows at a time
+//! (`shaders/lib/source_texture.wgsl`).
 
 use std::ops::Range;
 
 use crate::checkpoint::{RowReader, Tensor};
 use crate::dtype::Dtype;
-use crate::kernels::{BLOCK, WeightSource};
+use crate::kernels::{ROW_PAD, WeightSource};
 
 /// Rows that are packed together.
 pub const GROUP: usize = 8;
@@ -13,22 +13,29 @@ pub const GROUP: usize = 8;
 /// Bytes of a 16-byte unit.
 pub const UNIT: usize = 16;
 
+/// Groups that are packed at once: enough to be worth several threads where rows have to be quantised.
+const BATCH: usize = 8;
+
 /// 16-byte units in a row of `columns` numbers.
 pub fn units(columns: usize, dtype: Dtype) -> usize {
-    columns.div_ceil(BLOCK) * BLOCK * dtype.bytes() / UNIT
+    dtype.row_bytes(columns.next_multiple_of(ROW_PAD)) / UNIT
 }
 
 /// A stream of packed bytes.
 pub struct Packer<'a> {
     tensor: &'a Tensor<'a>,
-    reader: &'a mut RowReader,
+    /// One a thread.
+    readers: Vec<RowReader>,
     dtype: Dtype,
     source: WeightSource,
     /// Rows of the tensor still to pack.
     rows: std::iter::Flatten<std::vec::IntoIter<Range<usize>>>,
-    row: Vec<u8>,
-    group: Vec<u8>,
-    /// Bytes of `group` already given out.
+    row_bytes: usize,
+    /// Rows of a batch, one after the other; beyond the last column they stay zero.
+    batch: Vec<u8>,
+    /// The same as the kernel reads them.
+    packed: Vec<u8>,
+    /// Bytes of `packed` already given out.
     taken: usize,
 }
 
@@ -36,75 +43,92 @@ impl<'a> Packer<'a> {
     /// Packs the rows of `segments`, one range after the other.
     pub fn new(
         tensor: &'a Tensor<'a>,
-        reader: &'a mut RowReader,
         dtype: Dtype,
         source: WeightSource,
-        segments: &[Range<usize>],
+        segments: Vec<Range<usize>>,
     ) -> Self {
         let row_bytes = units(tensor.columns, dtype) * UNIT;
+        // Only quantising takes longer than reading.
+        let threads = if dtype.is_quantized() && dtype != tensor.dtype {
+            std::thread::available_parallelism().map_or(1, |n| n.get().min(BATCH))
+        } else {
+            1
+        };
         Self {
             tensor,
-            reader,
+            readers: std::iter::repeat_with(RowReader::default)
+                .take(threads)
+                .collect(),
             dtype,
             source,
-            rows: segments.to_vec().into_iter().flatten(),
-            // Beyond the last column stays zero.
-            row: vec![0; row_bytes],
-            group: vec![0; row_bytes * GROUP],
-            taken: row_bytes * GROUP,
+            rows: segments.into_iter().flatten(),
+            row_bytes,
+            batch: vec![0; row_bytes * GROUP * BATCH],
+            packed: Vec::new(),
+            taken: 0,
         }
+    }
+
+    /// Whether any number so far was NaN or infinite, before or after conversion.
+    pub fn saw_non_finite(&self) -> bool {
+        self.readers.iter().any(|reader| reader.saw_non_finite)
     }
 
     /// Fills `out` with the next bytes; zeros beyond the last row.
     pub fn fill(&mut self, mut out: wgpu::WriteOnly<'_, [u8]>) {
         let mut at = 0;
         while at < out.len() {
-            if self.taken == self.group.len() {
-                self.next_group();
+            if self.taken == self.packed.len() {
+                self.next_batch();
             }
-            let size = (out.len() - at).min(self.group.len() - self.taken);
+            let size = (out.len() - at).min(self.packed.len() - self.taken);
             out.slice(at..at + size)
-                .copy_from_slice(&self.group[self.taken..self.taken + size]);
+                .copy_from_slice(&self.packed[self.taken..self.taken + size]);
             at += size;
             self.taken += size;
         }
     }
 
-    fn next_group(&mut self) {
-        let row_bytes = self.row.len();
-        self.taken = 0;
-        for lane in 0..GROUP {
-            let Some(row) = self.rows.next() else {
-                self.row.fill(0);
-                self.place(lane);
-                continue;
-            };
-            match self.source {
-                WeightSource::Buffer => {
-                    let place = &mut self.group[lane * row_bytes..(lane + 1) * row_bytes];
-                    self.reader.read(self.tensor, row, self.dtype, place);
-                }
-                WeightSource::Texture => {
-                    self.reader.read(self.tensor, row, self.dtype, &mut self.row);
-                    self.place(lane);
-                }
+    fn next_batch(&mut self) {
+        let rows: Vec<usize> = self.rows.by_ref().take(GROUP * BATCH).collect();
+        let (tensor, dtype, row_bytes) = (self.tensor, self.dtype, self.row_bytes);
+        let (filled, rest) = self.batch.split_at_mut(rows.len() * row_bytes);
+        rest.fill(0);
+        let share = rows.len().div_ceil(self.readers.len()).max(1);
+        let parts = rows.chunks(share).zip(filled.chunks_mut(share * row_bytes));
+        let read = |reader: &mut RowReader, rows: &[usize], bytes: &mut [u8]| {
+            for (row, place) in rows.iter().zip(bytes.chunks_exact_mut(row_bytes)) {
+                reader.read(tensor, *row, dtype, place);
             }
+        };
+        if let [reader] = &mut self.readers[..] {
+            parts.for_each(|(rows, bytes)| read(reader, rows, bytes));
+        } else {
+            std::thread::scope(|scope| {
+                for (reader, (rows, bytes)) in self.readers.iter_mut().zip(parts) {
+                    scope.spawn(move || read(reader, rows, bytes));
+                }
+            });
         }
+        self.arrange();
+        self.taken = 0;
     }
 
-    /// Puts `row` where row `lane` of the group belongs.
-    fn place(&mut self, lane: usize) {
-        match self.source {
-            WeightSource::Buffer => {
-                let row_bytes = self.row.len();
-                self.group[lane * row_bytes..(lane + 1) * row_bytes].copy_from_slice(&self.row);
-            }
-            WeightSource::Texture => {
-                for (unit, place) in self
-                    .row
-                    .chunks_exact(UNIT)
-                    .zip(self.group[lane * UNIT..].chunks_mut(GROUP * UNIT))
-                {
+    /// Puts the batch into the order of the source.
+    fn arrange(&mut self) {
+        if self.source == WeightSource::Buffer {
+            std::mem::swap(&mut self.packed, &mut self.batch);
+            // Rows are padded with zeros, and what lies there now is an older batch, padded likewise.
+            self.batch.resize(self.packed.len(), 0);
+            return;
+        }
+        self.packed.resize(self.batch.len(), 0);
+        let group_bytes = self.row_bytes * GROUP;
+        let groups = self.batch.chunks_exact(group_bytes);
+        for (group, packed) in groups.zip(self.packed.chunks_exact_mut(group_bytes)) {
+            for (lane, row) in group.chunks_exact(self.row_bytes).enumerate() {
+                let places = packed[lane * UNIT..].chunks_mut(GROUP * UNIT);
+                for (unit, place) in row.chunks_exact(UNIT).zip(places) {
                     place[..UNIT].copy_from_slice(unit);
                 }
             }

@@ -1,65 +1,18 @@
 //! The plan of a step: every dispatch with its bind group, built once for a session. Nothing is made while a step is recorded.
 
 use super::Network;
-use super::scratch::{Scratch, stride};
+use super::op::{Launch, Op, Spread, Stage, Traffic, floats};
+use super::scratch::{self, Scratch, stride};
 use super::weights::{Layout, Matrix, Part};
 use crate::checkpoint::config::NORM_EPSILON;
 use crate::checkpoint::{Activation, Config};
 use crate::error::Result;
+use crate::gpu::KernelSpec;
 use crate::gpu::pipeline::window;
-use crate::gpu::{KernelSpec, Pipeline};
-use crate::kernels::linear::{Mapping, Output, UNIFORM_WINDOW};
+use crate::kernels::linear::{Mapping, Output, Tokens, UNIFORM_WINDOW};
 use crate::kernels::{
     BLOCK, LANES, WeightSource, attention, embed, linear, qk_norm_rope, rms_norm,
 };
-
-/// What an operation does in its layer, in the order of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    Embed,
-    AttnNorm,
-    Qkv,
-    QkNormRope,
-    Attention,
-    Out,
-    FfnNorm,
-    Proj1,
-    Proj2,
-    FinalNorm,
-    Head,
-}
-
-/// How a launch spreads over tokens.
-#[derive(Debug, Clone, Copy)]
-enum Spread {
-    /// Workgroup row `y` is a token, or a tile of this many.
-    Rows(u32),
-    /// A dispatch for so many tokens; each next one sees its inputs and outputs through windows that many tokens on.
-    Windows {
-        tokens: u32,
-        in_bytes: u32,
-        out_bytes: u32,
-    },
-}
-
-/// A pipeline with its resources.
-struct Launch {
-    pipeline: Pipeline,
-    bind_group: wgpu::BindGroup,
-    workgroups: u32,
-    spread: Spread,
-}
-
-/// One operation of a step: how to run it for a single token, and for many where that differs.
-pub struct Op {
-    /// `None` outside the layers.
-    pub layer: Option<u32>,
-    pub stage: Stage,
-    /// Multiply-adds for a token, attention aside.
-    pub macs: u64,
-    one: Launch,
-    many: Option<Launch>,
-}
 
 /// All operations in order.
 pub struct Plan {
@@ -83,8 +36,8 @@ pub fn kernels(
     ];
     for dtype in layout.dtypes() {
         specs.push(embed::spec(source, dtype));
-        for many in [false, true] {
-            let mapping = Mapping::of(source, many);
+        for tokens in Tokens::ALL {
+            let mapping = Mapping::of(source, tokens);
             for output in [Output::Store, Output::Residual, ffn_output(config)] {
                 specs.push(linear::spec(mapping, source, dtype, output));
             }
@@ -117,13 +70,14 @@ impl Plan {
         let (config, weights) = (&network.config, &network.weights);
         let mut trunk = builder.embed()?;
         for index in 0..config.layers.len() {
-            trunk.extend(builder.layer(index)?);
+            let mut ops = builder.layer(index)?;
+            ops.iter_mut().for_each(|op| op.layer = Some(index as u32));
+            trunk.extend(ops);
         }
-        let mut tail = vec![builder.norm(&weights.norm, None, Stage::FinalNorm)?];
+        let mut tail = vec![builder.norm(&weights.norm, Stage::FinalNorm)?];
         let logits = Product {
             matrix: weights.head(),
             output: Output::Store,
-            layer: None,
             stage: Stage::Head,
             input: &scratch.normed,
             to: &scratch.logits,
@@ -143,7 +97,6 @@ struct Builder<'a> {
 struct Product<'a> {
     matrix: &'a Matrix,
     output: Output,
-    layer: Option<u32>,
     stage: Stage,
     input: &'a wgpu::Buffer,
     to: &'a wgpu::Buffer,
@@ -204,10 +157,16 @@ impl Builder<'_> {
                     ],
                 )?;
                 Ok(Op {
-                    layer: None,
                     stage: Stage::Embed,
-                    macs: matrix.columns as u64,
+                    layer: None,
+                    base_macs: matrix.columns as u64,
+                    traffic: Traffic {
+                        // A row of the matrix, and the same as f32.
+                        token: u64::from(matrix.units()) * 16 + floats(matrix.columns),
+                        ..Traffic::default()
+                    },
                     one,
+                    few: None,
                     many: None,
                 })
             })
@@ -219,36 +178,62 @@ impl Builder<'_> {
         let weights = &self.network.weights.layers[index];
         let layer = &config.layers[index];
         let q_dim = layer.q_heads * config.head_dim;
-        let number = Some(index as u32);
         let product = |matrix, output, stage, input, to, to_width| Product {
             matrix,
             output,
-            layer: number,
             stage,
             input,
             to,
             to_width,
         };
         let qkv_dim = config.qkv_dim(layer);
-        let qkv = product(&weights.qkv, Output::Store, Stage::Qkv, &scratch.normed, &scratch.qkv, qkv_dim);
+        let qkv = product(
+            &weights.qkv,
+            Output::Store,
+            Stage::Qkv,
+            &scratch.normed,
+            &scratch.qkv,
+            qkv_dim,
+        );
         let attended = scratch.attended(q_dim);
-        let out = product(&weights.out, Output::Residual, Stage::Out, attended, &scratch.hidden, config.model_dim);
+        let out = product(
+            &weights.out,
+            Output::Residual,
+            Stage::Out,
+            attended,
+            &scratch.hidden,
+            config.model_dim,
+        );
         let ffn = scratch.ffn(layer.ffn_dim);
-        let proj_1 = product(&weights.proj_1, ffn_output(config), Stage::Proj1, &scratch.normed, ffn, layer.ffn_dim);
-        let proj_2 = product(&weights.proj_2, Output::Residual, Stage::Proj2, ffn, &scratch.hidden, config.model_dim);
+        let proj_1 = product(
+            &weights.proj_1,
+            ffn_output(config),
+            Stage::Proj1,
+            &scratch.normed,
+            ffn,
+            layer.ffn_dim,
+        );
+        let proj_2 = product(
+            &weights.proj_2,
+            Output::Residual,
+            Stage::Proj2,
+            ffn,
+            &scratch.hidden,
+            config.model_dim,
+        );
 
-        let mut ops = vec![self.norm(&weights.attn_norm, number, Stage::AttnNorm)?];
+        let mut ops = vec![self.norm(&weights.attn_norm, Stage::AttnNorm)?];
         ops.extend(self.linear(&qkv)?);
         ops.push(self.qk_norm_rope(index)?);
         ops.push(self.attention(index)?);
         ops.extend(self.linear(&out)?);
-        ops.push(self.norm(&weights.ffn_norm, number, Stage::FfnNorm)?);
+        ops.push(self.norm(&weights.ffn_norm, Stage::FfnNorm)?);
         ops.extend(self.linear(&proj_1)?);
         ops.extend(self.linear(&proj_2)?);
         Ok(ops)
     }
 
-    fn norm(&self, weight: &wgpu::Buffer, layer: Option<u32>, stage: Stage) -> Result<Op> {
+    fn norm(&self, weight: &wgpu::Buffer, stage: Stage) -> Result<Op> {
         let width = self.network.config.model_dim;
         let shape = self.uniform(rms_norm::Shape {
             width: width as u32,
@@ -270,10 +255,16 @@ impl Builder<'_> {
             ],
         )?;
         Ok(Op {
-            layer,
             stage,
-            macs: 2 * width as u64,
+            layer: None,
+            base_macs: 2 * width as u64,
+            traffic: Traffic {
+                weights: floats(width),
+                token: 2 * floats(width),
+                ..Traffic::default()
+            },
             one,
+            few: None,
             many: None,
         })
     }
@@ -290,7 +281,7 @@ impl Builder<'_> {
             cache_rows: network.context_size as u32,
             normalize: u32::from(config.normalize_qk_projections),
             qkv_stride: stride(config.qkv_dim(layer)),
-            q_stride: stride(layer.q_heads * config.head_dim),
+            q_stride: self.query_stride(layer.q_heads) / 4,
             epsilon: NORM_EPSILON,
         });
         let one = self.launch(
@@ -304,23 +295,36 @@ impl Builder<'_> {
                 network.weights.layers[index].qk_norms.as_entire_binding(),
                 network.rotations.as_entire_binding(),
                 scratch.queries.as_entire_binding(),
-                cache.keys.as_entire_binding(),
-                cache.values.as_entire_binding(),
+                cache.keys.binding(),
+                cache.values.binding(),
             ],
         )?;
         Ok(Op {
-            layer: Some(index as u32),
             stage: Stage::QkNormRope,
-            macs: 4 * config.qkv_dim(layer) as u64,
+            layer: None,
+            base_macs: 4 * config.qkv_dim(layer) as u64,
+            traffic: Traffic {
+                token: floats(config.qkv_dim(layer))
+                    + floats(layer.q_heads * config.head_dim)
+                    + scratch::layer_position_bytes(config, layer.kv_heads, network.exact_kv),
+                ..Traffic::default()
+            },
             one,
+            few: None,
             many: None,
         })
+    }
+
+    /// Floats from one token's queries to the next: whole blocks a head.
+    fn query_stride(&self, q_heads: usize) -> u32 {
+        stride(q_heads * self.network.config.head_dim.next_multiple_of(BLOCK))
     }
 
     fn attention(&self, index: usize) -> Result<Op> {
         let (network, scratch) = (self.network, self.scratch);
         let (config, layer) = (&network.config, &network.config.layers[index]);
         let q_dim = layer.q_heads * config.head_dim;
+        let q_stride = self.query_stride(layer.q_heads);
         let group = (layer.q_heads / layer.kv_heads) as u32;
         let cache = &scratch.caches[index];
         let shape = self.uniform(attention::Shape {
@@ -329,27 +333,60 @@ impl Builder<'_> {
             group,
             quads: group.div_ceil(4),
             cache_rows: network.context_size as u32,
+            q_stride,
             stride: stride(q_dim),
             scale: 1.0 / (config.head_dim as f32).sqrt(),
         });
-        let one = self.launch(
-            &attention::spec(network.source, network.exact_kv),
-            attention::workgroups(layer.q_heads as u32, layer.kv_heads as u32),
-            Spread::Rows(1),
-            &[
-                shape.as_entire_binding(),
-                scratch.tokens.as_entire_binding(),
-                scratch.queries.as_entire_binding(),
-                cache.keys.as_entire_binding(),
-                cache.values.as_entire_binding(),
+        let mut resources = vec![
+            shape.as_entire_binding(),
+            scratch.tokens.as_entire_binding(),
+        ];
+        let (queries, rest) = (
+            &scratch.queries,
+            [
+                cache.keys.binding(),
+                cache.values.binding(),
                 scratch.attended(q_dim).as_entire_binding(),
             ],
+        );
+        let spread = match network.source {
+            WeightSource::Buffer => {
+                resources.push(queries.as_entire_binding());
+                resources.extend(rest);
+                Spread::Rows(1)
+            }
+            WeightSource::Texture => {
+                resources.push(window(queries, 0, UNIFORM_WINDOW));
+                resources.extend(rest);
+                resources.push(window(&scratch.firsts, 0, 16));
+                Spread::Batches {
+                    tokens: UNIFORM_WINDOW as u32 / (q_stride * 4),
+                    in_bytes: q_stride * 4,
+                }
+            }
+        };
+        let one = self.launch(
+            &attention::spec(network.source, network.exact_kv),
+            attention::workgroups(
+                network.source,
+                layer.q_heads as u32,
+                layer.kv_heads as u32,
+                config.head_dim.div_ceil(BLOCK) as u32,
+            ),
+            spread,
+            &resources,
         )?;
         Ok(Op {
-            layer: Some(index as u32),
             stage: Stage::Attention,
-            macs: q_dim as u64,
+            layer: None,
+            base_macs: q_dim as u64,
+            traffic: Traffic {
+                token: 2 * floats(q_dim),
+                position: scratch::layer_position_bytes(config, layer.kv_heads, network.exact_kv),
+                ..Traffic::default()
+            },
             one,
+            few: None,
             many: None,
         })
     }
@@ -362,12 +399,21 @@ impl Builder<'_> {
             .parts
             .iter()
             .map(|part| {
+                let launch =
+                    |tokens| self.linear_launch(product, part, Mapping::of(source, tokens));
                 Ok(Op {
-                    layer: product.layer,
                     stage: product.stage,
-                    macs: u64::from(part.rows) * product.matrix.columns as u64,
-                    one: self.linear_launch(product, part, Mapping::of(source, false))?,
-                    many: Some(self.linear_launch(product, part, Mapping::of(source, true))?),
+                    layer: None,
+                    base_macs: u64::from(part.rows) * product.matrix.columns as u64,
+                    traffic: Traffic {
+                        weights: u64::from(part.rows) * u64::from(product.matrix.units()) * 16,
+                        token: floats(product.matrix.columns)
+                            + floats(product.output.pairs(part.rows).0 as usize),
+                        ..Traffic::default()
+                    },
+                    one: launch(Tokens::One)?,
+                    few: Some(launch(Tokens::Few)?),
+                    many: Some(launch(Tokens::Many)?),
                 })
             })
             .collect()
@@ -416,55 +462,7 @@ impl Builder<'_> {
     }
 }
 
-/// Room for a launch's dynamic offsets: the output's, then one an input window.
-const MAX_OFFSETS: usize = 5;
-
-impl Launch {
-    /// Records the launch for tokens `first..first + count`.
-    fn record(&self, pass: &mut wgpu::ComputePass<'_>, first: u32, count: u32) {
-        pass.set_pipeline(&self.pipeline.pipeline);
-        match self.spread {
-            Spread::Rows(tile) => {
-                pass.set_bind_group(0, &self.bind_group, &[]);
-                pass.dispatch_workgroups(self.workgroups, count.div_ceil(tile), 1);
-            }
-            Spread::Windows {
-                tokens,
-                in_bytes,
-                out_bytes,
-            } => {
-                for token in (first..first + count).step_by(tokens as usize) {
-                    let mut offsets = [token * out_bytes; MAX_OFFSETS];
-                    for (i, offset) in (0..tokens).zip(&mut offsets[1..]) {
-                        *offset = (token + i) * in_bytes;
-                    }
-                    pass.set_bind_group(0, &self.bind_group, &offsets[..1 + tokens as usize]);
-                    pass.dispatch_workgroups(self.workgroups, 1, 1);
-                }
-            }
-        }
-    }
-}
-
-impl Op {
-    /// Records the operation for `count` tokens.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, count: u32) {
-        let many = match &self.many {
-            Some(many) if count > 1 => many,
-            _ => return self.one.record(pass, 0, count),
-        };
-        match many.spread {
-            Spread::Rows(_) => many.record(pass, 0, count),
-            // A single token left over costs less by itself than a whole window.
-            Spread::Windows { tokens, .. } => {
-                let whole = if count % tokens == 1 { count - 1 } else { count };
-                many.record(pass, 0, whole);
-                if whole < count {
-                    self.one.record(pass, whole, 1);
-                }
-            }
-        }
-    }
-}
-
-const _: () = assert!(LANES == 64, "attention and the padding of strides count on it");
+const _: () = assert!(
+    LANES == 64,
+    "attention and the padding of strides count on it"
+);

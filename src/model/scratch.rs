@@ -3,16 +3,19 @@
 use std::collections::HashMap;
 
 use super::Network;
+use super::op::FIRSTS_STRIDE;
+use super::weights::Store;
 use crate::checkpoint::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::kernels::linear::UNIFORM_WINDOW;
-use crate::kernels::{BLOCK, TokenInput, WeightSource};
+use crate::kernels::{BLOCK, ROW_PAD, TokenInput, WeightSource};
 
-/// The most tokens in a step, and the most rows of logits.
+/// The most tokens in a step.
 pub const MAX_TOKENS: usize = 512;
 const SOFTWARE_TOKENS: usize = 32;
-pub const LOGITS_ROWS: usize = 32;
+/// Tokens that a tile of the prefill kernels covers, and rows of logits from a step.
+const TILE: usize = 32;
 
 /// Floats from one token to the next in every activation buffer, for `width` floats a token: a multiple of 256 bytes, so that
 /// each token may begin a uniform window or a storage window on every adapter.
@@ -22,14 +25,19 @@ pub fn stride(width: usize) -> u32 {
 
 /// Keys and values of one layer: [kv_heads, rows, head_dim], in whole blocks.
 pub struct LayerCache {
-    pub keys: wgpu::Buffer,
-    pub values: wgpu::Buffer,
+    pub keys: Store,
+    pub values: Store,
 }
 
 /// Bytes of one layer's keys, or of its values.
 fn layer_cache_bytes(config: &Config, kv_heads: usize, rows: usize, exact: bool) -> u64 {
     let entry = config.head_dim.div_ceil(BLOCK) * BLOCK * if exact { 4 } else { 2 };
     (kv_heads * rows * entry) as u64
+}
+
+/// Bytes of one layer's keys and values for one position.
+pub fn layer_position_bytes(config: &Config, kv_heads: usize, exact: bool) -> u64 {
+    2 * layer_cache_bytes(config, kv_heads, 1, exact)
 }
 
 /// Bytes of all keys and values for `rows` positions.
@@ -53,7 +61,7 @@ pub fn activation_bytes(config: &Config, tokens: usize) -> u64 {
         + widest(config, |layer| config.qkv_dim(layer))
         + 2 * q_dim
         + widest(config, |layer| layer.ffn_dim);
-    (floats * tokens * 4 + 2 * LOGITS_ROWS * config.vocab_size * 4) as u64
+    (floats * tokens * 4 + 2 * TILE * config.vocab_size * 4) as u64
 }
 
 /// Activations. Each buffer holds `max_tokens` tokens at its stride.
@@ -67,13 +75,15 @@ pub struct Scratch {
     pub normed: wgpu::Buffer,
     pub qkv: wgpu::Buffer,
     pub queries: wgpu::Buffer,
+    /// Every token's number, each at the start of a window; only for weights in textures.
+    pub firsts: wgpu::Buffer,
     attended: Inputs,
     ffn: Inputs,
     pub logits: wgpu::Buffer,
     pub caches: Vec<LayerCache>,
 }
 
-/// Buffers that a matrix product reads whole blocks from. What lies beyond a width that fills no block must stay zero, so such
+/// Buffers that a matrix product reads whole rows from. What lies beyond a width that has no whole pair of blocks must stay zero, so such
 /// a width has a buffer of its own; all others share one.
 struct Inputs {
     shared: wgpu::Buffer,
@@ -82,10 +92,13 @@ struct Inputs {
 
 impl Inputs {
     fn new(widths: impl Iterator<Item = usize>, buffer: impl Fn(usize) -> wgpu::Buffer) -> Self {
-        let (even, odd): (Vec<usize>, Vec<usize>) = widths.partition(|width| width % BLOCK == 0);
+        let (even, odd): (Vec<usize>, Vec<usize>) = widths.partition(|width| width % ROW_PAD == 0);
         Self {
-            shared: buffer(even.into_iter().max().unwrap_or(BLOCK)),
-            own: odd.into_iter().map(|width| (width, buffer(width))).collect(),
+            shared: buffer(even.into_iter().max().unwrap_or(ROW_PAD)),
+            own: odd
+                .into_iter()
+                .map(|width| (width, buffer(width)))
+                .collect(),
         }
     }
 
@@ -97,13 +110,7 @@ impl Inputs {
 impl Scratch {
     pub fn new(network: &Network) -> Result<Self> {
         let (gpu, config) = (&network.gpu, &network.config);
-        let max_tokens = match network.source {
-            WeightSource::Texture => SOFTWARE_TOKENS,
-            WeightSource::Buffer => MAX_TOKENS,
-        };
-        // Prefill tiles compute whole tiles, so the last one may reach beyond a short context.
-        let max_tokens = max_tokens.min(network.context_size.next_multiple_of(32));
-        let logits_rows = LOGITS_ROWS.min(max_tokens);
+        let (max_tokens, logits_rows) = step_sizes(gpu, config, network.source)?;
         let storage = wgpu::BufferUsages::STORAGE;
         let activations = |label: &str, width: usize, usage| {
             let bytes = max_tokens as u64 * u64::from(stride(width)) * 4;
@@ -113,8 +120,14 @@ impl Scratch {
         let input = |label: &'static str| {
             move |width: usize| activations(label, width, storage | wgpu::BufferUsages::UNIFORM)
         };
-        let q_dims = || config.layers.iter().map(|layer| layer.q_heads * config.head_dim);
-        let widest_q = q_dims().max().unwrap_or(BLOCK);
+        let padded_head = config.head_dim.next_multiple_of(BLOCK);
+        let q_dims = || {
+            config
+                .layers
+                .iter()
+                .map(|layer| layer.q_heads * config.head_dim)
+        };
+        let widest_q = widest(config, |layer| layer.q_heads * padded_head);
         let widest_qkv = widest(config, |layer| config.qkv_dim(layer));
         let scratch = Self {
             max_tokens,
@@ -127,7 +140,8 @@ impl Scratch {
             hidden: activations("hidden", config.model_dim, storage),
             normed: input("normed")(config.model_dim),
             qkv: activations("qkv", widest_qkv, storage),
-            queries: activations("queries", widest_q, storage),
+            queries: input("queries")(widest_q),
+            firsts: firsts(gpu, max_tokens),
             attended: Inputs::new(q_dims(), input("attended")),
             ffn: Inputs::new(config.layers.iter().map(|l| l.ffn_dim), input("ffn")),
             logits: gpu.buffer(
@@ -156,6 +170,55 @@ impl Scratch {
     }
 }
 
+/// The most tokens in a step and rows of logits from it, so that every buffer fits a binding. Prefill kernels compute whole tiles,
+/// so both are whole tiles, but for a single row of logits.
+fn step_sizes(gpu: &Gpu, config: &Config, source: WeightSource) -> Result<(usize, usize)> {
+    let binding = gpu.limits.max_storage_buffer_binding_size;
+    let fit = |width: usize| {
+        (binding.saturating_sub(UNIFORM_WINDOW) / (u64::from(stride(width)) * 4)) as usize
+    };
+    let wish = match source {
+        WeightSource::Texture => SOFTWARE_TOKENS,
+        WeightSource::Buffer => MAX_TOKENS,
+    };
+    let widest =
+        widest(config, |layer| config.qkv_dim(layer).max(layer.ffn_dim)).max(config.model_dim);
+    let most = wish.min(fit(widest) / TILE * TILE);
+    if most < TILE || fit(config.vocab_size) == 0 {
+        return Err(Error::NoAdapter(format!(
+            "`{}` can bind only {binding} bytes at once, too little for this model's activations; try another --device",
+            gpu.adapter.name
+        )));
+    }
+    let logits_rows = if fit(config.vocab_size) >= TILE {
+        TILE
+    } else {
+        1
+    };
+    Ok((most, logits_rows))
+}
+
+/// Checks that a context's keys, values and rotations each fit a binding.
+///
+/// # Errors
+/// [`Error::Option`] that names the largest context that does.
+pub fn check_context(gpu: &Gpu, config: &Config, rows: usize, exact: bool) -> Result<()> {
+    let binding = gpu
+        .limits
+        .max_storage_buffer_binding_size
+        .min(gpu.limits.max_buffer_size);
+    let kv_heads = widest(config, |layer| layer.kv_heads);
+    let row_bytes = layer_cache_bytes(config, kv_heads, 1, exact).max(config.head_dim as u64 * 4);
+    if row_bytes * rows as u64 <= binding {
+        return Ok(());
+    }
+    Err(Error::Option(format!(
+        "a context of {rows} positions needs more than `{}` can bind at once; use --ctx-size {} or less",
+        gpu.adapter.name,
+        binding / row_bytes
+    )))
+}
+
 fn layer_cache(gpu: &Gpu, network: &Network, kv_heads: usize) -> LayerCache {
     let bytes = layer_cache_bytes(
         &network.config,
@@ -163,9 +226,24 @@ fn layer_cache(gpu: &Gpu, network: &Network, kv_heads: usize) -> LayerCache {
         network.context_size,
         network.exact_kv,
     );
-    let buffer = |label| gpu.buffer(label, bytes, wgpu::BufferUsages::STORAGE);
+    let store = |label| Store::new(gpu, label, bytes, network.source);
     LayerCache {
-        keys: buffer("keys"),
-        values: buffer("values"),
+        keys: store("keys"),
+        values: store("values"),
     }
+}
+
+/// Each token's number at the start of a window of its own.
+fn firsts(gpu: &Gpu, max_tokens: usize) -> wgpu::Buffer {
+    let numbers: Vec<u8> = (0..max_tokens as u32)
+        .flat_map(|token| {
+            let mut window = [0; FIRSTS_STRIDE as usize];
+            window[..4].copy_from_slice(&token.to_le_bytes());
+            window
+        })
+        .collect();
+    let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+    let buffer = gpu.buffer("firsts", numbers.len() as u64, usage);
+    gpu.queue.write_buffer(&buffer, 0, &numbers);
+    buffer
 }

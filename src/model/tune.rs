@@ -10,8 +10,8 @@ use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::gpu::pipeline::window;
 use crate::gpu::{Gpu, Pipeline};
-use crate::kernels::linear::{Mapping, Output, Shape, UNIFORM_WINDOW};
-use crate::kernels::{self, BLOCK, WeightSource, linear};
+use crate::kernels::linear::{Mapping, Output, Shape, Tokens, UNIFORM_WINDOW};
+use crate::kernels::{self, BLOCK, ROW_PAD, WeightSource, linear};
 
 /// The sample: large enough to outlast a dispatch's fixed cost, small enough to be over in milliseconds.
 const ROWS: usize = 1024;
@@ -20,21 +20,33 @@ const COLUMNS: usize = 512;
 /// Timed runs of each; the best counts.
 const RUNS: usize = 4;
 
+/// Dispatches a run: on a fast GPU a single one would be lost in the cost of submitting it.
+const DISPATCHES: usize = 4;
+
+/// How much faster textures must be to be taken. Buffers are what GPUs are good at; where both times are mostly overhead, chance
+/// must not decide.
+const MARGIN: f64 = 1.3;
+
 /// Why weights cannot lie in textures here, if they cannot.
 fn texture_obstacle(gpu: &Gpu, config: &Config) -> Option<&'static str> {
     let widest = config
         .layers
         .iter()
-        .map(|layer| layer.ffn_dim.max(layer.q_heads * config.head_dim))
+        .map(|layer| {
+            let queries = layer.q_heads * config.head_dim.next_multiple_of(BLOCK);
+            layer.ffn_dim.max(queries)
+        })
         .max()
         .unwrap_or(0)
         .max(config.model_dim);
     let window_floats = UNIFORM_WINDOW as usize / 4;
     if !gpu.has_uniform_windows(Mapping::PrefillLanes.windows()) {
         Some("the adapter has no 64 KiB uniform bindings, or too few")
-    } else if gpu.max_texel_store_bytes() == 0 {
-        Some("the adapter's textures are too narrow")
-    } else if widest.next_multiple_of(BLOCK) > window_floats {
+    } else if gpu.max_texel_store_bytes() == 0
+        || gpu.limits.max_storage_textures_per_shader_stage < 2
+    {
+        Some("the adapter's textures are too narrow, or too few")
+    } else if widest.next_multiple_of(ROW_PAD) > window_floats {
         Some("the model has rows wider than a uniform binding")
     } else {
         None
@@ -63,33 +75,31 @@ pub fn choose_source(gpu: &Gpu, config: &Config, dtype: Dtype) -> Result<WeightS
     if texture_obstacle(gpu, config).is_some() {
         return Ok(WeightSource::Buffer);
     }
-    let specs = WeightSource::ALL
-        .map(|source| linear::spec(Mapping::of(source, false), source, dtype, Output::Store));
+    let specs = WeightSource::ALL.map(|source| {
+        linear::spec(
+            Mapping::of(source, Tokens::One),
+            source,
+            dtype,
+            Output::Store,
+        )
+    });
     let pipelines = gpu.compile(kernels::FILES, &specs)?;
     let mut times = Vec::new();
     for (source, pipeline) in WeightSource::ALL.into_iter().zip(&pipelines) {
-        times.push((time(gpu, source, dtype, pipeline)?, source));
+        times.push(time(gpu, source, dtype, pipeline)?);
     }
-    Ok(times
-        .into_iter()
-        .min_by_key(|(time, _)| *time)
-        .map_or(WeightSource::Buffer, |(_, source)| source))
+    match times[..] {
+        [buffer, texture] if texture.mul_f64(MARGIN) < buffer => Ok(WeightSource::Texture),
+        _ => Ok(WeightSource::Buffer),
+    }
 }
 
 fn time(gpu: &Gpu, source: WeightSource, dtype: Dtype, pipeline: &Pipeline) -> Result<Duration> {
     let units = units(COLUMNS, dtype);
     let bytes = (ROWS * units * UNIT) as u64;
     // Zeros: the arithmetic takes as long with any numbers.
-    let weights = match source {
-        WeightSource::Buffer => {
-            Store::Buffer(gpu.buffer("tune", bytes, wgpu::BufferUsages::STORAGE))
-        }
-        WeightSource::Texture => Store::Texture(
-            gpu.texel_store("tune", bytes / UNIT as u64)
-                .create_view(&Default::default()),
-        ),
-    };
-    let mapping = Mapping::of(source, false);
+    let weights = Store::new(gpu, "tune", bytes, source);
+    let mapping = Mapping::of(source, Tokens::One);
     let (pairs, second) = Output::Store.pairs(ROWS as u32);
     let shape = Shape {
         rows: ROWS as u32,
@@ -111,7 +121,11 @@ fn time(gpu: &Gpu, source: WeightSource, dtype: Dtype, pipeline: &Pipeline) -> R
     gpu.queue
         .write_buffer(&shape_buffer, 0, bytemuck::bytes_of(&shape));
     let output = gpu.buffer("tune", ROWS as u64 * 4, wgpu::BufferUsages::STORAGE);
-    let input = gpu.buffer("tune", UNIFORM_WINDOW, uniform | wgpu::BufferUsages::STORAGE);
+    let input = gpu.buffer(
+        "tune",
+        UNIFORM_WINDOW,
+        uniform | wgpu::BufferUsages::STORAGE,
+    );
     let is_window = mapping.windows() > 0;
     let input_binding = if is_window {
         window(&input, 0, UNIFORM_WINDOW)
@@ -134,7 +148,9 @@ fn time(gpu: &Gpu, source: WeightSource, dtype: Dtype, pipeline: &Pipeline) -> R
             let mut pass = encoder.begin_compute_pass(&Default::default());
             pass.set_pipeline(&pipeline.pipeline);
             pass.set_bind_group(0, &bind_group, offsets);
-            pass.dispatch_workgroups(mapping.workgroups(pairs), 1, 1);
+            for _ in 0..DISPATCHES {
+                pass.dispatch_workgroups(mapping.workgroups(pairs), 1, 1);
+            }
         }
         let begin = Instant::now();
         let submission = gpu.queue.submit([encoder.finish()]);

@@ -4,17 +4,18 @@ use std::ops::Range;
 
 use super::Progress;
 use super::pack::{GROUP, Packer, UNIT, units};
+use crate::checkpoint::quantize::can_quantize;
 use crate::checkpoint::{Checkpoint, RowReader, TensorSpec};
 use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::gpu::memory::Target;
 use crate::gpu::{Gpu, Uploader};
-use crate::kernels::{BLOCK, WeightSource};
+use crate::kernels::{BLOCK, ROW_PAD, WeightSource};
 
 /// Where a part's bytes are.
 pub enum Store {
     Buffer(wgpu::Buffer),
-    Texture(wgpu::TextureView),
+    Texture(wgpu::Texture, wgpu::TextureView),
 }
 
 /// Some rows of a matrix, as large as a binding may be.
@@ -36,7 +37,7 @@ pub struct Matrix {
 pub struct LayerWeights {
     pub attn_norm: wgpu::Buffer,
     pub qkv: Matrix,
-    /// [2, head_dim]: q, then k. Ones where the model has no such norms.
+    /// [2, head_dim]: q, then k. Not read where the model has no such norms.
     pub qk_norms: wgpu::Buffer,
     pub out: Matrix,
     pub ffn_norm: wgpu::Buffer,
@@ -53,6 +54,14 @@ pub struct Weights {
 }
 
 impl Weights {
+    /// Bytes of all matrices.
+    pub fn bytes(&self) -> u64 {
+        let layers = self.layers.iter().flat_map(|layer| {
+            [&layer.qkv, &layer.out, &layer.proj_1, &layer.proj_2].map(Matrix::bytes)
+        });
+        self.embedding.bytes() + self.head.as_ref().map_or(0, Matrix::bytes) + layers.sum::<u64>()
+    }
+
     pub fn head(&self) -> &Matrix {
         self.head.as_ref().unwrap_or(&self.embedding)
     }
@@ -108,10 +117,11 @@ pub fn layout(checkpoint: &Checkpoint, wish: Option<Dtype>) -> Result<Layout> {
             continue;
         };
         let stored = checkpoint.tensor(&spec)?.dtype;
-        let dtype = wish.unwrap_or(match stored {
-            Dtype::F32 => Dtype::F16,
+        let dtype = match wish.unwrap_or(stored) {
+            quantized if quantized.is_quantized() && !can_quantize(columns) => Dtype::F16,
+            Dtype::F32 if wish.is_none() => Dtype::F16,
             other => other,
-        });
+        };
         let bytes = (rows.next_multiple_of(GROUP) * units(columns, dtype) * UNIT) as u64;
         matrices.push((spec.name, dtype, bytes));
     }
@@ -212,12 +222,13 @@ impl<P: FnMut(Progress)> Loader<'_, P> {
                 .min(limits.max_buffer_size),
             WeightSource::Texture => self.gpu.max_texel_store_bytes(),
         };
-        self.reader.saw_non_finite = false;
+        let mut is_finite = true;
         let mut parts = Vec::new();
         for segments in split(tensor.rows, row_bytes, gated, most_bytes) {
             let rows: usize = segments.iter().map(Range::len).sum();
+            let first = segments[0].start as u32;
             let bytes = rows.next_multiple_of(GROUP) as u64 * row_bytes;
-            let mut packer = Packer::new(&tensor, &mut self.reader, dtype, self.source, &segments);
+            let mut packer = Packer::new(&tensor, dtype, self.source, segments);
             let (before, total) = (self.done, self.layout.bytes());
             let progress = &mut self.progress;
             let fill = |offset: u64, view: wgpu::WriteOnly<'_, [u8]>| {
@@ -229,29 +240,18 @@ impl<P: FnMut(Progress)> Loader<'_, P> {
                 });
                 Ok(())
             };
-            let store = match self.source {
-                WeightSource::Buffer => {
-                    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-                    let buffer = self.gpu.buffer(&spec.name, bytes, usage);
-                    self.gpu.check()?;
-                    self.uploader.send(Target::Buffer(&buffer), bytes, fill)?;
-                    Store::Buffer(buffer)
-                }
-                WeightSource::Texture => {
-                    let texture = self.gpu.texel_store(&spec.name, bytes / UNIT as u64);
-                    self.gpu.check()?;
-                    self.uploader.send(Target::Texture(&texture), bytes, fill)?;
-                    Store::Texture(texture.create_view(&Default::default()))
-                }
-            };
+            let store = Store::new(self.gpu, &spec.name, bytes, self.source);
+            self.gpu.check()?;
+            self.uploader.send(store.target(), bytes, fill)?;
+            is_finite &= !packer.saw_non_finite();
             self.done += bytes;
             parts.push(Part {
                 store,
-                first: segments[0].start as u32,
+                first,
                 rows: rows as u32,
             });
         }
-        if self.reader.saw_non_finite {
+        if !is_finite {
             self.warn(&spec.name, dtype, tensor.dtype);
         }
         Ok(Matrix {
@@ -272,11 +272,10 @@ impl<P: FnMut(Progress)> Loader<'_, P> {
                 self.warn(&spec.name, Dtype::F32, tensor.dtype);
             }
         }
-        values.resize(values.len().max(1).next_multiple_of(BLOCK), 0.0);
+        // Kernels read whole blocks, also from where the second norm begins.
+        values.resize(values.len().next_multiple_of(BLOCK) + BLOCK, 0.0);
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-        let buffer = self
-            .gpu
-            .buffer("norm", (values.len() * 4) as u64, usage);
+        let buffer = self.gpu.buffer("norm", (values.len() * 4) as u64, usage);
         self.gpu
             .queue
             .write_buffer(&buffer, 0, bytemuck::cast_slice(&values));
@@ -296,22 +295,50 @@ impl<P: FnMut(Progress)> Loader<'_, P> {
 }
 
 impl Matrix {
+    /// Bytes of its rows on the device.
+    pub fn bytes(&self) -> u64 {
+        let rows: u64 = self.parts.iter().map(|part| u64::from(part.rows)).sum();
+        rows * u64::from(self.units()) * UNIT as u64
+    }
+
     /// 16-byte units in a row.
     pub fn units(&self) -> u32 {
         units(self.columns, self.dtype) as u32
     }
 
-    /// Blocks of 8 in a row.
+    /// Blocks of 8 in a padded row.
     pub fn blocks(&self) -> u32 {
-        self.columns.div_ceil(BLOCK) as u32
+        (self.columns.next_multiple_of(ROW_PAD) / BLOCK) as u32
     }
 }
 
 impl Store {
+    /// Room for `bytes` bytes. Out of memory shows up at the next [`Gpu::check`].
+    pub fn new(gpu: &Gpu, label: &str, bytes: u64, source: WeightSource) -> Self {
+        match source {
+            WeightSource::Buffer => {
+                let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+                Self::Buffer(gpu.buffer(label, bytes, usage))
+            }
+            WeightSource::Texture => {
+                let texture = gpu.texel_store(label, bytes.div_ceil(UNIT as u64));
+                let view = texture.create_view(&Default::default());
+                Self::Texture(texture, view)
+            }
+        }
+    }
+
     pub fn binding(&self) -> wgpu::BindingResource<'_> {
         match self {
             Self::Buffer(buffer) => buffer.as_entire_binding(),
-            Self::Texture(view) => wgpu::BindingResource::TextureView(view),
+            Self::Texture(_, view) => wgpu::BindingResource::TextureView(view),
+        }
+    }
+
+    fn target(&self) -> Target<'_> {
+        match self {
+            Self::Buffer(buffer) => Target::Buffer(buffer),
+            Self::Texture(texture, _) => Target::Texture(texture),
         }
     }
 }

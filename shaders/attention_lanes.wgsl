@@ -1,0 +1,228 @@
+// Causal grouped-query attention over the cache for software adapters, for decode and for prefill.
+//     out[t, h] = softmax(q[t, h] . K[h / group] * scale, positions 0..=position[t]) . V[h / group]
+//     queries: [tokens, q_heads, blocks * 8], out: [tokens, q_heads * head_dim], cache: [kv_heads, rows, blocks * 8]
+// One workgroup covers a token, up to four query heads that share a kv head (the components of every vec4), and four blocks of the
+// output's dimensions; scores are computed anew for every four blocks, which spreads a few heads over the cores. A lane has
+// every eighth position, with a running maximum and sums of its own (online softmax), so lanes meet only at the end: memory
+// of a workgroup is slow here. Queries are read through a window of uniform memory at an index that all lanes share, once for
+// four positions of each lane; `first` is the token that the window begins at.
+#import lib/tokens.wgsl
+#import lib/hidden_zero.wgsl
+#import lib/attention_shape.wgsl
+@group(0) @binding(1) var<storage, read> tokens: array<Token>;
+@group(0) @binding(2) var<uniform> queries: array<vec4<f32>, 4096>;
+#import lib/cache_read_texture.wgsl
+#import <cache>
+@group(0) @binding(5) var<storage, read_write> output: array<f32>;
+@group(0) @binding(6) var<uniform> first: vec4<u32>;
+
+const LANES = 8u;
+const LOWEST = -3.0e38;
+
+// [LANES]
+var<workgroup> lane_highest: array<vec4<f32>, 8>;
+var<workgroup> lane_total: array<vec4<f32>, 8>;
+// [32 dimensions, LANES]
+var<workgroup> partial: array<vec4<f32>, 256>;
+
+// Sums of weighted values over positions: eight dimensions of four heads.
+struct Sums {
+    d0: vec4<f32>,
+    d1: vec4<f32>,
+    d2: vec4<f32>,
+    d3: vec4<f32>,
+    d4: vec4<f32>,
+    d5: vec4<f32>,
+    d6: vec4<f32>,
+    d7: vec4<f32>,
+}
+
+fn rescaled(sums: Sums, scale: vec4<f32>) -> Sums {
+    return Sums(
+        sums.d0 * scale,
+        sums.d1 * scale,
+        sums.d2 * scale,
+        sums.d3 * scale,
+        sums.d4 * scale,
+        sums.d5 * scale,
+        sums.d6 * scale,
+        sums.d7 * scale,
+    );
+}
+
+fn add(sums: Sums, weight: vec4<f32>, value: Block) -> Sums {
+    return Sums(
+        sums.d0 + weight * value.lo.x,
+        sums.d1 + weight * value.lo.y,
+        sums.d2 + weight * value.lo.z,
+        sums.d3 + weight * value.lo.w,
+        sums.d4 + weight * value.hi.x,
+        sums.d5 + weight * value.hi.y,
+        sums.d6 + weight * value.hi.z,
+        sums.d7 + weight * value.hi.w,
+    );
+}
+
+// Weights of four heads at a lane's four positions.
+struct Weights {
+    p0: vec4<f32>,
+    p1: vec4<f32>,
+    p2: vec4<f32>,
+    p3: vec4<f32>,
+}
+
+// A block of values at a lane's four positions, weighted and added.
+fn add_four(sums: Sums, scale: vec4<f32>, weights: Weights, at: vec4<u32>) -> Sums {
+    var all = rescaled(sums, scale);
+    all = add(all, weights.p0, load_value(at.x));
+    all = add(all, weights.p1, load_value(at.y));
+    all = add(all, weights.p2, load_value(at.z));
+    return add(all, weights.p3, load_value(at.w));
+}
+
+fn hand_over(block: u32, lane: u32, sums: Sums, scale: vec4<f32>) {
+    let at = block * 8u * LANES + lane;
+    partial[at] = sums.d0 * scale;
+    partial[at + LANES] = sums.d1 * scale;
+    partial[at + 2u * LANES] = sums.d2 * scale;
+    partial[at + 3u * LANES] = sums.d3 * scale;
+    partial[at + 4u * LANES] = sums.d4 * scale;
+    partial[at + 5u * LANES] = sums.d5 * scale;
+    partial[at + 6u * LANES] = sums.d6 * scale;
+    partial[at + 7u * LANES] = sums.d7 * scale;
+}
+
+// The same block of four heads' queries.
+struct Queries {
+    lo_0: vec4<f32>,
+    hi_0: vec4<f32>,
+    lo_1: vec4<f32>,
+    hi_1: vec4<f32>,
+    lo_2: vec4<f32>,
+    hi_2: vec4<f32>,
+    lo_3: vec4<f32>,
+    hi_3: vec4<f32>,
+}
+
+fn load_queries(at: vec4<u32>) -> Queries {
+    return Queries(
+        queries[at.x],
+        queries[at.x + 1u],
+        queries[at.y],
+        queries[at.y + 1u],
+        queries[at.z],
+        queries[at.z + 1u],
+        queries[at.w],
+        queries[at.w + 1u],
+    );
+}
+
+// A block's part of four heads' scores against one key.
+fn block_scores(query: Queries, key: Block) -> vec4<f32> {
+    return vec4<f32>(
+        dot(key.lo, query.lo_0) + dot(key.hi, query.hi_0),
+        dot(key.lo, query.lo_1) + dot(key.hi, query.hi_1),
+        dot(key.lo, query.lo_2) + dot(key.hi, query.hi_2),
+        dot(key.lo, query.lo_3) + dot(key.hi, query.hi_3),
+    );
+}
+
+@compute @workgroup_size(8)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let chunks = (shape.blocks + 3u) / 4u;
+    let chunk = workgroup.x % chunks;
+    let quad_index = workgroup.x / chunks;
+    let kv_head = quad_index / shape.quads;
+    let quad = quad_index % shape.quads;
+    let first_head = kv_head * shape.group + quad * 4u;
+    let heads = min(4u, shape.group - quad * 4u);
+    let token_index = first.x + workgroup.y;
+    let token = tokens[token_index];
+    let cache_start = kv_head * shape.cache_rows + token.cache_start;
+    let positions = token.position + 1u;
+    // Heads that are not there repeat the last, blocks likewise.
+    let head = first_head + min(vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(heads - 1u));
+    let query_start = workgroup.y * (shape.q_stride / 4u) + 2u * shape.blocks * head;
+    let block = min(4u * chunk + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(shape.blocks - 1u));
+
+    var highest = vec4<f32>(LOWEST);
+    var total = vec4<f32>();
+    var a = Sums();
+    var b = Sums();
+    var c = Sums();
+    var d = Sums();
+    let blocks = shape.blocks + hidden_zero(workgroup);
+    for (var start = 0u; start < positions; start += 4u * LANES) {
+        let position = start + lane + LANES * vec4<u32>(0u, 1u, 2u, 3u);
+        let is_there = position < vec4<u32>(positions);
+        let entry = (cache_start + min(position, vec4<u32>(positions - 1u))) * shape.blocks;
+        var score_0 = vec4<f32>();
+        var score_1 = vec4<f32>();
+        var score_2 = vec4<f32>();
+        var score_3 = vec4<f32>();
+        for (var i = 0u; i < blocks; i += 1u) {
+            let query = load_queries(query_start + 2u * i);
+            score_0 += block_scores(query, load_key(entry.x + i));
+            score_1 += block_scores(query, load_key(entry.y + i));
+            score_2 += block_scores(query, load_key(entry.z + i));
+            score_3 += block_scores(query, load_key(entry.w + i));
+        }
+        score_0 = select(vec4<f32>(LOWEST), score_0 * shape.scale, is_there.x);
+        score_1 = select(vec4<f32>(LOWEST), score_1 * shape.scale, is_there.y);
+        score_2 = select(vec4<f32>(LOWEST), score_2 * shape.scale, is_there.z);
+        score_3 = select(vec4<f32>(LOWEST), score_3 * shape.scale, is_there.w);
+        let new_highest = max(highest, max(max(score_0, score_1), max(score_2, score_3)));
+        let scale = exp(highest - new_highest);
+        highest = new_highest;
+        let weights = Weights(
+            select(vec4<f32>(), exp(score_0 - highest), is_there.x),
+            select(vec4<f32>(), exp(score_1 - highest), is_there.y),
+            select(vec4<f32>(), exp(score_2 - highest), is_there.z),
+            select(vec4<f32>(), exp(score_3 - highest), is_there.w),
+        );
+        total = total * scale + (weights.p0 + weights.p1) + (weights.p2 + weights.p3);
+        a = add_four(a, scale, weights, entry + block.x);
+        b = add_four(b, scale, weights, entry + block.y);
+        c = add_four(c, scale, weights, entry + block.z);
+        d = add_four(d, scale, weights, entry + block.w);
+    }
+
+    lane_highest[lane] = highest;
+    workgroupBarrier();
+    var all_highest = highest;
+    for (var i = 0u; i < LANES; i += 1u) {
+        all_highest = max(all_highest, lane_highest[i]);
+    }
+    let scale = exp(highest - all_highest);
+    lane_total[lane] = total * scale;
+    hand_over(0u, lane, a, scale);
+    hand_over(1u, lane, b, scale);
+    hand_over(2u, lane, c, scale);
+    hand_over(3u, lane, d, scale);
+    workgroupBarrier();
+    var all_total = vec4<f32>();
+    for (var i = 0u; i < LANES; i += 1u) {
+        all_total += lane_total[i];
+    }
+    for (var dimension = lane; dimension < 32u; dimension += LANES) {
+        var sum = vec4<f32>();
+        for (var i = 0u; i < LANES; i += 1u) {
+            sum += partial[dimension * LANES + i];
+        }
+        let result = sum / all_total;
+        let d = 32u * chunk + dimension;
+        if d < shape.head_dim {
+            let to = token_index * shape.stride + first_head * shape.head_dim + d;
+            output[to] = result.x;
+            if heads > 1u {
+                output[to + shape.head_dim] = result.y;
+            }
+            if heads > 2u {
+                output[to + 2u * shape.head_dim] = result.z;
+            }
+            if heads > 3u {
+                output[to + 3u * shape.head_dim] = result.w;
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+// What both attention kernels need to know.
+struct Shape {
+    head_dim: u32,
+    blocks: u32,      // ceil(head_dim / 8), at most 32
+    group: u32,       // query heads to a kv head
+    quads: u32,       // ceil(group / 4)
+    cache_rows: u32,
+    q_stride: u32,    // floats from one token's queries to the next
+    stride: u32,      // floats from one token's output to the next
+    scale: f32,
+}
+@group(0) @binding(0) var<uniform> shape: Shape;

@@ -1,0 +1,99 @@
+// Matrix times a few vectors for GPUs: the products of linear_decode_rows.wgsl for up to sixteen tokens, to the bit.
+//     y[t] = W x[t]           W: [rows, K], x: [tokens, K], y: [tokens, rows]
+// A workgroup covers four row pairs and four tokens: 32 lanes stride over K together for two pairs, as for a single token, but
+// each weight is read once for the four tokens. Sums are vec4s over the tokens. Workgroup y is the quad of tokens; those
+// beyond the step's last are computed into padding that nobody reads.
+#import lib/linear_shape.wgsl
+#import lib/block_dot.wgsl
+#import <source>
+#import <format>
+#import <output>
+@group(0) @binding(3) var<storage, read> input: array<vec4<f32>>;
+
+// [8 rows, 32 lanes]: rows first of pair 0 to 3, then second of pair 0 to 3.
+var<workgroup> partial: array<vec4<f32>, 256>;
+var<workgroup> eighths: array<vec4<f32>, 64>;
+
+// The same block of four tokens' activations.
+struct Inputs {
+    lo_0: vec4<f32>,
+    hi_0: vec4<f32>,
+    lo_1: vec4<f32>,
+    hi_1: vec4<f32>,
+    lo_2: vec4<f32>,
+    hi_2: vec4<f32>,
+    lo_3: vec4<f32>,
+    hi_3: vec4<f32>,
+}
+
+fn load_inputs(start: u32, block: u32) -> Inputs {
+    let at = start + 2u * block;
+    let step = shape.in_stride;
+    return Inputs(
+        input[at],
+        input[at + 1u],
+        input[at + step],
+        input[at + step + 1u],
+        input[at + 2u * step],
+        input[at + 2u * step + 1u],
+        input[at + 3u * step],
+        input[at + 3u * step + 1u],
+    );
+}
+
+fn block_dots(w: Block, x: Inputs) -> vec4<f32> {
+    return vec4<f32>(
+        block_dot(w, x.lo_0, x.hi_0),
+        block_dot(w, x.lo_1, x.hi_1),
+        block_dot(w, x.lo_2, x.hi_2),
+        block_dot(w, x.lo_3, x.hi_3),
+    );
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let half = lane / 32u;
+    let column = lane % 32u;
+    let pair = workgroup.x * 4u + half * 2u;
+    let last = shape.rows - 1u;
+    let row_a = weight_row(min(pair, last));
+    let row_b = weight_row(min(pair + 1u, last));
+    let row_c = weight_row(min(pair + shape.second, last));
+    let row_d = weight_row(min(pair + shape.second + 1u, last));
+    let input_start = workgroup.y * 4u * shape.in_stride;
+    var sum_a = vec4<f32>();
+    var sum_b = vec4<f32>();
+    var sum_c = vec4<f32>();
+    var sum_d = vec4<f32>();
+    for (var block = column; block < shape.blocks; block += 32u) {
+        let x = load_inputs(input_start, block);
+        sum_a += block_dots(load_weights(row_a, block), x);
+        sum_b += block_dots(load_weights(row_b, block), x);
+        sum_c += block_dots(load_weights(row_c, block), x);
+        sum_d += block_dots(load_weights(row_d, block), x);
+    }
+    let at = half * 64u + column;
+    partial[at] = sum_a;
+    partial[at + 32u] = sum_b;
+    partial[128u + at] = sum_c;
+    partial[128u + at + 32u] = sum_d;
+    workgroupBarrier();
+    let quad = 4u * lane;
+    eighths[lane] = (partial[quad] + partial[quad + 1u]) + (partial[quad + 2u] + partial[quad + 3u]);
+    workgroupBarrier();
+    let mine = workgroup.x * 4u + lane;
+    if lane >= 4u || mine >= shape.pairs {
+        return;
+    }
+    var first = vec4<f32>();
+    var second = vec4<f32>();
+    for (var i = 0u; i < 8u; i += 1u) {
+        first += eighths[lane * 8u + i];
+        second += eighths[32u + lane * 8u + i];
+    }
+    let token = workgroup.y * 4u;
+    emit(token, mine, first.x, second.x);
+    emit(token + 1u, mine, first.y, second.y);
+    emit(token + 2u, mine, first.z, second.z);
+    emit(token + 3u, mine, first.w, second.w);
+}

@@ -1,0 +1,117 @@
+//! Writes a checkpoint with quantised matrices: a folder like any other, that loads without quantising again.
+//!
+//! A quantised matrix `[rows, columns]` is stored under its own name as U8 `[rows, bytes of a row]`, laid out as
+//! [`super::quantize`] says; everything else is stored as it was.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::Path;
+
+use safetensors::tensor::{SafeTensorError, View};
+
+use super::quantize::can_quantize;
+use super::{Checkpoint, RowReader, Tensor, TensorSpec};
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+
+/// A tensor that is converted when it is written, so that only one at a time is in memory.
+struct Lazy<'a> {
+    tensor: Tensor<'a>,
+    dtype: Dtype,
+    shape: Vec<usize>,
+}
+
+impl<'a> Lazy<'a> {
+    fn new(checkpoint: &'a Checkpoint, spec: &TensorSpec, wish: Dtype) -> Result<Self> {
+        let tensor = checkpoint.tensor(spec)?;
+        let (dtype, shape) = match spec.shape[..] {
+            [rows, columns] if can_quantize(columns) => (wish, vec![rows, wish.row_bytes(columns)]),
+            _ => (tensor.dtype, spec.shape.clone()),
+        };
+        Ok(Self {
+            tensor,
+            dtype,
+            shape,
+        })
+    }
+}
+
+impl View for Lazy<'_> {
+    fn dtype(&self) -> safetensors::Dtype {
+        match self.dtype {
+            Dtype::F32 => safetensors::Dtype::F32,
+            Dtype::F16 => safetensors::Dtype::F16,
+            Dtype::Bf16 => safetensors::Dtype::BF16,
+            Dtype::Q8 | Dtype::Q4 => safetensors::Dtype::U8,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let tensor = &self.tensor;
+        let row_bytes = self.dtype.row_bytes(tensor.columns);
+        let mut bytes = vec![0; tensor.rows * row_bytes];
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let share = tensor.rows.div_ceil(threads).max(1);
+        std::thread::scope(|scope| {
+            for (i, part) in bytes.chunks_mut(share * row_bytes).enumerate() {
+                scope.spawn(move || {
+                    let mut reader = RowReader::default();
+                    for (row, place) in (i * share..).zip(part.chunks_exact_mut(row_bytes)) {
+                        reader.read(tensor, row, self.dtype, place);
+                    }
+                });
+            }
+        });
+        Cow::Owned(bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.tensor.rows * self.dtype.row_bytes(self.tensor.columns)
+    }
+}
+
+impl Checkpoint {
+    /// Writes the model to `folder`, which must not exist yet, with its matrices as `dtype`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the folder exists or cannot be written; [`Error::Option`] for a `dtype` that is not quantised.
+    pub fn write_quantized(&self, folder: &Path, dtype: Dtype) -> Result<()> {
+        if !dtype.is_quantized() {
+            return Err(Error::Option(format!(
+                "{dtype} is not a quantised format; q8 and q4 are"
+            )));
+        }
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |error| Error::io(&path, error)
+        };
+        std::fs::create_dir(folder).map_err(io(folder))?;
+        let specs = self.config.tensors();
+        let views = specs
+            .iter()
+            .map(|spec| Ok((spec.name.as_str(), Lazy::new(self, spec, dtype)?)))
+            .collect::<Result<Vec<_>>>()?;
+        let metadata = HashMap::from([("format".to_owned(), format!("openelm-{dtype}"))]);
+        // Under another name until it is whole.
+        let (unfinished, path) = (folder.join("model.part"), folder.join("model.safetensors"));
+        let written = safetensors::serialize_to_file(views, Some(metadata), &unfinished);
+        if let Err(error) = written {
+            // The folder was made here, a moment ago; in the way of the next try it would only be a puzzle.
+            let _ = std::fs::remove_dir_all(folder);
+            return Err(match error {
+                SafeTensorError::IoError(error) => Error::io(&unfinished, error),
+                other => Error::checkpoint(&unfinished, other.to_string()),
+            });
+        }
+        std::fs::rename(&unfinished, &path).map_err(io(&path))?;
+        for (name, bytes) in self.side_files() {
+            let path = folder.join(name);
+            std::fs::write(&path, bytes).map_err(io(&path))?;
+        }
+        Ok(())
+    }
+}

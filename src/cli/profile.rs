@@ -1,0 +1,206 @@
+//! `openelm profile`: what every layer and kernel costs, beside what the layer is and what the adapter could do.
+
+use std::fmt::Write;
+
+use anyhow::{Result, bail};
+use openelm::Model;
+use openelm::model::read_bandwidth;
+use openelm::trace::{self, KernelSum, LayerSum, Phase, Step, Sum};
+use serde_json::json;
+
+use super::args::Profile;
+use super::output::{self, decode_seconds};
+
+/// The columns of the layer table, and the kernels that each adds up.
+const COLUMNS: [(&str, &[&str]); 6] = [
+    ("norms", &["attn_norm", "ffn_norm"]),
+    ("qkv", &["qkv"]),
+    ("rope", &["qk_norm_rope"]),
+    ("attn", &["attention"]),
+    ("out", &["out"]),
+    ("ffn", &["proj_1", "proj_2"]),
+];
+
+pub fn run(arguments: &Profile) -> Result<()> {
+    if arguments.tokens == 0 {
+        bail!("nothing to decode: give -n at least 1");
+    }
+    let model = arguments.model.load()?;
+    let needed = arguments.prompt_tokens.max(1) + 2 * arguments.tokens + 2;
+    if needed > model.context_size() {
+        bail!(
+            "{needed} tokens do not fit the context of {}; give smaller -p and -n",
+            model.context_size()
+        );
+    }
+    let vocab = model.config().vocab_size;
+    let ids: Vec<u32> = (0..arguments.prompt_tokens.max(1))
+        .map(|i| (i * 31 % vocab) as u32)
+        .collect();
+    let mut session = model.session()?;
+    // Once for what the driver puts off until then, once for the time without the instrument.
+    decode_seconds(&mut session, &ids, 2)?;
+    session.rewind(0);
+    let plain = decode_seconds(&mut session, &ids, arguments.tokens)?;
+    session.rewind(0);
+    session.start_trace();
+    decode_seconds(&mut session, &ids, arguments.tokens)?;
+    let steps = session.finish_trace();
+    let bandwidth = read_bandwidth(&model.network().gpu)?
+        .into_iter()
+        .map(|(_, rate)| rate)
+        .fold(0.0, f64::max);
+    if let Some(path) = &arguments.trace {
+        output::write_trace(path, &steps, &model)?;
+    }
+    if arguments.json {
+        let phase = |phase| {
+            let steps = of_phase(&steps, phase);
+            json!({
+                "steps": steps.len(),
+                "wall_s": wall(&steps),
+                "kernels": trace::by_kernel(&steps),
+                "layers": trace::by_layer(&steps),
+            })
+        };
+        let object = json!({
+            "model": model.name(),
+            "adapter": model.adapter(),
+            "dtype": model.dtype().name(),
+            "read_bandwidth": bandwidth,
+            "decode_without_trace_s": plain,
+            "prefill": phase(Phase::Prefill),
+            "decode": phase(Phase::Decode),
+        });
+        return output::write(&format!("{object}\n"));
+    }
+    output::write(&report(&model, &steps, plain, bandwidth)?)
+}
+
+fn of_phase(steps: &[Step], phase: Phase) -> Vec<Step> {
+    let wanted = |step: &&Step| step.phase == phase;
+    steps.iter().filter(wanted).cloned().collect()
+}
+
+fn wall(steps: &[Step]) -> f64 {
+    steps.iter().map(|step| step.wall.as_secs_f64()).sum()
+}
+
+fn report(model: &Model, steps: &[Step], plain: f64, bandwidth: f64) -> Result<String> {
+    let mut text = output::heading(model);
+    writeln!(text, "reads {:.1} GB/s at best", bandwidth / 1e9)?;
+    let decode = of_phase(steps, Phase::Decode);
+    if decode.iter().all(|step| step.spans.is_none()) {
+        writeln!(
+            text,
+            "\nThis adapter has no timestamps, or none that make sense: only whole steps were timed, by the host's clock (approximate).\n\
+             decode: {:.3} ms a token",
+            1e3 * wall(&decode) / decode.len().max(1) as f64
+        )?;
+        return Ok(text);
+    }
+    writeln!(
+        text,
+        "\ndecode, microseconds a token, mean of {}:",
+        decode.len()
+    )?;
+    layers(&mut text, model, &decode, bandwidth)?;
+    for (name, phase) in [("decode", Phase::Decode), ("prefill", Phase::Prefill)] {
+        let steps = of_phase(steps, phase);
+        if !steps.is_empty() {
+            kernels(&mut text, name, &steps, bandwidth)?;
+        }
+    }
+    let per_token = wall(&decode) / decode.len() as f64;
+    writeln!(
+        text,
+        "\nA decoded token takes {:.2} ms without the trace. A traced step takes {:.2} ms from submission to the end, of which {:.2} ms\n\
+         lie within dispatches; the rest is between them and before the first.",
+        1e3 * plain,
+        1e3 * per_token,
+        1e-6 * decode.iter().filter_map(Step::device_ns).sum::<u64>() as f64 / decode.len() as f64,
+    )?;
+    Ok(text)
+}
+
+fn layers(text: &mut String, model: &Model, steps: &[Step], bandwidth: f64) -> Result<()> {
+    let count = steps.len() as f64;
+    let micros = |sum: &Sum| sum.duration_ns as f64 / 1e3 / count;
+    write!(
+        text,
+        "{:>6} {:>7} {:>4} {:>6}",
+        "layer", "q heads", "kv", "ffn"
+    )?;
+    for (name, _) in COLUMNS {
+        write!(text, " {name:>8}")?;
+    }
+    writeln!(text, " {:>9} {:>7} {:>10}", "total", "GB/s", "bandwidth")?;
+    let tail = |sum: &Sum| {
+        format!(
+            " {:>9.1} {:>7.2} {:>8.0} %",
+            micros(sum),
+            sum.gb_per_s(),
+            100.0 * sum.gb_per_s() * 1e9 / bandwidth
+        )
+    };
+    let sums = trace::by_layer(steps);
+    for LayerSum {
+        layer,
+        sum,
+        kernels,
+    } in &sums
+    {
+        let Some(index) = *layer else { continue };
+        let shape = &model.config().layers[index as usize];
+        write!(
+            text,
+            "{index:>6} {:>7} {:>4} {:>6}",
+            shape.q_heads, shape.kv_heads, shape.ffn_dim
+        )?;
+        for (_, names) in COLUMNS {
+            let column: f64 = kernels
+                .iter()
+                .filter(|kernel| names.contains(&kernel.kernel))
+                .map(|kernel| micros(&kernel.sum))
+                .sum();
+            write!(text, " {column:>8.1}")?;
+        }
+        writeln!(text, "{}", tail(sum))?;
+    }
+    for outside in sums.iter().filter(|sum| sum.layer.is_none()) {
+        let what = " other  (embedding, final norm, head)";
+        writeln!(text, "{what:<80}{}", tail(&outside.sum))?;
+    }
+    Ok(())
+}
+
+fn kernels(text: &mut String, name: &str, steps: &[Step], bandwidth: f64) -> Result<()> {
+    let mut sums = trace::by_kernel(steps);
+    let all: u64 = sums.iter().map(|kernel| kernel.sum.duration_ns).sum();
+    let tokens: u32 = steps.iter().map(|step| step.tokens).sum();
+    writeln!(
+        text,
+        "\n{name} by kernel, {tokens} tokens in {} steps:",
+        steps.len()
+    )?;
+    writeln!(
+        text,
+        "{:>14} {:>7} {:>10} {:>9} {:>7} {:>9} {:>9} {:>10}",
+        "kernel", "calls", "total ms", "mean us", "share", "GB/s", "GFLOP/s", "bandwidth"
+    )?;
+    sums.sort_by_key(|kernel| std::cmp::Reverse(kernel.sum.duration_ns));
+    for KernelSum { kernel, sum } in sums {
+        writeln!(
+            text,
+            "{kernel:>14} {:>7} {:>10.2} {:>9.1} {:>5.1} % {:>9.2} {:>9.2} {:>8.0} %",
+            sum.calls,
+            sum.duration_ns as f64 / 1e6,
+            sum.duration_ns as f64 / 1e3 / sum.calls as f64,
+            100.0 * sum.duration_ns as f64 / all.max(1) as f64,
+            sum.gb_per_s(),
+            sum.gflops(),
+            100.0 * sum.gb_per_s() * 1e9 / bandwidth,
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! `openelm quantize`: a model's matrices in eight or four bits, kept on disk.
+
+use anyhow::Result;
+use openelm::{Checkpoint, Dtype};
+
+use super::args::{Quantize, QuantizedChoice};
+
+pub fn run(arguments: &Quantize) -> Result<()> {
+    let dtype = match arguments.dtype {
+        QuantizedChoice::Q8 => Dtype::Q8,
+        QuantizedChoice::Q4 => Dtype::Q4,
+    };
+    let begin = std::time::Instant::now();
+    let checkpoint = Checkpoint::open(&arguments.model)?;
+    checkpoint.write_quantized(&arguments.out, dtype)?;
+    eprintln!(
+        "[{} in {dtype} written to {} in {:.1} s]",
+        checkpoint.name,
+        arguments.out.display(),
+        begin.elapsed().as_secs_f64()
+    );
+    Ok(())
+}

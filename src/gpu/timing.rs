@@ -1,0 +1,132 @@
+//! Timestamps around every dispatch of a submission, where the adapter has them.
+
+use super::device::Gpu;
+use crate::error::{Error, Result};
+
+/// Features that timing uses where the adapter has them.
+pub(super) const FEATURES: wgpu::Features =
+    wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES);
+
+/// Begin and end of some dispatches, in nanoseconds of the device's clock.
+pub type Intervals = Vec<(u64, u64)>;
+
+/// Query memory for a number of dispatches, made once.
+pub struct Timer {
+    queries: wgpu::QuerySet,
+    resolved: wgpu::Buffer,
+    staging: wgpu::Buffer,
+    /// Nanoseconds a tick.
+    period: f64,
+    /// Whether timestamps may lie between the dispatches of one pass. Otherwise every dispatch gets a pass of its own, whose
+    /// boundaries are timed: all that Apple's GPUs offer.
+    inside_passes: bool,
+    capacity: usize,
+}
+
+impl Gpu {
+    /// A timer for up to `capacity` dispatches a submission; `None` where the adapter has no timestamps.
+    pub fn timer(&self, capacity: usize) -> Option<Timer> {
+        let features = self.device.features();
+        let count = 2 * capacity as u32;
+        if !features.contains(wgpu::Features::TIMESTAMP_QUERY)
+            || count > wgpu::QUERY_SET_MAX_QUERIES
+        {
+            return None;
+        }
+        let bytes = u64::from(count) * u64::from(wgpu::QUERY_SIZE);
+        let copy = wgpu::BufferUsages::COPY_SRC;
+        Some(Timer {
+            queries: self.device.create_query_set(&wgpu::QuerySetDescriptor {
+                label: Some("timer"),
+                ty: wgpu::QueryType::Timestamp,
+                count,
+            }),
+            resolved: self.buffer("timer", bytes, wgpu::BufferUsages::QUERY_RESOLVE | copy),
+            staging: self.buffer(
+                "timer staging",
+                bytes,
+                wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            ),
+            period: f64::from(self.queue.get_timestamp_period()),
+            inside_passes: features.contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES),
+            capacity,
+        })
+    }
+}
+
+impl Timer {
+    /// Records `count` dispatches, the `i`th by `dispatch(pass, i)`, with a timestamp before and after each.
+    pub fn record(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        count: usize,
+        mut dispatch: impl FnMut(&mut wgpu::ComputePass<'_>, usize),
+    ) {
+        let count = count.min(self.capacity);
+        if self.inside_passes {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            for i in 0..count {
+                pass.write_timestamp(&self.queries, 2 * i as u32);
+                dispatch(&mut pass, i);
+                pass.write_timestamp(&self.queries, 2 * i as u32 + 1);
+            }
+        } else {
+            for i in 0..count {
+                let writes = wgpu::ComputePassTimestampWrites {
+                    query_set: &self.queries,
+                    beginning_of_pass_write_index: Some(2 * i as u32),
+                    end_of_pass_write_index: Some(2 * i as u32 + 1),
+                };
+                let descriptor = wgpu::ComputePassDescriptor {
+                    label: None,
+                    timestamp_writes: Some(writes),
+                };
+                dispatch(&mut encoder.begin_compute_pass(&descriptor), i);
+            }
+        }
+        let queries = 2 * count as u32;
+        encoder.resolve_query_set(&self.queries, 0..queries, &self.resolved, 0);
+        let bytes = u64::from(queries) * u64::from(wgpu::QUERY_SIZE);
+        encoder.copy_buffer_to_buffer(&self.resolved, 0, &self.staging, 0, bytes);
+    }
+
+    /// Waits for the submission and reads its `count` intervals; `None` where the driver's numbers make no sense (zeros, or time
+    /// that runs backwards).
+    ///
+    /// # Errors
+    /// Those of [`Gpu::wait`].
+    pub fn read(
+        &self,
+        gpu: &Gpu,
+        submission: wgpu::SubmissionIndex,
+        count: usize,
+    ) -> Result<Option<Intervals>> {
+        let bytes = 2 * count as u64 * u64::from(wgpu::QUERY_SIZE);
+        self.staging
+            .slice(..bytes)
+            .map_async(wgpu::MapMode::Read, |_| {});
+        gpu.wait(Some(submission))?;
+        let ticks: Vec<u64> = {
+            let view = self
+                .staging
+                .get_mapped_range(0..bytes)
+                .map_err(|error| Error::Gpu(format!("timestamps not mapped: {error}")))?;
+            bytemuck::pod_collect_to_vec(&view)
+        };
+        self.staging.unmap();
+        let Some(origin) = ticks.first().copied() else {
+            return Ok(Some(Vec::new()));
+        };
+        let runs_forward = ticks.windows(2).all(|pair| pair[0] <= pair[1]);
+        let moves = ticks.last() > Some(&origin);
+        if origin == 0 || !runs_forward || !moves {
+            return Ok(None);
+        }
+        let nanoseconds = |tick: u64| ((tick - origin) as f64 * self.period) as u64;
+        let intervals = ticks
+            .chunks_exact(2)
+            .map(|pair| (nanoseconds(pair[0]), nanoseconds(pair[1])))
+            .collect();
+        Ok(Some(intervals))
+    }
+}

@@ -1,0 +1,180 @@
+//! One operation of a step: what it is called, what it costs, and how it is recorded for any number of tokens.
+
+use crate::gpu::Pipeline;
+use crate::kernels::linear::Tokens;
+
+/// What an operation does in its layer, in the order of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    Embed,
+    AttnNorm,
+    Qkv,
+    QkNormRope,
+    Attention,
+    Out,
+    FfnNorm,
+    Proj1,
+    Proj2,
+    FinalNorm,
+    Head,
+}
+
+impl Stage {
+    /// What a trace calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Embed => "embed",
+            Self::AttnNorm => "attn_norm",
+            Self::Qkv => "qkv",
+            Self::QkNormRope => "qk_norm_rope",
+            Self::Attention => "attention",
+            Self::Out => "out",
+            Self::FfnNorm => "ffn_norm",
+            Self::Proj1 => "proj_1",
+            Self::Proj2 => "proj_2",
+            Self::FinalNorm => "final_norm",
+            Self::Head => "head",
+        }
+    }
+}
+
+/// How a launch spreads over tokens.
+#[derive(Debug, Clone, Copy)]
+pub enum Spread {
+    /// Workgroup row `y` is a token, or a tile of this many.
+    Rows(u32),
+    /// A dispatch for so many tokens; each next one sees its inputs and outputs through windows that many tokens on.
+    Windows {
+        tokens: u32,
+        in_bytes: u32,
+        out_bytes: u32,
+    },
+    /// Workgroup row `y` is a token of a window that begins at another token each dispatch: first the input's window moves, then
+    /// the one into [`Scratch::firsts`].
+    Batches { tokens: u32, in_bytes: u32 },
+}
+
+/// A pipeline with its resources.
+pub struct Launch {
+    pub pipeline: Pipeline,
+    pub bind_group: wgpu::BindGroup,
+    pub workgroups: u32,
+    pub spread: Spread,
+}
+
+/// One operation of a step: how to run it for a single token, and for more where that differs.
+pub struct Op {
+    pub stage: Stage,
+    /// `None`: outside the layers.
+    pub layer: Option<u32>,
+    /// Multiply-adds for a token; of attention for a token and a position, in each of its two products.
+    pub base_macs: u64,
+    pub traffic: Traffic,
+    pub one: Launch,
+    pub few: Option<Launch>,
+    pub many: Option<Launch>,
+}
+
+/// Bytes that an operation must read and write at least.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Traffic {
+    /// Weights, once a step.
+    pub weights: u64,
+    /// Activations, for each token.
+    pub token: u64,
+    /// Keys and values, for each token and each position that it looks at.
+    pub position: u64,
+}
+
+/// Bytes from one token's number to the next in [`Scratch::firsts`]: what every adapter takes as a window's offset.
+pub const FIRSTS_STRIDE: u32 = 256;
+
+/// Room for a launch's dynamic offsets: the output's, then one an input window.
+const MAX_OFFSETS: usize = 5;
+
+impl Launch {
+    /// Records the launch for tokens `first..first + count`.
+    fn record(&self, pass: &mut wgpu::ComputePass<'_>, first: u32, count: u32) {
+        pass.set_pipeline(&self.pipeline.pipeline);
+        match self.spread {
+            Spread::Rows(tile) => {
+                pass.set_bind_group(0, &self.bind_group, &[]);
+                pass.dispatch_workgroups(self.workgroups, count.div_ceil(tile), 1);
+            }
+            Spread::Batches { tokens, in_bytes } => {
+                for token in (first..first + count).step_by(tokens as usize) {
+                    let offsets = [token * in_bytes, token * FIRSTS_STRIDE];
+                    pass.set_bind_group(0, &self.bind_group, &offsets);
+                    let rows = tokens.min(first + count - token);
+                    pass.dispatch_workgroups(self.workgroups, rows, 1);
+                }
+            }
+            Spread::Windows {
+                tokens,
+                in_bytes,
+                out_bytes,
+            } => {
+                for token in (first..first + count).step_by(tokens as usize) {
+                    let mut offsets = [token * out_bytes; MAX_OFFSETS];
+                    for (i, offset) in (0..tokens).zip(&mut offsets[1..]) {
+                        *offset = (token + i) * in_bytes;
+                    }
+                    pass.set_bind_group(0, &self.bind_group, &offsets[..1 + tokens as usize]);
+                    pass.dispatch_workgroups(self.workgroups, 1, 1);
+                }
+            }
+        }
+    }
+}
+
+/// Bytes of so many f32.
+pub fn floats(count: usize) -> u64 {
+    4 * count as u64
+}
+
+impl Op {
+    /// Multiply-adds for `tokens` tokens that look at `positions` positions together.
+    pub fn macs(&self, tokens: u64, positions: u64) -> u64 {
+        match self.stage {
+            Stage::Attention => 2 * self.base_macs * positions,
+            _ => self.base_macs * tokens,
+        }
+    }
+
+    /// Bytes that must be read and written for as many.
+    pub fn bytes(&self, tokens: u64, positions: u64) -> u64 {
+        let Traffic {
+            weights,
+            token,
+            position,
+        } = self.traffic;
+        weights + token * tokens + position * positions
+    }
+
+    /// Records the operation for `count` tokens.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, count: u32) {
+        let launch = match Tokens::of(count) {
+            Tokens::One => None,
+            Tokens::Few => self.few.as_ref(),
+            Tokens::Many => self.many.as_ref(),
+        };
+        let Some(launch) = launch else {
+            return self.one.record(pass, 0, count);
+        };
+        match launch.spread {
+            Spread::Rows(_) | Spread::Batches { .. } => launch.record(pass, 0, count),
+            // A single token left over costs less by itself than a whole window.
+            Spread::Windows { tokens, .. } => {
+                let whole = if count % tokens == 1 {
+                    count - 1
+                } else {
+                    count
+                };
+                launch.record(pass, 0, whole);
+                if whole < count {
+                    self.one.record(pass, whole, 1);
+                }
+            }
+        }
+    }
+}
