@@ -1,0 +1,455 @@
+//! The command line as a person or a script uses it: text on stdout, all else on stderr, JSON of a fixed shape, exit codes.
+#![cfg(feature = "cli")]
+
+mod common;
+
+use std::io::{Read, Write};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn openelm() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_openelm"))
+}
+
+fn run(arguments: &[&str]) -> Output {
+    openelm().args(arguments).output().unwrap()
+}
+
+fn ok(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn json(arguments: &[&str]) -> Value {
+    serde_json::from_str(&ok(arguments)).unwrap()
+}
+
+/// The exit code and what was said on stderr; nothing may be on stdout.
+fn failure(arguments: &[&str]) -> (i32, String) {
+    let output = run(arguments);
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(!errors.contains("panicked"), "{errors}");
+    (output.status.code().unwrap(), errors)
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    let mut keys: Vec<&str> = value
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    keys.sort_unstable();
+    keys
+}
+
+#[test]
+fn generate_prints_one_json_object() {
+    let object = json(&[
+        "generate",
+        "-p",
+        "Once upon a time",
+        "-n",
+        "6",
+        "--temperature",
+        "0",
+        "--repetition-penalty",
+        "1",
+        "--json",
+    ]);
+    let expected = [
+        "adapter",
+        "dtype",
+        "finish_reason",
+        "ids",
+        "logprobs",
+        "model",
+        "prompt_ids",
+        "text",
+        "timing",
+    ];
+    assert_eq!(keys(&object), expected);
+    assert_eq!(
+        keys(&object["adapter"]),
+        ["backend", "device_type", "driver", "name"]
+    );
+    let timing = [
+        "decode_s",
+        "decode_tokens",
+        "first_token_s",
+        "load_s",
+        "prefill_s",
+        "prefill_tokens",
+    ];
+    assert_eq!(keys(&object["timing"]), timing);
+    assert_eq!(object["model"], "demo");
+    assert_eq!(object["dtype"], "f16");
+    assert_eq!(object["finish_reason"], "length");
+    let goldens = common::goldens();
+    let case = &goldens.iter().find(|(name, _)| name == "demo").unwrap().1["cases"][0];
+    assert_eq!(object["prompt_ids"], case["ids"]);
+    assert_eq!(
+        object["ids"].as_array().unwrap()[..],
+        case["greedy"].as_array().unwrap()[..6]
+    );
+    assert_eq!(object["logprobs"].as_array().unwrap().len(), 6);
+    assert!(object["text"].as_str().unwrap().starts_with(" there"));
+    assert_eq!(object["timing"]["prefill_tokens"], 5);
+    assert_eq!(object["timing"]["decode_tokens"], 5);
+}
+
+#[test]
+fn score_prints_one_json_object() {
+    let object = json(&[
+        "score",
+        "--token-ids",
+        "1,1946,761,261,507",
+        "--top",
+        "3",
+        "--json",
+        "--kv-dtype",
+        "f32",
+    ]);
+    assert_eq!(keys(&object), ["ids", "logprobs", "next"]);
+    let goldens = common::goldens();
+    let case = &goldens.iter().find(|(name, _)| name == "demo").unwrap().1["cases"][0];
+    assert_eq!(object["logprobs"][0], Value::Null);
+    let expected = common::numbers(&case["token_logprobs"]);
+    for (actual, expected) in object["logprobs"].as_array().unwrap()[1..]
+        .iter()
+        .zip(expected)
+    {
+        assert!((actual.as_f64().unwrap() - expected).abs() < 2e-3);
+    }
+    let next = object["next"].as_array().unwrap();
+    assert_eq!(next.len(), 3);
+    assert_eq!(keys(&next[0]), ["id", "logit", "logprob"]);
+    assert_eq!(next[0]["id"], case["top"][0][0]);
+}
+
+#[test]
+fn text_goes_to_stdout_and_all_else_to_stderr() {
+    let output = run(&["-p", "Once upon a time", "-n", "4", "--seed", "1"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("Once upon a time") && text.ends_with('\n'));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        errors.contains("tok/s") && errors.contains("seed 1"),
+        "{errors}"
+    );
+    let without = ok(&[
+        "-p",
+        "Once upon a time",
+        "-n",
+        "4",
+        "--seed",
+        "1",
+        "--no-echo",
+    ]);
+    assert_eq!(format!("Once upon a time{without}"), text);
+}
+
+#[test]
+fn without_a_verb_or_a_prompt_the_demo_tells_a_story() {
+    let text = ok(&["-n", "3"]);
+    assert!(text.starts_with("Once upon a time"), "{text}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_text_and_another_another() {
+    let story = |seed| ok(&["-n", "24", "--temperature", "1", "--seed", seed]);
+    let first = story("7");
+    assert_eq!(first, story("7"));
+    assert_ne!(first, story("8"));
+}
+
+#[test]
+fn stop_strings_end_the_text_before_them() {
+    let arguments = [
+        "--temperature",
+        "0",
+        "--repetition-penalty",
+        "1",
+        "-n",
+        "20",
+        "--json",
+    ];
+    let whole = json(&arguments)["text"].as_str().unwrap().to_owned();
+    let word = whole.split_whitespace().nth(4).unwrap().to_owned();
+    let stopped = json(&[&arguments[..], &["--stop", &word]].concat());
+    assert_eq!(stopped["finish_reason"], "stop");
+    let text = stopped["text"].as_str().unwrap();
+    assert!(!text.contains(&word) && whole.starts_with(text));
+    assert_eq!(whole.find(&word), Some(text.len()));
+}
+
+#[test]
+fn a_prompt_from_standard_input() {
+    let mut child = openelm()
+        .args(["tokenize", "-p", "-", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"Once upon a time")
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(common::ids(&object["ids"]), [1, 1946, 761, 261, 507]);
+    assert_eq!(object["tokens"][0], "<s>");
+}
+
+#[test]
+fn a_reader_that_leaves_is_a_clean_end() {
+    let mut child = openelm()
+        .args(["-n", "400", "--ignore-eos"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 4];
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut first).unwrap();
+    drop(stdout);
+    let output = child.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    assert!(!errors.contains("panicked"), "{errors}");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_generation_and_keeps_the_text() {
+    let mut child = openelm()
+        .args(["-n", "400", "--ignore-eos"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let mut text = vec![0; 20];
+    stdout.read_exact(&mut text).unwrap();
+    let pid = child.id().to_string();
+    Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    stdout.read_to_end(&mut text).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert!(text.ends_with(b"\n"));
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("tok/s"),
+        "the speed line still comes"
+    );
+}
+
+#[test]
+fn show_describes_models_without_a_device() {
+    let text = ok(&["show", "shape:270M"]);
+    for word in [
+        "271527168 parameters",
+        "bf16",
+        "KV cache",
+        "derived",
+        "num_query_heads",
+    ] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    let object = json(&["show", "--json"]);
+    assert_eq!(object["parameters"], 2_835_264);
+    assert_eq!(object["layers"].as_array().unwrap().len(), 6);
+    assert_eq!(object["layers"][3]["q_heads"], 8);
+    assert!(object["weight_bytes"]["f32"].as_u64() > object["weight_bytes"]["f16"].as_u64());
+    let folder = common::fixture("openelm-bf16-sharded");
+    assert!(ok(&["show", &folder.to_string_lossy()]).contains("tokenizer: no"));
+}
+
+#[test]
+fn devices_lists_the_adapter_that_generation_uses() {
+    let list = json(&["devices", "--json"]);
+    let object = json(&["-n", "1", "--json"]);
+    assert_eq!(list[0]["name"], object["adapter"]["name"]);
+    assert!(ok(&["devices"]).contains(list[0]["name"].as_str().unwrap()));
+}
+
+#[test]
+fn shapes_run_without_files_and_without_a_tokenizer() {
+    let object = json(&[
+        "-m",
+        "shape:270M",
+        "--token-ids",
+        "1,2,3",
+        "-n",
+        "2",
+        "-c",
+        "16",
+        "--ignore-eos",
+        "--json",
+    ]);
+    assert_eq!(object["ids"].as_array().unwrap().len(), 2);
+    assert_eq!(object["text"], Value::Null);
+    assert_eq!(object["dtype"], "bf16");
+}
+
+#[test]
+fn bench_measures_at_several_depths() {
+    let object = json(&[
+        "bench", "-p", "20", "-n", "3", "--depth", "0,100", "-r", "2", "--json",
+    ]);
+    let expected = [
+        "adapter",
+        "device_bytes",
+        "dtype",
+        "load_s",
+        "model",
+        "peak_host_bytes",
+        "read_bandwidth",
+        "results",
+        "weight_source",
+    ];
+    assert_eq!(keys(&object), expected);
+    assert!(object["read_bandwidth"]["buffer"].as_f64().unwrap() > 1e6);
+    let results = object["results"].as_array().unwrap();
+    assert_eq!(results.len(), 2);
+    for (result, depth) in results.iter().zip([0, 100]) {
+        assert_eq!(result["depth"], depth);
+        for rate in ["prefill_tokens_per_s", "decode_tokens_per_s"] {
+            let of = |which: &str| result[rate][which].as_f64().unwrap();
+            assert!(0.0 < of("min") && of("min") <= of("median") && of("median") <= of("max"));
+        }
+        assert!(result["bandwidth_share"].as_f64().unwrap() > 0.0);
+    }
+    let more = |result: &Value| result["bytes_per_token"].as_u64().unwrap();
+    assert!(more(&results[1]) > more(&results[0]));
+    assert!(ok(&["bench", "-p", "8", "-n", "2", "-r", "1"]).contains("bandwidth"));
+    let (code, errors) = failure(&["bench", "--depth", "500"]);
+    assert_eq!(code, 1);
+    assert!(errors.contains("do not fit the context of 512"), "{errors}");
+}
+
+#[test]
+fn profile_shows_every_layer_and_traces_go_to_files() {
+    let text = ok(&["profile", "-p", "8", "-n", "3"]);
+    for word in [
+        "q heads",
+        "attention",
+        "proj_1",
+        "without the trace",
+        "GB/s",
+    ] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    let object = json(&["profile", "-p", "8", "-n", "3", "--json"]);
+    assert_eq!(object["decode"]["steps"], 3);
+    assert_eq!(object["decode"]["layers"].as_array().unwrap().len(), 7);
+    assert!(object["decode"]["wall_s"].as_f64().unwrap() > 0.0);
+    let folder = tempfile::tempdir().unwrap();
+    for (name, begins) in [
+        ("a.csv", "step,phase"),
+        ("a.json", "{\"metadata\""),
+        ("a.trace", "{\"displayTimeUnit\""),
+    ] {
+        let path = folder.path().join(name);
+        let text = ok(&["-n", "2", "--trace", path.to_str().unwrap()]);
+        assert!(text.starts_with("Once upon a time"));
+        let trace = std::fs::read_to_string(path).unwrap();
+        assert!(trace.starts_with(begins), "{}", &trace[..60]);
+    }
+    let output = run(&["-n", "1", "--trace", "/no/such/folder/a.csv"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/no/such/folder/a.csv"));
+}
+
+#[test]
+fn quantize_writes_a_folder_that_runs_and_never_overwrites() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("demo-q4");
+    let folder = folder.to_str().unwrap();
+    ok(&["quantize", "demo", folder, "--dtype", "q4"]);
+    let object = json(&["-m", folder, "-p", "Once upon a time", "-n", "3", "--json"]);
+    assert_eq!(object["dtype"], "q4");
+    assert_eq!(object["ids"].as_array().unwrap().len(), 3);
+    let (code, errors) = failure(&["quantize", "demo", folder]);
+    assert_eq!(code, 1);
+    assert!(
+        errors.contains(folder) && errors.contains("exists"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn completions_are_scripts() {
+    assert!(ok(&["completions", "bash"]).contains("--token-ids"));
+}
+
+#[test]
+fn failures_exit_with_1_and_misuse_with_2() {
+    let folder = common::fixture("openelm-f16");
+    let folder = folder.to_string_lossy();
+    for (arguments, words) in [
+        (vec!["-m", "/no/such/model"], vec!["/no/such/model"]),
+        (vec!["-p", ""], vec!["prompt is empty", "--token-ids"]),
+        (vec!["-m", &folder], vec!["no prompt", "--prompt"]),
+        (
+            vec!["-m", &folder, "-p", "hi"],
+            vec!["no tokenizer", "Llama", "--token-ids"],
+        ),
+        (
+            vec!["-m", &folder, "--token-ids", "1", "--stop", "x"],
+            vec!["no tokenizer"],
+        ),
+        (vec!["--token-ids", "4096"], vec!["4096", "out of range"]),
+        (
+            vec!["--token-ids", "1", "--temperature=-1"],
+            vec!["temperature"],
+        ),
+        (vec!["--device", "no such card"], vec!["no such card"]),
+        (vec!["--ctx-size", "4"], vec!["4"]),
+        (vec!["--max-memory", "1"], vec!["does not fit", "MiB"]),
+        (vec!["score"], vec!["no prompt"]),
+        (vec!["show", "nothing/here"], vec!["hf download"]),
+        (
+            vec!["tokenize", "-p", "x", "--tokenizer", "/no/such.json"],
+            vec!["/no/such.json"],
+        ),
+    ] {
+        let (code, errors) = failure(&arguments);
+        assert_eq!(code, 1, "{arguments:?}: {errors}");
+        for word in words {
+            assert!(errors.contains(word), "{arguments:?}: {errors}");
+        }
+    }
+    for arguments in [
+        vec!["--no-such-flag"],
+        vec!["fly"],
+        vec!["--dtype", "f8"],
+        vec!["--token-ids", "1,x"],
+        vec!["-p", "a", "--token-ids", "1"],
+        vec!["-n", "-3"],
+    ] {
+        assert_eq!(failure(&arguments).0, 2, "{arguments:?}");
+    }
+}
+
+/// Where no driver is found, the message says which package to install.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_adapter_names_the_packages() {
+    let output = openelm()
+        .args(["-n", "1"])
+        .env("VK_DRIVER_FILES", "/nonexistent.json")
+        .env("VK_ICD_FILENAMES", "/nonexistent.json")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    for word in ["mesa-vulkan-drivers", "dnf", "pacman"] {
+        assert!(errors.contains(word), "{errors}");
+    }
+}

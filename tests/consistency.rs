@@ -1,0 +1,291 @@
+//! Things that must not matter: how a prompt is cut into steps, where weights lie, how they are split, what a session did
+//! before. And shapes that the published models do not have.
+
+mod common;
+
+use common::{load, noise, synthetic};
+use openelm::model::StepToken;
+use openelm::{Dtype, GenerateOptions, Gpu, LoadOptions, Model, WeightSource};
+
+const CONTEXT: usize = 96;
+
+/// Odd in every way that a configuration allows: widths that fill no block or tile, groups of 3, head_dim 6 and 80.
+const ODD: [&str; 4] = [
+    r#"{"model_type":"openelm","num_transformer_layers":3,"model_dim":37,"vocab_size":101,"head_dim":6,"num_gqa_groups":3,
+        "num_query_heads":[3,6,9],"num_kv_heads":[1,2,3],"ffn_dim_divisor":5,"ffn_multipliers":[0.5,2.0],
+        "normalize_qk_projections":true,"share_input_output_layers":true,"max_context_length":96}"#,
+    r#"{"model_type":"openelm","num_transformer_layers":2,"model_dim":96,"vocab_size":257,"head_dim":80,"num_gqa_groups":1,
+        "qkv_multipliers":1.5,"ffn_dim_divisor":1,"ffn_multipliers":[1.37,2.11],"ffn_with_glu":false,"activation_fn_name":"gelu",
+        "normalize_qk_projections":false,"share_input_output_layers":false,"max_context_length":96}"#,
+    r#"{"model_type":"openelm","num_transformer_layers":1,"model_dim":64,"vocab_size":40,"head_dim":256,"num_gqa_groups":5,
+        "num_query_heads":[5],"ffn_dim_divisor":7,"ffn_multipliers":3.0,"normalize_qk_projections":true,
+        "share_input_output_layers":true,"max_context_length":96}"#,
+    r#"{"model_type":"openelm","num_transformer_layers":2,"model_dim":2,"vocab_size":3,"head_dim":2,"num_gqa_groups":1,
+        "num_query_heads":[1,1],"ffn_dim_divisor":1,"ffn_multipliers":[0.5,0.5],"normalize_qk_projections":true,
+        "share_input_output_layers":true,"max_context_length":96}"#,
+];
+
+fn tokens(model: &Model, count: usize) -> Vec<u32> {
+    let vocab = model.config().vocab_size as f32;
+    noise(9, count)
+        .iter()
+        .map(|x| (x.abs() * vocab) as u32 % vocab as u32)
+        .collect()
+}
+
+/// Logits after each of `ids`, in steps of the given sizes, over and over; smaller where the device cannot hold as many logits.
+fn logits(model: &Model, ids: &[u32], sizes: &[usize]) -> Vec<Vec<f32>> {
+    let mut forward = model.network().forward().unwrap();
+    let most = forward.max_logits();
+    let mut all = Vec::new();
+    let mut at = 0;
+    for size in sizes.iter().copied().cycle() {
+        let size = size.min(ids.len() - at).min(most);
+        if size == 0 {
+            break;
+        }
+        let step: Vec<StepToken> = (at..at + size)
+            .map(|i| StepToken {
+                id: ids[i],
+                position: i as u32,
+            })
+            .collect();
+        let wanted: Vec<u32> = (0..size as u32).collect();
+        forward
+            .step(&step, &wanted, |_, row| all.push(row.to_vec()))
+            .unwrap();
+        at += size;
+    }
+    assert_eq!(all.len(), ids.len());
+    all
+}
+
+fn assert_close(a: &[Vec<f32>], b: &[Vec<f32>], tolerance: f32, what: &str) {
+    for (position, (a, b)) in a.iter().zip(b).enumerate() {
+        let size = a.iter().fold(1.0f32, |most, x| most.max(x.abs()));
+        for (x, y) in a.iter().zip(b) {
+            let error = (x - y).abs() / size;
+            assert!(
+                error < tolerance,
+                "{what}: position {position}, {x} and {y}"
+            );
+        }
+    }
+}
+
+fn check_steps(model: &Model) {
+    let ids = tokens(model, CONTEXT.min(model.context_size()));
+    let one_by_one = logits(model, &ids, &[1]);
+    let whole = logits(model, &ids, &[32]);
+    let mixed = logits(model, &ids, &[5, 1, 2, 3, 32, 4, 7, 9, 31, 32]);
+    assert_close(&one_by_one, &whole, 1e-4, "prefill is not decode");
+    assert_close(
+        &one_by_one,
+        &mixed,
+        1e-4,
+        "chunked prefill is not whole prefill",
+    );
+}
+
+#[test]
+fn prefill_equals_decode_on_odd_shapes_and_both_sources_agree() {
+    for config in ODD {
+        let folder = synthetic(config, &[Dtype::F32, Dtype::F16, Dtype::Bf16]);
+        let path = folder.path().to_string_lossy().into_owned();
+        let [buffer, texture] = WeightSource::ALL.map(|source| load(&path, Some(source), true));
+        check_steps(&buffer);
+        check_steps(&texture);
+        let ids = tokens(&buffer, 40);
+        let from_buffer = logits(&buffer, &ids, &[7]);
+        let from_texture = logits(&texture, &ids, &[7]);
+        assert_close(&from_buffer, &from_texture, 1e-4, "sources disagree");
+    }
+}
+
+/// Two to sixteen tokens a step give the very bits that one at a time gives: speculated tokens can be verified, and company in a
+/// step changes nobody's text.
+#[test]
+fn few_tokens_are_bit_identical_to_one() {
+    let folder = synthetic(ODD[0], &[Dtype::F32, Dtype::F16, Dtype::Bf16]);
+    let odd = folder.path().to_string_lossy().into_owned();
+    for (path, exact) in [("demo", false), ("demo", true), (&odd, true)] {
+        for source in WeightSource::ALL {
+            let model = load(path, Some(source), exact);
+            let ids = tokens(&model, 70);
+            let one_by_one = logits(&model, &ids, &[1]);
+            for size in [2, 3, 4, 5, 7, 8, 13, 16] {
+                let few = logits(&model, &ids, &[size]);
+                assert_eq!(few, one_by_one, "{path}, {source:?}, {size} tokens a step");
+            }
+            assert_eq!(logits(&model, &ids, &[3, 1, 16, 5, 2]), one_by_one);
+        }
+    }
+}
+
+#[test]
+fn prefill_equals_decode_on_the_demo_model() {
+    for source in WeightSource::ALL {
+        check_steps(&load("demo", Some(source), true));
+    }
+}
+
+/// A binding limit far below a tensor's size: the tensor is split, the result is the same.
+#[test]
+fn split_tensors_give_the_same_logits() {
+    let gpu = Gpu::open_with(None, |mut limits| {
+        limits.max_storage_buffer_binding_size = 256 << 10;
+        limits
+    })
+    .unwrap();
+    let options = common::options(Some(WeightSource::Buffer), true);
+    for path in [
+        "demo".to_owned(),
+        common::fixture("openelm-f16")
+            .to_string_lossy()
+            .into_owned(),
+    ] {
+        let checkpoint = openelm::Checkpoint::open(&path).unwrap();
+        let mut narrow_options = options.clone();
+        narrow_options.context_size = Some(32);
+        let narrow = Model::from_parts(checkpoint, gpu.clone(), &narrow_options).unwrap();
+        let wide = Model::load(&path, &options).unwrap();
+        let ids = tokens(&wide, 20);
+        let split = logits(&narrow, &ids, &[9, 1, 10]);
+        let whole = logits(&wide, &ids, &[9, 1, 10]);
+        assert_close(&split, &whole, 1e-5, "split");
+    }
+}
+
+/// The limits that WebGPU guarantees everywhere, and uniform bindings too small for textures to be of use.
+#[test]
+fn least_adapters_work() {
+    let least = |mut limits: wgpu::Limits| {
+        let floor = wgpu::Limits::default();
+        limits.max_storage_buffers_per_shader_stage = 8;
+        limits.max_compute_workgroup_storage_size = 16384;
+        limits.max_compute_invocations_per_workgroup = 256;
+        limits.max_texture_dimension_2d = floor.max_texture_dimension_2d;
+        limits.max_uniform_buffers_per_shader_stage = floor.max_uniform_buffers_per_shader_stage;
+        limits.max_dynamic_uniform_buffers_per_pipeline_layout = 8;
+        limits.max_dynamic_storage_buffers_per_pipeline_layout = 4;
+        limits.max_storage_buffer_binding_size = 128 << 20;
+        limits.max_buffer_size = 256 << 20;
+        limits
+    };
+    let ids = [1, 1946, 761, 261, 507];
+    let expected = {
+        let model = load("demo", None, true);
+        model.session().unwrap().score(&ids, 5).unwrap()
+    };
+    for (source, uniform_bytes) in [
+        (Some(WeightSource::Texture), 65536),
+        (Some(WeightSource::Buffer), 65536),
+        (None, 16384),
+    ] {
+        let gpu = Gpu::open_with(None, |limits| {
+            let mut limits = least(limits);
+            limits.max_uniform_buffer_binding_size = uniform_bytes;
+            limits
+        })
+        .unwrap();
+        let options = common::options(source, true);
+        let model =
+            Model::from_parts(openelm::Checkpoint::open("demo").unwrap(), gpu, &options).unwrap();
+        if uniform_bytes < 65536 {
+            assert_eq!(model.network().source, WeightSource::Buffer);
+        }
+        let score = model.session().unwrap().score(&ids, 5).unwrap();
+        for (a, b) in score.next.iter().zip(&expected.next) {
+            assert_eq!(a.id, b.id);
+            assert!((a.logit - b.logit).abs() < 1e-3);
+        }
+    }
+}
+
+#[test]
+fn a_session_forgets_what_it_is_told_to_and_reuses_what_it_holds() {
+    let model = load("demo", None, false);
+    let mut options = GenerateOptions::default();
+    options.max_tokens = Some(12);
+    let prompt = model.encode("There was once a king").unwrap();
+    let run = |session: &mut openelm::Session<'_>, prompt: &[u32]| {
+        let mut generation = session.generate(prompt, &options).unwrap();
+        let ids: Vec<u32> = generation.by_ref().map(|t| t.unwrap().id).collect();
+        (ids, generation.timing().prefill_tokens)
+    };
+    let mut session = model.session().unwrap();
+    let (fresh, computed) = run(&mut session, &prompt);
+    assert_eq!(computed, prompt.len());
+    // Another story in between must leave no trace.
+    run(&mut session, &model.encode("The cat sat").unwrap());
+    let (again, _) = run(&mut session, &prompt);
+    assert_eq!(fresh, again);
+    // The whole text so far as the next prompt: only the last token is new.
+    let longer = [prompt.clone(), again.clone()].concat();
+    let (_, computed) = run(&mut session, &longer);
+    assert_eq!(computed, 1);
+    session.rewind(3);
+    assert_eq!(session.tokens(), &longer[..3]);
+}
+
+#[test]
+fn generation_ends_with_a_reason() {
+    let mut options = LoadOptions::default();
+    options.context_size = Some(16);
+    let model = Model::load("demo", &options).unwrap();
+    let mut session = model.session().unwrap();
+    let mut options = GenerateOptions::default();
+    options.ignore_eos = true;
+    let mut generation = session.generate(&[1, 1946, 761], &options).unwrap();
+    let count = generation.by_ref().count();
+    assert_eq!(count, 13, "3 tokens of prompt in a context of 16");
+    assert_eq!(generation.finish(), Some(openelm::Finish::Context));
+
+    options.max_tokens = Some(4);
+    let mut generation = session.generate(&[1, 1946, 761], &options).unwrap();
+    assert_eq!(generation.by_ref().count(), 4);
+    assert_eq!(generation.finish(), Some(openelm::Finish::Length));
+
+    options.max_tokens = Some(0);
+    let mut generation = session.generate(&[1, 1946, 761], &options).unwrap();
+    assert_eq!(generation.by_ref().count(), 0);
+    assert_eq!(generation.finish(), Some(openelm::Finish::Length));
+
+    let flag = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    options.max_tokens = None;
+    options.cancel = Some(flag);
+    let mut generation = session.generate(&[1, 1946, 761], &options).unwrap();
+    assert!(generation.by_ref().count() <= 1);
+    assert_eq!(generation.finish(), Some(openelm::Finish::Cancelled));
+
+    options.cancel = None;
+    let prompt = model.encode("There was once a").unwrap();
+    let mut run = |options: &GenerateOptions| {
+        let mut generation = session.generate(&prompt, options).unwrap();
+        let text: String = generation.by_ref().map(|t| t.unwrap().text).collect();
+        (text, generation.finish())
+    };
+    let (whole, _) = run(&options);
+    let word = whole.split_whitespace().nth(2).unwrap().to_owned();
+    options.stop = vec![word.clone()];
+    let (text, finish) = run(&options);
+    assert_eq!(finish, Some(openelm::Finish::Stop));
+    assert_eq!(text, whole[..whole.find(&word).unwrap()]);
+
+    // Full to the last position: it can be scored, but nothing can follow.
+    let full = vec![5u32; 16];
+    assert_eq!(session.score(&full, 1).unwrap().logprobs.len(), 16);
+    let error = common::message(session.generate(&full, &options).map(drop));
+    assert!(error.contains("16"), "{error}");
+    let error = common::message(session.score(&[5; 17], 1).map(drop));
+    assert!(error.contains("17 tokens"), "{error}");
+}
+
+#[test]
+fn models_and_sessions_cross_threads() {
+    fn is_send<T: Send>() {}
+    fn is_sync<T: Sync>() {}
+    is_send::<Model>();
+    is_sync::<Model>();
+    is_send::<openelm::Session<'_>>();
+}

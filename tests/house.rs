@@ -1,0 +1,201 @@
+//! The house's own rules: which module may import which, what may not be written, what the bare library must not pull in.
+
+use std::path::{Path, PathBuf};
+
+/// Every module, with those it may import. Itself is always allowed; `error` and `dtype` are leaves for all.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("error", &[]),
+    ("dtype", &[]),
+    ("checkpoint", &[]),
+    ("text", &[]),
+    ("trace", &[]),
+    ("gpu", &[]),
+    ("kernels", &["gpu"]),
+    ("model", &["checkpoint", "gpu", "kernels", "trace"]),
+    ("generate", &["checkpoint", "gpu", "model", "text", "trace"]),
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every .rs file below `folder`.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The module of a file: its first folder below src, or its name.
+fn module(path: &Path) -> String {
+    let below = path.strip_prefix(root().join("src")).unwrap();
+    let first = below.components().next().unwrap().as_os_str();
+    first.to_string_lossy().trim_end_matches(".rs").to_owned()
+}
+
+/// The lines of a file before its unit tests, numbered from 1.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let end = text.find("#[cfg(test)]").unwrap_or(text.len());
+    (1..).zip(text[..end].lines())
+}
+
+/// Modules named after `crate::` anywhere in a line.
+fn imports(line: &str) -> Vec<&str> {
+    line.split("crate::")
+        .skip(1)
+        .map(|rest| {
+            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+            &rest[..end.unwrap_or(rest.len())]
+        })
+        .collect()
+}
+
+#[test]
+fn imports_go_in_the_agreed_directions() {
+    let mut checked = 0;
+    for path in sources(&root().join("src")) {
+        let module = module(&path);
+        if module == "lib" || module == "cli" {
+            continue;
+        }
+        let (_, allowed) = MAY_IMPORT
+            .iter()
+            .find(|(name, _)| *name == module)
+            .unwrap_or_else(|| {
+                panic!("module {module} has no rule: add one to this test and to ARCHITECTURE.md")
+            });
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (number, line) in code(&text).filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            for import in imports(line) {
+                let fine = import == module
+                    || ["error", "dtype"].contains(&import)
+                    || allowed.contains(&import);
+                assert!(
+                    fine,
+                    "{}:{number}: {module} may not import {import}",
+                    path.display()
+                );
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 50, "the test has gone blind");
+}
+
+#[test]
+fn outsiders_stay_in_their_module() {
+    // Crate, and the modules that may name it.
+    let fences: &[(&str, &[&str])] = &[
+        ("tokenizers::", &["text"]),
+        ("safetensors::", &["checkpoint"]),
+        ("memmap2::", &["checkpoint"]),
+        ("anyhow", &["cli"]),
+        ("clap", &["cli"]),
+        ("indicatif", &["cli"]),
+        ("create_compute_pipeline", &["gpu"]),
+        ("create_shader_module", &["gpu"]),
+        ("std::process", &["cli"]),
+        ("println!", &["cli"]),
+    ];
+    for path in sources(&root().join("src")) {
+        let module = module(&path);
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (number, line) in code(&text).filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            for (name, allowed) in fences {
+                let fine = !line.contains(name) || allowed.contains(&module.as_str());
+                assert!(
+                    fine,
+                    "{}:{number}: {module} may not use {name}",
+                    path.display()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_outside_tests_can_panic_on_purpose() {
+    for path in sources(&root().join("src")) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (number, line) in code(&text) {
+            let comment = line.trim_start().starts_with("//");
+            for word in [
+                ".unwrap()",
+                ".expect(",
+                "panic!(",
+                "todo!(",
+                "unimplemented!(",
+                "unreachable!(",
+            ] {
+                assert!(
+                    comment || !line.contains(word),
+                    "{}:{number}: {word}",
+                    path.display()
+                );
+            }
+        }
+    }
+}
+
+/// Shader text is written in .wgsl files, never put together in Rust.
+#[test]
+fn no_shader_text_in_rust() {
+    for path in sources(&root().join("src")) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (number, line) in code(&text) {
+            let fine = !line.contains("@compute") && !line.contains("@group(");
+            assert!(fine, "{}:{number}: shader text", path.display());
+        }
+    }
+}
+
+/// Dependencies of the library without features, in Cargo's own words.
+#[test]
+fn the_bare_library_is_lean_and_pure_rust() {
+    let tree = |arguments: &[&str]| -> Vec<String> {
+        let output = std::process::Command::new(env!("CARGO"))
+            .args(["tree", "--offline", "--prefix", "none", "--format", "{p}"])
+            .args(arguments)
+            .current_dir(root())
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines()
+            .filter_map(|line| line.split_whitespace().next())
+            .map(str::to_owned)
+            .collect()
+    };
+    let bare = tree(&["--no-default-features", "--edges", "normal,build"]);
+    assert!(bare.contains(&"wgpu".to_owned()));
+    for name in [
+        "clap",
+        "anyhow",
+        "indicatif",
+        "ctrlc",
+        "egui",
+        "winit",
+        "axum",
+        "tokio",
+        "cc",
+        "cmake",
+        "bindgen",
+        "onig",
+    ] {
+        assert!(
+            !bare.contains(&name.to_owned()),
+            "the library pulls in {name}"
+        );
+    }
+}

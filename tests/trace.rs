@@ -1,0 +1,246 @@
+//! Timings as data: every dispatch once, in order, nested in its layer and step; exports that other programs can read.
+
+mod common;
+
+use std::time::Duration;
+
+use openelm::GenerateOptions;
+use openelm::trace::{self, Phase, Span, Step};
+use serde_json::{Value, json};
+
+/// Steps of a short generation on the real device.
+fn traced() -> (openelm::Model, Vec<Step>) {
+    let model = common::load("demo", None, false);
+    let mut session = model.session().unwrap();
+    let mut options = GenerateOptions::default();
+    options.max_tokens = Some(4);
+    options.ignore_eos = true;
+    let plain: Vec<u32> = session
+        .generate(&[1, 1946, 761], &options)
+        .unwrap()
+        .map(|token| token.unwrap().id)
+        .collect();
+    session.rewind(0);
+    session.start_trace();
+    let traced: Vec<u32> = session
+        .generate(&[1, 1946, 761], &options)
+        .unwrap()
+        .map(|token| token.unwrap().id)
+        .collect();
+    assert_eq!(plain, traced, "tracing changes nothing");
+    let steps = session.finish_trace();
+    assert!(session.finish_trace().is_empty());
+    drop(session);
+    (model, steps)
+}
+
+#[test]
+fn every_dispatch_is_there_once_and_in_order() {
+    let (model, steps) = traced();
+    let phases: Vec<(Phase, u32, u32)> = steps
+        .iter()
+        .map(|step| (step.phase, step.tokens, step.position))
+        .collect();
+    let decode = |position| (Phase::Decode, 1, position);
+    assert_eq!(
+        phases,
+        [(Phase::Prefill, 3, 0), decode(3), decode(4), decode(5)]
+    );
+    let layers = model.config().layers.len();
+    for step in &steps {
+        let Some(spans) = &step.spans else {
+            eprintln!("no timestamps here: not checked");
+            return;
+        };
+        // Embedding, eight a layer, final norm and head: the demo model's matrices are in one part each.
+        assert_eq!(spans.len(), 1 + 8 * layers + 2);
+        for pair in spans.windows(2) {
+            assert!(pair[0].start_ns + pair[0].duration_ns <= pair[1].start_ns);
+        }
+        let kernels: Vec<&str> = spans
+            .iter()
+            .filter(|span| span.layer == Some(2))
+            .map(|span| span.kernel)
+            .collect();
+        let order = [
+            "attn_norm",
+            "qkv",
+            "qk_norm_rope",
+            "attention",
+            "out",
+            "ffn_norm",
+            "proj_1",
+            "proj_2",
+        ];
+        assert_eq!(kernels, order);
+        assert!(step.device_ns().unwrap() > 0);
+        assert!(step.device_ns().unwrap() as f64 <= step.wall.as_secs_f64() * 1.05e9);
+    }
+    for pair in steps.windows(2) {
+        assert!(pair[0].begin + pair[0].wall <= pair[1].begin);
+    }
+}
+
+#[test]
+fn bytes_and_operations_are_those_of_the_model() {
+    let (model, steps) = traced();
+    let Some(spans) = &steps[1].spans else { return };
+    let config = model.config();
+    let weights: u64 = spans.iter().map(|span| span.bytes).sum();
+    let expected = model.network().weight_bytes_per_token();
+    // Beside the weights a token moves activations and a few positions of the cache.
+    assert!(
+        weights > expected && weights < expected + expected / 10,
+        "{weights} {expected}"
+    );
+    let qkv = spans
+        .iter()
+        .find(|span| span.layer == Some(0) && span.kernel == "qkv")
+        .unwrap();
+    let macs = config.qkv_dim(&config.layers[0]) * config.model_dim;
+    assert_eq!(qkv.flops, 2 * macs as u64);
+    let attention = |step: &Step| -> u64 {
+        let spans = step.spans.as_ref().unwrap();
+        let all = spans.iter().filter(|span| span.kernel == "attention");
+        all.map(|span| span.flops).sum()
+    };
+    // 4 positions at the first decoded token, 5 at the second.
+    assert_eq!(attention(&steps[1]) * 5, attention(&steps[2]) * 4);
+}
+
+/// Two steps by hand: one with timestamps, one without.
+fn made_up() -> Vec<Step> {
+    let span = |layer, kernel, start_ns, duration_ns| Span {
+        layer,
+        kernel,
+        start_ns,
+        duration_ns,
+        bytes: 1000,
+        flops: 2000,
+    };
+    vec![
+        Step {
+            phase: Phase::Prefill,
+            tokens: 5,
+            position: 0,
+            begin: Duration::from_micros(10),
+            wall: Duration::from_micros(100),
+            spans: Some(vec![
+                span(None, "embed", 0, 10_000),
+                span(Some(0), "qkv", 10_000, 20_000),
+                span(Some(0), "attention", 30_000, 5_000),
+                span(Some(1), "qkv", 40_000, 20_000),
+                span(None, "head", 60_000, 30_000),
+            ]),
+        },
+        Step {
+            phase: Phase::Decode,
+            tokens: 1,
+            position: 5,
+            begin: Duration::from_micros(200),
+            wall: Duration::from_micros(50),
+            spans: None,
+        },
+    ]
+}
+
+#[test]
+fn sums_by_layer_and_kernel() {
+    let steps = made_up();
+    let kernels = trace::by_kernel(&steps);
+    let names: Vec<&str> = kernels.iter().map(|kernel| kernel.kernel).collect();
+    assert_eq!(names, ["embed", "qkv", "attention", "head"]);
+    let qkv = kernels[1].sum;
+    assert_eq!(
+        (qkv.calls, qkv.duration_ns, qkv.bytes, qkv.flops),
+        (2, 40_000, 2000, 4000)
+    );
+    assert_eq!(qkv.gb_per_s(), 0.05);
+    assert_eq!(qkv.gflops(), 0.1);
+    let layers = trace::by_layer(&steps);
+    let totals: Vec<(Option<u32>, u64)> = layers
+        .iter()
+        .map(|layer| (layer.layer, layer.sum.duration_ns))
+        .collect();
+    assert_eq!(
+        totals,
+        [(None, 40_000), (Some(0), 25_000), (Some(1), 20_000)]
+    );
+    assert_eq!(steps[0].device_ns(), Some(85_000));
+    assert_eq!(steps[1].device_ns(), None);
+}
+
+/// Slices of a thread, as [begin, end).
+fn slices(events: &[Value], thread: u64) -> Vec<(f64, f64, String)> {
+    events
+        .iter()
+        .filter(|event| event["ph"] == "X" && event["tid"] == thread)
+        .map(|event| {
+            let begin = event["ts"].as_f64().unwrap();
+            let end = begin + event["dur"].as_f64().unwrap();
+            (begin, end, event["name"].as_str().unwrap().to_owned())
+        })
+        .collect()
+}
+
+/// Chrome's viewer and Perfetto need slices of a thread to nest: no two may overlap in part.
+fn assert_nested(slices: &[(f64, f64, String)]) {
+    let mut open: Vec<f64> = Vec::new();
+    let mut last = f64::NEG_INFINITY;
+    for (begin, end, name) in slices {
+        assert!(
+            *begin >= last - 1e-3,
+            "{name} begins before the slice before it"
+        );
+        assert!(end >= begin);
+        last = *begin;
+        open.retain(|outer| *outer > begin + 1e-3);
+        for outer in &open {
+            assert!(*end <= outer + 1e-3, "{name} outlasts what it lies in");
+        }
+        open.push(*end);
+    }
+}
+
+#[test]
+fn chrome_traces_are_json_and_nest() {
+    let (_, real) = traced();
+    for steps in [made_up(), real] {
+        let text = trace::chrome(&steps, &json!({ "adapter": "a \"quoted\" name" }));
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["otherData"]["adapter"], "a \"quoted\" name");
+        let events = value["traceEvents"].as_array().unwrap();
+        let (prefill, decode) = (slices(events, 1), slices(events, 2));
+        assert_nested(&prefill);
+        assert_nested(&decode);
+        let count = |slices: &[(f64, f64, String)], name: &str| {
+            slices.iter().filter(|slice| slice.2 == name).count()
+        };
+        assert_eq!(
+            count(&prefill, "step") + count(&decode, "step"),
+            steps.len()
+        );
+        assert_eq!(count(&prefill, "layer 0"), 1);
+    }
+}
+
+#[test]
+fn csv_has_a_line_a_span() {
+    let text = trace::csv(&made_up());
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 1 + 5 + 1);
+    let columns = lines[0].split(',').count();
+    assert!(lines.iter().all(|line| line.split(',').count() == columns));
+    assert_eq!(lines[2], "0,prefill,5,0,0,qkv,20.000,20.000,1000,2000");
+    assert_eq!(lines[6], "1,decode,1,5,,,200.000,50.000,,");
+}
+
+#[test]
+fn json_holds_everything() {
+    let text = trace::json(&made_up(), &json!({ "model": "demo" }));
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["metadata"]["model"], "demo");
+    assert_eq!(value["steps"][0]["spans"][1]["kernel"], "qkv");
+    assert_eq!(value["steps"][0]["phase"], "prefill");
+    assert_eq!(value["steps"][1]["spans"], Value::Null);
+}
