@@ -1,0 +1,34 @@
+# `make run` and `make test` do all set-up on a fresh machine that has a Rust toolchain.
+# On Windows and macOS nothing needs setting up: `cargo run --release` and `cargo test` do the same.
+
+# Without a desktop session Mesa's device-select layer complains on every start; there it has nothing to select.
+ifndef XDG_RUNTIME_DIR
+export NODEVICE_SELECT ?= 1
+endif
+
+.PHONY: run test check compare setup
+.DEFAULT_GOAL := run
+
+# A story from the embedded demo model. Other things: make run ARGS="devices"
+run: setup
+	@cargo run --release --quiet -- $(ARGS)
+
+test: setup
+	cargo test --all-features
+
+# What CI checks beside the tests.
+check: setup
+	cargo fmt --check
+	cargo clippy --all-targets --all-features -- --deny warnings
+	cargo clippy --all-targets --no-default-features -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" cargo doc --no-deps --all-features
+	cargo build --examples
+
+# Against llama.cpp on the same adapter: make compare GGUF=model.gguf MODEL=folder
+export GGUF MODEL DTYPE PROMPT TOKENS ROUNDS
+compare: setup
+	@cargo build --release --quiet
+	@scripts/compare.sh
+
+setup:
+	@scripts/setup.sh
