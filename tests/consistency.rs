@@ -4,6 +4,7 @@
 mod common;
 
 use common::{load, noise, synthetic};
+use openelm::gpu::Readback;
 use openelm::model::StepToken;
 use openelm::{Dtype, GenerateOptions, Gpu, LoadOptions, Model, WeightSource};
 
@@ -288,4 +289,32 @@ fn models_and_sessions_cross_threads() {
     is_send::<Model>();
     is_sync::<Model>();
     is_send::<openelm::Session<'_>>();
+}
+
+/// Whoever waits for a device may run callbacks of other threads' read-backs: nobody may mistake that for a failure.
+#[test]
+fn threads_share_a_device() {
+    let gpu = Gpu::open(None).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4_u32 {
+            let gpu = &gpu;
+            scope.spawn(move || {
+                let usage = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+                let source = gpu.buffer("source", 64, usage);
+                let readback = Readback::new(gpu, 64);
+                for round in 0..1000 {
+                    let value = (thread * 1000 + round) as f32;
+                    gpu.queue
+                        .write_buffer(&source, 0, bytemuck::bytes_of(&value));
+                    let mut encoder = gpu.device.create_command_encoder(&Default::default());
+                    readback.record(&mut encoder, &source, 64);
+                    let submission = gpu.queue.submit([encoder.finish()]);
+                    let read = readback
+                        .read(gpu, submission, 1, |values| values[0])
+                        .unwrap();
+                    assert_eq!(read, value);
+                }
+            });
+        }
+    });
 }

@@ -1,12 +1,16 @@
 //! Buffers and textures, and the two ways across: staged uploads and mapped read-backs.
 
 use std::sync::mpsc;
+use std::time::Duration;
 
 use super::device::Gpu;
 use crate::error::{Error, Result};
 
 /// Bytes of one staging buffer. Two exist at a time, so uploads hold at most twice this on the host.
 const STAGING_BYTES: u64 = 8 << 20;
+
+/// How long another thread may take to run a callback of ours that it was handed.
+const CALLBACK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Texels in a row of a weight texture: a power of two that every WebGPU adapter allows.
 pub const TEXTURE_WIDTH: u32 = 8192;
@@ -132,7 +136,13 @@ impl<'a> Uploader<'a> {
         self.turn = 1 - self.turn;
         let staging = &self.staging[self.turn];
         if let Some(submission) = self.in_flight[self.turn].take() {
-            map(self.gpu, staging, wgpu::MapMode::Write, submission)?;
+            map(
+                self.gpu,
+                staging,
+                wgpu::MapMode::Write,
+                staging.size(),
+                submission,
+            )?;
         }
         Ok(staging)
     }
@@ -183,20 +193,22 @@ fn copy_rows(
     copy(whole * row_bytes, first_row + whole, rest / TEXEL_BYTES, 1);
 }
 
-/// Maps the whole of `buffer` after `submission` is done.
-fn map(
+/// Maps the first `bytes` bytes of `buffer` after `submission` is done.
+pub(super) fn map(
     gpu: &Gpu,
     buffer: &wgpu::Buffer,
     mode: wgpu::MapMode,
+    bytes: u64,
     submission: wgpu::SubmissionIndex,
 ) -> Result<()> {
     let (sender, receiver) = mpsc::channel();
-    buffer.slice(..).map_async(mode, move |result| {
+    buffer.slice(..bytes).map_async(mode, move |result| {
         // The receiver is gone only when the wait below failed, and then nobody wants to know.
         let _ = sender.send(result);
     });
     gpu.wait(Some(submission))?;
-    match receiver.try_recv() {
+    // Another thread that waits on the same device may have been handed our callback and not have called it yet.
+    match receiver.recv_timeout(CALLBACK_TIMEOUT) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(gpu.check().err().unwrap_or(Error::Gpu(error.to_string()))),
         Err(_) => Err(Error::Gpu("a buffer was not mapped in time".into())),
@@ -232,7 +244,13 @@ impl Readback {
         count: usize,
         read: impl FnOnce(&[f32]) -> T,
     ) -> Result<T> {
-        map(gpu, &self.buffer, wgpu::MapMode::Read, submission)?;
+        map(
+            gpu,
+            &self.buffer,
+            wgpu::MapMode::Read,
+            self.buffer.size(),
+            submission,
+        )?;
         let value = {
             let view = self
                 .buffer

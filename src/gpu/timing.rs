@@ -1,6 +1,7 @@
 //! Timestamps around every dispatch of a submission, where the adapter has them.
 
 use super::device::Gpu;
+use super::memory::map;
 use crate::error::{Error, Result};
 
 /// Features that timing uses where the adapter has them.
@@ -102,10 +103,7 @@ impl Timer {
         count: usize,
     ) -> Result<Option<Intervals>> {
         let bytes = 2 * count as u64 * u64::from(wgpu::QUERY_SIZE);
-        self.staging
-            .slice(..bytes)
-            .map_async(wgpu::MapMode::Read, |_| {});
-        gpu.wait(Some(submission))?;
+        map(gpu, &self.staging, wgpu::MapMode::Read, bytes, submission)?;
         let ticks: Vec<u64> = {
             let view = self
                 .staging
