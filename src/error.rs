@@ -51,6 +51,9 @@ pub enum Error {
         "the GPU device was lost ({0}); load the model again, and if it happens again try another --device"
     )]
     DeviceLost(String),
+    /// The caller cancelled what was going on.
+    #[error("cancelled")]
+    Cancelled,
     /// A shader of this crate was refused by the driver's compiler.
     #[error("shader {file}:{line}: {what} (this is a bug in openelm: please report it)")]
     Shader {

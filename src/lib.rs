@@ -28,6 +28,7 @@
 
 pub mod checkpoint;
 mod dtype;
+pub mod engine;
 mod error;
 mod generate;
 pub mod gpu;

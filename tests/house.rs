@@ -13,6 +13,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("kernels", &["gpu"]),
     ("model", &["checkpoint", "gpu", "kernels", "trace"]),
     ("generate", &["checkpoint", "gpu", "model", "text", "trace"]),
+    (
+        "engine",
+        &["checkpoint", "generate", "gpu", "model", "trace"],
+    ),
 ];
 
 fn root() -> PathBuf {

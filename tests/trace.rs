@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use openelm::GenerateOptions;
-use openelm::trace::{self, Phase, Span, Step};
+use openelm::trace::{self, Phase, Span, Step, TraceMode};
 use serde_json::{Value, json};
 
 /// Steps of a short generation on the real device.
@@ -21,15 +21,15 @@ fn traced() -> (openelm::Model, Vec<Step>) {
         .map(|token| token.unwrap().id)
         .collect();
     session.rewind(0);
-    session.start_trace();
+    session.set_trace(TraceMode::Kernels);
     let traced: Vec<u32> = session
         .generate(&[1, 1946, 761], &options)
         .unwrap()
         .map(|token| token.unwrap().id)
         .collect();
     assert_eq!(plain, traced, "tracing changes nothing");
-    let steps = session.finish_trace();
-    assert!(session.finish_trace().is_empty());
+    let steps = session.take_trace();
+    assert!(session.take_trace().is_empty());
     drop(session);
     (model, steps)
 }
@@ -243,4 +243,29 @@ fn json_holds_everything() {
     assert_eq!(value["steps"][0]["spans"][1]["kernel"], "qkv");
     assert_eq!(value["steps"][0]["phase"], "prefill");
     assert_eq!(value["steps"][1]["spans"], Value::Null);
+}
+
+/// Timing whole layers asks less of the device, and adds up to the same work.
+#[test]
+fn layers_are_the_sums_of_their_kernels() {
+    let (model, kernels) = traced();
+    let mut session = model.session().unwrap();
+    session.set_trace(TraceMode::Layers);
+    session.prefill(&[1, 1946, 761], |_, _| true).unwrap();
+    session.set_trace(TraceMode::Off);
+    session.prefill(&[1, 1946, 761, 5], |_, _| true).unwrap();
+    let steps = session.take_trace();
+    assert_eq!(steps.len(), 1, "no step is timed while tracing is off");
+    let (Some(layers), Some(_)) = (&steps[0].spans, &kernels[0].spans) else {
+        eprintln!("no timestamps here: not checked");
+        return;
+    };
+    assert_eq!(layers.len(), 1 + model.config().layers.len() + 2);
+    let work = |steps: &[Step]| -> Vec<(Option<u32>, u64, u64)> {
+        let sums = trace::by_layer(steps);
+        sums.iter()
+            .map(|layer| (layer.layer, layer.sum.bytes, layer.sum.flops))
+            .collect()
+    };
+    assert_eq!(work(&steps), work(&kernels[..1]));
 }

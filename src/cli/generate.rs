@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
+use openelm::trace::TraceMode;
 use openelm::{GenerateOptions, Generation, Model, Timing};
 use serde_json::json;
 
@@ -30,7 +31,7 @@ pub fn run(arguments: &Generate) -> Result<()> {
     options.cancel = Some(cancel);
     let mut session = model.session()?;
     if arguments.trace.is_some() {
-        session.start_trace();
+        session.set_trace(TraceMode::Kernels);
     }
     let mut generation = session.generate(&ids, &options)?;
     if arguments.json {
@@ -40,7 +41,7 @@ pub fn run(arguments: &Generate) -> Result<()> {
         print_speed(&model, generation.timing(), options.sampling.seed);
     }
     if let Some(path) = &arguments.trace {
-        output::write_trace(path, &session.finish_trace(), &model)?;
+        output::write_trace(path, &session.take_trace(), &model)?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anyhow::{Result, bail};
 use openelm::Model;
 use openelm::model::read_bandwidth;
-use openelm::trace::{self, KernelSum, LayerSum, Phase, Step, Sum};
+use openelm::trace::{self, KernelSum, LayerSum, Phase, Step, Sum, TraceMode};
 use serde_json::json;
 
 use super::args::Profile;
@@ -43,9 +43,9 @@ pub fn run(arguments: &Profile) -> Result<()> {
     session.rewind(0);
     let plain = decode_seconds(&mut session, &ids, arguments.tokens)?;
     session.rewind(0);
-    session.start_trace();
+    session.set_trace(TraceMode::Kernels);
     decode_seconds(&mut session, &ids, arguments.tokens)?;
-    let steps = session.finish_trace();
+    let steps = session.take_trace();
     let bandwidth = read_bandwidth(&model.network().gpu)?
         .into_iter()
         .map(|(_, rate)| rate)

@@ -10,7 +10,7 @@ use super::stop::StopFilter;
 use crate::error::{Error, Result};
 use crate::model::{Forward, StepToken};
 use crate::text::StreamDecoder;
-use crate::trace::Step;
+use crate::trace::{Step, TraceMode};
 
 /// What to generate.
 #[derive(Debug, Clone, Default)]
@@ -112,14 +112,14 @@ impl<'a> Session<'a> {
         &self.cached
     }
 
-    /// Times every step from here on; see [`Forward::start_trace`].
-    pub fn start_trace(&mut self) {
-        self.forward.start_trace();
+    /// Times steps from here on; see [`Forward::set_trace`].
+    pub fn set_trace(&mut self, mode: TraceMode) {
+        self.forward.set_trace(mode);
     }
 
-    /// Ends the trace and returns its steps.
-    pub fn finish_trace(&mut self) -> Vec<Step> {
-        self.forward.finish_trace()
+    /// The steps that were traced since the last call.
+    pub fn take_trace(&mut self) -> Vec<Step> {
+        self.forward.take_trace()
     }
 
     /// Forgets all but the first `count` tokens.
@@ -303,6 +303,16 @@ impl Generation<'_, '_> {
     /// The generated ids so far.
     pub fn ids(&self) -> &[u32] {
         &self.ids[self.prompt..]
+    }
+
+    /// As [`Session::set_trace`], between tokens.
+    pub fn set_trace(&mut self, mode: TraceMode) {
+        self.session.set_trace(mode);
+    }
+
+    /// As [`Session::take_trace`], between tokens.
+    pub fn take_trace(&mut self) -> Vec<Step> {
+        self.session.take_trace()
     }
 
     /// Computes the prompt now, calling `progress(done, total)` after each step; otherwise the first token does it. Ends early,

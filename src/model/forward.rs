@@ -12,7 +12,7 @@ use super::scratch::{Scratch, stride};
 use crate::error::{Error, Result};
 use crate::gpu::{Readback, Timer};
 use crate::kernels::TokenInput;
-use crate::trace;
+use crate::trace::{self, TraceMode};
 
 /// About how long a submission of a prefill may take.
 const SUBMISSION_TIME: Duration = Duration::from_millis(50);
@@ -44,6 +44,7 @@ pub struct Forward {
 
 /// What is traced so far, and what it takes to trace.
 struct Tracer {
+    mode: TraceMode,
     /// `None` where the adapter has no timestamps: then only whole steps are timed.
     timer: Option<Timer>,
     begin: Instant,
@@ -80,22 +81,28 @@ impl Forward {
         self.scratch.logits_rows
     }
 
-    /// From here on every step is timed, dispatch by dispatch where the adapter has timestamps. A traced step is one submission,
-    /// however long, and waits for the device.
-    pub fn start_trace(&mut self) {
-        let dispatches = self.plan.trunk.len() + self.plan.tail.len();
-        self.tracer = Some(Tracer {
-            timer: self.network.gpu.timer(dispatches),
-            begin: Instant::now(),
-            steps: Vec::new(),
-        });
+    /// From here on every step is timed as finely as `mode` says, by the device's clock where it has timestamps. A traced step is
+    /// one submission, however long, and waits for the device.
+    pub fn set_trace(&mut self, mode: TraceMode) {
+        match &mut self.tracer {
+            Some(tracer) => tracer.mode = mode,
+            None if mode == TraceMode::Off => {}
+            None => {
+                let dispatches = self.plan.trunk.len() + self.plan.tail.len();
+                self.tracer = Some(Tracer {
+                    mode,
+                    timer: self.network.gpu.timer(dispatches),
+                    begin: Instant::now(),
+                    steps: Vec::new(),
+                });
+            }
+        }
     }
 
-    /// Ends the trace and returns its steps.
-    pub fn finish_trace(&mut self) -> Vec<trace::Step> {
-        self.tracer
-            .take()
-            .map_or_else(Vec::new, |tracer| tracer.steps)
+    /// The steps that were traced since the last call.
+    pub fn take_trace(&mut self) -> Vec<trace::Step> {
+        let steps = self.tracer.as_mut().map(|tracer| &mut tracer.steps);
+        steps.map_or_else(Vec::new, std::mem::take)
     }
 
     /// Runs a step: the keys and values of `tokens` go to the cache, and `read(i, logits)` gets the logits `[vocab]` after token
@@ -131,11 +138,13 @@ impl Forward {
         let vocab = network.config.vocab_size;
         let row = stride(vocab) as usize;
         let floats = wanted.len() * row;
-        let submission = match self.tracer.take() {
+        let tracer = self.tracer.as_ref();
+        let submission = match tracer.filter(|tracer| tracer.mode != TraceMode::Off) {
             Some(tracer) => {
-                let (tracer, submission) =
-                    self.step_traced(tracer, tokens, wanted.len(), floats)?;
-                self.tracer = Some(tracer);
+                let (step, submission) = self.step_traced(tracer, tokens, wanted.len(), floats)?;
+                if let Some(tracer) = &mut self.tracer {
+                    tracer.steps.push(step);
+                }
                 submission
             }
             None => {
@@ -205,53 +214,62 @@ impl Forward {
         trunk.chain(tail).filter(|(_, tokens)| *tokens > 0)
     }
 
-    /// Runs a step with a timestamp around every operation, and waits for it.
+    /// Runs a step with a timestamp around every operation, or every layer, and waits for it.
     fn step_traced(
         &self,
-        mut tracer: Tracer,
+        tracer: &Tracer,
         tokens: &[StepToken],
         logits: usize,
         floats: usize,
-    ) -> Result<(Tracer, wgpu::SubmissionIndex)> {
+    ) -> Result<(trace::Step, wgpu::SubmissionIndex)> {
         let gpu = &self.network.gpu;
         let positions = positions(tokens);
         let ops: Vec<(&Op, u32)> = self.ops(tokens.len() as u32, logits as u32).collect();
+        let together = |a: &(&Op, u32), b: &(&Op, u32)| {
+            tracer.mode == TraceMode::Layers && a.0.layer.is_some() && a.0.layer == b.0.layer
+        };
+        let groups: Vec<&[(&Op, u32)]> = ops.chunk_by(together).collect();
+        let record = |pass: &mut wgpu::ComputePass<'_>, group: &[(&Op, u32)]| {
+            for (op, tokens) in group {
+                op.record(pass, *tokens);
+            }
+        };
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
         match &tracer.timer {
-            Some(timer) => timer.record(&mut encoder, ops.len(), |pass, i| {
-                ops[i].0.record(pass, ops[i].1);
+            Some(timer) => timer.record(&mut encoder, groups.len(), |pass, i| {
+                record(pass, groups[i]);
             }),
-            None => {
-                let mut pass = encoder.begin_compute_pass(&Default::default());
-                ops.iter()
-                    .for_each(|(op, tokens)| op.record(&mut pass, *tokens));
-            }
+            None => record(&mut encoder.begin_compute_pass(&Default::default()), &ops),
         }
         self.record_readback(&mut encoder, floats);
         let begin = Instant::now();
         let submission = gpu.queue.submit([encoder.finish()]);
         let intervals = match &tracer.timer {
-            Some(timer) => timer.read(gpu, submission.clone(), ops.len())?,
+            Some(timer) => timer.read(gpu, submission.clone(), groups.len())?,
             None => {
                 gpu.wait(Some(submission.clone()))?;
                 None
             }
         };
         let wall = begin.elapsed();
-        let spans = intervals.map(|intervals| {
-            ops.iter()
-                .zip(intervals)
-                .map(|((op, tokens), (start, end))| trace::Span {
-                    layer: op.layer,
-                    kernel: op.stage.name(),
-                    start_ns: start,
-                    duration_ns: end - start,
-                    bytes: op.bytes(u64::from(*tokens), positions),
-                    flops: 2 * op.macs(u64::from(*tokens), positions),
-                })
-                .collect()
-        });
-        tracer.steps.push(trace::Step {
+        let span = |group: &[(&Op, u32)], (start, end): (u64, u64)| trace::Span {
+            layer: group[0].0.layer,
+            kernel: match group {
+                [(op, _)] => op.stage.name(),
+                _ => "layer",
+            },
+            start_ns: start,
+            duration_ns: end - start,
+            bytes: group
+                .iter()
+                .map(|(op, tokens)| op.bytes(u64::from(*tokens), positions))
+                .sum(),
+            flops: group
+                .iter()
+                .map(|(op, tokens)| 2 * op.macs(u64::from(*tokens), positions))
+                .sum(),
+        };
+        let step = trace::Step {
             phase: if tokens.len() == 1 {
                 trace::Phase::Decode
             } else {
@@ -261,9 +279,14 @@ impl Forward {
             position: tokens[0].position,
             begin: begin - tracer.begin,
             wall,
-            spans,
-        });
-        Ok((tracer, submission))
+            spans: intervals.map(|intervals| {
+                let timed = groups.iter().zip(intervals);
+                timed
+                    .map(|(group, interval)| span(group, interval))
+                    .collect()
+            }),
+        };
+        Ok((step, submission))
     }
 
     /// Records the step. Where it would take longer than a submission may, its beginning is submitted on the way; what is

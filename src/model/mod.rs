@@ -12,6 +12,7 @@ mod tune;
 pub mod weights;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use bandwidth::measure as read_bandwidth;
 pub use forward::{Forward, StepToken};
@@ -39,6 +40,8 @@ pub struct LoadOptions {
     pub context_size: Option<usize>,
     /// The most device memory to use, in bytes; `None`: what there is.
     pub memory_limit: Option<u64>,
+    /// Set from another thread to end loading with [`Error::Cancelled`].
+    pub cancel: Option<Arc<AtomicBool>>,
 }
 
 /// How far loading has come.
@@ -114,9 +117,17 @@ impl Network {
             None => tune::choose_source(&gpu, &config, layout.main_dtype())?,
         };
         let wanted = plan::kernels(&config, &layout, source, options.exact_kv);
+        let cancel = options.cancel.as_deref();
+        let mut go_on = |done| {
+            progress(done);
+            match cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+                true => Err(Error::Cancelled),
+                false => Ok(()),
+            }
+        };
         let (weights, pipelines) = std::thread::scope(|scope| {
             let compiling = scope.spawn(|| Pipelines::compile(&gpu, wanted));
-            let weights = Weights::load(&gpu, checkpoint, &layout, source, &mut progress);
+            let weights = Weights::load(&gpu, checkpoint, &layout, source, &mut go_on);
             let pipelines = compiling
                 .join()
                 .unwrap_or_else(|_| Err(Error::Gpu("compiling kernels panicked".into())));
@@ -150,6 +161,23 @@ impl Network {
             Some(_) => all - self.weights.embedding.bytes(),
             None => all,
         }
+    }
+
+    /// Bytes of all weights on the device.
+    pub fn weight_bytes(&self) -> u64 {
+        self.weights.bytes()
+    }
+
+    /// Bytes of a session's keys and values.
+    pub fn kv_cache_bytes(&self) -> u64 {
+        scratch::cache_bytes(&self.config, self.context_size, self.exact_kv)
+    }
+
+    /// Bytes of a session's activations and logits.
+    pub fn scratch_bytes(&self) -> u64 {
+        let sizes = scratch::step_sizes(&self.gpu, &self.config, self.source);
+        let tokens = sizes.map_or(scratch::MAX_TOKENS, |(tokens, _)| tokens);
+        scratch::activation_bytes(&self.config, tokens)
     }
 
     /// Bytes of keys and values that decoding a token at `position` reads.

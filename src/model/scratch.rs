@@ -172,7 +172,7 @@ impl Scratch {
 
 /// The most tokens in a step and rows of logits from it, so that every buffer fits a binding. Prefill kernels compute whole tiles,
 /// so both are whole tiles, but for a single row of logits.
-fn step_sizes(gpu: &Gpu, config: &Config, source: WeightSource) -> Result<(usize, usize)> {
+pub fn step_sizes(gpu: &Gpu, config: &Config, source: WeightSource) -> Result<(usize, usize)> {
     let binding = gpu.limits.max_storage_buffer_binding_size;
     let fit = |width: usize| {
         (binding.saturating_sub(UNIFORM_WINDOW) / (u64::from(stride(width)) * 4)) as usize

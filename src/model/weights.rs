@@ -169,7 +169,7 @@ impl Weights {
         checkpoint: &Checkpoint,
         layout: &Layout,
         source: WeightSource,
-        progress: impl FnMut(Progress),
+        progress: impl FnMut(Progress) -> Result<()>,
     ) -> Result<(Self, Vec<String>)> {
         let mut loader = Loader {
             gpu,
@@ -210,7 +210,7 @@ impl Weights {
     }
 }
 
-impl<P: FnMut(Progress)> Loader<'_, P> {
+impl<P: FnMut(Progress) -> Result<()>> Loader<'_, P> {
     fn matrix(&mut self, spec: &TensorSpec, gated: bool) -> Result<Matrix> {
         let tensor = self.checkpoint.tensor(spec)?;
         let dtype = self.layout.dtype(&spec.name);
@@ -237,8 +237,7 @@ impl<P: FnMut(Progress)> Loader<'_, P> {
                 progress(Progress {
                     done: before + offset + size,
                     total,
-                });
-                Ok(())
+                })
             };
             let store = Store::new(self.gpu, &spec.name, bytes, self.source);
             self.gpu.check()?;

@@ -1,7 +1,9 @@
-//! Text to token ids and back. No GPU and no model here.
+//! Text to token ids and back; chats to text. No GPU and no model here.
 
+mod chat;
 mod stream;
 mod tokenizer;
 
+pub use chat::{Role, Template, Turn};
 pub use stream::StreamDecoder;
 pub use tokenizer::{HOW_TO_GET_ONE, Tokenizer};

@@ -9,6 +9,18 @@ pub use export::{chrome, csv, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// How finely steps are timed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TraceMode {
+    #[default]
+    Off,
+    /// Layer by layer: the least that can be asked of the device.
+    Layers,
+    /// Dispatch by dispatch.
+    Kernels,
+}
+
 /// What a step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -24,7 +36,7 @@ pub enum Phase {
 pub struct Span {
     /// `None`: outside the layers.
     pub layer: Option<u32>,
-    /// Such as `qkv` or `attention`.
+    /// Such as `qkv` or `attention`; `layer` for a whole one.
     pub kernel: &'static str,
     /// Nanoseconds from the first dispatch of the step.
     pub start_ns: u64,
@@ -103,9 +115,9 @@ pub struct LayerSum {
 }
 
 /// The spans of some steps.
-fn spans(steps: &[Step]) -> impl Iterator<Item = &Span> {
+fn spans<'a>(steps: impl IntoIterator<Item = &'a Step>) -> impl Iterator<Item = &'a Span> {
     steps
-        .iter()
+        .into_iter()
         .filter_map(|step| step.spans.as_ref())
         .flatten()
 }
@@ -126,14 +138,14 @@ fn add(sums: &mut Vec<KernelSum>, span: &Span) {
 }
 
 /// Sums by kernel, in the order in which a step runs them.
-pub fn by_kernel(steps: &[Step]) -> Vec<KernelSum> {
+pub fn by_kernel<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Vec<KernelSum> {
     let mut sums = Vec::new();
     spans(steps).for_each(|span| add(&mut sums, span));
     sums
 }
 
 /// Sums by layer, what lies outside first.
-pub fn by_layer(steps: &[Step]) -> Vec<LayerSum> {
+pub fn by_layer<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Vec<LayerSum> {
     let mut layers: BTreeMap<Option<u32>, LayerSum> = BTreeMap::new();
     for span in spans(steps) {
         let layer = layers.entry(span.layer).or_insert_with(|| LayerSum {

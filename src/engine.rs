@@ -1,0 +1,459 @@
+//! A worker thread that owns device, model and session: commands go in, events come out. What a window or a server talks to, so
+//! that neither ever waits for the device.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use crate::checkpoint::Config;
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+use crate::generate::{Finish, GenerateOptions, Model, Sampling, Session, Timing, Token};
+use crate::gpu::AdapterSummary;
+use crate::model::{LoadOptions, Progress, read_bandwidth};
+use crate::trace::{Step, TraceMode};
+
+/// While tracing, every so many tokens one is decoded without it: the difference is what tracing costs.
+const CONTROL_EVERY: usize = 16;
+
+/// What to load.
+#[derive(Debug, Clone, Default)]
+pub struct Load {
+    /// As for [`Model::load`].
+    pub model: String,
+    /// Takes the place of the model's own tokenizer; as for [`Model::set_tokenizer`].
+    pub tokenizer: Option<PathBuf>,
+    /// Set `cancel` in it to end loading.
+    pub options: LoadOptions,
+}
+
+/// A prompt to continue.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Comes back with every event of this request.
+    pub id: u64,
+    /// Text; for a model without a tokenizer token ids, such as `1, 9038`.
+    pub prompt: String,
+    /// Set `cancel` in it to end the request within a step.
+    pub options: GenerateOptions,
+    pub trace: TraceMode,
+}
+
+/// What the worker is to do. It does one thing after the other.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Drops the model that is loaded, and loads this one.
+    Load(Box<Load>),
+    Generate(Box<Request>),
+    /// How many tokens a text has.
+    Count(String),
+    /// Measures the adapter's read bandwidth.
+    Measure,
+}
+
+/// What a loaded model is.
+#[derive(Debug, Clone)]
+pub struct ModelInfo {
+    pub name: String,
+    pub adapter: AdapterSummary,
+    /// Whether the adapter is a program on the same processor that everything else needs.
+    pub is_software: bool,
+    pub dtype: Dtype,
+    pub config: Config,
+    pub context_size: usize,
+    pub has_tokenizer: bool,
+    pub sampling: Sampling,
+    pub warnings: Vec<String>,
+    pub load_s: f64,
+    pub memory: Memory,
+}
+
+/// Bytes on the device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Memory {
+    pub weights: u64,
+    /// Keys and values of the whole context.
+    pub kv_cache: u64,
+    /// Activations and logits.
+    pub scratch: u64,
+    /// All that the device has handed out, where the backend counts it.
+    pub allocated: Option<u64>,
+}
+
+/// A token with what else could have stood there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenEvent {
+    pub token: Token,
+    /// The token as it would be written.
+    pub piece: String,
+    /// The most probable tokens at this place: how they would be written, and their natural log-probabilities.
+    pub alternatives: Vec<(String, f32)>,
+    /// Whether the step was timed by the device's clock, which costs a little.
+    pub traced: bool,
+}
+
+/// What is being fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Files from a network.
+    Download,
+    /// Weights to the device.
+    Upload,
+}
+
+/// What has happened.
+#[derive(Debug)]
+pub enum Event {
+    Loading {
+        stage: Stage,
+        done: u64,
+        total: u64,
+    },
+    Loaded(Box<ModelInfo>),
+    /// No model is loaded now.
+    LoadFailed(Error),
+    /// The device went away; the model is being loaded again.
+    DeviceLost(Error),
+    /// Prompt tokens computed so far.
+    Prompt {
+        request: u64,
+        done: usize,
+        total: usize,
+    },
+    Token {
+        request: u64,
+        token: Box<TokenEvent>,
+    },
+    Step(Box<Step>),
+    Finished {
+        request: u64,
+        finish: Finish,
+        timing: Timing,
+        /// Positions in use.
+        positions: usize,
+    },
+    /// The request came to nothing, or to nothing more.
+    Failed {
+        request: u64,
+        error: Error,
+    },
+    Counted(usize),
+    /// Bytes a second.
+    ReadBandwidth(f64),
+}
+
+/// The worker's other end.
+pub struct Engine {
+    commands: Option<Sender<Command>>,
+    events: Receiver<Event>,
+    /// Of what was sent last: dropping the engine must not wait for it.
+    cancel: Vec<Arc<AtomicBool>>,
+    worker: Option<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Starts the worker. `wake` is called from its thread after every event.
+    ///
+    /// # Errors
+    /// [`Error::Option`] if the system gives no thread.
+    pub fn start(wake: impl Fn() + Send + 'static) -> Result<Self> {
+        Self::start_with(wake, |load, progress| {
+            let mut model = Model::load_with_progress(&load.model, &load.options, progress)?;
+            if let Some(path) = &load.tokenizer {
+                model.set_tokenizer(path)?;
+            }
+            Ok(model)
+        })
+    }
+
+    /// As [`Engine::start`], with another way to get a model.
+    ///
+    /// # Errors
+    /// As [`Engine::start`].
+    pub fn start_with(
+        wake: impl Fn() + Send + 'static,
+        load: impl FnMut(&Load, &mut dyn FnMut(Progress)) -> Result<Model> + Send + 'static,
+    ) -> Result<Self> {
+        let (commands, inbox) = channel();
+        let (outbox, events) = channel();
+        let sink = Sink {
+            outbox,
+            wake: Box::new(wake),
+        };
+        let worker = std::thread::Builder::new()
+            .name("engine".into())
+            .spawn(move || work(&inbox, &sink, load))
+            .map_err(|error| Error::Option(format!("cannot start a thread: {error}")))?;
+        let mut engine = Self::from_channels(commands, events);
+        engine.worker = Some(worker);
+        Ok(engine)
+    }
+
+    /// An engine whose work someone else does: for tests, and for engines elsewhere.
+    pub fn from_channels(commands: Sender<Command>, events: Receiver<Event>) -> Self {
+        Self {
+            commands: Some(commands),
+            events,
+            cancel: Vec::new(),
+            worker: None,
+        }
+    }
+
+    /// Has a command done after those sent before.
+    pub fn send(&mut self, command: Command) {
+        let cancel = match &command {
+            Command::Load(load) => load.options.cancel.clone(),
+            Command::Generate(request) => request.options.cancel.clone(),
+            Command::Count(_) | Command::Measure => None,
+        };
+        if let Some(cancel) = cancel {
+            // Only what somebody else holds as well can still be going on.
+            self.cancel.retain(|flag| Arc::strong_count(flag) > 1);
+            self.cancel.push(cancel);
+        }
+        if let Some(commands) = &self.commands {
+            // A worker that is gone has said so in its last event, or the program is ending.
+            let _ = commands.send(command);
+        }
+    }
+
+    /// The next event, if there is one already.
+    pub fn poll(&self) -> Option<Event> {
+        self.events.try_recv().ok()
+    }
+
+    /// The next event; `None` when the worker has ended or none came in time.
+    pub fn wait(&self, timeout: std::time::Duration) -> Option<Event> {
+        self.events.recv_timeout(timeout).ok()
+    }
+}
+
+impl Drop for Engine {
+    /// Ends what is going on and waits for the worker: a driver must not be left in the middle of something at exit.
+    fn drop(&mut self) {
+        for cancel in &self.cancel {
+            cancel.store(true, Ordering::Relaxed);
+        }
+        self.commands = None;
+        if let Some(worker) = self.worker.take() {
+            let _ = worker.join();
+        }
+    }
+}
+
+/// Where events go.
+struct Sink {
+    outbox: Sender<Event>,
+    wake: Box<dyn Fn() + Send>,
+}
+
+impl Sink {
+    fn send(&self, event: Event) {
+        if self.outbox.send(event).is_ok() {
+            (self.wake)();
+        }
+    }
+}
+
+/// Why a model is no longer served.
+enum After {
+    Load(Box<Load>),
+    Lost(Error),
+    Quit,
+}
+
+fn work(
+    commands: &Receiver<Command>,
+    sink: &Sink,
+    mut load: impl FnMut(&Load, &mut dyn FnMut(Progress)) -> Result<Model>,
+) {
+    let mut wanted = next_load(commands, sink);
+    // Whether the device was lost since a token last came: a device that is lost at once, again and again, is broken.
+    let mut lost_before = false;
+    while let Some(this) = wanted.take() {
+        let model = load(&this, &mut |progress| {
+            sink.send(Event::Loading {
+                stage: Stage::Upload,
+                done: progress.done,
+                total: progress.total,
+            });
+        });
+        let after = model.and_then(|model| run(&model, commands, sink, &mut lost_before));
+        wanted = match after {
+            Ok(After::Quit) => None,
+            Ok(After::Load(load)) => Some(load),
+            Ok(After::Lost(error)) if !lost_before => {
+                lost_before = true;
+                sink.send(Event::DeviceLost(error));
+                Some(this)
+            }
+            Ok(After::Lost(error)) | Err(error) => {
+                sink.send(Event::LoadFailed(error));
+                next_load(commands, sink)
+            }
+        };
+    }
+}
+
+/// The next model to load; whatever else is asked for until then fails.
+fn next_load(commands: &Receiver<Command>, sink: &Sink) -> Option<Box<Load>> {
+    loop {
+        match commands.recv().ok()? {
+            Command::Load(load) => return Some(load),
+            Command::Generate(request) => sink.send(Event::Failed {
+                request: request.id,
+                error: Error::ModelNotFound("no model is loaded; choose one first".into()),
+            }),
+            Command::Count(_) | Command::Measure => {}
+        }
+    }
+}
+
+fn info(model: &Model) -> ModelInfo {
+    let network = model.network();
+    ModelInfo {
+        name: model.name().to_owned(),
+        adapter: model.adapter().clone(),
+        is_software: network.gpu.is_software(),
+        dtype: model.dtype(),
+        config: model.config().clone(),
+        context_size: model.context_size(),
+        has_tokenizer: model.tokenizer().is_some(),
+        sampling: model.sampling_defaults(),
+        warnings: model.warnings().to_vec(),
+        load_s: model.load_time().as_secs_f64(),
+        memory: Memory {
+            weights: network.weight_bytes(),
+            kv_cache: network.kv_cache_bytes(),
+            scratch: network.scratch_bytes(),
+            allocated: network.gpu.allocated_bytes(),
+        },
+    }
+}
+
+/// Does what is asked until another model is wanted or the device is gone. Clears `lost_before` when a token comes.
+fn run(
+    model: &Model,
+    commands: &Receiver<Command>,
+    sink: &Sink,
+    lost_before: &mut bool,
+) -> Result<After> {
+    let mut session = model.session()?;
+    sink.send(Event::Loaded(Box::new(info(model))));
+    while let Ok(command) = commands.recv() {
+        match command {
+            Command::Load(load) => return Ok(After::Load(load)),
+            Command::Generate(request) => {
+                let mut progressed = || *lost_before = false;
+                if let Err(error) = generate(model, &mut session, &request, sink, &mut progressed) {
+                    let lost = match &error {
+                        Error::DeviceLost(why) => Some(Error::DeviceLost(why.clone())),
+                        _ => None,
+                    };
+                    sink.send(Event::Failed {
+                        request: request.id,
+                        error,
+                    });
+                    if let Some(lost) = lost {
+                        return Ok(After::Lost(lost));
+                    }
+                }
+            }
+            Command::Count(text) => {
+                if let Ok(ids) = prompt_ids(model, &text) {
+                    sink.send(Event::Counted(ids.len()));
+                }
+            }
+            Command::Measure => {
+                // No figure is better than an error for a figure.
+                if let Ok(rates) = read_bandwidth(&model.network().gpu) {
+                    let best = rates.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
+                    sink.send(Event::ReadBandwidth(best));
+                }
+            }
+        }
+    }
+    Ok(After::Quit)
+}
+
+/// Ids of a prompt; for a model without tokenizer the ids that the text lists.
+fn prompt_ids(model: &Model, text: &str) -> Result<Vec<u32>> {
+    if model.tokenizer().is_none() {
+        let listed: Option<Vec<u32>> = text
+            .split([',', ' ', '\n', '\t'])
+            .filter(|word| !word.is_empty())
+            .map(|word| word.parse().ok())
+            .collect();
+        if let Some(ids) = listed {
+            return Ok(ids);
+        }
+    }
+    model.encode(text)
+}
+
+fn generate(
+    model: &Model,
+    session: &mut Session<'_>,
+    request: &Request,
+    sink: &Sink,
+    progressed: &mut dyn FnMut(),
+) -> Result<()> {
+    let ids = prompt_ids(model, &request.prompt)?;
+    let mut generation = session.generate(&ids, &request.options)?;
+    generation.set_trace(request.trace);
+    let prompt = |done, total| {
+        sink.send(Event::Prompt {
+            request: request.id,
+            done,
+            total,
+        });
+    };
+    prompt(0, ids.len());
+    generation.prefill(prompt)?;
+    for count in 0.. {
+        let traced = request.trace != TraceMode::Off && count % CONTROL_EVERY != CONTROL_EVERY - 1;
+        generation.set_trace(if traced {
+            request.trace
+        } else {
+            TraceMode::Off
+        });
+        let Some(token) = generation.next() else {
+            break;
+        };
+        for step in generation.take_trace() {
+            sink.send(Event::Step(Box::new(step)));
+        }
+        let token = token?;
+        progressed();
+        sink.send(Event::Token {
+            request: request.id,
+            token: Box::new(TokenEvent {
+                piece: piece(model, token.id),
+                alternatives: token
+                    .top
+                    .iter()
+                    .map(|other| (piece(model, other.id), other.logprob))
+                    .collect(),
+                token,
+                traced,
+            }),
+        });
+    }
+    sink.send(Event::Finished {
+        request: request.id,
+        finish: generation.finish().unwrap_or(Finish::Cancelled),
+        timing: generation.timing(),
+        positions: ids.len() + generation.ids().len(),
+    });
+    Ok(())
+}
+
+/// A token as it would be written; its id where there is no tokenizer.
+fn piece(model: &Model, id: u32) -> String {
+    match model.tokenizer().and_then(|tokenizer| tokenizer.token(id)) {
+        Some(token) => token.replace('\u{2581}', " "),
+        None => format!("{id} "),
+    }
+}

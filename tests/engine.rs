@@ -1,0 +1,235 @@
+//! The worker behind the window: everything it is told ends in an event, and nothing it does can hang its owner.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use openelm::engine::{Command, Engine, Event, Load, ModelInfo, Request, TokenEvent};
+use openelm::trace::{Step, TraceMode};
+use openelm::{Checkpoint, Error, Finish, GenerateOptions, Gpu, LoadOptions, Model};
+
+const LONG: Duration = Duration::from_secs(120);
+
+fn load(model: &str) -> Command {
+    Command::Load(Box::new(Load {
+        model: model.into(),
+        ..Load::default()
+    }))
+}
+
+fn request(id: u64, prompt: &str, tokens: usize) -> Request {
+    let mut options = GenerateOptions::default();
+    options.max_tokens = Some(tokens);
+    options.ignore_eos = true;
+    options.top_logprobs = 3;
+    options.cancel = Some(Arc::new(AtomicBool::new(false)));
+    Request {
+        id,
+        prompt: prompt.into(),
+        options,
+        trace: TraceMode::Kernels,
+    }
+}
+
+/// Waits for the event that `pick` wants.
+fn until<T>(engine: &Engine, mut pick: impl FnMut(Event) -> Option<T>) -> T {
+    loop {
+        let event = engine.wait(LONG).expect("an event");
+        if let Some(found) = pick(event) {
+            return found;
+        }
+    }
+}
+
+fn loaded(engine: &Engine) -> Box<ModelInfo> {
+    until(engine, |event| match event {
+        Event::Loaded(info) => Some(info),
+        Event::LoadFailed(error) => panic!("{error}"),
+        _ => None,
+    })
+}
+
+struct Outcome {
+    tokens: Vec<Box<TokenEvent>>,
+    steps: Vec<Box<Step>>,
+    end: Result<(Finish, usize), Error>,
+}
+
+fn outcome(engine: &Engine, id: u64) -> Outcome {
+    let (mut tokens, mut steps) = (Vec::new(), Vec::new());
+    let end = until(engine, |event| match event {
+        Event::Token { request, token } => {
+            assert_eq!(request, id);
+            tokens.push(token);
+            None
+        }
+        Event::Step(step) => {
+            steps.push(step);
+            None
+        }
+        Event::Finished {
+            finish, positions, ..
+        } => Some(Ok((finish, positions))),
+        Event::Failed { error, .. } => Some(Err(error)),
+        _ => None,
+    });
+    Outcome { tokens, steps, end }
+}
+
+#[test]
+fn a_prompt_becomes_tokens_steps_and_an_end() {
+    let woken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&woken);
+    let mut engine = Engine::start(move || {
+        count.fetch_add(1, Ordering::Relaxed);
+    })
+    .unwrap();
+    engine.send(load("demo"));
+    let info = loaded(&engine);
+    assert!(info.memory.weights > 1 << 20 && info.memory.kv_cache > 0 && info.has_tokenizer);
+
+    engine.send(Command::Count("Once upon a time".into()));
+    let count = until(&engine, |event| match event {
+        Event::Counted(count) => Some(count),
+        _ => None,
+    });
+    engine.send(Command::Generate(Box::new(request(
+        7,
+        "Once upon a time",
+        20,
+    ))));
+    let Outcome { tokens, steps, end } = outcome(&engine, 7);
+    assert_eq!(end.unwrap(), (Finish::Length, count + 20));
+    let text: String = tokens.iter().map(|event| &*event.token.text).collect();
+    assert!(text.starts_with(" there"), "{text}");
+    assert_eq!(tokens[0].piece, " there");
+    assert_eq!(tokens[0].alternatives.len(), 3);
+    assert_eq!(tokens[0].alternatives[0].1, tokens[0].token.logprob);
+    // Every sixteenth token is decoded without the trace, to know what the trace costs.
+    let untraced = tokens.iter().filter(|event| !event.traced).count();
+    assert_eq!((untraced, steps.len()), (1, 19));
+    assert!(woken.load(Ordering::Relaxed) > tokens.len());
+
+    engine.send(Command::Measure);
+    let rate = until(&engine, |event| match event {
+        Event::ReadBandwidth(rate) => Some(rate),
+        _ => None,
+    });
+    assert!(rate > 1e6);
+}
+
+#[test]
+fn cancelling_ends_a_request_early() {
+    let mut engine = Engine::start(|| {}).unwrap();
+    engine.send(load("demo"));
+    let request = request(1, "Once upon a time", 200);
+    let cancel = request.options.cancel.clone().unwrap();
+    engine.send(Command::Generate(Box::new(request)));
+    let mut after = 0;
+    let finish = until(&engine, |event| match event {
+        Event::Token { .. } => {
+            after += usize::from(cancel.swap(true, Ordering::Relaxed));
+            None
+        }
+        Event::Finished { finish, .. } => Some(finish),
+        _ => None,
+    });
+    assert_eq!(finish, Finish::Cancelled);
+    // The one in the making may still come; what was queued before we looked, too.
+    assert!(after < 100, "{after} tokens came after the cancellation");
+}
+
+#[test]
+fn dropping_the_engine_does_not_wait_for_what_goes_on() {
+    let mut engine = Engine::start(|| {}).unwrap();
+    engine.send(load("demo"));
+    engine.send(Command::Generate(Box::new(request(1, "Once", 200))));
+    until(&engine, |event| {
+        matches!(event, Event::Token { .. }).then_some(())
+    });
+    drop(engine);
+
+    let mut engine = Engine::start(|| {}).unwrap();
+    let mut load = Load {
+        model: "shape:1_1B".into(),
+        ..Load::default()
+    };
+    load.options.cancel = Some(Arc::new(AtomicBool::new(false)));
+    engine.send(Command::Load(Box::new(load)));
+    let begin = Instant::now();
+    until(&engine, |event| match event {
+        // A machine with too little memory says so; all others begin.
+        Event::Loading { .. } | Event::LoadFailed(_) => Some(()),
+        _ => None,
+    });
+    drop(engine);
+    assert!(begin.elapsed() < LONG);
+}
+
+#[test]
+fn mistakes_are_events_and_the_engine_goes_on() {
+    let mut engine = Engine::start(|| {}).unwrap();
+    engine.send(Command::Generate(Box::new(request(1, "Once", 1))));
+    assert!(outcome(&engine, 1).end.is_err());
+    engine.send(load("/no/such/folder"));
+    let error = until(&engine, |event| match event {
+        Event::LoadFailed(error) => Some(error.to_string()),
+        _ => None,
+    });
+    assert!(error.contains("/no/such/folder"));
+    engine.send(load("demo"));
+    loaded(&engine);
+    engine.send(Command::Generate(Box::new(request(
+        2,
+        &"word ".repeat(5000),
+        1,
+    ))));
+    let error = outcome(&engine, 2).end.unwrap_err();
+    assert!(matches!(error, Error::Prompt(_)), "{error}");
+    engine.send(Command::Generate(Box::new(request(3, "Once", 1))));
+    assert_eq!(outcome(&engine, 3).end.unwrap().0, Finish::Length);
+}
+
+#[test]
+fn a_lost_device_is_opened_again_once() {
+    let gpus = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let opened = Arc::clone(&gpus);
+    let mut engine = Engine::start_with(
+        || {},
+        move |load, _| {
+            let gpu = Gpu::open(None)?;
+            opened.lock().unwrap().push(gpu.clone());
+            Model::from_parts(Checkpoint::open(&load.model)?, gpu, &LoadOptions::default())
+        },
+    )
+    .unwrap();
+    engine.send(load("demo"));
+    loaded(&engine);
+    let destroy_last = || gpus.lock().unwrap().last().unwrap().device.destroy();
+
+    destroy_last();
+    engine.send(Command::Generate(Box::new(request(1, "Once", 4))));
+    assert!(matches!(outcome(&engine, 1).end, Err(Error::DeviceLost(_))));
+    let mut announced = false;
+    until(&engine, |event| match event {
+        Event::DeviceLost(_) => {
+            announced = true;
+            None
+        }
+        Event::Loaded(_) => Some(()),
+        _ => None,
+    });
+    assert!(announced);
+
+    // Lost again before anything worked: it will not be tried for ever.
+    destroy_last();
+    engine.send(Command::Generate(Box::new(request(2, "Once", 4))));
+    until(&engine, |event| {
+        matches!(event, Event::LoadFailed(_)).then_some(())
+    });
+    engine.send(load("demo"));
+    loaded(&engine);
+    engine.send(Command::Generate(Box::new(request(3, "Once", 4))));
+    assert_eq!(outcome(&engine, 3).end.unwrap().0, Finish::Length);
+    assert_eq!(gpus.lock().unwrap().len(), 3);
+}
