@@ -454,6 +454,6 @@ fn generate(
 fn piece(model: &Model, id: u32) -> String {
     match model.tokenizer().and_then(|tokenizer| tokenizer.token(id)) {
         Some(token) => token.replace('\u{2581}', " "),
-        None => format!("{id} "),
+        None => format!(" {id}"),
     }
 }

@@ -51,6 +51,9 @@ pub enum Error {
         "the GPU device was lost ({0}); load the model again, and if it happens again try another --device"
     )]
     DeviceLost(String),
+    /// The window could not be opened, or keep its data.
+    #[error("{0}")]
+    Window(String),
     /// The caller cancelled what was going on.
     #[error("cancelled")]
     Cancelled,

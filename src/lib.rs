@@ -36,6 +36,8 @@ pub mod kernels;
 pub mod model;
 pub mod text;
 pub mod trace;
+#[cfg(feature = "window")]
+pub mod window;
 
 pub use checkpoint::{Checkpoint, Config};
 pub use dtype::Dtype;

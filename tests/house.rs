@@ -17,6 +17,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "engine",
         &["checkpoint", "generate", "gpu", "model", "trace"],
     ),
+    (
+        "window",
+        &[
+            "checkpoint",
+            "engine",
+            "generate",
+            "gpu",
+            "model",
+            "text",
+            "trace",
+        ],
+    ),
 ];
 
 fn root() -> PathBuf {
@@ -107,6 +119,9 @@ fn outsiders_stay_in_their_module() {
         ("create_shader_module", &["gpu"]),
         ("std::process", &["cli"]),
         ("println!", &["cli"]),
+        ("egui", &["window"]),
+        ("eframe", &["window"]),
+        ("rfd::", &["window"]),
     ];
     for path in sources(&root().join("src")) {
         let module = module(&path);

@@ -17,6 +17,9 @@ const SHAPES: [(&str, u32, u32, u32); 4] = [
     ("3B", 36, 3072, 128),
 ];
 
+/// The names of the published sizes, smallest first.
+pub const NAMES: [&str; 4] = [SHAPES[0].0, SHAPES[1].0, SHAPES[2].0, SHAPES[3].0];
+
 /// The `config.json` of a published size.
 ///
 /// # Errors

@@ -31,6 +31,9 @@ pub enum Verb {
     Bench(Bench),
     /// Show what every layer and kernel costs
     Profile(Profile),
+    /// Open the window: a chat that streams, and what every layer costs
+    #[cfg(feature = "window")]
+    Window(Window),
     /// Print the token ids of a text
     Tokenize(Tokenize),
     /// Describe a checkpoint: layers, sizes, memory needed
@@ -205,6 +208,23 @@ pub struct Profile {
     /// Print one JSON object instead of tables
     #[arg(long)]
     pub json: bool,
+}
+
+#[cfg(feature = "window")]
+#[derive(Args)]
+pub struct Window {
+    /// Model to load instead of the one used last; as for the other verbs
+    #[arg(short, long)]
+    pub model: Option<String>,
+    /// tokenizer.json, or the folder that holds it, if it is not in the model's folder
+    #[arg(long, value_name = "PATH")]
+    pub tokenizer: Option<PathBuf>,
+    /// Adapter: a part of its name, or its number in `openelm devices`
+    #[arg(long)]
+    pub device: Option<String>,
+    /// Where conversations and settings are kept [default: where the system keeps a program's data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
 }
 
 #[derive(Args)]

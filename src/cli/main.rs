@@ -10,6 +10,8 @@ mod quantize;
 mod score;
 mod show;
 mod tokenize;
+#[cfg(feature = "window")]
+mod window;
 
 use std::process::ExitCode;
 
@@ -26,6 +28,8 @@ fn main() -> ExitCode {
         Some(Verb::Score(arguments)) => score::run(&arguments),
         Some(Verb::Bench(arguments)) => bench::run(&arguments),
         Some(Verb::Profile(arguments)) => profile::run(&arguments),
+        #[cfg(feature = "window")]
+        Some(Verb::Window(arguments)) => window::run(arguments),
         Some(Verb::Tokenize(arguments)) => tokenize::run(&arguments),
         Some(Verb::Show(arguments)) => show::run(&arguments),
         Some(Verb::Quantize(arguments)) => quantize::run(&arguments),

@@ -49,7 +49,7 @@ pub enum Finish {
 }
 
 /// A generated token.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Token {
     pub id: u32,

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 const SUBMISSION_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What a person wants to know about an adapter.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct AdapterSummary {
     /// The device's own name, such as `NVIDIA H200` or `llvmpipe (LLVM 15.0.6, 256 bits)`.

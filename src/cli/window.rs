@@ -1,0 +1,15 @@
+//! `openelm window`.
+
+use anyhow::Result;
+use openelm::window::Options;
+
+use super::args::Window;
+
+pub fn run(arguments: Window) -> Result<()> {
+    let mut options = Options::default();
+    options.model = arguments.model;
+    options.tokenizer = arguments.tokenizer;
+    options.device = arguments.device;
+    options.data = arguments.data_dir;
+    Ok(openelm::window::run(options)?)
+}

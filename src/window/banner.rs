@@ -1,0 +1,88 @@
+//! Banners: what went wrong, what can be done about it.
+
+use super::app::Action;
+use super::theme;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Note,
+    Problem,
+}
+
+/// A message that stays until it is dismissed, or until what it is about is over.
+#[derive(Debug, Clone)]
+pub struct Banner {
+    pub kind: Kind,
+    pub title: String,
+    pub text: String,
+    /// What its button says, and does.
+    pub fix: Option<(&'static str, Action)>,
+}
+
+impl Banner {
+    pub fn problem(title: &str, text: impl ToString) -> Self {
+        Self {
+            kind: Kind::Problem,
+            title: title.to_owned(),
+            text: text.to_string(),
+            fix: None,
+        }
+    }
+
+    pub fn note(title: &str, text: impl ToString) -> Self {
+        Self {
+            kind: Kind::Note,
+            ..Self::problem(title, text)
+        }
+    }
+
+    pub fn with_fix(mut self, label: &'static str, action: Action) -> Self {
+        self.fix = Some((label, action));
+        self
+    }
+}
+
+/// Draws the banners; dismissed ones are gone afterwards.
+pub fn show(ui: &mut egui::Ui, banners: &mut Vec<Banner>, actions: &mut Vec<Action>) {
+    let mut dismissed = None;
+    for (i, banner) in banners.iter().enumerate() {
+        let color = match banner.kind {
+            Kind::Problem => theme::warning(ui),
+            Kind::Note => theme::accent(ui),
+        };
+        let frame = egui::Frame::group(ui.style())
+            .stroke(egui::Stroke::new(1.0, color))
+            .fill(ui.visuals().faint_bg_color);
+        ui.push_id(("banner", i), |ui| {
+            frame.show(ui, |ui| {
+                ui.set_width(ui.available_width());
+                ui.horizontal(|ui| {
+                    ui.colored_label(color, egui::RichText::new(&banner.title).strong());
+                    ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                        if ui.small_button("Dismiss").clicked() {
+                            dismissed = Some(i);
+                        }
+                        if ui.small_button("Copy").clicked() {
+                            let text = format!("{}: {}", banner.title, banner.text);
+                            ui.ctx().copy_text(text);
+                        }
+                        if let Some((label, action)) = &banner.fix
+                            && ui.small_button(*label).clicked()
+                        {
+                            actions.push(action.clone());
+                            dismissed = Some(i);
+                        }
+                    });
+                });
+                // A long message must not push the chat out of sight.
+                egui::ScrollArea::vertical()
+                    .max_height(72.0)
+                    .auto_shrink([false, true])
+                    .show(ui, |ui| ui.label(&banner.text));
+            });
+        });
+    }
+    if let Some(i) = dismissed {
+        banners.remove(i);
+    }
+}

@@ -1,0 +1,93 @@
+//! The window: a chat that streams, and what every layer costs while it does.
+//!
+//! Nothing here waits for the device. [`App`] holds all state; it takes the engine's events in, draws, and sends commands out.
+//!
+//! Architecture invariant: only this module names egui.
+
+mod app;
+mod banner;
+mod blocks;
+mod chat;
+mod conversation;
+mod inspector;
+mod models;
+mod settings;
+mod sidebar;
+mod store;
+mod theme;
+mod timings;
+mod top;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use app::{Action, App, Ask, Export};
+pub use conversation::{Conversation, Mode, Stats};
+pub use settings::Settings;
+pub use store::Store;
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+
+/// Frames a second while text streams, where the processor draws: the model needs it more.
+const SOFTWARE_FRAME: Duration = Duration::from_millis(100);
+
+/// What `openelm window` was asked.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// Model to load instead of the one used last.
+    pub model: Option<String>,
+    pub tokenizer: Option<PathBuf>,
+    /// Adapter for the model, as in [`crate::LoadOptions`].
+    pub device: Option<String>,
+    /// Where conversations and settings are kept; `None`: where the system keeps such things.
+    pub data: Option<PathBuf>,
+}
+
+/// Where conversations and settings are kept unless another folder is named.
+pub fn data_folder() -> Option<PathBuf> {
+    let folders = directories::ProjectDirs::from("", "", "openelm")?;
+    Some(folders.data_dir().to_owned())
+}
+
+/// Opens the window and returns when it is closed.
+///
+/// # Errors
+/// [`Error::Window`] if there is no display or nothing to draw with.
+pub fn run(options: Options) -> Result<()> {
+    let folder = options.data.clone().or_else(data_folder).ok_or_else(|| {
+        Error::Window(
+            "the system names no folder for a program's data; name one with --data-dir".into(),
+        )
+    })?;
+    let native = eframe::NativeOptions {
+        viewport: egui::ViewportBuilder::default()
+            .with_title("OpenELM")
+            .with_app_id("openelm")
+            .with_inner_size([1280.0, 800.0])
+            .with_min_inner_size([320.0, 240.0])
+            .with_icon(theme::icon()),
+        ..Default::default()
+    };
+    let create = move |context: &eframe::CreationContext<'_>| {
+        let egui = context.egui_ctx.clone();
+        let store = Store::open(&folder).map_err(Error::Window)?;
+        // Where a program draws on the processor, every frame is taken from the model.
+        let is_slow = context.wgpu_render_state.as_ref().is_none_or(|state| {
+            state.adapter.get_info().device_type == eframe::wgpu::DeviceType::Cpu
+        });
+        let engine = Engine::start(move || match is_slow {
+            true => egui.request_repaint_after(SOFTWARE_FRAME),
+            false => egui.request_repaint(),
+        })?;
+        let mut app = App::new(&context.egui_ctx, engine, store);
+        app.begin(&options);
+        Ok(Box::new(app) as Box<dyn eframe::App>)
+    };
+    eframe::run_native("openelm", native, Box::new(create)).map_err(|error| {
+        Error::Window(format!(
+            "cannot open a window: {error}; is there a display? `openelm` without `window` works in a terminal"
+        ))
+    })
+}

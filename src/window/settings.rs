@@ -1,0 +1,147 @@
+//! What the window remembers from one day to the next.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::dtype::Dtype;
+use crate::generate::Sampling;
+use crate::text::Template;
+use crate::trace::TraceMode;
+
+/// Models to offer again.
+const MOST_RECENT: usize = 8;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Appearance {
+    #[default]
+    System,
+    Dark,
+    Light,
+}
+
+/// How tokens are chosen; as [`Sampling`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SamplingSettings {
+    /// Whether the person has changed something; if not, every model brings its own.
+    pub own: bool,
+    pub temperature: f32,
+    pub top_k: u32,
+    pub top_p: f32,
+    pub min_p: f32,
+    pub repetition_penalty: f32,
+    /// `None`: another one each time.
+    pub seed: Option<u64>,
+}
+
+impl Default for SamplingSettings {
+    fn default() -> Self {
+        Self::from(&Sampling::default())
+    }
+}
+
+impl From<&Sampling> for SamplingSettings {
+    fn from(sampling: &Sampling) -> Self {
+        Self {
+            own: false,
+            temperature: sampling.temperature,
+            top_k: sampling.top_k,
+            top_p: sampling.top_p,
+            min_p: sampling.min_p,
+            repetition_penalty: sampling.repetition_penalty,
+            seed: None,
+        }
+    }
+}
+
+impl SamplingSettings {
+    /// With `seed` where the person gave none.
+    pub fn sampling(&self, seed: u64) -> Sampling {
+        Sampling {
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            min_p: self.min_p,
+            repetition_penalty: self.repetition_penalty,
+            seed: self.seed.unwrap_or(seed),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// As for `openelm -m`.
+    pub model: String,
+    /// Models loaded before, latest first.
+    pub recent: Vec<String>,
+    pub tokenizer: Option<PathBuf>,
+    /// Name of the weights' format; `None`: as stored.
+    pub dtype: Option<String>,
+    pub context_size: Option<usize>,
+    pub sampling: SamplingSettings,
+    pub max_tokens: usize,
+    /// Generation ends before one of these, beside the template's own.
+    pub stop: Vec<String>,
+    pub ignore_eos: bool,
+    /// The person's own templates.
+    pub templates: Vec<Template>,
+    pub appearance: Appearance,
+    pub sidebar: bool,
+    pub timings: bool,
+    /// Tint the text by probability.
+    pub probabilities: bool,
+    pub trace: TraceMode,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            model: "demo".into(),
+            recent: Vec::new(),
+            tokenizer: None,
+            dtype: None,
+            context_size: None,
+            sampling: SamplingSettings::default(),
+            max_tokens: 256,
+            stop: Vec::new(),
+            ignore_eos: false,
+            templates: Vec::new(),
+            appearance: Appearance::System,
+            sidebar: true,
+            timings: true,
+            probabilities: false,
+            trace: TraceMode::Kernels,
+        }
+    }
+}
+
+impl Settings {
+    /// The template of that name; the Instruct models' own if there is none.
+    pub fn template(&self, name: &str) -> Template {
+        self.all_templates()
+            .find(|template| template.name == name)
+            .unwrap_or_else(Template::instruct)
+    }
+
+    /// Built-in templates, then the person's own.
+    pub fn all_templates(&self) -> impl Iterator<Item = Template> {
+        Template::built_in()
+            .into_iter()
+            .chain(self.templates.clone())
+    }
+
+    pub fn dtype(&self) -> Option<Dtype> {
+        let name = self.dtype.as_deref()?;
+        Dtype::ALL.into_iter().find(|dtype| dtype.name() == name)
+    }
+
+    /// Puts a model that loaded at the top of those to offer again.
+    pub fn remember(&mut self, model: &str) {
+        self.recent.retain(|other| other != model);
+        self.recent.insert(0, model.to_owned());
+        self.recent.truncate(MOST_RECENT);
+    }
+}

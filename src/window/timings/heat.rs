@@ -1,0 +1,204 @@
+//! The heat map: layers down, steps across, bright is slow.
+
+use egui::{Color32, ColorImage, Pos2, Rect, RichText, Sense, Stroke, pos2, vec2};
+
+use super::run::Run;
+use super::{Selection, canvas, duration, layer_name};
+use crate::trace::{Phase, Step};
+use crate::window::theme::viridis;
+
+/// The picture of a run, drawn anew when the run or what is shown of it has changed.
+#[derive(Default)]
+pub struct View {
+    key: Option<(String, u64, Phase, Option<&'static str>, usize)>,
+    texture: Option<egui::TextureHandle>,
+    map: Map,
+}
+
+/// Nanoseconds a token, by layer and column of steps.
+#[derive(Default)]
+struct Map {
+    rows: Vec<Option<u32>>,
+    /// Number of the first step of each column, and of the last of all.
+    columns: Vec<usize>,
+    last: usize,
+    /// [rows, columns]
+    values: Vec<f64>,
+    lowest: f64,
+    highest: f64,
+}
+
+impl Map {
+    fn of(run: &Run, phase: Phase, kernel: Option<&'static str>, most_columns: usize) -> Self {
+        let timed = run.of_phase(phase).filter(|(_, step)| step.spans.is_some());
+        let steps: Vec<(usize, &Step)> = timed.collect();
+        let mut rows: Vec<Option<u32>> = Vec::new();
+        for span in steps
+            .iter()
+            .flat_map(|(_, step)| step.spans.iter().flatten())
+        {
+            if !rows.contains(&span.layer) {
+                rows.push(span.layer);
+            }
+        }
+        // Layers in their order, what lies outside them below.
+        rows.sort_by_key(|layer| layer.unwrap_or(u32::MAX));
+        let each = steps.len().div_ceil(most_columns.max(1)).max(1);
+        let groups: Vec<&[(usize, &Step)]> = steps.chunks(each).collect();
+        let mut values = vec![0.0; rows.len() * groups.len()];
+        for (column, group) in groups.iter().enumerate() {
+            let tokens: u32 = group.iter().map(|(_, step)| step.tokens).sum();
+            for (_, step) in *group {
+                for span in step.spans.iter().flatten() {
+                    if kernel.is_some_and(|kernel| kernel != span.kernel) {
+                        continue;
+                    }
+                    if let Some(row) = rows.iter().position(|layer| *layer == span.layer) {
+                        values[row * groups.len() + column] +=
+                            span.duration_ns as f64 / f64::from(tokens.max(1));
+                    }
+                }
+            }
+        }
+        // The scale is that of the layers: the head, several times as large, would flatten it.
+        let layers = rows.iter().filter(|layer| layer.is_some()).count() * groups.len();
+        let scaled = if layers > 0 {
+            &values[..layers]
+        } else {
+            &values[..]
+        };
+        Self {
+            lowest: scaled.iter().copied().fold(f64::INFINITY, f64::min),
+            highest: scaled.iter().copied().fold(0.0, f64::max),
+            columns: groups.iter().map(|group| group[0].0).collect(),
+            last: steps.last().map_or(0, |(number, _)| *number),
+            rows,
+            values,
+        }
+    }
+
+    fn image(&self) -> ColorImage {
+        let range = (self.highest - self.lowest).max(1.0);
+        let shares = self
+            .values
+            .iter()
+            .map(|value| (value - self.lowest) / range);
+        let pixels = shares.map(|share| viridis(share as f32)).collect();
+        ColorImage::new([self.columns.len(), self.rows.len()], pixels)
+    }
+}
+
+impl View {
+    pub fn show(&mut self, ui: &mut egui::Ui, run: &Run, phase: Phase, selection: &mut Selection) {
+        const LABELS: f32 = 42.0;
+        let width = ui.available_width() - LABELS;
+        let most_columns = width.max(1.0) as usize;
+        let key = Some((
+            run.label.clone(),
+            run.version,
+            phase,
+            selection.kernel,
+            most_columns,
+        ));
+        if self.key != key {
+            self.map = Map::of(run, phase, selection.kernel, most_columns);
+            let options = egui::TextureOptions::NEAREST;
+            self.texture = (!self.map.values.is_empty())
+                .then(|| ui.ctx().load_texture("heat", self.map.image(), options));
+            self.key = key;
+        }
+        let map = &self.map;
+        let Some(texture) = &self.texture else {
+            ui.weak("No step of this kind was timed kernel by kernel or layer by layer.");
+            return;
+        };
+        let rows = map.rows.len();
+        let row = ((ui.available_height() - 64.0) / rows as f32).clamp(9.0, 24.0);
+        let column = (width / map.columns.len() as f32).min(14.0);
+        let size = vec2(ui.available_width(), row * rows as f32);
+        let name = format!("Heat map of {rows} rows and {} columns", map.columns.len());
+        let (response, painter) = canvas(ui, size, Sense::click(), &name);
+        let area = Rect::from_min_size(
+            response.rect.min + vec2(LABELS, 0.0),
+            vec2(column * map.columns.len() as f32, size.y),
+        );
+        let whole = Rect::from_min_max(Pos2::ZERO, pos2(1.0, 1.0));
+        painter.image(texture.id(), area, whole, Color32::WHITE);
+        let font = egui::TextStyle::Small.resolve(ui.style());
+        let every = (13.0 / row).ceil() as usize;
+        for (i, layer) in map.rows.iter().enumerate().step_by(every) {
+            let label = layer.map_or("other".to_owned(), |layer| layer.to_string());
+            let at = pos2(area.left() - 6.0, area.top() + row * (i as f32 + 0.5));
+            let color = ui.visuals().text_color();
+            painter.text(at, egui::Align2::RIGHT_CENTER, label, font.clone(), color);
+        }
+        let outline = Stroke::new(2.0, Color32::WHITE);
+        let mark = |rect: Rect| {
+            painter.rect_stroke(
+                rect.expand(1.0),
+                0.0,
+                Stroke::new(4.0, Color32::BLACK),
+                egui::StrokeKind::Inside,
+            );
+            painter.rect_stroke(rect, 0.0, outline, egui::StrokeKind::Inside);
+        };
+        if let Some(layer) = selection.layer
+            && let Some(i) = map.rows.iter().position(|row| *row == layer)
+        {
+            let top = area.top() + row * i as f32;
+            mark(Rect::from_x_y_ranges(area.x_range(), top..=top + row));
+        }
+        if let Some((first, last)) = selection.steps {
+            let before = |number| map.columns.partition_point(|column| *column < number);
+            let left = before(first + 1).saturating_sub(1) as f32;
+            let right = before(last + 1).max(1) as f32;
+            let range = area.left() + column * left..=area.left() + column * right;
+            mark(Rect::from_x_y_ranges(range, area.y_range()));
+        }
+        let at = |position: Pos2| {
+            let inside = area.contains(position).then(|| position - area.min)?;
+            let x = ((inside.x / column) as usize).min(map.columns.len() - 1);
+            let y = ((inside.y / row) as usize).min(rows - 1);
+            Some((x, y))
+        };
+        if response.clicked()
+            && let Some((x, y)) = response.interact_pointer_pos().and_then(at)
+        {
+            let last = map.columns.get(x + 1).map_or(map.last, |next| next - 1);
+            selection.steps = Some((map.columns[x], last.max(map.columns[x])));
+            selection.layer = Some(map.rows[y]);
+        }
+        if let Some((x, y)) = response.hover_pos().and_then(at) {
+            let value = map.values[y * map.columns.len() + x];
+            let what = selection.kernel.unwrap_or("all kernels");
+            response.on_hover_text(format!(
+                "step {}, {}: {} a token ({what})",
+                map.columns[x],
+                layer_name(map.rows[y]),
+                duration(value)
+            ));
+        }
+        legend(ui, map);
+    }
+}
+
+fn legend(ui: &mut egui::Ui, map: &Map) {
+    ui.add_space(6.0);
+    ui.horizontal_wrapped(|ui| {
+        ui.label(RichText::new(duration(map.lowest)).small());
+        let (response, painter) = canvas(ui, vec2(140.0, 10.0), Sense::hover(), "Colour scale");
+        let rect = response.rect;
+        let steps = 35;
+        for i in 0..steps {
+            let x = |i: i32| rect.left() + rect.width() * i as f32 / steps as f32;
+            let part = Rect::from_x_y_ranges(x(i)..=x(i + 1) + 0.5, rect.y_range());
+            painter.rect_filled(part, 0.0, viridis(i as f32 / (steps - 1) as f32));
+        }
+        ui.label(RichText::new(format!("{} a token and layer", duration(map.highest))).small());
+    });
+    ui.label(
+        RichText::new("Layers down, steps across. Later layers are wider, so they are brighter; click a cell to see its step and layer elsewhere.")
+            .small()
+            .weak(),
+    );
+}

@@ -1,0 +1,406 @@
+//! Timings, live: what every step, layer and kernel costs, and how far that is from what the device can do.
+//!
+//! Every view looks at the same selection: steps chosen in one filter all others, and so do a layer and a kernel.
+
+mod compare;
+mod flame;
+mod heat;
+mod kernels;
+mod layers;
+mod memory;
+mod run;
+mod strip;
+
+use egui::{ComboBox, RichText, ScrollArea};
+
+use self::run::{Mean, Run, Sums};
+use super::app::{Action, Export};
+use super::theme;
+use crate::engine::{ModelInfo, TokenEvent};
+use crate::trace::{Phase, Step, TraceMode};
+
+/// Runs to compare with.
+const EARLIER: usize = 3;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Tab {
+    #[default]
+    Heat,
+    Flame,
+    Layers,
+    Kernels,
+    Memory,
+    Compare,
+}
+
+const TABS: [(Tab, &str); 6] = [
+    (Tab::Heat, "Heat map"),
+    (Tab::Layers, "Layers"),
+    (Tab::Flame, "Flame"),
+    (Tab::Kernels, "Kernels"),
+    (Tab::Memory, "Memory"),
+    (Tab::Compare, "Compare"),
+];
+
+/// What the views show of all that was timed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// First and last step, counted from the begin of the run.
+    pub steps: Option<(usize, usize)>,
+    /// `Some(None)`: what lies outside the layers.
+    pub layer: Option<Option<u32>>,
+    pub kernel: Option<&'static str>,
+}
+
+/// The panel and all it knows.
+pub struct Timings {
+    run: Run,
+    earlier: Vec<Run>,
+    compared: usize,
+    is_paused: bool,
+    tab: Tab,
+    phase: Phase,
+    selection: Selection,
+    info: Option<Box<ModelInfo>>,
+    /// Bytes a second, and the adapter that it is true of.
+    bandwidth: Option<(f64, String)>,
+    /// Seconds a token with and without tracing.
+    traced: Mean,
+    untraced: Mean,
+    frame: Mean,
+    sums: Sums,
+    flame: flame::View,
+    heat: heat::View,
+    kernels: kernels::Sorting,
+}
+
+impl Default for Timings {
+    fn default() -> Self {
+        Self {
+            run: Run::default(),
+            earlier: Vec::new(),
+            compared: 0,
+            is_paused: false,
+            tab: Tab::default(),
+            phase: Phase::Decode,
+            selection: Selection::default(),
+            info: None,
+            bandwidth: None,
+            traced: Mean::default(),
+            untraced: Mean::default(),
+            frame: Mean::default(),
+            sums: Sums::default(),
+            flame: flame::View::default(),
+            heat: heat::View::default(),
+            kernels: kernels::Sorting::default(),
+        }
+    }
+}
+
+impl Timings {
+    // ---- what happens
+
+    pub fn model_loaded(&mut self, info: &ModelInfo) {
+        self.info = Some(Box::new(info.clone()));
+        self.traced = Mean::default();
+        self.untraced = Mean::default();
+    }
+
+    /// Whether the adapter's bandwidth is not known yet.
+    pub fn needs_bandwidth(&self) -> bool {
+        let adapter = self.info.as_ref().map(|info| &info.adapter.name);
+        adapter != self.bandwidth.as_ref().map(|(_, adapter)| adapter)
+    }
+
+    pub fn set_bandwidth(&mut self, rate: f64) {
+        if let Some(info) = &self.info {
+            self.bandwidth = Some((rate, info.adapter.name.clone()));
+        }
+    }
+
+    /// How finely to time, given what the settings say.
+    pub fn mode(&self, wish: TraceMode) -> TraceMode {
+        if self.is_paused { TraceMode::Off } else { wish }
+    }
+
+    /// A new run begins.
+    pub fn begin(&mut self, label: &str) {
+        if self.is_paused {
+            return;
+        }
+        let model = self.info.as_ref().map_or(String::new(), |info| {
+            format!("{} {}", info.name, info.dtype)
+        });
+        let run = Run::new(format!("{model}: {label}"));
+        let before = std::mem::replace(&mut self.run, run);
+        if !before.steps.is_empty() {
+            self.earlier.insert(0, before);
+            self.earlier.truncate(EARLIER);
+        }
+        self.selection.steps = None;
+    }
+
+    pub fn step(&mut self, step: Step) {
+        if !self.is_paused {
+            self.run.push(step);
+        }
+    }
+
+    pub fn token(&mut self, token: &TokenEvent) {
+        // The first token's time is that of the prompt.
+        if self.run.tokens > 0 {
+            let mean = match token.traced {
+                true => &mut self.traced,
+                false => &mut self.untraced,
+            };
+            mean.add(token.token.time.as_secs_f64());
+        }
+        self.run.tokens += 1;
+    }
+
+    /// What the last frame took, where that is known.
+    pub fn frame(&mut self, seconds: Option<f32>) {
+        if let Some(seconds) = seconds {
+            self.frame.add_recent(f64::from(seconds));
+        }
+    }
+
+    /// All steps of the run as another program reads them.
+    pub fn export(&self, format: Export) -> String {
+        let steps: Vec<Step> = self.run.steps.iter().cloned().collect();
+        let metadata = match &self.info {
+            Some(info) => serde_json::json!({
+                "model": info.name,
+                "dtype": info.dtype.name(),
+                "adapter": info.adapter,
+                "read_bandwidth": self.bandwidth.as_ref().map(|(rate, _)| rate),
+            }),
+            None => serde_json::Value::Null,
+        };
+        match format {
+            Export::TraceCsv => crate::trace::csv(&steps),
+            Export::TraceJson => crate::trace::json(&steps, &metadata),
+            _ => crate::trace::chrome(&steps, &metadata),
+        }
+    }
+
+    // ---- drawing
+
+    pub fn show(&mut self, ui: &mut egui::Ui, mode: &mut TraceMode, actions: &mut Vec<Action>) {
+        ui.add_space(2.0);
+        self.controls(ui, mode, actions);
+        self.sums.update(&self.run, self.phase, &self.selection);
+        self.summary(ui, *mode);
+        strip::show(ui, &self.run, self.phase, &mut self.selection);
+        self.chips(ui);
+        ui.horizontal_wrapped(|ui| {
+            for (tab, name) in TABS {
+                ui.selectable_value(&mut self.tab, tab, name);
+            }
+        });
+        ui.separator();
+        if self.run.steps.is_empty() && !matches!(self.tab, Tab::Memory | Tab::Compare) {
+            ui.weak("Nothing has been timed yet: have the model write something.");
+            return;
+        }
+        let bandwidth = self.bandwidth.as_ref().map(|(rate, _)| *rate);
+        let config = self.info.as_ref().map(|info| &info.config);
+        ScrollArea::vertical()
+            .id_salt(("view", self.tab as u8))
+            .auto_shrink(false)
+            .show(ui, |ui| match self.tab {
+                Tab::Heat => self
+                    .heat
+                    .show(ui, &self.run, self.phase, &mut self.selection),
+                Tab::Flame => self
+                    .flame
+                    .show(ui, &self.run, self.phase, &mut self.selection),
+                Tab::Layers => {
+                    layers::show(ui, &self.sums, config, bandwidth, &mut self.selection);
+                }
+                Tab::Kernels => {
+                    self.kernels
+                        .show(ui, &self.sums, bandwidth, &mut self.selection);
+                }
+                Tab::Memory => {
+                    memory::show(ui, self.info.as_deref());
+                }
+                Tab::Compare => {
+                    compare::show(ui, &self.run, &self.earlier, &mut self.compared, self.phase);
+                }
+            });
+    }
+
+    fn controls(&mut self, ui: &mut egui::Ui, mode: &mut TraceMode, actions: &mut Vec<Action>) {
+        ui.horizontal_wrapped(|ui| {
+            let shown = match mode {
+                TraceMode::Off => "off",
+                TraceMode::Layers => "layers",
+                TraceMode::Kernels => "kernels",
+            };
+            let choice = ComboBox::from_id_salt("trace mode")
+                .width(64.0)
+                .selected_text(shown)
+                .show_ui(ui, |ui| {
+                    ui.selectable_value(mode, TraceMode::Kernels, "kernels");
+                    ui.selectable_value(mode, TraceMode::Layers, "layers");
+                    ui.selectable_value(mode, TraceMode::Off, "off");
+                });
+            ui.ctx()
+                .accesskit_node_builder(choice.response.id, |node| node.set_label("Trace mode"));
+            choice
+                .response
+                .on_hover_text("How finely the next run is timed");
+            ui.selectable_value(&mut self.phase, Phase::Decode, "Decode");
+            ui.selectable_value(&mut self.phase, Phase::Prefill, "Prefill");
+            ui.toggle_value(&mut self.is_paused, "Pause")
+                .on_hover_text("Keep what is shown; what comes now is not timed");
+            ui.menu_button("Export trace", |ui| {
+                for (label, export) in [
+                    ("Chrome trace (Perfetto)…", Export::TraceChrome),
+                    ("CSV…", Export::TraceCsv),
+                    ("JSON…", Export::TraceJson),
+                ] {
+                    if ui.button(label).clicked() {
+                        actions.push(Action::Save(export));
+                    }
+                }
+            });
+        });
+    }
+
+    /// What a token costs, what of it is known, and what knowing it costs.
+    fn summary(&self, ui: &mut egui::Ui, mode: TraceMode) {
+        if let Some(info) = &self.info {
+            let mut text = format!("{} · {}", info.adapter.name, info.adapter.driver);
+            if let Some((rate, _)) = &self.bandwidth {
+                text += &format!(" · reads {:.1} GB/s at best", rate / 1e9);
+            }
+            ui.add(egui::Label::new(RichText::new(text).small().weak()).truncate());
+        }
+        let sums = &self.sums;
+        if sums.steps == 0 {
+            return;
+        }
+        let tokens = sums.tokens.max(1) as f64;
+        let wall = sums.wall_s / tokens * 1e3;
+        let mut text = format!(
+            "{} steps, {} tokens: {wall:.2} ms a token",
+            sums.steps, sums.tokens
+        );
+        match sums.device_s {
+            Some(device) => {
+                let device = device / tokens * 1e3;
+                let gap = (wall - device).max(0.0);
+                text += &format!(
+                    ", {device:.2} ms in kernels, {gap:.2} ms ({:.0} %) between and around them",
+                    100.0 * gap / wall.max(1e-9)
+                );
+            }
+            None => text += " (approximate)",
+        }
+        ui.label(text);
+        if sums.device_s.is_none() {
+            ui.colored_label(
+                theme::warning(ui),
+                "This adapter has no timestamps, or none that make sense: only whole steps are timed, by the host's clock. Approximate.",
+            );
+        }
+        let mut costs = Vec::new();
+        if let (Some(with), Some(without)) = (self.traced.mean(), self.untraced.mean())
+            && mode != TraceMode::Off
+        {
+            let cost = with - without;
+            costs.push(format!(
+                "tracing costs {:.2} ms a token ({:+.0} %)",
+                1e3 * cost,
+                100.0 * cost / without.max(1e-9)
+            ));
+        }
+        if let Some(frame) = self.frame.mean() {
+            costs.push(format!("a frame of this window {:.1} ms", 1e3 * frame));
+        }
+        if !costs.is_empty() {
+            ui.label(RichText::new(costs.join(" · ")).small().weak());
+        }
+        if self.run.dropped > 0 {
+            let text = format!("the first {} steps were let go", self.run.dropped);
+            ui.label(RichText::new(text).small().weak());
+        }
+    }
+
+    /// What is selected, each with a button that ends it.
+    fn chips(&mut self, ui: &mut egui::Ui) {
+        let selection = &mut self.selection;
+        if *selection == Selection::default() {
+            return;
+        }
+        ui.horizontal_wrapped(|ui| {
+            ui.label("Only");
+            if let Some((first, last)) = selection.steps {
+                let label = match first == last {
+                    true => format!("step {first} ×"),
+                    false => format!("steps {first} to {last} ×"),
+                };
+                if ui.small_button(label).clicked() {
+                    selection.steps = None;
+                }
+            }
+            if let Some(layer) = selection.layer {
+                if ui
+                    .small_button(format!("{} ×", layer_name(layer)))
+                    .clicked()
+                {
+                    selection.layer = None;
+                }
+            }
+            if let Some(kernel) = selection.kernel
+                && ui.small_button(format!("{kernel} ×")).clicked()
+            {
+                selection.kernel = None;
+            }
+            if ui.small_button("Show all").clicked() {
+                *selection = Selection::default();
+            }
+        });
+    }
+}
+
+fn layer_name(layer: Option<u32>) -> String {
+    match layer {
+        Some(layer) => format!("layer {layer}"),
+        None => "outside the layers".to_owned(),
+    }
+}
+
+/// Space to draw on, with a name for screen readers.
+fn canvas(
+    ui: &mut egui::Ui,
+    size: egui::Vec2,
+    sense: egui::Sense,
+    name: &str,
+) -> (egui::Response, egui::Painter) {
+    let (response, painter) = ui.allocate_painter(size, sense);
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::accesskit::Role::Image, true, name));
+    (response, painter)
+}
+
+/// A duration with a unit that keeps it short.
+fn duration(nanoseconds: f64) -> String {
+    match nanoseconds {
+        ns if ns < 1e3 => format!("{ns:.0} ns"),
+        ns if ns < 1e6 => format!("{:.1} µs", ns / 1e3),
+        ns if ns < 1e9 => format!("{:.2} ms", ns / 1e6),
+        ns => format!("{:.2} s", ns / 1e9),
+    }
+}
+
+/// Bytes with a unit that keeps them short.
+fn bytes(bytes: u64) -> String {
+    match bytes as f64 {
+        b if b < 1e3 => format!("{b:.0} B"),
+        b if b < 1e6 => format!("{:.1} kB", b / 1e3),
+        b if b < 1e9 => format!("{:.1} MB", b / 1e6),
+        b => format!("{:.2} GB", b / 1e9),
+    }
+}

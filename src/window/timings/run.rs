@@ -1,0 +1,122 @@
+//! The steps of one run, and sums over those that are selected.
+
+use std::collections::VecDeque;
+
+use super::Selection;
+use crate::trace::{KernelSum, LayerSum, Phase, Step, by_kernel, by_layer};
+
+/// Steps to keep: what is older is let go.
+const MOST_STEPS: usize = 2048;
+
+/// An arithmetic mean in the making.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Mean {
+    sum: f64,
+    count: f64,
+}
+
+impl Mean {
+    pub fn add(&mut self, value: f64) {
+        self.sum += value;
+        self.count += 1.0;
+    }
+
+    /// Adds a value and lets older ones fade.
+    pub fn add_recent(&mut self, value: f64) {
+        self.sum *= 0.95;
+        self.count *= 0.95;
+        self.add(value);
+    }
+
+    pub fn mean(&self) -> Option<f64> {
+        (self.count > 0.5).then(|| self.sum / self.count)
+    }
+}
+
+/// The steps of one generation.
+#[derive(Debug, Default)]
+pub struct Run {
+    pub label: String,
+    pub steps: VecDeque<Step>,
+    /// Steps that were let go.
+    pub dropped: usize,
+    pub tokens: usize,
+    /// Counts changes.
+    pub version: u64,
+}
+
+impl Run {
+    pub fn new(label: String) -> Self {
+        Self {
+            label,
+            ..Self::default()
+        }
+    }
+
+    pub fn push(&mut self, step: Step) {
+        if self.steps.len() == MOST_STEPS {
+            self.steps.pop_front();
+            self.dropped += 1;
+        }
+        self.steps.push_back(step);
+        self.version += 1;
+    }
+
+    /// Steps of a phase with their numbers, counted from the begin of the run.
+    pub fn of_phase(&self, phase: Phase) -> impl Iterator<Item = (usize, &Step)> + Clone {
+        (self.dropped..)
+            .zip(&self.steps)
+            .filter(move |(_, step)| step.phase == phase)
+    }
+
+    /// Those of a phase that are selected.
+    pub fn selected(
+        &self,
+        phase: Phase,
+        selection: &Selection,
+    ) -> impl Iterator<Item = (usize, &Step)> + Clone {
+        let range = selection.steps;
+        self.of_phase(phase).filter(move |(number, _)| {
+            range.is_none_or(|(first, last)| (first..=last).contains(number))
+        })
+    }
+}
+
+/// Sums over the selected steps, kept until something changes.
+#[derive(Default)]
+pub struct Sums {
+    key: Option<(String, u64, Phase, Option<(usize, usize)>)>,
+    pub layers: Vec<LayerSum>,
+    pub kernels: Vec<KernelSum>,
+    pub steps: usize,
+    pub tokens: u64,
+    pub wall_s: f64,
+    /// `None`: without timestamps.
+    pub device_s: Option<f64>,
+}
+
+impl Sums {
+    pub fn update(&mut self, run: &Run, phase: Phase, selection: &Selection) {
+        let key = Some((run.label.clone(), run.version, phase, selection.steps));
+        if self.key == key {
+            return;
+        }
+        *self = Self::of(run, phase, selection);
+        self.key = key;
+    }
+
+    pub fn of(run: &Run, phase: Phase, selection: &Selection) -> Self {
+        let steps = || run.selected(phase, selection).map(|(_, step)| step);
+        let device: Option<u64> = steps().map(Step::device_ns).sum();
+        let count = steps().count();
+        Self {
+            key: None,
+            layers: by_layer(steps()),
+            kernels: by_kernel(steps()),
+            steps: count,
+            tokens: steps().map(|step| u64::from(step.tokens)).sum(),
+            wall_s: steps().map(|step| step.wall.as_secs_f64()).sum(),
+            device_s: device.filter(|_| count > 0).map(|ns| ns as f64 * 1e-9),
+        }
+    }
+}

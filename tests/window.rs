@@ -1,0 +1,761 @@
+//! The window as people and screen readers see it, with a scripted engine; and once with the real one and the demo model.
+#![cfg(feature = "window")]
+
+mod common;
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use egui_kittest::kittest::{NodeT, Queryable};
+use egui_kittest::{Harness, SnapshotResults};
+use openelm::checkpoint::shapes;
+use openelm::engine::{Command, Engine, Event, Memory, ModelInfo, Request, Stage, TokenEvent};
+use openelm::trace::{Phase, Span, Step, TraceMode};
+use openelm::window::{App, Store};
+use openelm::{AdapterSummary, Dtype, Error, Finish, Sampling, Timing, Token};
+
+/// An engine that does what the test says, and a window on it.
+struct Scene<'a> {
+    window: Harness<'a, App>,
+    commands: Receiver<Command>,
+    events: Sender<Event>,
+    folder: tempfile::TempDir,
+}
+
+fn window<'a>(size: [f32; 2], engine: Engine, folder: &std::path::Path) -> Harness<'a, App> {
+    let store = Store::open(folder).unwrap();
+    Harness::builder()
+        .with_size(size)
+        .with_theme(egui::Theme::Dark)
+        .with_max_steps(20)
+        .wgpu()
+        .build_eframe(move |context| App::new(&context.egui_ctx, engine, store))
+}
+
+fn scene_of<'a>(size: [f32; 2], folder: tempfile::TempDir) -> Scene<'a> {
+    let (to_engine, commands) = channel();
+    let (events, from_engine) = channel();
+    let engine = Engine::from_channels(to_engine, from_engine);
+    Scene {
+        window: window(size, engine, folder.path()),
+        commands,
+        events,
+        folder,
+    }
+}
+
+/// A window in which a model is loaded.
+fn stage<'a>(name: &str) -> Scene<'a> {
+    let mut stage = scene_of([1280.0, 800.0], tempfile::tempdir().unwrap());
+    stage.tell(Event::Loaded(Box::new(info(name))));
+    stage
+}
+
+fn info(name: &str) -> ModelInfo {
+    let mut adapter = AdapterSummary::default();
+    adapter.name = "Test GPU".into();
+    adapter.backend = "vulkan".into();
+    adapter.driver = "test 1.0".into();
+    adapter.device_type = "discrete gpu".into();
+    let mut config = shapes::config("270M").unwrap();
+    config.max_context_length = 2048;
+    ModelInfo {
+        name: name.into(),
+        adapter,
+        is_software: false,
+        dtype: Dtype::Bf16,
+        config,
+        context_size: 2048,
+        has_tokenizer: true,
+        sampling: Sampling::default(),
+        warnings: Vec::new(),
+        load_s: 0.5,
+        memory: Memory {
+            weights: 543_000_000,
+            kv_cache: 66_000_000,
+            scratch: 12_000_000,
+            allocated: Some(640_000_000),
+        },
+    }
+}
+
+impl Scene<'_> {
+    fn tell(&mut self, event: Event) {
+        self.events.send(event).unwrap();
+        self.window.run();
+    }
+
+    fn click(&mut self, label: &str) {
+        self.window.get_by_label(label).click();
+        self.window.run();
+    }
+
+    fn has(&self, text: &str) -> bool {
+        self.window
+            .query_all_by_label_contains(text)
+            .next()
+            .is_some()
+    }
+
+    fn write(&mut self, text: &str) {
+        let message = self.window.get_by_label("Message");
+        message.focus();
+        message.type_text(text);
+        self.window.run();
+        self.window.key_press(egui::Key::Enter);
+        self.window.run();
+    }
+
+    /// The latest request that the window has sent.
+    fn request(&self) -> Box<Request> {
+        let requests = self
+            .commands
+            .try_iter()
+            .filter_map(|command| match command {
+                Command::Generate(request) => Some(request),
+                _ => None,
+            });
+        requests.last().expect("a request")
+    }
+
+    fn say(&mut self, request: u64, pieces: &[&str]) {
+        for piece in pieces {
+            self.events
+                .send(Event::Token {
+                    request,
+                    token: Box::new(token(piece)),
+                })
+                .unwrap();
+        }
+        self.window.run();
+    }
+
+    fn finish(&mut self, request: u64, finish: Finish) {
+        let timing = Timing {
+            prefill_tokens: 5,
+            prefill: Duration::from_millis(50),
+            first_token: Duration::from_millis(60),
+            decode_tokens: 20,
+            decode: Duration::from_millis(500),
+        };
+        self.tell(Event::Finished {
+            request,
+            finish,
+            timing,
+            positions: 25,
+        });
+    }
+
+    fn files(&self) -> Vec<std::path::PathBuf> {
+        let folder = self.folder.path().join("conversations");
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect()
+    }
+}
+
+fn token(piece: &str) -> TokenEvent {
+    let mut token = Token::default();
+    token.id = 7;
+    token.text = piece.into();
+    token.logprob = -0.7;
+    token.time = Duration::from_millis(25);
+    TokenEvent {
+        token,
+        piece: piece.into(),
+        alternatives: vec![(piece.into(), -0.7), (" queen".into(), -1.2)],
+        traced: true,
+    }
+}
+
+/// A step of a model of the 270M shape, as a GPU might have run it.
+fn step(position: u32, timed: bool) -> Step {
+    let config = shapes::config("270M").unwrap();
+    let mut spans = Vec::new();
+    let mut at = 0;
+    let mut add = |layer: Option<u32>, kernel: &'static str, duration_ns: u64, bytes: u64| {
+        spans.push(Span {
+            layer,
+            kernel,
+            start_ns: at,
+            duration_ns,
+            bytes,
+            flops: bytes,
+        });
+        at += duration_ns + 200;
+    };
+    add(None, "embed", 2_000, 5_000);
+    for (i, layer) in config.layers.iter().enumerate() {
+        let number = Some(i as u32);
+        let wave = 900 * (u64::from(position) + i as u64) % 4_000;
+        let ffn = layer.ffn_dim as u64;
+        add(number, "attn_norm", 1_500, 10_000);
+        add(number, "qkv", 6_000 + 300 * i as u64, 2_000_000);
+        add(number, "qk_norm_rope", 1_800, 20_000);
+        add(number, "attention", 3_000 + wave, 400_000);
+        add(number, "out", 4_000, 1_000_000);
+        add(number, "ffn_norm", 1_500, 10_000);
+        add(number, "proj_1", ffn * 6, ffn * 5_120);
+        add(number, "proj_2", ffn * 3, ffn * 2_560);
+    }
+    add(None, "norm", 1_500, 10_000);
+    add(None, "head", 90_000, 82_000_000);
+    Step {
+        phase: if position == 0 {
+            Phase::Prefill
+        } else {
+            Phase::Decode
+        },
+        tokens: if position == 0 { 5 } else { 1 },
+        position,
+        begin: Duration::from_millis(u64::from(position)),
+        wall: Duration::from_nanos(at + 60_000),
+        spans: timed.then_some(spans),
+    }
+}
+
+#[test]
+fn a_text_streams_in_and_its_end_is_told() {
+    let mut stage = stage("demo");
+    assert!(stage.has("Model: demo"));
+    stage.click("Once upon a time there was a king");
+    let request = stage.request();
+    assert_eq!(request.prompt, "Once upon a time there was a king");
+    assert_eq!(request.trace, TraceMode::Kernels);
+    stage.say(request.id, &[" who", " had"]);
+    assert!(stage.has("Once upon a time there was a king who had"));
+    stage.window.get_by_label("Stop").click();
+    stage.window.run();
+    let cancel = request.options.cancel.as_ref().unwrap();
+    assert!(cancel.load(std::sync::atomic::Ordering::Relaxed));
+    stage.finish(request.id, Finish::Cancelled);
+    assert!(stage.has("40.0 tok/s"));
+    assert!(stage.has("first token 60 ms"));
+    assert!(stage.has("stopped"));
+    // What is written next goes on from all of it.
+    stage.write(" three sons.");
+    let request = stage.request();
+    assert_eq!(
+        request.prompt,
+        "Once upon a time there was a king who had three sons."
+    );
+}
+
+#[test]
+fn a_chat_has_turns_branches_and_undo() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.write("Why?");
+    let first = stage.request();
+    assert_eq!(
+        first.prompt,
+        "<|system|>\n</s>\n<|user|>\nWhy?</s>\n<|assistant|>\n"
+    );
+    assert_eq!(first.options.stop, ["<|user|>"]);
+    stage.say(first.id, &["Because", " it", " is."]);
+    stage.finish(first.id, Finish::Eos);
+    assert!(stage.has("Because it is."));
+
+    stage.click("Regenerate");
+    let second = stage.request();
+    assert_eq!(second.prompt, first.prompt);
+    stage.say(second.id, &["No idea."]);
+    stage.finish(second.id, Finish::Eos);
+    assert!(stage.has("2/2") && stage.has("No idea.") && !stage.has("Because it is."));
+    stage.click("Previous branch");
+    assert!(stage.has("1/2") && stage.has("Because it is."));
+
+    stage.click("Continue");
+    let third = stage.request();
+    assert!(third.prompt.ends_with("<|assistant|>\nBecause it is."));
+    stage.say(third.id, &[" Truly."]);
+    stage.finish(third.id, Finish::Length);
+    assert!(stage.has("Because it is. Truly."));
+
+    let deletes = stage.window.get_all_by_label("Delete");
+    deletes.last().unwrap().click();
+    stage.window.run();
+    assert!(
+        !stage.has("Truly") && stage.has("No idea."),
+        "the other branch is left"
+    );
+    stage.click("Undo");
+    assert!(stage.has("Because it is. Truly."));
+
+    // The question anew, as a branch.
+    stage
+        .window
+        .get_all_by_label("Edit")
+        .next()
+        .unwrap()
+        .click();
+    stage.window.run();
+    let editor = stage.window.get_by_label("Edit message");
+    editor.focus();
+    editor.type_text(" Really");
+    stage.window.run();
+    stage.click("Send as a new branch");
+    let fourth = stage.request();
+    assert!(fourth.prompt.contains("Really"), "{}", fourth.prompt);
+    assert!(stage.has("2/2"));
+    stage.finish(fourth.id, Finish::Eos);
+    stage.click("Prompt");
+    assert!(stage.has("Exact prompt") && stage.has("template `Instruct`"));
+}
+
+#[test]
+fn tokens_can_be_inspected_and_replaced() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.write("Who?");
+    let request = stage.request();
+    stage.say(request.id, &["The", " king"]);
+    stage.finish(request.id, Finish::Eos);
+    stage.click("Probabilities");
+    let text = stage.window.get_by_label("The king");
+    let rect = text.rect();
+    let second = egui::pos2(rect.left() + 40.0, rect.top() + 8.0);
+    stage.window.hover_at(second);
+    stage.window.run();
+    for pressed in [true, false] {
+        stage.window.event(egui::Event::PointerButton {
+            pos: second,
+            button: egui::PointerButton::Primary,
+            pressed,
+            modifiers: egui::Modifiers::default(),
+        });
+        stage.window.run();
+    }
+    assert!(stage.has("Token 2 of 2"));
+    stage.click("Previous token");
+    assert!(stage.has("Token 1 of 2"));
+    stage.click("Next token");
+    stage.click("\" queen\" 30.1 %");
+    let request = stage.request();
+    assert!(request.prompt.ends_with("The queen"), "{}", request.prompt);
+    assert!(stage.has("2/2"));
+}
+
+#[test]
+fn failures_are_banners_and_lose_nothing() {
+    let mut stage = stage("demo");
+    stage.write("Once");
+    let request = stage.request();
+    stage.say(request.id, &[" upon"]);
+    stage
+        .events
+        .send(Event::Failed {
+            request: request.id,
+            error: Error::DeviceLost("driver reset".into()),
+        })
+        .unwrap();
+    stage.tell(Event::DeviceLost(Error::DeviceLost("driver reset".into())));
+    assert!(stage.has("The GPU device was lost") && stage.has("driver reset"));
+    assert!(stage.has("Once upon"), "what was written is kept");
+    assert!(
+        stage.has("Loading demo")
+            || stage.has("The model is loading")
+            || stage.has("Cancel loading")
+    );
+    stage.tell(Event::Loaded(Box::new(info("demo"))));
+    assert!(stage.has("Recovered") && !stage.has("The GPU device was lost"));
+
+    stage.write(" a time");
+    let request = stage.request();
+    assert_eq!(request.prompt, "Once upon a time");
+    stage.tell(Event::Failed {
+        request: request.id,
+        error: Error::Prompt("the prompt has 9000 tokens, the context 512".into()),
+    });
+    assert!(stage.has("9000 tokens"));
+    stage.tell(Event::LoadFailed(Error::ModelNotFound(
+        "no folder `x`".into(),
+    )));
+    assert!(stage.has("The model could not be loaded") && stage.has("no folder `x`"));
+    // Its button leads on.
+    let fixes = stage.window.get_all_by_label("Choose a model");
+    fixes.last().unwrap().click();
+    stage.window.run();
+    assert!(stage.has("Random weights of a true shape"));
+    stage.click("shape:450M");
+    let loads = stage
+        .commands
+        .try_iter()
+        .filter_map(|command| match command {
+            Command::Load(load) => Some(load.model),
+            _ => None,
+        });
+    assert_eq!(loads.last().unwrap(), "shape:450M");
+    stage.tell(Event::Loading {
+        stage: Stage::Download,
+        done: 100_000_000,
+        total: 543_000_000,
+    });
+    let bar = stage
+        .window
+        .get_by_role(egui::accesskit::Role::ProgressIndicator);
+    assert!(format!("{:?}", bar.accesskit_node().value()).contains("18"));
+}
+
+#[test]
+fn a_full_context_is_a_banner() {
+    let mut stage = stage("demo");
+    stage.write("Once");
+    let request = stage.request();
+    stage.say(request.id, &[" upon"]);
+    stage.finish(request.id, Finish::Context);
+    assert!(stage.has("The context is full"));
+    stage.click("Begin something new");
+    assert!(stage.has("A text that the model continues"));
+}
+
+#[test]
+fn conversations_survive_the_window() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.write("Remember **me**");
+    let request = stage.request();
+    stage.say(request.id, &["I", " will"]);
+    // As after a crash: nothing is finished or closed.
+    let begin = Instant::now();
+    while stage.files().is_empty() && begin.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(50));
+        stage.window.step();
+    }
+    let files = stage.files();
+    let file = files.first().expect("a file");
+    let saved = std::fs::read_to_string(file).unwrap();
+    assert!(saved.contains("Remember **me**"), "{saved}");
+    let Scene { window, folder, .. } = stage;
+    drop(window);
+
+    let mut again = scene_of([1280.0, 800.0], folder);
+    again.window.run();
+    again.window.get_by_label("Remember **me**").click();
+    again.window.run();
+    assert!(again.has("You"));
+    let shown = again.window.query_all_by_label_contains("I will").count();
+    let text = std::fs::read_to_string(&again.files()[0]).unwrap();
+    assert_eq!(shown > 0, text.contains("I will"));
+}
+
+#[test]
+fn a_disk_that_refuses_is_told_and_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let in_the_way = folder.path().join("conversations");
+    std::fs::write(&in_the_way, "").unwrap();
+    let mut stage = scene_of([1280.0, 800.0], folder);
+    stage.tell(Event::Loaded(Box::new(info("demo"))));
+    stage.write("Once");
+    let request = stage.request();
+    stage.finish(request.id, Finish::Eos);
+    wait(&mut stage, "Not saved");
+    std::fs::remove_file(&in_the_way).unwrap();
+    stage.click("Try again");
+    let begin = Instant::now();
+    while stage.files().is_empty() && begin.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(20));
+        stage.window.step();
+    }
+    assert_eq!(stage.files().len(), 1);
+    stage.window.run();
+    assert!(!stage.has("Not saved"));
+}
+
+/// Steps the window until a text is there.
+fn wait(stage: &mut Scene<'_>, text: &str) {
+    let begin = Instant::now();
+    while !stage.has(text) {
+        assert!(begin.elapsed() < Duration::from_secs(60), "no `{text}`");
+        std::thread::sleep(Duration::from_millis(10));
+        stage.window.step();
+    }
+}
+
+#[test]
+fn files_are_exported_where_the_dialog_says() {
+    let mut stage = stage("demo");
+    let target = stage.folder.path().join("story.md");
+    let answer = target.clone();
+    stage
+        .window
+        .state_mut()
+        .set_dialog(move |_| Some(answer.clone()));
+    stage.write("Once");
+    let request = stage.request();
+    stage.say(request.id, &[" upon"]);
+    stage.finish(request.id, Finish::Eos);
+    stage
+        .window
+        .key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::S);
+    stage.window.run();
+    wait(&mut stage, "Saved");
+    assert_eq!(
+        std::fs::read_to_string(&target).unwrap(),
+        "# Once\n\nOnce upon\n"
+    );
+}
+
+#[test]
+fn great_lengths_and_small_windows_are_fine() {
+    let folder = tempfile::tempdir().unwrap();
+    let messages: Vec<serde_json::Value> = (0..10_000_usize)
+        .map(|i| {
+            let role = if i % 2 == 0 { "user" } else { "assistant" };
+            let parent = i.checked_sub(1);
+            serde_json::json!({"parent": parent, "role": role, "text": format!("Message number {i}.")})
+        })
+        .collect();
+    let conversations = folder.path().join("conversations");
+    std::fs::create_dir_all(&conversations).unwrap();
+    let write = |name: &str, title: &str, messages: serde_json::Value| {
+        let json =
+            serde_json::json!({"id": name, "title": title, "mode": "chat", "messages": messages});
+        std::fs::write(conversations.join(format!("{name}.json")), json.to_string()).unwrap();
+    };
+    write("1", "Many", messages.into());
+    let long = "A sentence that goes on. ".repeat(4_000);
+    let code = format!("```\n{}\n```", "let x = 1;\n".repeat(9_000));
+    write(
+        "2",
+        "Long",
+        serde_json::json!([
+            {"parent": null, "role": "user", "text": "x".repeat(100_000)},
+            {"parent": 0, "role": "assistant", "text": long},
+            {"parent": 1, "role": "assistant", "text": code},
+        ]),
+    );
+    let mut stage = scene_of([1280.0, 800.0], folder);
+    stage.tell(Event::Loaded(Box::new(info("demo"))));
+    stage.click("Many");
+    for _ in 0..10 {
+        stage.window.step();
+    }
+    assert!(stage.has("Message number 9999."), "the end is in sight");
+    let drawn = stage
+        .window
+        .query_all_by_label_contains("Message number")
+        .count();
+    assert!(drawn < 200, "{drawn} messages are laid out at once");
+    stage.click("Long");
+    for size in [
+        [320.0, 240.0],
+        [500.0, 300.0],
+        [3840.0, 2160.0],
+        [1280.0, 800.0],
+    ] {
+        stage.window.set_size(egui::Vec2::from(size));
+        for _ in 0..6 {
+            stage.window.step();
+        }
+    }
+}
+
+#[test]
+fn the_keyboard_is_enough() {
+    let mut stage = stage("demo");
+    stage.write("Once");
+    let request = stage.request();
+    stage.say(request.id, &[" upon"]);
+    stage.window.key_press(egui::Key::Escape);
+    stage.window.run();
+    let cancel = request.options.cancel.as_ref().unwrap();
+    assert!(cancel.load(std::sync::atomic::Ordering::Relaxed));
+    stage.finish(request.id, Finish::Cancelled);
+    let press = |stage: &mut Scene<'_>, key| {
+        stage
+            .window
+            .key_press_modifiers(egui::Modifiers::COMMAND, key);
+        stage.window.run();
+    };
+    assert!(stage.has("Heat map"));
+    press(&mut stage, egui::Key::T);
+    assert!(!stage.has("Heat map"));
+    press(&mut stage, egui::Key::N);
+    assert!(stage.has("A text that the model continues"));
+    press(&mut stage, egui::Key::O);
+    assert!(stage.has("Random weights of a true shape"));
+    stage.window.key_press(egui::Key::F1);
+    stage.window.run();
+    assert!(stage.has("Shift+Enter"));
+}
+
+/// A window with forty steps of a text.
+fn timed<'a>(timestamps: bool) -> Scene<'a> {
+    let mut stage = stage("OpenELM-270M");
+    stage.tell(Event::ReadBandwidth(400e9));
+    stage.write("Once upon a time");
+    let request = stage.request();
+    for position in 0..40 {
+        stage
+            .events
+            .send(Event::Step(Box::new(step(position, timestamps))))
+            .unwrap();
+        let words = [" there", " was", " a", " king", ",", " and"];
+        let mut token = token(words[position as usize % words.len()]);
+        token.traced = position % 16 != 15;
+        stage
+            .events
+            .send(Event::Token {
+                request: request.id,
+                token: Box::new(token),
+            })
+            .unwrap();
+    }
+    stage.window.run();
+    stage.finish(request.id, Finish::Length);
+    stage
+}
+
+#[test]
+fn timings_are_live_and_filter_each_other() {
+    let mut stage = timed(true);
+    assert!(stage.has("39 steps, 39 tokens"));
+    assert!(stage.has("reads 400.0 GB/s at best"));
+    assert!(stage.has("Heat map of 17 rows and 39 columns"));
+    stage.click("Layers");
+    assert!(stage.has("layer 15: ") && stage.has("20q 5kv · 5120"));
+    stage.click("Prefill");
+    assert!(stage.has("1 steps, 5 tokens"));
+    stage.click("Decode");
+
+    // A layer chosen here leaves only its kernels there.
+    let layer = stage.window.query_all_by_label_contains("layer 3: ").next();
+    layer.unwrap().click();
+    stage.window.run();
+    stage.click("Kernels");
+    assert!(!stage.has("embed") && stage.has("proj_1"));
+    stage.click("layer 3 ×");
+    assert!(stage.has("embed"));
+    // A step chosen in the strip leaves only that one.
+    let strip = stage.window.get_by_label("Token strip, 39 steps").rect();
+    let at = egui::pos2(strip.left() + 15.0, strip.center().y);
+    stage.window.hover_at(at);
+    stage.window.run();
+    for pressed in [true, false] {
+        stage.window.event(egui::Event::PointerButton {
+            pos: at,
+            button: egui::PointerButton::Primary,
+            pressed,
+            modifiers: egui::Modifiers::default(),
+        });
+        stage.window.run();
+    }
+    assert!(stage.has("1 steps, 1 tokens"));
+    stage.click("Flame");
+    assert!(stage.has("Flame chart of step 2"));
+    stage.click("Zoom in");
+    stage.click("Whole step");
+    stage.click("Show all");
+    stage.click("Memory");
+    assert!(stage.has("543.0 MB") && stage.has("640.0 MB"));
+
+    stage.click("Compare");
+    assert!(stage.has("There is one run so far"));
+    stage.write(" more");
+    let request = stage.request();
+    stage.tell(Event::Step(Box::new(step(50, true))));
+    stage.finish(request.id, Finish::Length);
+    assert!(stage.has("compared with") && stage.has("ratio"));
+}
+
+#[test]
+fn without_timestamps_the_panel_says_so() {
+    let mut stage = timed(false);
+    assert!(stage.has("This adapter has no timestamps"));
+    assert!(stage.has("(approximate)"));
+    for tab in ["Layers", "Flame", "Kernels", "Heat map"] {
+        stage.click(tab);
+        assert!(stage.has("timed kernel by kernel"), "{tab}");
+    }
+}
+
+#[test]
+fn pausing_keeps_what_is_shown_and_times_nothing() {
+    let mut stage = timed(true);
+    stage.click("Pause");
+    stage.write(" more");
+    let request = stage.request();
+    assert_eq!(request.trace, TraceMode::Off);
+    stage.finish(request.id, Finish::Length);
+    assert!(stage.has("39 steps, 39 tokens"));
+}
+
+#[test]
+fn it_looks_as_it_did() {
+    let mut results = SnapshotResults::new();
+    let mut stage = timed(true);
+    stage.window.set_size(egui::vec2(1100.0, 640.0));
+    // The cursor blinks.
+    stage.click("Heat map");
+    for (tab, name) in [
+        ("Heat map", "heat"),
+        ("Layers", "layers"),
+        ("Flame", "flame"),
+        ("Kernels", "kernels"),
+        ("Memory", "memory"),
+    ] {
+        stage.click(tab);
+        stage.window.remove_cursor();
+        stage.window.run();
+        results.add(stage.window.try_snapshot(format!("timings_{name}")));
+    }
+    let mut chat = chat_to_look_at();
+    results.add(chat.window.try_snapshot("chat_dark"));
+    chat.click("Settings");
+    chat.click("Light");
+    chat.window.remove_cursor();
+    chat.window.run();
+    results.add(chat.window.try_snapshot("chat_light"));
+    chat.window.set_size(egui::vec2(320.0, 240.0));
+    chat.window.run();
+    results.add(chat.window.try_snapshot("chat_small"));
+}
+
+fn chat_to_look_at<'a>() -> Scene<'a> {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.window.set_size(egui::vec2(1100.0, 640.0));
+    stage.click("Timings");
+    stage.write("Which animals live in the forest?");
+    let request = stage.request();
+    let answer = "Many do:\n\n1. **foxes**, which are *sly*,\n2. owls, and\n3. bears.\n\nIn Rust:\n\n```rust\nlet animals = [\"fox\", \"owl\", \"bear\"];\n```\n";
+    let pieces: Vec<&str> = answer.split_inclusive(' ').collect();
+    stage.say(request.id, &pieces);
+    stage.finish(request.id, Finish::Eos);
+    stage.window.remove_cursor();
+    stage.click("Probabilities");
+    stage.click("Probabilities");
+    stage.window.run();
+    stage
+}
+
+/// The whole of it: the embedded model on the machine's adapter.
+#[test]
+fn the_demo_streams_and_stops_and_is_timed() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::start(|| {}).unwrap();
+    let mut window = window([1280.0, 800.0], engine, folder.path());
+    window
+        .state_mut()
+        .act(openelm::window::Action::Load("demo".into()));
+    let until = |window: &mut Harness<'_, App>, what: &str| {
+        let begin = Instant::now();
+        while window.query_all_by_label_contains(what).next().is_none() {
+            assert!(begin.elapsed() < Duration::from_secs(120), "no `{what}`");
+            std::thread::sleep(Duration::from_millis(5));
+            window.step();
+        }
+    };
+    until(&mut window, "Model: demo");
+    window
+        .get_by_label("Once upon a time there was a king")
+        .click();
+    window.step();
+    until(&mut window, "Stop");
+    until(&mut window, "Heat map of");
+    window.get_by_label("Stop").click();
+    window.step();
+    until(&mut window, "tok/s");
+    until(&mut window, "Regenerate");
+    until(&mut window, "GB/s at best");
+    // Closing while the model writes.
+    window.get_by_label("Regenerate").click();
+    window.step();
+    drop(window);
+}
