@@ -9,6 +9,7 @@ use super::app::Action;
 use super::blocks;
 use super::conversation::{Conversation, Mode, Stats};
 use super::inspector::{self, At, Span};
+use super::name;
 use super::theme;
 use crate::text::Role;
 
@@ -410,7 +411,7 @@ impl ChatView {
                 .desired_width(f32::INFINITY)
                 .desired_rows(4);
             let response = ui.add(edit);
-            name(&response, "Edit message");
+            name(ui, &response, "Edit message");
         });
         ui.horizontal(|ui| {
             if ui
@@ -465,7 +466,7 @@ impl ChatView {
                     .margin(egui::Margin::symmetric(8, 6))
                     .return_key(egui::KeyboardShortcut::new(Modifiers::SHIFT, Key::Enter));
                 let response = ui.add(edit);
-                name(&response, "Message");
+                name(ui, &response, "Message");
                 if self.focus {
                     self.focus = false;
                     response.request_focus();
@@ -500,14 +501,6 @@ impl ChatView {
     }
 }
 
-/// Names an input for screen readers.
-fn name(response: &egui::Response, name: &str) {
-    let name = name.to_owned();
-    response
-        .ctx
-        .accesskit_node_builder(response.id, |node| node.set_label(name));
-}
-
 fn header(ui: &mut egui::Ui, conversation: &Conversation, at: usize, actions: &mut Vec<Action>) {
     ui.horizontal(|ui| {
         let (who, color) = match conversation.message(at).role {
@@ -532,9 +525,7 @@ fn branches(ui: &mut egui::Ui, conversation: &Conversation, at: usize, actions: 
     let step = |ui: &mut egui::Ui, label: &str, hint: &str, to: Option<&usize>| {
         let button = egui::Button::new(label).small();
         let response = ui.add_enabled(to.is_some(), button);
-        let hint = hint.to_owned();
-        ui.ctx()
-            .accesskit_node_builder(response.id, |node| node.set_label(hint));
+        name(ui, &response, hint);
         response.clicked().then_some(to).flatten().copied()
     };
     let before = here.checked_sub(1).and_then(|i| siblings.get(i));

@@ -91,3 +91,9 @@ pub fn run(options: Options) -> Result<()> {
         ))
     })
 }
+
+/// Names an input for screen readers.
+fn name(ui: &egui::Ui, response: &egui::Response, name: &str) {
+    ui.ctx()
+        .accesskit_node_builder(response.id, |node| node.set_label(name));
+}

@@ -3,6 +3,7 @@
 use egui::{ComboBox, RichText, ScrollArea, TextEdit};
 
 use super::app::{Action, App};
+use super::name;
 use crate::checkpoint::shapes;
 use crate::dtype::Dtype;
 use crate::gpu::adapters;
@@ -94,8 +95,7 @@ fn choose(ui: &mut egui::Ui, app: &mut App, actions: &mut Vec<Action>) {
             .hint_text("/path/to/OpenELM-270M-Instruct")
             .desired_width(width);
         let response = ui.add(edit);
-        ui.ctx()
-            .accesskit_node_builder(response.id, |node| node.set_label("Path of a model"));
+        name(ui, &response, "Path of a model");
         let entered = response.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
         let path = app.models.path.trim();
         if (ui.button("Load").clicked() || entered) && !path.is_empty() {
@@ -118,7 +118,7 @@ fn options(ui: &mut egui::Ui, app: &mut App, actions: &mut Vec<Action>) {
     egui::Grid::new("options").num_columns(2).show(ui, |ui| {
         ui.label("Weights");
         let shown = app.settings.dtype.clone();
-        ComboBox::from_id_salt("dtype")
+        let weights = ComboBox::from_id_salt("dtype")
             .selected_text(shown.as_deref().unwrap_or("as stored (f32 as f16)"))
             .show_ui(ui, |ui| {
                 let dtype = &mut app.settings.dtype;
@@ -127,6 +127,7 @@ fn options(ui: &mut egui::Ui, app: &mut App, actions: &mut Vec<Action>) {
                     ui.selectable_value(dtype, Some(choice.name().to_owned()), choice.name());
                 }
             });
+        name(ui, &weights.response, "Weights format");
         ui.end_row();
         ui.label("Context");
         ui.horizontal(|ui| {
@@ -139,8 +140,7 @@ fn options(ui: &mut egui::Ui, app: &mut App, actions: &mut Vec<Action>) {
             }
             if let Some(size) = &mut app.settings.context_size {
                 let response = ui.add(egui::DragValue::new(size).range(16..=1_000_000));
-                ui.ctx()
-                    .accesskit_node_builder(response.id, |node| node.set_label("Context size"));
+                name(ui, &response, "Context size");
             }
         });
         ui.end_row();
@@ -159,7 +159,7 @@ fn options(ui: &mut egui::Ui, app: &mut App, actions: &mut Vec<Action>) {
         });
         ui.end_row();
         ui.label("Adapter");
-        ComboBox::from_id_salt("adapter")
+        let adapter = ComboBox::from_id_salt("adapter")
             .selected_text(app.models.device.as_deref().unwrap_or("the best there is"))
             .show_ui(ui, |ui| {
                 let found = app.models.adapters.get_or_insert_with(|| {
@@ -172,6 +172,7 @@ fn options(ui: &mut egui::Ui, app: &mut App, actions: &mut Vec<Action>) {
                     ui.selectable_value(&mut app.models.device, wish, name.as_str());
                 }
             });
+        name(ui, &adapter.response, "Adapter to use");
         ui.end_row();
     });
 }

@@ -5,7 +5,7 @@ use egui::{Button, ComboBox, DragValue, RichText, ScrollArea, Slider, TextEdit};
 use super::app::{Action, App, Export};
 use super::conversation::Mode;
 use super::settings::{Appearance, SamplingSettings};
-use super::{banner::Banner, theme};
+use super::{banner::Banner, name, theme};
 use crate::text::Template;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -87,13 +87,16 @@ fn conversations(ui: &mut egui::Ui, app: &App, actions: &mut Vec<Action>) {
                         .truncate()
                         .min_size(egui::vec2(width, 0.0));
                     let response = ui.add_sized([width, height], button);
+                    name(ui, &response, conversation.name());
                     if response.clicked() {
                         actions.push(Action::Open(at));
                     }
                     let remove = ui.add(Button::new("×").frame(false));
-                    let name = format!("Delete conversation {}", conversation.name());
-                    ui.ctx()
-                        .accesskit_node_builder(remove.id, |node| node.set_label(name.clone()));
+                    name(
+                        ui,
+                        &remove,
+                        &format!("Delete conversation {}", conversation.name()),
+                    );
                     remove.context_menu(|ui| {
                         ui.label("Click twice to delete");
                     });
@@ -176,18 +179,18 @@ fn mode(ui: &mut egui::Ui, app: &mut App) {
     }
 }
 
-fn template(ui: &mut egui::Ui, app: &mut App, name: &mut String) {
+fn template(ui: &mut egui::Ui, app: &mut App, chosen: &mut String) {
     ui.horizontal(|ui| {
         ComboBox::from_label("Template")
-            .selected_text(name.clone())
+            .selected_text(chosen.clone())
             .width(100.0)
             .show_ui(ui, |ui| {
                 for template in app.settings.all_templates() {
-                    ui.selectable_value(name, template.name.clone(), template.name);
+                    ui.selectable_value(chosen, template.name.clone(), template.name);
                 }
             });
         if app.sidebar.template.is_none() && ui.small_button("Edit template").clicked() {
-            app.sidebar.template = Some(app.settings.template(name));
+            app.sidebar.template = Some(app.settings.template(chosen));
         }
     });
     let Some(template) = &mut app.sidebar.template else {
@@ -228,7 +231,7 @@ fn template(ui: &mut egui::Ui, app: &mut App, name: &mut String) {
                 let own = &mut app.settings.templates;
                 own.retain(|other| other.name != template.name);
                 own.push(template.clone());
-                name.clone_from(&template.name);
+                chosen.clone_from(&template.name);
                 done = true;
             }
             if ui.button("Discard").clicked() {
@@ -285,8 +288,7 @@ fn sampling(ui: &mut egui::Ui, app: &mut App) {
         }
         if let Some(seed) = &mut sampling.seed {
             let response = ui.add(DragValue::new(seed));
-            ui.ctx()
-                .accesskit_node_builder(response.id, |node| node.set_label("seed"));
+            name(ui, &response, "seed");
         }
     });
     if *sampling != before {

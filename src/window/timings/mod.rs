@@ -15,7 +15,7 @@ use egui::{ComboBox, RichText, ScrollArea};
 
 use self::run::{Mean, Run, Sums};
 use super::app::{Action, Export};
-use super::theme;
+use super::{name, theme};
 use crate::engine::{ModelInfo, TokenEvent};
 use crate::trace::{Phase, Step, TraceMode};
 
@@ -246,8 +246,7 @@ impl Timings {
                     ui.selectable_value(mode, TraceMode::Layers, "layers");
                     ui.selectable_value(mode, TraceMode::Off, "off");
                 });
-            ui.ctx()
-                .accesskit_node_builder(choice.response.id, |node| node.set_label("Trace mode"));
+            name(ui, &choice.response, "Trace mode");
             choice
                 .response
                 .on_hover_text("How finely the next run is timed");
