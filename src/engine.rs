@@ -15,8 +15,11 @@ use crate::gpu::AdapterSummary;
 use crate::model::{LoadOptions, Progress, read_bandwidth};
 use crate::trace::{Step, TraceMode};
 
-/// While tracing, every so many tokens one is decoded without it: the difference is what tracing costs.
+/// While every step is traced, every so many tokens one is decoded without it: the difference is what tracing costs.
 const CONTROL_EVERY: usize = 16;
+
+/// Tokens to look at before it is decided how many can be traced.
+const FIRST_LOOK: usize = 8;
 
 /// What to load.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +42,9 @@ pub struct Request {
     /// Set `cancel` in it to end the request within a step.
     pub options: GenerateOptions,
     pub trace: TraceMode,
+    /// How much longer a token may take on average for being traced, such as 0.05; so only some are, where that costs more.
+    /// `None`: every step is traced.
+    pub trace_budget: Option<f64>,
 }
 
 /// What the worker is to do. It does one thing after the other.
@@ -412,8 +418,10 @@ fn generate(
     };
     prompt(0, ids.len());
     generation.prefill(prompt)?;
+    let mut rationing = Rationing::new(request.trace_budget);
     for count in 0.. {
-        let traced = request.trace != TraceMode::Off && count % CONTROL_EVERY != CONTROL_EVERY - 1;
+        // The first token's step was the prompt's.
+        let traced = request.trace != TraceMode::Off && (count == 0 || rationing.traces(count));
         generation.set_trace(if traced {
             request.trace
         } else {
@@ -422,6 +430,9 @@ fn generate(
         let Some(token) = generation.next() else {
             break;
         };
+        if let (Ok(token), 1..) = (&token, count) {
+            rationing.add(traced, token.time.as_secs_f64());
+        }
         for step in generation.take_trace() {
             sink.send(Event::Step(Box::new(step)));
         }
@@ -450,10 +461,94 @@ fn generate(
     Ok(())
 }
 
+/// Decides which tokens are traced, from what tracing is seen to cost.
+struct Rationing {
+    budget: Option<f64>,
+    /// Seconds and number of tokens, traced and not.
+    traced: (f64, usize),
+    untraced: (f64, usize),
+}
+
+impl Rationing {
+    fn new(budget: Option<f64>) -> Self {
+        Self {
+            budget,
+            traced: (0.0, 0),
+            untraced: (0.0, 0),
+        }
+    }
+
+    fn add(&mut self, traced: bool, seconds: f64) {
+        let (sum, count) = if traced {
+            &mut self.traced
+        } else {
+            &mut self.untraced
+        };
+        *sum += seconds;
+        *count += 1;
+    }
+
+    /// How many tokens apart those are that are traced.
+    fn interval(&self) -> usize {
+        let (Some(budget), (with, m @ 1..), (without, n @ 1..)) =
+            (self.budget, self.traced, self.untraced)
+        else {
+            return 1;
+        };
+        let cost = (with / m as f64) / (without / n as f64).max(1e-9) - 1.0;
+        (cost / budget).ceil().clamp(1.0, 64.0) as usize
+    }
+
+    fn traces(&self, count: usize) -> bool {
+        match self.budget {
+            // Both kinds in turn, until it is known what they cost.
+            Some(_) if count <= FIRST_LOOK => count % 2 == 1,
+            Some(_) if self.interval() > 1 => count % self.interval() == 0,
+            _ => count % CONTROL_EVERY != CONTROL_EVERY - 1,
+        }
+    }
+}
+
 /// A token as it would be written; its id where there is no tokenizer.
 fn piece(model: &Model, id: u32) -> String {
     match model.tokenizer().and_then(|tokenizer| tokenizer.token(id)) {
-        Some(token) => token.replace('\u{2581}', " "),
+        Some(token) => match ascii_byte(&token) {
+            Some(character) => character.to_string(),
+            None => token.replace('\u{2581}', " "),
+        },
         None => format!(" {id}"),
+    }
+}
+
+/// The character of a byte token such as `<0x0A>`, if the byte is one by itself.
+fn ascii_byte(token: &str) -> Option<char> {
+    let hex = token.strip_prefix("<0x")?.strip_suffix('>')?;
+    let byte = u8::from_str_radix(hex, 16).ok()?;
+    byte.is_ascii().then_some(char::from(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Rationing;
+
+    /// How many of a thousand tokens are traced when that makes them `cost` times slower.
+    fn traced(budget: Option<f64>, cost: f64) -> usize {
+        let mut rationing = Rationing::new(budget);
+        let traces = |count| {
+            let traced = rationing.traces(count);
+            rationing.add(traced, if traced { 1.0 + cost } else { 1.0 });
+            traced
+        };
+        (1..=1000).map(traces).filter(|traced| *traced).count()
+    }
+
+    #[test]
+    fn tracing_keeps_to_its_budget() {
+        assert_eq!(traced(None, 5.0), 1000 - 1000 / 16);
+        assert!(traced(Some(0.05), 0.01) > 900, "what costs nothing is done");
+        for cost in [0.2, 0.7, 3.0] {
+            let share = traced(Some(0.05), cost) as f64 / 1000.0;
+            assert!(share * cost < 0.07 && share > 0.01, "{share} at {cost}");
+        }
     }
 }

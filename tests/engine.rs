@@ -28,6 +28,7 @@ fn request(id: u64, prompt: &str, tokens: usize) -> Request {
         prompt: prompt.into(),
         options,
         trace: TraceMode::Kernels,
+        trace_budget: None,
     }
 }
 

@@ -712,6 +712,7 @@ fn it_looks_as_it_did() {
 fn chat_to_look_at<'a>() -> Scene<'a> {
     let mut stage = stage("OpenELM-270M-Instruct");
     stage.window.set_size(egui::vec2(1100.0, 640.0));
+    stage.window.run();
     stage.click("Timings");
     stage.write("Which animals live in the forest?");
     let request = stage.request();

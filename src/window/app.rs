@@ -11,6 +11,7 @@ use super::banner::{self, Banner};
 use super::chat::{ChatView, Context};
 use super::conversation::{Conversation, Mode, Stats};
 use super::models::ModelsView;
+use super::pace::Pace;
 use super::settings::{SamplingSettings, Settings};
 use super::sidebar::Sidebar;
 use super::store::{self, Store};
@@ -28,6 +29,9 @@ const NARROW: f32 = 760.0;
 
 /// How often a text in the making is put on disk.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
+
+/// How much slower the model may get for being timed.
+const TRACE_BUDGET: f64 = 0.05;
 
 /// Alternatives to keep with every token.
 const ALTERNATIVES: usize = 6;
@@ -180,6 +184,7 @@ pub struct App {
     pub(super) shows_prompt: bool,
     dialog: Dialog,
     answers: (Sender<Answer>, Receiver<Answer>),
+    pace: Pace,
     egui: egui::Context,
 }
 
@@ -226,11 +231,21 @@ impl App {
             shows_prompt: false,
             dialog: Arc::new(native_dialog),
             answers: channel(),
+            pace: Pace::default(),
             egui: context.clone(),
             store,
         };
         app.new_conversation(Mode::Completion);
         app
+    }
+
+    /// Draws no more often than `pace` says while nobody touches anything.
+    pub(super) fn set_pace(&mut self, pace: Pace) {
+        // A blinking cursor alone would be two frames a second.
+        let blinks = !pace.is_slow();
+        self.egui
+            .all_styles_mut(|style| style.visuals.text_cursor.blink = blinks);
+        self.pace = pace;
     }
 
     /// Has `dialog` answer in place of the system's file dialogs.
@@ -644,6 +659,7 @@ impl App {
             prompt,
             options,
             trace,
+            trace_budget: (!self.settings.trace_all).then_some(TRACE_BUDGET),
         })));
     }
 
@@ -1012,6 +1028,7 @@ impl App {
             not_ready: self.not_ready(),
             probabilities: self.settings.probabilities,
             has_tokenizer: self.info().is_none_or(|info| info.has_tokenizer),
+            pace: &self.pace,
         };
         self.chat.show(ui, &context, actions);
     }
@@ -1046,8 +1063,7 @@ impl App {
                 }
                 NarrowView::Timings => {
                     egui::CentralPanel::default().show(ui, |ui| {
-                        self.timings
-                            .show(ui, &mut self.settings.trace, &mut actions);
+                        self.timings.show(ui, &mut self.settings, &mut actions);
                     });
                 }
             }
@@ -1061,11 +1077,10 @@ impl App {
             }
             if self.settings.timings {
                 egui::Panel::right("timings")
-                    .default_size((width * 0.42).clamp(320.0, 900.0))
+                    .default_size((width * 0.46).clamp(320.0, 1100.0))
                     .size_range(280.0..=(width * 0.65).max(281.0))
                     .show(ui, |ui| {
-                        self.timings
-                            .show(ui, &mut self.settings.trace, &mut actions);
+                        self.timings.show(ui, &mut self.settings, &mut actions);
                     });
             }
             self.show_chat(ui, &mut actions);
@@ -1089,6 +1104,7 @@ impl eframe::App for App {
     }
 
     fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
+        self.pace.update(ui.ctx());
         self.timings.frame(frame.info().cpu_usage);
         self.show(ui);
     }

@@ -41,8 +41,9 @@ impl Cache {
         if is_new || pieces.version != version || pieces.length != text.len() {
             let texts = split(text);
             let same = pieces.texts.iter().zip(&texts);
-            let kept = same.take_while(|(a, b)| a == b).count();
-            pieces.heights.truncate(kept);
+            // A piece that has grown by a word is probably as high as it was.
+            let kept = same.take_while(|(a, b)| a == b).count() + 1;
+            pieces.heights.truncate(kept.min(texts.len()));
             pieces.texts = texts;
             (pieces.version, pieces.length) = (version, text.len());
         }

@@ -10,6 +10,7 @@ use super::blocks;
 use super::conversation::{Conversation, Mode, Stats};
 use super::inspector::{self, At, Span};
 use super::name;
+use super::pace::Pace;
 use super::theme;
 use crate::text::Role;
 
@@ -48,6 +49,7 @@ pub struct Context<'a> {
     pub not_ready: Option<&'a str>,
     pub probabilities: bool,
     pub has_tokenizer: bool,
+    pub pace: &'a Pace,
 }
 
 /// Something to draw, of a height that is known or guessed.
@@ -117,8 +119,9 @@ impl Flow {
             self.heights.clear();
         }
         let same = self.lines.iter().zip(&lines).take_while(|(a, b)| a == b);
-        let kept = same.count();
-        self.heights.truncate(kept);
+        // A line that has grown by a word is probably as high as it was.
+        let kept = same.count() + 1;
+        self.heights.truncate(kept.min(lines.len()));
         for spans in &lines[self.heights.len()..] {
             let length: usize = spans.iter().map(|(_, range)| range.len()).sum();
             let rows = 1 + length / (width / 7.0).max(10.0) as usize;
@@ -238,7 +241,7 @@ impl ChatView {
                 }
                 if has_changed {
                     // Once more, now that the heights are known.
-                    ui.ctx().request_repaint();
+                    context.pace.repaint(ui.ctx());
                 }
             });
     }

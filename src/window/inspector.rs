@@ -46,17 +46,12 @@ pub fn token_at(conversation: &Conversation, message: usize, byte: usize) -> Opt
     last
 }
 
-/// A probability as a tint: none for what was certain, strongest for what was not.
-fn tint(probability: f32, dark: bool) -> Color32 {
-    // Blue to orange, which all can tell apart; fully probable is plain.
-    let doubt = 1.0 - probability.clamp(0.0, 1.0);
-    let (r, g, b) = if probability > 0.5 {
-        (86, 180, 233)
-    } else {
-        (230, 159, 0)
-    };
-    let strength = if dark { 120.0 } else { 150.0 };
-    Color32::from_rgba_unmultiplied(r, g, b, (doubt * strength) as u8)
+/// A probability as a tint: none for what was certain, strongest for what had one chance in a thousand or less.
+fn tint(logprob: f32, dark: bool) -> Color32 {
+    let doubt = (-logprob / std::f32::consts::LN_10 / 3.0).clamp(0.0, 1.0);
+    // Orange, which can be told from the background with any colour vision.
+    let strength = if dark { 140.0 } else { 190.0 };
+    Color32::from_rgba_unmultiplied(230, 159, 0, (doubt * strength) as u8)
 }
 
 /// Lays out spans of messages; what the model wrote is tinted when `probabilities` are wanted, and coloured when `authors` are.
@@ -73,7 +68,8 @@ pub fn job(
     for (index, range) in spans {
         let message = conversation.message(*index);
         let is_model = message.role == Role::Assistant;
-        let color = match authors && is_model {
+        // Blue on orange would be hard to read.
+        let color = match authors && is_model && !probabilities {
             true => theme::accent(ui),
             false => ui.visuals().text_color(),
         };
@@ -91,7 +87,7 @@ pub fn job(
                 }
                 job.append(&message.text[at..start], 0.0, plain.clone());
                 let mut format = plain.clone();
-                format.background = tint(event.token.logprob.exp(), ui.visuals().dark_mode);
+                format.background = tint(event.token.logprob, ui.visuals().dark_mode);
                 let this = At {
                     message: *index,
                     token,

@@ -11,6 +11,7 @@ mod chat;
 mod conversation;
 mod inspector;
 mod models;
+mod pace;
 mod settings;
 mod sidebar;
 mod store;
@@ -19,18 +20,15 @@ mod timings;
 mod top;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 pub use app::{Action, App, Ask, Export};
 pub use conversation::{Conversation, Mode, Stats};
 pub use settings::Settings;
 pub use store::Store;
 
+use self::pace::Pace;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-
-/// Frames a second while text streams, where the processor draws: the model needs it more.
-const SOFTWARE_FRAME: Duration = Duration::from_millis(100);
 
 /// What `openelm window` was asked.
 #[derive(Debug, Clone, Default)]
@@ -77,11 +75,15 @@ pub fn run(options: Options) -> Result<()> {
         let is_slow = context.wgpu_render_state.as_ref().is_none_or(|state| {
             state.adapter.get_info().device_type == eframe::wgpu::DeviceType::Cpu
         });
-        let engine = Engine::start(move || match is_slow {
-            true => egui.request_repaint_after(SOFTWARE_FRAME),
-            false => egui.request_repaint(),
-        })?;
+        let pace = if is_slow {
+            Pace::slow()
+        } else {
+            Pace::default()
+        };
+        let wake = pace.clone();
+        let engine = Engine::start(move || wake.repaint(&egui))?;
         let mut app = App::new(&context.egui_ctx, engine, store);
+        app.set_pace(pace);
         app.begin(&options);
         Ok(Box::new(app) as Box<dyn eframe::App>)
     };

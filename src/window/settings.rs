@@ -94,6 +94,8 @@ pub struct Settings {
     /// Tint the text by probability.
     pub probabilities: bool,
     pub trace: TraceMode,
+    /// Time every step, whatever it costs.
+    pub trace_all: bool,
 }
 
 impl Default for Settings {
@@ -114,6 +116,7 @@ impl Default for Settings {
             timings: true,
             probabilities: false,
             trace: TraceMode::Kernels,
+            trace_all: false,
         }
     }
 }

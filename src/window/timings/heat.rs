@@ -67,9 +67,16 @@ impl Map {
         } else {
             &values[..]
         };
+        // Nor may a few hiccups of the machine.
+        let mut sorted = scaled.to_vec();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let quantile = |share: f64| {
+            let at = (sorted.len().saturating_sub(1)) as f64 * share;
+            sorted.get(at as usize).copied().unwrap_or(0.0)
+        };
         Self {
-            lowest: scaled.iter().copied().fold(f64::INFINITY, f64::min),
-            highest: scaled.iter().copied().fold(0.0, f64::max),
+            lowest: quantile(0.0),
+            highest: quantile(0.97),
             columns: groups.iter().map(|group| group[0].0).collect(),
             last: steps.last().map_or(0, |(number, _)| *number),
             rows,
@@ -194,7 +201,13 @@ fn legend(ui: &mut egui::Ui, map: &Map) {
             let part = Rect::from_x_y_ranges(x(i)..=x(i + 1) + 0.5, rect.y_range());
             painter.rect_filled(part, 0.0, viridis(i as f32 / (steps - 1) as f32));
         }
-        ui.label(RichText::new(format!("{} a token and layer", duration(map.highest))).small());
+        ui.label(
+            RichText::new(format!(
+                "{} and more, a token and layer",
+                duration(map.highest)
+            ))
+            .small(),
+        );
     });
     ui.label(
         RichText::new("Layers down, steps across. Later layers are wider, so they are brighter; click a cell to see its step and layer elsewhere.")

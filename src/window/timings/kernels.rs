@@ -8,6 +8,9 @@ use super::{Selection, bytes, duration};
 use crate::trace::{KernelSum, Sum};
 use crate::window::theme::kernel_color;
 
+/// Of the text: ten columns must fit beside a chat.
+const SIZE: f32 = 12.0;
+
 /// What a column is sorted by.
 type Key = fn(&KernelSum) -> f64;
 
@@ -93,17 +96,18 @@ impl Sorting {
                 .striped(true)
                 .vscroll(false)
                 .sense(egui::Sense::click())
-                .column(Column::auto().at_least(96.0))
-                .columns(Column::auto().at_least(50.0), COLUMNS.len() + 1);
+                .cell_layout(egui::Layout::left_to_right(egui::Align::Center))
+                .column(Column::auto().at_least(90.0))
+                .columns(Column::auto().at_least(36.0), COLUMNS.len() + 1);
             let table = table.header(22.0, |mut header| {
                 header.col(|ui| {
-                    ui.strong("kernel");
+                    ui.label(RichText::new("kernel").size(SIZE).strong());
                 });
                 for (i, (name, hint, _)) in COLUMNS.iter().enumerate() {
                     header.col(|ui| self.head(ui, i, name, hint));
                 }
                 header.col(|ui| {
-                    ui.strong("bound by").on_hover_text(
+                    ui.label(RichText::new("bound by").size(SIZE).strong()).on_hover_text(
                         "memory: above 60 % of the measured bandwidth; start-up: little to do and short; arithmetic: the rest",
                     );
                 });
@@ -113,13 +117,17 @@ impl Sorting {
                     body.row(20.0, |mut line| {
                         line.set_selected(selection.kernel == Some(row.kernel));
                         line.col(|ui| {
-                            let mark = ui.allocate_painter(egui::vec2(8.0, 12.0), egui::Sense::hover());
-                            mark.1.rect_filled(mark.0.rect, 1.0, kernel_color(row.kernel));
-                            ui.add(egui::Label::new(row.kernel).selectable(false));
+                            let size = egui::vec2(8.0, 12.0);
+                            let (mark, painter) = ui.allocate_painter(size, egui::Sense::hover());
+                            painter.rect_filled(mark.rect, 1.0, kernel_color(row.kernel));
+                            let name = RichText::new(row.kernel).size(SIZE);
+                            ui.add(egui::Label::new(name).selectable(false).extend());
                         });
                         for text in figures(row, all, bandwidth) {
                             line.col(|ui| {
-                                let label = egui::Label::new(RichText::new(text)).selectable(false);
+                                let label = egui::Label::new(RichText::new(text).size(SIZE))
+                                    .selectable(false)
+                                    .extend();
                                 ui.add(label);
                             });
                         }
@@ -139,7 +147,7 @@ impl Sorting {
             (true, true) => " ^",
             (true, false) => " v",
         };
-        let text = RichText::new(format!("{name}{arrow}")).strong();
+        let text = RichText::new(format!("{name}{arrow}")).size(SIZE).strong();
         let button = egui::Button::new(text).frame(false);
         if ui.add(button).on_hover_text(hint).clicked() {
             self.ascending = self.column == column && !self.ascending;

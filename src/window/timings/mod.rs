@@ -15,6 +15,7 @@ use egui::{ComboBox, RichText, ScrollArea};
 
 use self::run::{Mean, Run, Sums};
 use super::app::{Action, Export};
+use super::settings::Settings;
 use super::{name, theme};
 use crate::engine::{ModelInfo, TokenEvent};
 use crate::trace::{Phase, Step, TraceMode};
@@ -186,11 +187,11 @@ impl Timings {
 
     // ---- drawing
 
-    pub fn show(&mut self, ui: &mut egui::Ui, mode: &mut TraceMode, actions: &mut Vec<Action>) {
+    pub fn show(&mut self, ui: &mut egui::Ui, settings: &mut Settings, actions: &mut Vec<Action>) {
         ui.add_space(2.0);
-        self.controls(ui, mode, actions);
+        self.controls(ui, settings, actions);
         self.sums.update(&self.run, self.phase, &self.selection);
-        self.summary(ui, *mode);
+        self.summary(ui, settings.trace);
         strip::show(ui, &self.run, self.phase, &mut self.selection);
         self.chips(ui);
         ui.horizontal_wrapped(|ui| {
@@ -231,7 +232,8 @@ impl Timings {
             });
     }
 
-    fn controls(&mut self, ui: &mut egui::Ui, mode: &mut TraceMode, actions: &mut Vec<Action>) {
+    fn controls(&mut self, ui: &mut egui::Ui, settings: &mut Settings, actions: &mut Vec<Action>) {
+        let mode = &mut settings.trace;
         ui.horizontal_wrapped(|ui| {
             let shown = match mode {
                 TraceMode::Off => "off",
@@ -250,6 +252,9 @@ impl Timings {
             choice
                 .response
                 .on_hover_text("How finely the next run is timed");
+            ui.toggle_value(&mut settings.trace_all, "Every step")
+                .on_hover_text("Time every step, whatever it costs; otherwise so many that the model gets 5 % slower at most");
+            ui.separator();
             ui.selectable_value(&mut self.phase, Phase::Decode, "Decode");
             ui.selectable_value(&mut self.phase, Phase::Prefill, "Prefill");
             ui.toggle_value(&mut self.is_paused, "Pause")
@@ -310,10 +315,12 @@ impl Timings {
             && mode != TraceMode::Off
         {
             let cost = with - without;
+            let share = self.traced.count() / (self.traced.count() + self.untraced.count());
             costs.push(format!(
-                "tracing costs {:.2} ms a token ({:+.0} %)",
+                "timing a token costs {:.2} ms ({:+.0} %), and {:.0} % of them are timed",
                 1e3 * cost,
-                100.0 * cost / without.max(1e-9)
+                100.0 * cost / without.max(1e-9),
+                100.0 * share
             ));
         }
         if let Some(frame) = self.frame.mean() {

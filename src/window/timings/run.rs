@@ -28,6 +28,10 @@ impl Mean {
         self.add(value);
     }
 
+    pub fn count(&self) -> f64 {
+        self.count
+    }
+
     pub fn mean(&self) -> Option<f64> {
         (self.count > 0.5).then(|| self.sum / self.count)
     }
