@@ -503,7 +503,7 @@ impl Rationing {
         match self.budget {
             // Both kinds in turn, until it is known what they cost.
             Some(_) if count <= FIRST_LOOK => count % 2 == 1,
-            Some(_) if self.interval() > 1 => count % self.interval() == 0,
+            Some(_) if self.interval() > 1 => count.is_multiple_of(self.interval()),
             _ => count % CONTROL_EVERY != CONTROL_EVERY - 1,
         }
     }

@@ -44,7 +44,7 @@ pub use dtype::Dtype;
 pub use error::{Error, Result};
 pub use generate::{
     Candidate, Finish, GenerateOptions, Generation, Model, Sampler, Sampling, Score, Session,
-    Timing, Token, log_sum_exp,
+    Timing, Token, clock_seed, log_sum_exp,
 };
 pub use gpu::{AdapterSummary, Gpu, adapters};
 pub use kernels::WeightSource;

@@ -51,8 +51,8 @@ fn loaded(engine: &Engine) -> Box<ModelInfo> {
 }
 
 struct Outcome {
-    tokens: Vec<Box<TokenEvent>>,
-    steps: Vec<Box<Step>>,
+    tokens: Vec<TokenEvent>,
+    steps: Vec<Step>,
     end: Result<(Finish, usize), Error>,
 }
 
@@ -61,11 +61,11 @@ fn outcome(engine: &Engine, id: u64) -> Outcome {
     let end = until(engine, |event| match event {
         Event::Token { request, token } => {
             assert_eq!(request, id);
-            tokens.push(token);
+            tokens.push(*token);
             None
         }
         Event::Step(step) => {
-            steps.push(step);
+            steps.push(*step);
             None
         }
         Event::Finished {

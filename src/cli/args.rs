@@ -361,14 +361,7 @@ impl Generate {
         sampling.repetition_penalty = self
             .repetition_penalty
             .unwrap_or(sampling.repetition_penalty);
-        sampling.seed = self.seed.unwrap_or_else(clock_seed);
+        sampling.seed = self.seed.unwrap_or_else(openelm::clock_seed);
         sampling
     }
-}
-
-/// A short seed that a person can type again.
-fn clock_seed() -> u64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |now| (now.as_nanos() % 1_000_000_007) as u64)
 }

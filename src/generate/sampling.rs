@@ -77,6 +77,13 @@ impl Sampling {
     }
 }
 
+/// A seed from the clock, short enough for a person to type again.
+pub fn clock_seed() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |now| (now.as_nanos() % 1_000_000_007) as u64)
+}
+
 /// A token with its probability (natural logarithm, of the full softmax) and raw logit.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Candidate {

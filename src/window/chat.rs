@@ -1,13 +1,12 @@
 //! The conversation and the box to write in.
 
-use std::ops::Range;
-
 use egui::{Align, Key, Layout, Modifiers, RichText, ScrollArea, TextEdit, UiBuilder};
 use egui_commonmark::{CommonMarkCache, CommonMarkViewer};
 
 use super::app::Action;
 use super::blocks;
 use super::conversation::{Conversation, Mode, Stats};
+use super::flow::Flow;
 use super::inspector::{self, At, Span};
 use super::name;
 use super::pace::Pace;
@@ -67,95 +66,6 @@ enum Item {
     /// A text that is written together is being edited.
     TextEditor,
     TextFooter,
-}
-
-/// A text written together, in lines.
-#[derive(Default)]
-struct Flow {
-    key: (String, usize, u64, usize),
-    width: f32,
-    lines: Vec<Vec<Span>>,
-    heights: Vec<f32>,
-}
-
-impl Flow {
-    fn update(&mut self, conversation: &Conversation, width: f32) {
-        let messages = || {
-            conversation
-                .path()
-                .iter()
-                .map(|at| conversation.message(*at))
-        };
-        let key = (
-            conversation.id.clone(),
-            messages().map(|message| message.text.len()).sum(),
-            messages().map(|message| message.version + 1).sum(),
-            conversation.last().unwrap_or(usize::MAX),
-        );
-        if self.key == key && self.width == width {
-            return;
-        }
-        let mut lines: Vec<Vec<Span>> = Vec::new();
-        let mut is_open = false;
-        for at in conversation.path() {
-            let text = &conversation.message(*at).text;
-            let mut begin = 0;
-            for line in text.split_inclusive('\n') {
-                let end = begin + line.len();
-                let shown = end - usize::from(line.ends_with('\n'));
-                match lines.last_mut() {
-                    Some(last) if is_open => last.push((*at, begin..shown)),
-                    _ => lines.push(vec![(*at, begin..shown)]),
-                }
-                is_open = !line.ends_with('\n');
-                begin = end;
-            }
-        }
-        let lines: Vec<Vec<Span>> = lines
-            .into_iter()
-            .flat_map(|spans| cut(conversation, spans))
-            .collect();
-        if self.width != width {
-            self.heights.clear();
-        }
-        let same = self.lines.iter().zip(&lines).take_while(|(a, b)| a == b);
-        // A line that has grown by a word is probably as high as it was.
-        let kept = same.count() + 1;
-        self.heights.truncate(kept.min(lines.len()));
-        for spans in &lines[self.heights.len()..] {
-            let length: usize = spans.iter().map(|(_, range)| range.len()).sum();
-            let rows = 1 + length / (width / 7.0).max(10.0) as usize;
-            self.heights.push(18.0 * rows as f32);
-        }
-        (self.key, self.width, self.lines) = (key, width, lines);
-    }
-}
-
-/// A line that is too long to lay out at once, in several.
-fn cut(conversation: &Conversation, spans: Vec<Span>) -> Vec<Vec<Span>> {
-    const MOST: usize = 4000;
-    let length: usize = spans.iter().map(|(_, range)| range.len()).sum();
-    if length <= MOST {
-        return vec![spans];
-    }
-    let mut lines = Vec::new();
-    for (message, Range { mut start, end }) in spans {
-        let text = &conversation.message(message).text;
-        while start < end {
-            let mut stop = end.min(start + MOST);
-            while !text.is_char_boundary(stop) {
-                stop -= 1;
-            }
-            if stop < end
-                && let Some(space) = text[start..stop].rfind(' ')
-            {
-                stop = start + space + 1;
-            }
-            lines.push(vec![(message, start..stop)]);
-            start = stop;
-        }
-    }
-    lines
 }
 
 impl ChatView {

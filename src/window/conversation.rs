@@ -175,8 +175,8 @@ impl Conversation {
         &self.messages[index]
     }
 
-    /// Messages in all branches.
-    pub fn len(&self) -> usize {
+    /// Messages in all branches, deleted ones included.
+    pub fn total(&self) -> usize {
         self.messages.len()
     }
 

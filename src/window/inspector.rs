@@ -112,7 +112,7 @@ pub fn show(
     actions: &mut Vec<Action>,
 ) {
     let Some(at) = *selected else { return };
-    if at.message >= conversation.len() {
+    if at.message >= conversation.total() {
         *selected = None;
         return;
     }

@@ -9,6 +9,7 @@ mod banner;
 mod blocks;
 mod chat;
 mod conversation;
+mod flow;
 mod inspector;
 mod models;
 mod pace;

@@ -352,13 +352,12 @@ impl Timings {
                     selection.steps = None;
                 }
             }
-            if let Some(layer) = selection.layer {
-                if ui
+            if let Some(layer) = selection.layer
+                && ui
                     .small_button(format!("{} ×", layer_name(layer)))
                     .clicked()
-                {
-                    selection.layer = None;
-                }
+            {
+                selection.layer = None;
             }
             if let Some(kernel) = selection.kernel
                 && ui.small_button(format!("{kernel} ×")).clicked()

@@ -86,10 +86,13 @@ impl Run {
     }
 }
 
+/// What sums depend on: the run and its version, the phase, the steps.
+type Key = (String, u64, Phase, Option<(usize, usize)>);
+
 /// Sums over the selected steps, kept until something changes.
 #[derive(Default)]
 pub struct Sums {
-    key: Option<(String, u64, Phase, Option<(usize, usize)>)>,
+    key: Option<Key>,
     pub layers: Vec<LayerSum>,
     pub kernels: Vec<KernelSum>,
     pub steps: usize,

@@ -1,0 +1,227 @@
+//! What has happened: events of the engine, answers of dialogs, files written.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use super::actions::Action;
+use super::saving::SAVE_EVERY;
+use super::{App, ModelState, Running};
+use crate::engine::{Command, Event, ModelInfo, Stage};
+use crate::error::Error;
+use crate::generate::{Finish, Timing};
+use crate::window::banner::Banner;
+use crate::window::conversation::{Mode, Stats};
+use crate::window::settings::SamplingSettings;
+use crate::window::store;
+
+impl App {
+    pub(super) fn loaded(&mut self, info: Box<ModelInfo>) {
+        if !self.settings.sampling.own {
+            self.settings.sampling = SamplingSettings::from(&info.sampling);
+        }
+        self.settings.remember(&self.asked);
+        self.settings.model.clone_from(&self.asked);
+        for warning in &info.warnings {
+            self.banners.push(Banner::note("About this model", warning));
+        }
+        if self.is_recovering {
+            self.is_recovering = false;
+            self.banners
+                .retain(|banner| banner.title != "The GPU device was lost");
+            self.banners.push(Banner::note(
+                "Recovered",
+                "The device is open and the model loaded again; what was written so far is kept.",
+            ));
+        }
+        if self.conversation().is_empty() {
+            let mode = match info.name.to_lowercase().contains("instruct") {
+                true => Mode::Chat,
+                false => Mode::Completion,
+            };
+            self.new_conversation(mode);
+        }
+        self.timings.model_loaded(&info);
+        if self.timings.needs_bandwidth() {
+            self.engine.send(Command::Measure);
+        }
+        self.counted = None;
+        self.model = ModelState::Ready(info);
+    }
+
+    pub(super) fn load_failed(&mut self, error: &Error) {
+        self.is_recovering = false;
+        self.model = ModelState::None;
+        if matches!(error, Error::Cancelled) {
+            self.banners.push(
+                Banner::note("Loading was cancelled", "No model is loaded now.")
+                    .with_fix("Choose a model", Action::ShowModels),
+            );
+            return;
+        }
+        self.banners.push(
+            Banner::problem("The model could not be loaded", error)
+                .with_fix("Choose a model", Action::ShowModels),
+        );
+    }
+
+    /// Takes in everything that has happened since the last call.
+    pub(super) fn take_events(&mut self) {
+        while let Some(event) = self.engine.poll() {
+            self.take_event(event);
+        }
+        while let Ok(answer) = self.answers.1.try_recv() {
+            self.take_answer(answer);
+        }
+        let saved: Vec<store::Saved> = self.store.saved().collect();
+        for saved in saved {
+            self.take_saved(saved);
+        }
+    }
+
+    pub(super) fn take_event(&mut self, event: Event) {
+        match event {
+            Event::Loading { stage, done, total } => {
+                if let ModelState::Loading {
+                    stage: s,
+                    done: d,
+                    total: t,
+                    ..
+                } = &mut self.model
+                {
+                    (*s, *d, *t) = (stage, done, total);
+                }
+            }
+            Event::Loaded(info) => self.loaded(info),
+            Event::LoadFailed(error) => {
+                // That of a load which was replaced by another says nothing new.
+                let is_replaced = matches!(&self.model,
+                    ModelState::Loading { cancel, .. } if !cancel.load(Ordering::Relaxed))
+                    && matches!(error, Error::Cancelled);
+                if !is_replaced {
+                    self.load_failed(&error);
+                }
+            }
+            Event::DeviceLost(error) => {
+                self.is_recovering = true;
+                self.model = ModelState::Loading {
+                    name: self.asked.clone(),
+                    stage: Stage::Upload,
+                    done: 0,
+                    total: 0,
+                    cancel: Arc::new(AtomicBool::new(false)),
+                };
+                self.banners
+                    .push(Banner::problem("The GPU device was lost", error));
+            }
+            Event::Prompt {
+                request,
+                done,
+                total,
+            } => {
+                if let Some(running) = self.running_request(request) {
+                    running.prompt = (done, total);
+                }
+            }
+            Event::Token { request, token } => {
+                self.timings.token(&token);
+                let has_tokenizer = self.info().is_some_and(|info| info.has_tokenizer);
+                let Some(running) = self.running_request(request) else {
+                    return;
+                };
+                running.tokens += 1;
+                running.first_token.get_or_insert_with(Instant::now);
+                let (id, message) = (running.conversation.clone(), running.message);
+                let mut token = *token;
+                if !has_tokenizer {
+                    token.token.text.clone_from(&token.piece);
+                }
+                if let Some(conversation) = self.conversations.iter_mut().find(|c| c.id == id) {
+                    conversation.append(message, token);
+                    self.dirty.insert(id);
+                }
+            }
+            Event::Step(step) => self.timings.step(*step),
+            Event::Finished {
+                request,
+                finish,
+                timing,
+                positions,
+            } => self.finished(request, Some(finish), timing, positions),
+            Event::Failed { request, error } => {
+                self.finished(request, None, Timing::default(), self.positions);
+                if matches!(error, Error::DeviceLost(_)) {
+                    // What follows says more.
+                    return;
+                }
+                let mut banner = Banner::problem("The model could not go on", &error);
+                if matches!(error, Error::Tokenizer(_)) {
+                    banner = banner.with_fix("Find a tokenizer", Action::ShowModels);
+                }
+                self.banners.push(banner);
+            }
+            Event::Counted(count) => self.positions = count,
+            Event::ReadBandwidth(rate) => self.timings.set_bandwidth(rate),
+        }
+    }
+
+    fn running_request(&mut self, request: u64) -> Option<&mut Running> {
+        self.running
+            .as_mut()
+            .filter(|running| running.request == request)
+    }
+
+    /// Ends what is running; `finish` is `None` after an error.
+    pub(super) fn finished(
+        &mut self,
+        request: u64,
+        finish: Option<Finish>,
+        timing: Timing,
+        positions: usize,
+    ) {
+        let Some(running) = self.running.take_if(|running| running.request == request) else {
+            return;
+        };
+        let model = self.info().map_or_else(String::new, |info| {
+            format!("{} {} on {}", info.name, info.dtype, info.adapter.name)
+        });
+        let name = match finish {
+            Some(Finish::Eos) => "eos",
+            Some(Finish::Stop) => "stop",
+            Some(Finish::Length) => "length",
+            Some(Finish::Context) => "context",
+            Some(Finish::Cancelled) => "cancelled",
+            Some(Finish::Error) | None => "error",
+        };
+        let stats = Stats {
+            model,
+            prompt_tokens: timing.prefill_tokens,
+            prompt_s: timing.prefill.as_secs_f64(),
+            first_token_s: timing.first_token.as_secs_f64(),
+            tokens: running.tokens,
+            decode_tokens: timing.decode_tokens,
+            decode_s: timing.decode.as_secs_f64(),
+            finish: name.to_owned(),
+        };
+        if let Some(conversation) = self
+            .conversations
+            .iter_mut()
+            .find(|conversation| conversation.id == running.conversation)
+        {
+            conversation.set_stats(running.message, stats);
+            self.dirty.insert(running.conversation);
+        }
+        self.positions = positions;
+        self.counted = None;
+        self.last_save = Instant::now() - SAVE_EVERY;
+        if finish == Some(Finish::Context) {
+            self.banners.push(
+                Banner::note(
+                    "The context is full",
+                    "The model has no further positions, so it stopped. Delete earlier messages, or begin something new.",
+                )
+                .with_fix("Begin something new", Action::New(self.conversation().mode)),
+            );
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! The state of the window and how its parts are laid out. What changes the state is beside: actions of the person, events of
+//! the engine, saving.
+
+mod actions;
+mod dialogs;
+mod events;
+mod saving;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Instant;
+
+pub use actions::Action;
+use dialogs::{Answer, Dialog, native_dialog};
+pub use dialogs::{Ask, Export};
+
+use super::banner::{self, Banner};
+use super::chat::{ChatView, Context};
+use super::conversation::{Conversation, Mode};
+use super::models::ModelsView;
+use super::pace::Pace;
+use super::settings::Settings;
+use super::sidebar::Sidebar;
+use super::store::Store;
+use super::timings::Timings;
+use super::{Options, theme, top};
+use crate::engine::{Command, Engine, ModelInfo, Stage};
+use crate::text::{Role, Template};
+
+/// Below this width there is room for one thing at a time.
+const NARROW: f32 = 760.0;
+
+/// The model, as far as it is there.
+pub enum ModelState {
+    None,
+    Loading {
+        name: String,
+        stage: Stage,
+        done: u64,
+        total: u64,
+        cancel: Arc<AtomicBool>,
+    },
+    Ready(Box<ModelInfo>),
+}
+
+/// What the model is writing.
+pub struct Running {
+    request: u64,
+    conversation: String,
+    message: usize,
+    cancel: Arc<AtomicBool>,
+    /// Prompt tokens computed, of all.
+    pub prompt: (usize, usize),
+    pub tokens: usize,
+    pub first_token: Option<Instant>,
+}
+
+/// What the central part shows when there is room for one thing only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NarrowView {
+    Chat,
+    Sidebar,
+    Timings,
+}
+
+/// The window.
+pub struct App {
+    engine: Engine,
+    store: Store,
+    pub(super) settings: Settings,
+    saved_settings: String,
+    pub(super) conversations: Vec<Conversation>,
+    pub(super) current: usize,
+    pub(super) model: ModelState,
+    /// What is loaded or loading, as it was asked for.
+    asked: String,
+    /// The device was lost and the model is loading again.
+    is_recovering: bool,
+    running: Option<Running>,
+    requests: u64,
+    pub(super) banners: Vec<Banner>,
+    chat: ChatView,
+    pub(super) sidebar: Sidebar,
+    pub(super) models: ModelsView,
+    pub(super) timings: Timings,
+    pub(super) narrow: NarrowView,
+    pub(super) is_narrow: bool,
+    /// Positions that the prompt would take, and of what.
+    pub(super) positions: usize,
+    counted: Option<(String, u64, usize)>,
+    dirty: BTreeSet<String>,
+    last_save: Instant,
+    has_warned_of_loss: bool,
+    pub(super) shows_shortcuts: bool,
+    pub(super) shows_prompt: bool,
+    dialog: Dialog,
+    answers: (Sender<Answer>, Receiver<Answer>),
+    pace: Pace,
+    egui: egui::Context,
+}
+
+impl App {
+    /// A window on `context` that shows what is in `store` and has `engine` do the work.
+    pub fn new(context: &egui::Context, engine: Engine, store: Store) -> Self {
+        theme::set_up(context);
+        let (settings, problem) = store.settings::<Settings>();
+        theme::apply(context, settings.appearance);
+        let (conversations, problems) = store.conversations();
+        let mut banners = Vec::new();
+        banners.extend(problem.map(|text| Banner::problem("Settings", text)));
+        if !problems.is_empty() {
+            let text = format!(
+                "{}. The files stay as they are; the other conversations are here.",
+                problems.join("; ")
+            );
+            banners.push(Banner::problem("Conversations that cannot be read", text));
+        }
+        let mut app = Self {
+            engine,
+            saved_settings: serde_json::to_string(&settings).unwrap_or_default(),
+            settings,
+            conversations,
+            current: 0,
+            model: ModelState::None,
+            asked: String::new(),
+            is_recovering: false,
+            running: None,
+            requests: 0,
+            banners,
+            chat: ChatView::default(),
+            sidebar: Sidebar::default(),
+            models: ModelsView::default(),
+            timings: Timings::default(),
+            narrow: NarrowView::Chat,
+            is_narrow: false,
+            positions: 0,
+            counted: None,
+            dirty: BTreeSet::new(),
+            last_save: Instant::now(),
+            has_warned_of_loss: false,
+            shows_shortcuts: false,
+            shows_prompt: false,
+            dialog: Arc::new(native_dialog),
+            answers: channel(),
+            pace: Pace::default(),
+            egui: context.clone(),
+            store,
+        };
+        app.new_conversation(Mode::Completion);
+        app
+    }
+
+    /// Draws no more often than `pace` says while nobody touches anything.
+    pub(super) fn set_pace(&mut self, pace: Pace) {
+        // A blinking cursor alone would be two frames a second.
+        let blinks = !pace.is_slow();
+        self.egui
+            .all_styles_mut(|style| style.visuals.text_cursor.blink = blinks);
+        self.pace = pace;
+    }
+
+    /// Loads the model that was asked for, or the one used last.
+    pub fn begin(&mut self, options: &Options) {
+        if let Some(tokenizer) = &options.tokenizer {
+            self.settings.tokenizer = Some(tokenizer.clone());
+        }
+        self.models.device.clone_from(&options.device);
+        let model = options.model.clone();
+        self.load(&model.unwrap_or_else(|| self.settings.model.clone()));
+    }
+
+    pub fn conversation(&self) -> &Conversation {
+        &self.conversations[self.current]
+    }
+
+    fn conversation_mut(&mut self) -> &mut Conversation {
+        let conversation = &mut self.conversations[self.current];
+        self.dirty.insert(conversation.id.clone());
+        conversation
+    }
+
+    pub(super) fn edit_conversation(&mut self, edit: impl FnOnce(&mut Conversation)) {
+        edit(self.conversation_mut());
+    }
+
+    pub(super) fn info(&self) -> Option<&ModelInfo> {
+        match &self.model {
+            ModelState::Ready(info) => Some(info),
+            _ => None,
+        }
+    }
+
+    pub(super) fn running(&self) -> Option<&Running> {
+        self.running.as_ref()
+    }
+
+    pub(super) fn template(&self) -> Template {
+        self.settings.template(&self.conversation().template)
+    }
+
+    /// The text that the model would be given now.
+    pub(super) fn prompt(&self) -> String {
+        let conversation = self.conversation();
+        conversation.prompt(&self.template(), conversation.last())
+    }
+
+    fn new_conversation(&mut self, mode: Mode) {
+        // An empty one is as good as a new one.
+        let empty = self
+            .conversations
+            .iter()
+            .position(|conversation| conversation.total() == 0);
+        let name = match mode {
+            Mode::Chat => "Instruct",
+            Mode::Completion => "Plain",
+        };
+        match empty {
+            Some(at) => {
+                self.current = at;
+                let conversation = &mut self.conversations[at];
+                conversation.mode = mode;
+                conversation.template = name.to_owned();
+            }
+            None => {
+                let id = self.store.new_id();
+                self.conversations
+                    .push(Conversation::new(id, mode, name.to_owned()));
+                self.current = self.conversations.len() - 1;
+            }
+        }
+        self.shown_changed();
+    }
+
+    fn shown_changed(&mut self) {
+        self.chat.editing = None;
+        self.chat.inspected = None;
+        self.chat.focus = true;
+        self.counted = None;
+        self.narrow = NarrowView::Chat;
+    }
+
+    /// Keeps the count of the prompt's tokens true.
+    fn count(&mut self) {
+        if !self.can_generate() || self.conversation().is_empty() {
+            if self.conversation().is_empty() {
+                self.positions = 0;
+            }
+            return;
+        }
+        let conversation = self.conversation();
+        let changes = conversation
+            .path()
+            .iter()
+            .map(|at| conversation.message(*at).version + 1 + 131 * *at as u64)
+            .sum();
+        let key = (
+            format!(
+                "{} {} {:?} {}",
+                conversation.id, conversation.template, conversation.mode, conversation.system
+            ),
+            changes,
+            conversation.last().unwrap_or(0),
+        );
+        if self.counted.as_ref() != Some(&key) {
+            let prompt = self.prompt();
+            self.engine.send(Command::Count(prompt));
+            self.counted = Some(key);
+        }
+    }
+
+    fn shortcuts(&mut self, ui: &egui::Ui, actions: &mut Vec<Action>) {
+        use egui::{Key, Modifiers};
+        let pressed = |modifiers, key| ui.input_mut(|input| input.consume_key(modifiers, key));
+        let command = Modifiers::COMMAND;
+        if pressed(command, Key::N) {
+            actions.push(Action::New(self.conversation().mode));
+        }
+        if pressed(command, Key::T) {
+            actions.push(Action::ToggleTimings);
+        }
+        if pressed(command, Key::B) {
+            actions.push(Action::ToggleSidebar);
+        }
+        if pressed(command, Key::O) {
+            actions.push(Action::ShowModels);
+        }
+        if pressed(command, Key::P) {
+            self.settings.probabilities = !self.settings.probabilities;
+        }
+        if pressed(command, Key::S) {
+            actions.push(Action::Save(Export::ConversationMarkdown));
+        }
+        if pressed(command, Key::R)
+            && let Some(last) = self.conversation().last()
+            && self.conversation().message(last).role == Role::Assistant
+        {
+            actions.push(Action::Regenerate(last));
+        }
+        if pressed(Modifiers::NONE, Key::F1) {
+            actions.push(Action::ShowShortcuts);
+        }
+        let is_writing = ui.ctx().egui_wants_keyboard_input();
+        if !is_writing && pressed(command, Key::Z) {
+            actions.push(Action::Undo);
+        }
+        if self.running.is_some() && pressed(Modifiers::NONE, Key::Escape) {
+            actions.push(Action::Stop);
+        }
+    }
+
+    fn not_ready(&self) -> Option<&'static str> {
+        match &self.model {
+            ModelState::None => Some("No model is loaded: choose one above"),
+            ModelState::Loading { .. } => Some("The model is loading"),
+            ModelState::Ready(_) => None,
+        }
+    }
+
+    fn show_chat(&mut self, ui: &mut egui::Ui, actions: &mut Vec<Action>) {
+        let conversation = &self.conversations[self.current];
+        let writing = self
+            .running
+            .as_ref()
+            .filter(|running| running.conversation == conversation.id);
+        let context = Context {
+            conversation,
+            writing: writing.map(|running| running.message),
+            is_busy: self.running.is_some(),
+            not_ready: self.not_ready(),
+            probabilities: self.settings.probabilities,
+            has_tokenizer: self.info().is_none_or(|info| info.has_tokenizer),
+            pace: &self.pace,
+        };
+        self.chat.show(ui, &context, actions);
+    }
+
+    fn show(&mut self, ui: &mut egui::Ui) {
+        let mut actions = Vec::new();
+        self.shortcuts(ui, &mut actions);
+        let dropped = ui.input(|input| {
+            let file = input.raw.dropped_files.first();
+            file.map(|file| file.path().to_owned())
+        });
+        if let Some(path) = dropped {
+            // A file of the folder is as good as the folder.
+            let folder = match path.is_dir() {
+                true => path.as_path(),
+                false => path.parent().unwrap_or(&path),
+            };
+            actions.push(Action::Load(folder.display().to_string()));
+        }
+        self.is_narrow = ui.available_width() < NARROW;
+        egui::Panel::top("top").resizable(false).show(ui, |ui| {
+            top::show(ui, self, &mut actions);
+            banner::show(ui, &mut self.banners, &mut actions);
+        });
+        if self.is_narrow {
+            match self.narrow {
+                NarrowView::Chat => self.show_chat(ui, &mut actions),
+                NarrowView::Sidebar => {
+                    egui::CentralPanel::default().show(ui, |ui| {
+                        Sidebar::show(ui, self, &mut actions);
+                    });
+                }
+                NarrowView::Timings => {
+                    egui::CentralPanel::default().show(ui, |ui| {
+                        self.timings.show(ui, &mut self.settings, &mut actions);
+                    });
+                }
+            }
+        } else {
+            let width = ui.available_width();
+            if self.settings.sidebar {
+                egui::Panel::left("sidebar")
+                    .default_size(220.0)
+                    .size_range(170.0..=width * 0.35)
+                    .show(ui, |ui| Sidebar::show(ui, self, &mut actions));
+            }
+            if self.settings.timings {
+                egui::Panel::right("timings")
+                    .default_size((width * 0.46).clamp(320.0, 1100.0))
+                    .size_range(280.0..=(width * 0.65).max(281.0))
+                    .show(ui, |ui| {
+                        self.timings.show(ui, &mut self.settings, &mut actions);
+                    });
+            }
+            self.show_chat(ui, &mut actions);
+        }
+        ModelsView::show(ui, self, &mut actions);
+        top::dialogs(ui, self);
+        for action in actions {
+            self.act(action);
+        }
+    }
+}
+
+impl eframe::App for App {
+    fn logic(&mut self, context: &egui::Context, _: &mut eframe::Frame) {
+        self.take_events();
+        self.count();
+        self.save();
+        if context.input(|input| input.viewport().close_requested()) && !self.may_close() {
+            context.send_viewport_cmd(egui::ViewportCommand::CancelClose);
+        }
+    }
+
+    fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
+        self.pace.update(ui.ctx());
+        self.timings.frame(frame.info().cpu_usage);
+        self.show(ui);
+    }
+
+    fn on_exit(&mut self) {
+        self.stop();
+        self.flush();
+        self.store.finish();
+    }
+}
