@@ -6,12 +6,16 @@ ifndef XDG_RUNTIME_DIR
 export NODEVICE_SELECT ?= 1
 endif
 
-.PHONY: run test check compare setup
+.PHONY: run window test check compare setup
 .DEFAULT_GOAL := run
 
 # A story from the embedded demo model. Other things: make run ARGS="devices"
 run: setup
 	@cargo run --release --quiet -- $(ARGS)
+
+# The desktop window: a chat, and what every layer costs.
+window: setup
+	@cargo run --release --quiet -- window $(ARGS)
 
 test: setup
 	cargo test --all-features

@@ -24,7 +24,7 @@ window=$server
 sleep 2
 export DISPLAY="$display" WINIT_X11_SCALE_FACTOR="$scale"
 unset WAYLAND_DISPLAY
-printf '{"appearance":"%s"}' "${APPEARANCE:-dark}" >"$data/settings.json"
+printf '{"appearance":"%s","trace_all":true}' "${APPEARANCE:-dark}" >"$data/settings.json"
 target/release/openelm window --data-dir "$data" &
 window=$!
 id=$(xdotool search --sync --onlyvisible --name '^OpenELM$' | head -1)
@@ -37,8 +37,16 @@ xdotool key Return
 sleep 1
 import -window root "$out/streaming.png"
 sleep 4
-import -window root "$out/written.png"
-xdotool key ctrl+p
-sleep 1
-import -window root "$out/probabilities.png"
+view() {
+    xdotool key "$1"
+    sleep 1.5
+    import -window root "$out/$2.png"
+}
+view ctrl+1 heat
+view ctrl+2 layers
+view ctrl+3 flame
+view ctrl+4 kernels
+view ctrl+5 memory
+view ctrl+p probabilities
+view ctrl+o models
 echo "screenshot: $out"

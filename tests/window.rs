@@ -566,6 +566,8 @@ fn the_keyboard_is_enough() {
         stage.window.run();
     };
     assert!(stage.has("Heat map"));
+    press(&mut stage, egui::Key::Num5);
+    assert!(stage.has("543.0 MB"), "the memory view");
     press(&mut stage, egui::Key::T);
     assert!(!stage.has("Heat map"));
     press(&mut stage, egui::Key::N);
@@ -613,7 +615,7 @@ fn timings_are_live_and_filter_each_other() {
     stage.click("Layers");
     assert!(stage.has("layer 15: ") && stage.has("20q 5kv · 5120"));
     stage.click("Prefill");
-    assert!(stage.has("1 steps, 5 tokens"));
+    assert!(stage.has("1 step, 5 tokens"));
     stage.click("Decode");
 
     // A layer chosen here leaves only its kernels there.
@@ -638,7 +640,7 @@ fn timings_are_live_and_filter_each_other() {
         });
         stage.window.run();
     }
-    assert!(stage.has("1 steps, 1 tokens"));
+    assert!(stage.has("1 step, 1 token"));
     stage.click("Flame");
     assert!(stage.has("Flame chart of step 2"));
     stage.click("Zoom in");
@@ -680,6 +682,13 @@ fn pausing_keeps_what_is_shown_and_times_nothing() {
 
 #[test]
 fn it_looks_as_it_did() {
+    let adapters = openelm::adapters();
+    if !adapters.iter().any(|adapter| adapter.device_type == "cpu") {
+        eprintln!(
+            "no software adapter: every GPU draws edges a little differently, so not compared"
+        );
+        return;
+    }
     let mut results = SnapshotResults::new();
     let mut stage = timed(true);
     stage.window.set_size(egui::vec2(1100.0, 640.0));

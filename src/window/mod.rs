@@ -55,6 +55,14 @@ pub fn data_folder() -> Option<PathBuf> {
 /// # Errors
 /// [`Error::Window`] if there is no display or nothing to draw with.
 pub fn run(options: Options) -> Result<()> {
+    let unset = |name| std::env::var_os(name).is_none_or(|value| value.is_empty());
+    if cfg!(target_os = "linux") && unset("DISPLAY") && unset("WAYLAND_DISPLAY") {
+        return Err(Error::Window(
+            "there is no display to open a window on (DISPLAY and WAYLAND_DISPLAY are not set); all other verbs work without one, \
+             such as `openelm -p \"Once upon a time\"` and `openelm profile`"
+                .into(),
+        ));
+    }
     let folder = options.data.clone().or_else(data_folder).ok_or_else(|| {
         Error::Window(
             "the system names no folder for a program's data; name one with --data-dir".into(),

@@ -43,7 +43,9 @@ impl ModelsView {
         let size = ui.ctx().content_rect().size() - egui::vec2(60.0, 90.0);
         egui::Window::new("Choose a model")
             .open(&mut open)
-            .default_width(560.0_f32.min(size.x))
+            .pivot(egui::Align2::CENTER_CENTER)
+            .default_pos(ui.ctx().content_rect().center())
+            .default_size([560.0_f32.min(size.x), 600.0_f32.min(size.y)])
             .max_height(size.y.max(100.0))
             .collapsible(false)
             .show(ui.ctx(), |ui| {

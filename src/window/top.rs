@@ -187,7 +187,7 @@ pub fn dialogs(ui: &egui::Ui, app: &mut App) {
     }
 }
 
-const SHORTCUTS: [(&str, &str); 12] = [
+const SHORTCUTS: [(&str, &str); 13] = [
     ("Enter", "send, or continue the text"),
     ("Shift+Enter", "new line"),
     ("Escape", "stop"),
@@ -197,6 +197,10 @@ const SHORTCUTS: [(&str, &str); 12] = [
     ("Ctrl+Z", "undo an edit or a deletion (outside text boxes)"),
     ("Ctrl+P", "probabilities"),
     ("Ctrl+T", "timings"),
+    (
+        "Ctrl+1 to 6",
+        "heat map, layers, flame, kernels, memory, compare",
+    ),
     ("Ctrl+B", "conversations and settings"),
     ("Ctrl+S", "save as Markdown"),
     ("F1", "this list"),

@@ -298,6 +298,19 @@ impl App {
         {
             actions.push(Action::Regenerate(last));
         }
+        let digits = [
+            Key::Num1,
+            Key::Num2,
+            Key::Num3,
+            Key::Num4,
+            Key::Num5,
+            Key::Num6,
+        ];
+        for (tab, digit) in digits.into_iter().enumerate() {
+            if pressed(command, digit) {
+                self.timings.select_tab(tab);
+            }
+        }
         if pressed(Modifiers::NONE, Key::F1) {
             actions.push(Action::ShowShortcuts);
         }

@@ -3,7 +3,7 @@
 use egui::{Color32, Rect, RichText, Sense, Stroke, pos2, vec2};
 
 use super::run::Run;
-use super::{Selection, bytes, canvas, duration, layer_name};
+use super::{Selection, bytes, canvas, count, duration, layer_name};
 use crate::trace::{Phase, Span, Step};
 use crate::window::theme::{GROUPS, ink_on, kernel_color};
 
@@ -44,8 +44,9 @@ fn bars(number: usize, step: &Step, spans: &[Span]) -> Vec<Bar> {
         start: 0.0,
         end: wall.max(device),
         label: format!(
-            "step {number}: {} tokens at position {}",
-            step.tokens, step.position
+            "step {number}: {} at position {}",
+            count(u64::from(step.tokens), "token"),
+            step.position
         ),
         color: Color32::from_gray(110),
         layer: None,

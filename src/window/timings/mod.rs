@@ -187,6 +187,13 @@ impl Timings {
 
     // ---- drawing
 
+    /// Shows a view, counted from 0.
+    pub fn select_tab(&mut self, tab: usize) {
+        if let Some((tab, _)) = TABS.get(tab) {
+            self.tab = *tab;
+        }
+    }
+
     pub fn show(&mut self, ui: &mut egui::Ui, settings: &mut Settings, actions: &mut Vec<Action>) {
         ui.add_space(2.0);
         self.controls(ui, settings, actions);
@@ -289,8 +296,9 @@ impl Timings {
         let tokens = sums.tokens.max(1) as f64;
         let wall = sums.wall_s / tokens * 1e3;
         let mut text = format!(
-            "{} steps, {} tokens: {wall:.2} ms a token",
-            sums.steps, sums.tokens
+            "{}, {}: {wall:.2} ms a token",
+            count(sums.steps as u64, "step"),
+            count(sums.tokens, "token")
         );
         match sums.device_s {
             Some(device) => {
@@ -388,6 +396,14 @@ fn canvas(
     let (response, painter) = ui.allocate_painter(size, sense);
     response.widget_info(|| egui::WidgetInfo::labeled(egui::accesskit::Role::Image, true, name));
     (response, painter)
+}
+
+/// So many of something.
+fn count(number: u64, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    }
 }
 
 /// A duration with a unit that keeps it short.

@@ -3,7 +3,7 @@
 use egui::{Color32, Pos2, Rect, Sense, Stroke, pos2, vec2};
 
 use super::run::Run;
-use super::{Selection, canvas, duration};
+use super::{Selection, canvas, count, duration};
 use crate::trace::{Phase, Step};
 
 const HEIGHT: f32 = 54.0;
@@ -15,7 +15,7 @@ fn cost(step: &Step) -> f64 {
 
 pub fn show(ui: &mut egui::Ui, run: &Run, phase: Phase, selection: &mut Selection) {
     let steps: Vec<(usize, &Step)> = run.of_phase(phase).collect();
-    let name = format!("Token strip, {} steps", steps.len());
+    let name = format!("Token strip, {}", count(steps.len() as u64, "step"));
     let size = vec2(ui.available_width(), HEIGHT);
     let (response, painter) = canvas(ui, size, Sense::click_and_drag(), &name);
     let rect = response.rect;
@@ -82,9 +82,9 @@ pub fn show(ui: &mut egui::Ui, run: &Run, phase: Phase, selection: &mut Selectio
         let number = at(position);
         if let Some((_, step)) = steps.iter().find(|(found, _)| *found == number) {
             response.on_hover_text(format!(
-                "step {number}, position {}, {} tokens: {}",
+                "step {number}, position {}, {}: {}",
                 step.position,
-                step.tokens,
+                count(u64::from(step.tokens), "token"),
                 duration(step.wall.as_secs_f64() * 1e9)
             ));
         }
