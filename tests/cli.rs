@@ -453,3 +453,21 @@ fn no_adapter_names_the_packages() {
         assert!(errors.contains(word), "{errors}");
     }
 }
+
+/// Without a display the window says so, and what works without one.
+#[cfg(all(feature = "window", target_os = "linux"))]
+#[test]
+fn a_window_without_a_display_is_a_clear_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = openelm()
+        .args(["window", "--data-dir"])
+        .arg(folder.path())
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY")
+        .output()
+        .unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("there is no display"), "{errors}");
+    assert!(!errors.contains("panicked"), "{errors}");
+}
