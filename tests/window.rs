@@ -770,3 +770,94 @@ fn the_demo_streams_and_stops_and_is_timed() {
     window.step();
     drop(window);
 }
+
+/// A folder as the system hands it over when it is dropped on a window.
+#[derive(Debug)]
+struct Dropped(std::path::PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        Err("a folder".into())
+    }
+}
+
+#[test]
+fn a_dropped_folder_is_loaded() {
+    let mut stage = stage("demo");
+    let folder = stage.folder.path().to_owned();
+    let file = folder.join("config.json");
+    std::fs::write(&file, "{}").unwrap();
+    for path in [folder.clone(), file] {
+        let dropped = std::sync::Arc::new(Dropped(path));
+        stage.window.input_mut().dropped_files.push(dropped);
+        stage.window.run();
+        let loads = stage
+            .commands
+            .try_iter()
+            .filter_map(|command| match command {
+                Command::Load(load) => Some(load.model),
+                _ => None,
+            });
+        let loaded = loads.last().expect("a load");
+        assert_eq!(std::path::Path::new(&loaded), folder);
+    }
+}
+
+#[test]
+fn a_template_of_ones_own_and_a_system_prompt_reach_the_model() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.click("Settings");
+    let fill = |stage: &mut Scene<'_>, label: &str, text: &str| {
+        let field = stage.window.get_by_label(label);
+        field.set_text_value_accesskit(text);
+        stage.window.run();
+    };
+    fill(&mut stage, "System prompt", "Be brief.");
+    stage.click("Edit template");
+    assert!(stage.has("Give it a name of its own"));
+    fill(&mut stage, "Name", "Mine");
+    fill(&mut stage, "User turn", "U:");
+    assert!(stage.has("needs {text} exactly once"));
+    fill(&mut stage, "System turn", "S:{text}\n");
+    fill(&mut stage, "User turn", "U:{text}\n");
+    fill(&mut stage, "Assistant turn", "A:{text}\n");
+    stage.click("Save template");
+    stage.write("Why?");
+    assert_eq!(stage.request().prompt, "S:Be brief.\nU:Why?\nA:");
+}
+
+/// The reader who has scrolled up is left alone; the one at the end sees what comes.
+#[test]
+fn scrolling_sticks_to_the_end_only_while_the_reader_is_there() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.write("Count.");
+    let request = stage.request();
+    let lines: Vec<String> = (0..200).map(|i| format!("line {i}.\n\n")).collect();
+    let pieces: Vec<&str> = lines.iter().map(String::as_str).collect();
+    stage.say(request.id, &pieces);
+    let settle = |stage: &mut Scene<'_>| (0..20).for_each(|_| stage.window.step());
+    settle(&mut stage);
+    assert!(stage.has("line 199.") && !stage.has("line 3."));
+    stage.say(request.id, &["the end\n\n"]);
+    settle(&mut stage);
+    assert!(stage.has("the end"));
+
+    stage.window.hover_at(egui::pos2(400.0, 400.0));
+    stage.window.step();
+    stage.window.event(egui::Event::MouseWheel {
+        unit: egui::MouseWheelUnit::Point,
+        source: egui::MouseWheelSource::Wheel,
+        delta: egui::vec2(0.0, 3000.0),
+        phase: egui::TouchPhase::Move,
+        modifiers: egui::Modifiers::default(),
+    });
+    settle(&mut stage);
+    assert!(!stage.has("the end"));
+    stage.say(request.id, &["more\n\n"]);
+    settle(&mut stage);
+    assert!(!stage.has("more"), "the reader is not torn away");
+}

@@ -44,6 +44,8 @@ impl AdapterSummary {
 
 fn instance() -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    // Not OpenGL, which others in the program (such as a window) may have brought in: its compute shaders are another world.
+    descriptor.backends &= wgpu::Backends::PRIMARY;
     // Where the driver knows its budget, refuse early instead of paging or losing the device.
     descriptor.memory_budget_thresholds.for_resource_creation = Some(95);
     wgpu::Instance::new(descriptor)
