@@ -175,13 +175,30 @@ impl Gpu {
             return Err(Error::DeviceLost(why.clone()));
         }
         match &faults.error {
-            Some(_) if faults.out_of_memory => Err(Error::OutOfMemory(format!(
-                "`{}` has no memory left",
-                self.adapter.name
-            ))),
+            Some(_) if faults.out_of_memory => Err(self.out_of_memory()),
             Some(what) => Err(Error::Gpu(what.clone())),
             None => Ok(()),
         }
+    }
+
+    /// Runs `make`, and returns an out-of-memory error that it causes instead of keeping it for [`Gpu::check`]: for what can be
+    /// done without.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn try_allocating<T>(&self, make: impl FnOnce() -> T) -> Result<T> {
+        let scope = self
+            .device
+            .push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let made = make();
+        match pollster::block_on(scope.pop()) {
+            None => Ok(made),
+            Some(_) => Err(self.out_of_memory()),
+        }
+    }
+
+    fn out_of_memory(&self) -> Error {
+        Error::OutOfMemory(format!("`{}` has no memory left", self.adapter.name))
     }
 
     /// Blocks until `submission` (or, with `None`, the latest one) is done and its callbacks have run.

@@ -56,27 +56,30 @@ impl Gpu {
 }
 
 impl Timer {
-    /// Records `count` dispatches, the `i`th by `dispatch(pass, i)`, with a timestamp before and after each.
+    /// Records `count` dispatches, the `i`th by `dispatch(pass, i)`, with a timestamp before and after each. `first` of the same
+    /// measurement were recorded before, perhaps in another submission.
     pub fn record(
         &self,
         encoder: &mut wgpu::CommandEncoder,
+        first: usize,
         count: usize,
         mut dispatch: impl FnMut(&mut wgpu::ComputePass<'_>, usize),
     ) {
-        let count = count.min(self.capacity);
+        let count = count.min(self.capacity.saturating_sub(first));
+        let query = |i: usize| 2 * (first + i) as u32;
         if self.inside_passes {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             for i in 0..count {
-                pass.write_timestamp(&self.queries, 2 * i as u32);
+                pass.write_timestamp(&self.queries, query(i));
                 dispatch(&mut pass, i);
-                pass.write_timestamp(&self.queries, 2 * i as u32 + 1);
+                pass.write_timestamp(&self.queries, query(i) + 1);
             }
         } else {
             for i in 0..count {
                 let writes = wgpu::ComputePassTimestampWrites {
                     query_set: &self.queries,
-                    beginning_of_pass_write_index: Some(2 * i as u32),
-                    end_of_pass_write_index: Some(2 * i as u32 + 1),
+                    beginning_of_pass_write_index: Some(query(i)),
+                    end_of_pass_write_index: Some(query(i) + 1),
                 };
                 let descriptor = wgpu::ComputePassDescriptor {
                     label: None,
@@ -85,7 +88,11 @@ impl Timer {
                 dispatch(&mut encoder.begin_compute_pass(&descriptor), i);
             }
         }
-        let queries = 2 * count as u32;
+    }
+
+    /// Records what makes the `count` intervals recorded so far readable; the last thing of a measurement.
+    pub fn resolve(&self, encoder: &mut wgpu::CommandEncoder, count: usize) {
+        let queries = 2 * count.min(self.capacity) as u32;
         encoder.resolve_query_set(&self.queries, 0..queries, &self.resolved, 0);
         let bytes = u64::from(queries) * u64::from(wgpu::QUERY_SIZE);
         encoder.copy_buffer_to_buffer(&self.resolved, 0, &self.staging, 0, bytes);

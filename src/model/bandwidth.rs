@@ -47,9 +47,12 @@ fn read_rate(gpu: &Gpu, source: WeightSource, pipeline: &Pipeline) -> Result<f64
     let workgroup_bytes = u64::from(LANES) * UNITS * UNIT as u64;
     let workgroups = (MOST_BYTES.min(limit) / workgroup_bytes).clamp(1, 65535);
     let bytes = workgroups * workgroup_bytes;
-    let store = Store::new(gpu, "bandwidth", bytes, source);
-    let storage = wgpu::BufferUsages::STORAGE;
-    let folded = gpu.buffer("folded", workgroups * u64::from(LANES) * 16, storage);
+    // A model may have left no room: then there is no figure, but no harm done either.
+    let (store, folded) = gpu.try_allocating(|| {
+        let storage = wgpu::BufferUsages::STORAGE;
+        let folded = gpu.buffer("folded", workgroups * u64::from(LANES) * 16, storage);
+        (Store::new(gpu, "bandwidth", bytes, source), folded)
+    })?;
     let shape = gpu.buffer(
         "shape",
         size_of::<read_bandwidth::Shape>() as u64,

@@ -10,6 +10,7 @@ use super::op::Op;
 use super::plan::Plan;
 use super::scratch::{Scratch, stride};
 use crate::error::{Error, Result};
+use crate::gpu::timing::Intervals;
 use crate::gpu::{Readback, Timer};
 use crate::kernels::TokenInput;
 use crate::trace::{self, TraceMode};
@@ -81,8 +82,8 @@ impl Forward {
         self.scratch.logits_rows
     }
 
-    /// From here on every step is timed as finely as `mode` says, by the device's clock where it has timestamps. A traced step is
-    /// one submission, however long, and waits for the device.
+    /// From here on every step is timed as finely as `mode` says, by the device's clock where it has timestamps. A traced step
+    /// waits for the device.
     pub fn set_trace(&mut self, mode: TraceMode) {
         match &mut self.tracer {
             Some(tracer) => tracer.mode = mode,
@@ -139,20 +140,33 @@ impl Forward {
         let row = stride(vocab) as usize;
         let floats = wanted.len() * row;
         let tracer = self.tracer.as_ref();
-        let submission = match tracer.filter(|tracer| tracer.mode != TraceMode::Off) {
-            Some(tracer) => {
-                let (step, submission) = self.step_traced(tracer, tokens, wanted.len(), floats)?;
-                if let Some(tracer) = &mut self.tracer {
-                    tracer.steps.push(step);
+        let tracer = tracer.filter(|tracer| tracer.mode != TraceMode::Off);
+        let mode = tracer.map_or(TraceMode::Off, |tracer| tracer.mode);
+        let timer = tracer.and_then(|tracer| tracer.timer.as_ref());
+        let ops: Vec<Task<'_>> = self
+            .ops(tokens.len() as u32, wanted.len() as u32)
+            .collect();
+        let groups = groups(&ops, mode);
+        let mut pieces = Pieces::new(self.rate);
+        let mut encoder = self.record(tokens, &groups, timer, &mut pieces)?;
+        self.record_readback(&mut encoder, floats);
+        let begin = pieces.begin.unwrap_or_else(Instant::now);
+        let submission = gpu.queue.submit([encoder.finish()]);
+        let mut step = None;
+        if let Some(tracer) = tracer {
+            let intervals = match timer {
+                Some(timer) => timer.read(gpu, submission.clone(), groups.len())?,
+                None => {
+                    gpu.wait(Some(submission.clone()))?;
+                    None
                 }
-                submission
-            }
-            None => {
-                let mut encoder = self.record(tokens, wanted.len())?;
-                self.record_readback(&mut encoder, floats);
-                gpu.queue.submit([encoder.finish()])
-            }
-        };
+            };
+            step = Some(traced(tracer, tokens, &groups, begin, intervals));
+        }
+        self.rate = pieces.rate;
+        if let (Some(step), Some(tracer)) = (step, &mut self.tracer) {
+            tracer.steps.push(step);
+        }
         if wanted.is_empty() {
             return gpu.check();
         }
@@ -208,114 +222,47 @@ impl Forward {
     }
 
     /// The operations of a step, each with the tokens it runs for.
-    fn ops(&self, tokens: u32, logits: u32) -> impl Iterator<Item = (&Op, u32)> {
+    fn ops(&self, tokens: u32, logits: u32) -> impl Iterator<Item = Task<'_>> {
         let trunk = self.plan.trunk.iter().map(move |op| (op, tokens));
         let tail = self.plan.tail.iter().map(move |op| (op, logits));
         trunk.chain(tail).filter(|(_, tokens)| *tokens > 0)
     }
 
-    /// Runs a step with a timestamp around every operation, or every layer, and waits for it.
-    fn step_traced(
+    /// Records the step, with a timestamp before and after every group if there is a `timer`. Where it would take longer than a
+    /// submission may, its beginning is submitted on the way; what is returned is the rest.
+    fn record(
         &self,
-        tracer: &Tracer,
         tokens: &[StepToken],
-        logits: usize,
-        floats: usize,
-    ) -> Result<(trace::Step, wgpu::SubmissionIndex)> {
+        groups: &[&[Task<'_>]],
+        timer: Option<&Timer>,
+        pieces: &mut Pieces,
+    ) -> Result<wgpu::CommandEncoder> {
         let gpu = &self.network.gpu;
         let positions = positions(tokens);
-        let ops: Vec<(&Op, u32)> = self.ops(tokens.len() as u32, logits as u32).collect();
-        let together = |a: &(&Op, u32), b: &(&Op, u32)| {
-            tracer.mode == TraceMode::Layers && a.0.layer.is_some() && a.0.layer == b.0.layer
+        // A single token is never cut: its step is one submission.
+        let budget = |pieces: &Pieces| match tokens.len() {
+            1 => u64::MAX,
+            _ => pieces.budget(),
         };
-        let groups: Vec<&[(&Op, u32)]> = ops.chunk_by(together).collect();
-        let record = |pass: &mut wgpu::ComputePass<'_>, group: &[(&Op, u32)]| {
-            for (op, tokens) in group {
-                op.record(pass, *tokens);
-            }
-        };
-        let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        match &tracer.timer {
-            Some(timer) => timer.record(&mut encoder, groups.len(), |pass, i| {
-                record(pass, groups[i]);
-            }),
-            None => record(&mut encoder.begin_compute_pass(&Default::default()), &ops),
-        }
-        self.record_readback(&mut encoder, floats);
-        let begin = Instant::now();
-        let submission = gpu.queue.submit([encoder.finish()]);
-        let intervals = match &tracer.timer {
-            Some(timer) => timer.read(gpu, submission.clone(), groups.len())?,
-            None => {
-                gpu.wait(Some(submission.clone()))?;
-                None
-            }
-        };
-        let wall = begin.elapsed();
-        let span = |group: &[(&Op, u32)], (start, end): (u64, u64)| trace::Span {
-            layer: group[0].0.layer,
-            kernel: match group {
-                [(op, _)] => op.stage.name(),
-                _ => "layer",
-            },
-            start_ns: start,
-            duration_ns: end - start,
-            bytes: group
-                .iter()
-                .map(|(op, tokens)| op.bytes(u64::from(*tokens), positions))
-                .sum(),
-            flops: group
-                .iter()
-                .map(|(op, tokens)| 2 * op.macs(u64::from(*tokens), positions))
-                .sum(),
-        };
-        let step = trace::Step {
-            phase: if tokens.len() == 1 {
-                trace::Phase::Decode
-            } else {
-                trace::Phase::Prefill
-            },
-            tokens: tokens.len() as u32,
-            position: tokens[0].position,
-            begin: begin - tracer.begin,
-            wall,
-            spans: intervals.map(|intervals| {
-                let timed = groups.iter().zip(intervals);
-                timed
-                    .map(|(group, interval)| span(group, interval))
-                    .collect()
-            }),
-        };
-        Ok((step, submission))
-    }
-
-    /// Records the step. Where it would take longer than a submission may, its beginning is submitted on the way; what is
-    /// returned is the rest.
-    fn record(&mut self, tokens: &[StepToken], logits: usize) -> Result<wgpu::CommandEncoder> {
-        let network = Arc::clone(&self.network);
-        let gpu = &network.gpu;
-        let count = tokens.len() as u32;
-        let attention_positions = positions(tokens);
-        let mut pieces = Pieces::new(self.rate);
-        let mut ops = self.ops(count, logits as u32).peekable();
+        let mut start = 0;
         loop {
+            let (end, macs) = piece(&groups[start..], positions, budget(pieces));
+            let this = &groups[start..start + end];
             let mut encoder = gpu.device.create_command_encoder(&Default::default());
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            let mut macs = 0;
-            while let Some((op, tokens)) = ops.peek() {
-                let next = op.macs(u64::from(*tokens), attention_positions);
-                // A single token is never cut: its step is one submission.
-                if count > 1 && macs > 0 && macs + next > pieces.budget() {
-                    break;
+            match timer {
+                Some(timer) => timer.record(&mut encoder, start, this.len(), |pass, i| {
+                    dispatch(pass, this[i]);
+                }),
+                None => {
+                    let mut pass = encoder.begin_compute_pass(&Default::default());
+                    this.iter().for_each(|group| dispatch(&mut pass, group));
                 }
-                op.record(&mut pass, *tokens);
-                macs += next;
-                ops.next();
             }
-            drop(pass);
-            if ops.peek().is_none() {
-                drop(ops);
-                self.rate = pieces.rate;
+            start += end;
+            if start == groups.len() {
+                if let Some(timer) = timer {
+                    timer.resolve(&mut encoder, groups.len());
+                }
                 return Ok(encoder);
             }
             pieces.push(gpu.queue.submit([encoder.finish()]), macs);
@@ -323,6 +270,79 @@ impl Forward {
                 pieces.wait_for_oldest(gpu)?;
             }
         }
+    }
+}
+
+/// An operation and the tokens it runs for.
+type Task<'a> = (&'a Op, u32);
+
+/// The tasks that are timed together.
+fn groups<'a, 'b>(tasks: &'b [Task<'a>], mode: TraceMode) -> Vec<&'b [Task<'a>]> {
+    let together = |a: &Task<'_>, b: &Task<'_>| {
+        mode == TraceMode::Layers && a.0.layer.is_some() && a.0.layer == b.0.layer
+    };
+    tasks.chunk_by(together).collect()
+}
+
+/// How many of the groups fit a submission of so many multiply-adds, at least one, and theirs.
+fn piece(groups: &[&[Task<'_>]], positions: u64, budget: u64) -> (usize, u64) {
+    let mut macs = 0;
+    for (i, group) in groups.iter().enumerate() {
+        let cost = |(op, tokens): &Task<'_>| op.macs(u64::from(*tokens), positions);
+        let next: u64 = group.iter().map(cost).sum();
+        if macs > 0 && macs + next > budget {
+            return (i, macs);
+        }
+        macs += next;
+    }
+    (groups.len(), macs)
+}
+
+fn dispatch(pass: &mut wgpu::ComputePass<'_>, group: &[Task<'_>]) {
+    for (op, tokens) in group {
+        op.record(pass, *tokens);
+    }
+}
+
+/// The step that has just ended, as data.
+fn traced(
+    tracer: &Tracer,
+    tokens: &[StepToken],
+    groups: &[&[Task<'_>]],
+    begin: Instant,
+    intervals: Option<Intervals>,
+) -> trace::Step {
+    let positions = positions(tokens);
+    let span = |group: &[Task<'_>], (start, end): (u64, u64)| {
+        let bytes = |(op, tokens): &Task<'_>| op.bytes(u64::from(*tokens), positions);
+        let flops = |(op, tokens): &Task<'_>| 2 * op.macs(u64::from(*tokens), positions);
+        trace::Span {
+            layer: group[0].0.layer,
+            kernel: match group {
+                [(op, _)] => op.stage.name(),
+                _ => "layer",
+            },
+            start_ns: start,
+            duration_ns: end - start,
+            bytes: group.iter().map(bytes).sum(),
+            flops: group.iter().map(flops).sum(),
+        }
+    };
+    trace::Step {
+        phase: match tokens.len() {
+            1 => trace::Phase::Decode,
+            _ => trace::Phase::Prefill,
+        },
+        tokens: tokens.len() as u32,
+        position: tokens[0].position,
+        begin: begin - tracer.begin,
+        wall: begin.elapsed(),
+        spans: intervals.map(|intervals| {
+            let timed = groups.iter().zip(intervals);
+            timed
+                .map(|(group, interval)| span(group, interval))
+                .collect()
+        }),
     }
 }
 
@@ -338,6 +358,8 @@ fn positions(tokens: &[StepToken]) -> u64 {
 struct Pieces {
     in_flight: VecDeque<(wgpu::SubmissionIndex, u64)>,
     rate: f64,
+    /// When the first was submitted.
+    begin: Option<Instant>,
     last_end: Option<Instant>,
 }
 
@@ -346,6 +368,7 @@ impl Pieces {
         Self {
             in_flight: VecDeque::new(),
             rate,
+            begin: None,
             last_end: None,
         }
     }
@@ -356,6 +379,7 @@ impl Pieces {
     }
 
     fn push(&mut self, submission: wgpu::SubmissionIndex, macs: u64) {
+        self.begin.get_or_insert_with(Instant::now);
         if self.in_flight.is_empty() {
             self.last_end = Some(Instant::now());
         }
