@@ -1,18 +1,22 @@
 //! A worker thread that owns device, model and session: commands go in, events come out. What a window or a server talks to, so
 //! that neither ever waits for the device.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
 use crate::checkpoint::Config;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::generate::{Finish, GenerateOptions, Model, Sampling, Session, Timing, Token};
+use crate::generate::{
+    Candidate, Finish, GenerateOptions, Model, Sampling, Session, Timing, Token,
+};
 use crate::gpu::AdapterSummary;
 use crate::model::{LoadOptions, Progress, read_bandwidth};
+use crate::text::StreamDecoder;
 use crate::trace::{Step, TraceMode};
 
 /// While every step is traced, every so many tokens one is decoded without it: the difference is what tracing costs.
@@ -24,6 +28,8 @@ const FIRST_LOOK: usize = 8;
 /// What to load.
 #[derive(Debug, Clone, Default)]
 pub struct Load {
+    /// Comes back with every event of this load.
+    pub id: u64,
     /// As for [`Model::load`].
     pub model: String,
     /// Takes the place of the model's own tokenizer; as for [`Model::set_tokenizer`].
@@ -39,11 +45,13 @@ pub struct Request {
     pub id: u64,
     /// Text; for a model without a tokenizer token ids, such as `1, 9038`.
     pub prompt: String,
+    /// Tokens that follow the prompt for certain, with their natural log-probabilities; they come back as the first tokens.
+    pub forced: Vec<(u32, f32)>,
     /// Set `cancel` in it to end the request within a step.
     pub options: GenerateOptions,
     pub trace: TraceMode,
     /// How much longer a token may take on average for being traced, such as 0.05; so only some are, where that costs more.
-    /// `None`: every step is traced.
+    /// `None`: all steps are traced but one in sixteen, which tell what tracing costs.
     pub trace_budget: Option<f64>,
 }
 
@@ -94,16 +102,26 @@ pub struct TokenEvent {
     pub token: Token,
     /// The token as it would be written.
     pub piece: String,
-    /// The most probable tokens at this place: how they would be written, and their natural log-probabilities.
-    pub alternatives: Vec<(String, f32)>,
+    /// The most probable tokens at this place.
+    pub alternatives: Vec<Alternative>,
     /// Whether the step was timed by the device's clock, which costs a little.
     pub traced: bool,
+}
+
+/// A token that could have stood at a place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alternative {
+    pub id: u32,
+    /// As it would be written.
+    pub piece: String,
+    /// Natural logarithm.
+    pub logprob: f32,
 }
 
 /// What is being fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Files from a network.
+    /// Files from a network: for loaders that fetch them.
     Download,
     /// Weights to the device.
     Upload,
@@ -113,15 +131,25 @@ pub enum Stage {
 #[derive(Debug)]
 pub enum Event {
     Loading {
+        load: u64,
         stage: Stage,
         done: u64,
         total: u64,
     },
-    Loaded(Box<ModelInfo>),
+    Loaded {
+        load: u64,
+        info: Box<ModelInfo>,
+    },
     /// No model is loaded now.
-    LoadFailed(Error),
-    /// The device went away; the model is being loaded again.
-    DeviceLost(Error),
+    LoadFailed {
+        load: u64,
+        error: Error,
+    },
+    /// The device went away or can no longer be used; the model is being loaded again.
+    DeviceLost {
+        load: u64,
+        error: Error,
+    },
     /// Prompt tokens computed so far.
     Prompt {
         request: u64,
@@ -148,6 +176,8 @@ pub enum Event {
     Counted(usize),
     /// Bytes a second.
     ReadBandwidth(f64),
+    /// The worker has ended without being told to; nothing more will come.
+    Stopped,
 }
 
 /// The worker's other end.
@@ -157,6 +187,7 @@ pub struct Engine {
     /// Of what was sent last: dropping the engine must not wait for it.
     cancel: Vec<Arc<AtomicBool>>,
     worker: Option<JoinHandle<()>>,
+    has_stopped: Cell<bool>,
 }
 
 impl Engine {
@@ -204,6 +235,7 @@ impl Engine {
             events,
             cancel: Vec::new(),
             worker: None,
+            has_stopped: Cell::new(false),
         }
     }
 
@@ -220,14 +252,20 @@ impl Engine {
             self.cancel.push(cancel);
         }
         if let Some(commands) = &self.commands {
-            // A worker that is gone has said so in its last event, or the program is ending.
+            // A worker that is gone is noticed by `poll`.
             let _ = commands.send(command);
         }
     }
 
     /// The next event, if there is one already.
     pub fn poll(&self) -> Option<Event> {
-        self.events.try_recv().ok()
+        match self.events.try_recv() {
+            Ok(event) => Some(event),
+            Err(TryRecvError::Disconnected) if self.worker.is_some() => {
+                (!self.has_stopped.replace(true)).then_some(Event::Stopped)
+            }
+            Err(_) => None,
+        }
     }
 
     /// The next event; `None` when the worker has ended or none came in time.
@@ -279,24 +317,36 @@ fn work(
     // Whether the device was lost since a token last came: a device that is lost at once, again and again, is broken.
     let mut lost_before = false;
     while let Some(this) = wanted.take() {
+        let id = this.id;
+        let is_cancelled = this.options.cancel.as_deref();
+        if is_cancelled.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+            // It was while others were before it.
+            sink.send(Event::LoadFailed {
+                load: id,
+                error: Error::Cancelled,
+            });
+            wanted = next_load(commands, sink);
+            continue;
+        }
         let model = load(&this, &mut |progress| {
             sink.send(Event::Loading {
+                load: id,
                 stage: Stage::Upload,
                 done: progress.done,
                 total: progress.total,
             });
         });
-        let after = model.and_then(|model| run(&model, commands, sink, &mut lost_before));
+        let after = model.and_then(|model| run(&model, id, commands, sink, &mut lost_before));
         wanted = match after {
             Ok(After::Quit) => None,
             Ok(After::Load(load)) => Some(load),
             Ok(After::Lost(error)) if !lost_before => {
                 lost_before = true;
-                sink.send(Event::DeviceLost(error));
+                sink.send(Event::DeviceLost { load: id, error });
                 Some(this)
             }
             Ok(After::Lost(error)) | Err(error) => {
-                sink.send(Event::LoadFailed(error));
+                sink.send(Event::LoadFailed { load: id, error });
                 next_load(commands, sink)
             }
         };
@@ -342,28 +392,29 @@ fn info(model: &Model) -> ModelInfo {
 /// Does what is asked until another model is wanted or the device is gone. Clears `lost_before` when a token comes.
 fn run(
     model: &Model,
+    load: u64,
     commands: &Receiver<Command>,
     sink: &Sink,
     lost_before: &mut bool,
 ) -> Result<After> {
     let mut session = model.session()?;
-    sink.send(Event::Loaded(Box::new(info(model))));
+    sink.send(Event::Loaded {
+        load,
+        info: Box::new(info(model)),
+    });
     while let Ok(command) = commands.recv() {
         match command {
             Command::Load(load) => return Ok(After::Load(load)),
             Command::Generate(request) => {
                 let mut progressed = || *lost_before = false;
                 if let Err(error) = generate(model, &mut session, &request, sink, &mut progressed) {
-                    let lost = match &error {
-                        Error::DeviceLost(why) => Some(Error::DeviceLost(why.clone())),
-                        _ => None,
-                    };
                     sink.send(Event::Failed {
                         request: request.id,
                         error,
                     });
-                    if let Some(lost) = lost {
-                        return Ok(After::Lost(lost));
+                    // A device that has run out of memory, or refused something, says so for ever after.
+                    if let Err(unusable) = model.network().gpu.check() {
+                        return Ok(After::Lost(unusable));
                     }
                 }
             }
@@ -406,9 +457,19 @@ fn generate(
     sink: &Sink,
     progressed: &mut dyn FnMut(),
 ) -> Result<()> {
-    let ids = prompt_ids(model, &request.prompt)?;
+    let mut ids = prompt_ids(model, &request.prompt)?;
+    let forced = forced(model, &mut ids, &request.forced)?;
     let mut generation = session.generate(&ids, &request.options)?;
     generation.set_trace(request.trace);
+    // Of a request that ended early.
+    generation.take_trace();
+    let send = |token: TokenEvent| {
+        sink.send(Event::Token {
+            request: request.id,
+            token: Box::new(token),
+        });
+    };
+    forced.into_iter().for_each(send);
     let prompt = |done, total| {
         sink.send(Event::Prompt {
             request: request.id,
@@ -438,18 +499,11 @@ fn generate(
         }
         let token = token?;
         progressed();
-        sink.send(Event::Token {
-            request: request.id,
-            token: Box::new(TokenEvent {
-                piece: piece(model, token.id),
-                alternatives: token
-                    .top
-                    .iter()
-                    .map(|other| (piece(model, other.id), other.logprob))
-                    .collect(),
-                token,
-                traced,
-            }),
+        send(TokenEvent {
+            piece: piece(model, token.id),
+            alternatives: alternatives(model, &token),
+            token,
+            traced,
         });
     }
     sink.send(Event::Finished {
@@ -459,6 +513,50 @@ fn generate(
         positions: ids.len() + generation.ids().len(),
     });
     Ok(())
+}
+
+fn alternatives(model: &Model, token: &Token) -> Vec<Alternative> {
+    let alternative = |other: &Candidate| Alternative {
+        id: other.id,
+        piece: piece(model, other.id),
+        logprob: other.logprob,
+    };
+    token.top.iter().map(alternative).collect()
+}
+
+/// Adds the tokens that follow a prompt for certain to its ids, and returns them with their text.
+fn forced(model: &Model, ids: &mut Vec<u32>, tokens: &[(u32, f32)]) -> Result<Vec<TokenEvent>> {
+    let vocab = model.config().vocab_size;
+    if let Some((id, _)) = tokens.iter().find(|(id, _)| *id as usize >= vocab) {
+        return Err(Error::Prompt(format!("this model has no token {id}")));
+    }
+    let mut decoder = match model.tokenizer() {
+        Some(tokenizer) => Some(StreamDecoder::after(tokenizer, ids)?),
+        None => None,
+    };
+    let mut events = Vec::new();
+    for (i, (id, logprob)) in tokens.iter().enumerate() {
+        let mut token = Token {
+            id: *id,
+            logprob: *logprob,
+            ..Token::default()
+        };
+        if let Some(decoder) = &mut decoder {
+            token.text = decoder.push(*id)?;
+            if i + 1 == tokens.len() {
+                // What the model adds is decoded as what follows all of these.
+                token.text += &decoder.finish()?;
+            }
+        }
+        events.push(TokenEvent {
+            piece: piece(model, *id),
+            alternatives: Vec::new(),
+            token,
+            traced: false,
+        });
+        ids.push(*id);
+    }
+    Ok(events)
 }
 
 /// Decides which tokens are traced, from what tracing is seen to cost.

@@ -26,6 +26,7 @@ fn request(id: u64, prompt: &str, tokens: usize) -> Request {
     Request {
         id,
         prompt: prompt.into(),
+        forced: Vec::new(),
         options,
         trace: TraceMode::Kernels,
         trace_budget: None,
@@ -44,8 +45,8 @@ fn until<T>(engine: &Engine, mut pick: impl FnMut(Event) -> Option<T>) -> T {
 
 fn loaded(engine: &Engine) -> Box<ModelInfo> {
     until(engine, |event| match event {
-        Event::Loaded(info) => Some(info),
-        Event::LoadFailed(error) => panic!("{error}"),
+        Event::Loaded { info, .. } => Some(info),
+        Event::LoadFailed { error, .. } => panic!("{error}"),
         _ => None,
     })
 }
@@ -105,7 +106,7 @@ fn a_prompt_becomes_tokens_steps_and_an_end() {
     assert!(text.starts_with(" there"), "{text}");
     assert_eq!(tokens[0].piece, " there");
     assert_eq!(tokens[0].alternatives.len(), 3);
-    assert_eq!(tokens[0].alternatives[0].1, tokens[0].token.logprob);
+    assert_eq!(tokens[0].alternatives[0].logprob, tokens[0].token.logprob);
     // Every sixteenth token is decoded without the trace, to know what the trace costs.
     let untraced = tokens.iter().filter(|event| !event.traced).count();
     assert_eq!((untraced, steps.len()), (1, 19));
@@ -160,7 +161,7 @@ fn dropping_the_engine_does_not_wait_for_what_goes_on() {
     let begin = Instant::now();
     until(&engine, |event| match event {
         // A machine with too little memory says so; all others begin.
-        Event::Loading { .. } | Event::LoadFailed(_) => Some(()),
+        Event::Loading { .. } | Event::LoadFailed { .. } => Some(()),
         _ => None,
     });
     drop(engine);
@@ -174,7 +175,7 @@ fn mistakes_are_events_and_the_engine_goes_on() {
     assert!(outcome(&engine, 1).end.is_err());
     engine.send(load("/no/such/folder"));
     let error = until(&engine, |event| match event {
-        Event::LoadFailed(error) => Some(error.to_string()),
+        Event::LoadFailed { error, .. } => Some(error.to_string()),
         _ => None,
     });
     assert!(error.contains("/no/such/folder"));
@@ -213,11 +214,11 @@ fn a_lost_device_is_opened_again_once() {
     assert!(matches!(outcome(&engine, 1).end, Err(Error::DeviceLost(_))));
     let mut announced = false;
     until(&engine, |event| match event {
-        Event::DeviceLost(_) => {
+        Event::DeviceLost { .. } => {
             announced = true;
             None
         }
-        Event::Loaded(_) => Some(()),
+        Event::Loaded { .. } => Some(()),
         _ => None,
     });
     assert!(announced);
@@ -226,11 +227,67 @@ fn a_lost_device_is_opened_again_once() {
     destroy_last();
     engine.send(Command::Generate(Box::new(request(2, "Once", 4))));
     until(&engine, |event| {
-        matches!(event, Event::LoadFailed(_)).then_some(())
+        matches!(event, Event::LoadFailed { .. }).then_some(())
     });
     engine.send(load("demo"));
     loaded(&engine);
     engine.send(Command::Generate(Box::new(request(3, "Once", 4))));
     assert_eq!(outcome(&engine, 3).end.unwrap().0, Finish::Length);
     assert_eq!(gpus.lock().unwrap().len(), 3);
+}
+
+/// Tokens that are given come back as tokens, and what follows is what would have followed.
+#[test]
+fn forced_tokens_are_continued() {
+    let mut engine = Engine::start(|| {}).unwrap();
+    engine.send(load("demo"));
+    engine.send(Command::Generate(Box::new(request(
+        1,
+        "Once upon a time",
+        8,
+    ))));
+    let free = outcome(&engine, 1);
+    let mut second = request(2, "Once upon a time", 5);
+    let ids = free.tokens.iter().map(|event| event.token.id);
+    second.forced = ids.take(3).map(|id| (id, -1.0)).collect();
+    engine.send(Command::Generate(Box::new(second)));
+    let forced = outcome(&engine, 2);
+    let text = |outcome: &Outcome| -> String {
+        let texts = outcome.tokens.iter().map(|event| &*event.token.text);
+        texts.collect()
+    };
+    assert_eq!(text(&free), text(&forced));
+    assert_eq!(forced.tokens.len(), 8);
+}
+
+/// A load that was cancelled while it waited for its turn is not begun.
+#[test]
+fn events_say_which_load_they_are_of() {
+    let mut engine = Engine::start(|| {}).unwrap();
+    for (id, model, is_cancelled) in [
+        (1, "demo", false),
+        (2, "shape:1_1B", true),
+        (3, "demo", false),
+    ] {
+        let mut load = Load {
+            id,
+            model: model.into(),
+            ..Load::default()
+        };
+        load.options.cancel = Some(Arc::new(AtomicBool::new(is_cancelled)));
+        engine.send(Command::Load(Box::new(load)));
+    }
+    let mut ends = Vec::new();
+    until(&engine, |event| {
+        match event {
+            Event::Loaded { load, .. } => ends.push((load, true)),
+            Event::LoadFailed { load, error } => {
+                assert!(matches!(error, Error::Cancelled), "{error}");
+                ends.push((load, false));
+            }
+            _ => {}
+        }
+        (ends.len() == 3).then_some(())
+    });
+    assert_eq!(ends, [(1, true), (2, false), (3, true)]);
 }

@@ -15,7 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("generate", &["checkpoint", "gpu", "model", "text", "trace"]),
     (
         "engine",
-        &["checkpoint", "generate", "gpu", "model", "trace"],
+        &["checkpoint", "generate", "gpu", "model", "text", "trace"],
     ),
     (
         "window",

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use egui_kittest::kittest::Queryable;
 use egui_kittest::{Harness, SnapshotResults};
 use openelm::checkpoint::shapes;
-use openelm::engine::{Command, Engine, Event, Memory, ModelInfo, Request, Stage, TokenEvent};
+use openelm::engine::{
+    Alternative, Command, Engine, Event, Memory, ModelInfo, Request, Stage, TokenEvent,
+};
 use openelm::trace::{Phase, Span, Step, TraceMode};
 use openelm::window::{App, Store};
 use openelm::{AdapterSummary, Dtype, Error, Finish, Sampling, Timing, Token};
@@ -47,8 +49,15 @@ fn scene_of<'a>(size: [f32; 2], folder: tempfile::TempDir) -> Scene<'a> {
 /// A window in which a model is loaded.
 fn stage<'a>(name: &str) -> Scene<'a> {
     let mut stage = scene_of([1280.0, 800.0], tempfile::tempdir().unwrap());
-    stage.tell(Event::Loaded(Box::new(info(name))));
+    stage.tell(loaded(name));
     stage
+}
+
+fn loaded(name: &str) -> Event {
+    Event::Loaded {
+        load: 0,
+        info: Box::new(info(name)),
+    }
 }
 
 fn info(name: &str) -> ModelInfo {
@@ -162,7 +171,18 @@ fn token(piece: &str) -> TokenEvent {
     TokenEvent {
         token,
         piece: piece.into(),
-        alternatives: vec![(piece.into(), -0.7), (" queen".into(), -1.2)],
+        alternatives: vec![
+            Alternative {
+                id: 7,
+                piece: piece.into(),
+                logprob: -0.7,
+            },
+            Alternative {
+                id: 8,
+                piece: " queen".into(),
+                logprob: -1.2,
+            },
+        ],
         traced: true,
     }
 }
@@ -302,6 +322,92 @@ fn a_chat_has_turns_branches_and_undo() {
 }
 
 #[test]
+fn shift_enter_is_a_new_line() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    let message = stage.window.get_by_label("Message");
+    message.focus();
+    message.type_text("one");
+    stage.window.run();
+    stage
+        .window
+        .key_press_modifiers(egui::Modifiers::SHIFT, egui::Key::Enter);
+    stage.window.run();
+    stage.write("two");
+    let request = stage.request();
+    assert!(
+        request.prompt.contains("one\ntwo</s>"),
+        "{}",
+        request.prompt
+    );
+}
+
+/// What belongs to a load or a request that another has replaced changes nothing.
+#[test]
+fn late_events_of_others_are_ignored() {
+    let mut stage = stage("demo");
+    stage.write("Once");
+    let request = stage.request();
+    stage.click("Model: demo · bf16");
+    stage.click("shape:450M");
+    stage.tell(loaded("OpenELM-late"));
+    assert!(!stage.has("Model: OpenELM-late"), "that was load 0");
+    stage.tell(Event::LoadFailed {
+        load: 0,
+        error: Error::Cancelled,
+    });
+    assert!(!stage.has("Loading was cancelled"));
+    // Tokens that were on their way are still text.
+    stage.say(request.id, &[" upon"]);
+    assert!(stage.has("Once upon"));
+    stage.finish(request.id, Finish::Cancelled);
+    stage.say(request.id, &[" never"]);
+    assert!(!stage.has("never"));
+    stage.click("Cancel loading");
+    stage.tell(Event::LoadFailed {
+        load: 1,
+        error: Error::Cancelled,
+    });
+    assert!(stage.has("Loading was cancelled"));
+}
+
+#[test]
+fn edits_survive_looking_elsewhere_and_several_actions_in_a_frame() {
+    use openelm::window::{Action, Mode};
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.write("Why?");
+    let request = stage.request();
+    stage.say(request.id, &["Because."]);
+    stage.finish(request.id, Finish::Eos);
+    stage
+        .window
+        .get_all_by_label("Edit")
+        .next()
+        .unwrap()
+        .click();
+    stage.window.run();
+    let editor = stage.window.get_by_label("Edit message");
+    editor.focus();
+    editor.type_text(" Oh");
+    stage.window.run();
+    stage.click("New chat");
+    stage.click("Why?");
+    let value = stage.window.get_by_label("Edit message").value().unwrap();
+    assert!(value.contains(" Oh"), "{value}");
+    let app = stage.window.state_mut();
+    app.act(Action::New(Mode::Chat));
+    for action in [
+        Action::Regenerate(1),
+        Action::Copy(1),
+        Action::Delete(0),
+        Action::Continue(7),
+        Action::Undo,
+    ] {
+        app.act(action);
+    }
+    stage.window.run();
+}
+
+#[test]
 fn tokens_can_be_inspected_and_replaced() {
     let mut stage = stage("OpenELM-270M-Instruct");
     stage.write("Who?");
@@ -329,7 +435,11 @@ fn tokens_can_be_inspected_and_replaced() {
     stage.click("Next token");
     stage.click("\" queen\" 30.1 %");
     let request = stage.request();
-    assert!(request.prompt.ends_with("The queen"), "{}", request.prompt);
+    assert!(request.prompt.ends_with("<|assistant|>\n"));
+    let forced: Vec<u32> = request.forced.iter().map(|(id, _)| *id).collect();
+    assert_eq!(forced, [7, 8]);
+    stage.say(request.id, &["The", " queen"]);
+    assert!(stage.has("The queen"));
     assert!(stage.has("2/2"));
 }
 
@@ -346,7 +456,10 @@ fn failures_are_banners_and_lose_nothing() {
             error: Error::DeviceLost("driver reset".into()),
         })
         .unwrap();
-    stage.tell(Event::DeviceLost(Error::DeviceLost("driver reset".into())));
+    stage.tell(Event::DeviceLost {
+        load: 0,
+        error: Error::DeviceLost("driver reset".into()),
+    });
     assert!(stage.has("The GPU device was lost") && stage.has("driver reset"));
     assert!(stage.has("Once upon"), "what was written is kept");
     assert!(
@@ -354,7 +467,7 @@ fn failures_are_banners_and_lose_nothing() {
             || stage.has("The model is loading")
             || stage.has("Cancel loading")
     );
-    stage.tell(Event::Loaded(Box::new(info("demo"))));
+    stage.tell(loaded("demo"));
     assert!(stage.has("Recovered") && !stage.has("The GPU device was lost"));
 
     stage.write(" a time");
@@ -365,9 +478,10 @@ fn failures_are_banners_and_lose_nothing() {
         error: Error::Prompt("the prompt has 9000 tokens, the context 512".into()),
     });
     assert!(stage.has("9000 tokens"));
-    stage.tell(Event::LoadFailed(Error::ModelNotFound(
-        "no folder `x`".into(),
-    )));
+    stage.tell(Event::LoadFailed {
+        load: 0,
+        error: Error::ModelNotFound("no folder `x`".into()),
+    });
     assert!(stage.has("The model could not be loaded") && stage.has("no folder `x`"));
     // Its button leads on.
     let fixes = stage.window.get_all_by_label("Choose a model");
@@ -384,6 +498,7 @@ fn failures_are_banners_and_lose_nothing() {
         });
     assert_eq!(loads.last().unwrap(), "shape:450M");
     stage.tell(Event::Loading {
+        load: 1,
         stage: Stage::Download,
         done: 100_000_000,
         total: 543_000_000,
@@ -442,7 +557,7 @@ fn a_disk_that_refuses_is_told_and_tried_again() {
     let in_the_way = folder.path().join("conversations");
     std::fs::write(&in_the_way, "").unwrap();
     let mut stage = scene_of([1280.0, 800.0], folder);
-    stage.tell(Event::Loaded(Box::new(info("demo"))));
+    stage.tell(loaded("demo"));
     stage.write("Once");
     let request = stage.request();
     stage.finish(request.id, Finish::Eos);
@@ -523,7 +638,7 @@ fn great_lengths_and_small_windows_are_fine() {
         ]),
     );
     let mut stage = scene_of([1280.0, 800.0], folder);
-    stage.tell(Event::Loaded(Box::new(info("demo"))));
+    stage.tell(loaded("demo"));
     stage.click("Many");
     for _ in 0..10 {
         stage.window.step();

@@ -187,9 +187,7 @@ impl Gpu {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn try_allocating<T>(&self, make: impl FnOnce() -> T) -> Result<T> {
-        let scope = self
-            .device
-            .push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let made = make();
         match pollster::block_on(scope.pop()) {
             None => Ok(made),

@@ -143,9 +143,7 @@ impl Forward {
         let tracer = tracer.filter(|tracer| tracer.mode != TraceMode::Off);
         let mode = tracer.map_or(TraceMode::Off, |tracer| tracer.mode);
         let timer = tracer.and_then(|tracer| tracer.timer.as_ref());
-        let ops: Vec<Task<'_>> = self
-            .ops(tokens.len() as u32, wanted.len() as u32)
-            .collect();
+        let ops: Vec<Task<'_>> = self.ops(tokens.len() as u32, wanted.len() as u32).collect();
         let groups = groups(&ops, mode);
         let mut pieces = Pieces::new(self.rate);
         let mut encoder = self.record(tokens, &groups, timer, &mut pieces)?;

@@ -38,6 +38,8 @@ pub struct LoadOptions {
     pub weight_source: Option<WeightSource>,
     /// Positions to keep keys and values for; `None`: the model's `max_context_length`.
     pub context_size: Option<usize>,
+    /// At most so many positions, where `context_size` says nothing: more than the model has is no mistake.
+    pub context_limit: Option<usize>,
     /// The most device memory to use, in bytes; `None`: what there is.
     pub memory_limit: Option<u64>,
     /// Set from another thread to end loading with [`Error::Cancelled`].
@@ -108,7 +110,8 @@ impl Network {
         mut progress: impl FnMut(Progress),
     ) -> Result<(Self, Vec<String>)> {
         let config = checkpoint.config.clone();
-        let context_size = context_size(&config, options.context_size)?;
+        let limit = options.context_limit.unwrap_or(usize::MAX);
+        let context_size = context_size(&config, options.context_size)?.min(limit.max(1));
         let layout = weights::layout(checkpoint, options.dtype)?;
         scratch::check_context(&gpu, &config, context_size, options.exact_kv)?;
         check_memory(&gpu, &config, &layout, context_size, options)?;

@@ -1,5 +1,7 @@
 //! The conversation and the box to write in.
 
+use std::collections::HashMap;
+
 use egui::{Align, Key, Layout, Modifiers, RichText, ScrollArea, TextEdit, UiBuilder};
 use egui_commonmark::{CommonMarkCache, CommonMarkViewer};
 
@@ -27,14 +29,16 @@ const SUGGESTIONS: [&str; 3] = [
 #[derive(Default)]
 pub struct ChatView {
     pub draft: String,
-    /// A message that is being edited, and its text so far.
-    pub editing: Option<(usize, String)>,
+    /// Messages that are being edited, one a conversation, by the conversation's id, and their texts so far.
+    pub editing: HashMap<String, (usize, String)>,
     pub inspected: Option<At>,
     /// Put the cursor into the box to write in.
     pub focus: bool,
     cache: blocks::Cache,
     markdown: CommonMarkCache,
     flow: Flow,
+    /// Of all that is not a piece of text, as it was last drawn.
+    heights: HashMap<(String, Item), f32>,
 }
 
 /// What the view must know of the rest.
@@ -52,7 +56,7 @@ pub struct Context<'a> {
 }
 
 /// Something to draw, of a height that is known or guessed.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Item {
     Header(usize),
     /// A piece of a message.
@@ -77,7 +81,7 @@ impl ChatView {
             self.composer(ui, context, actions);
         });
         egui::CentralPanel::default().show(ui, |ui| {
-            if context.conversation.is_empty() && self.editing.is_none() {
+            if context.conversation.is_empty() {
                 self.welcome(ui, context, actions);
             } else {
                 self.messages(ui, context, actions);
@@ -145,7 +149,7 @@ impl ChatView {
                         child.set_width(width);
                         self.item(&mut child, context, item, actions);
                         let drawn = child.min_rect().height() + ui.spacing().item_spacing.y;
-                        has_changed |= self.remember(item, drawn, height);
+                        has_changed |= self.remember(&context.conversation.id, item, drawn, height);
                     }
                     y += height;
                 }
@@ -161,10 +165,14 @@ impl ChatView {
         const LINE: f32 = 26.0;
         let conversation = context.conversation;
         let mut items = Vec::new();
-        let editing = self.editing.as_ref();
+        let editing = self.editing.get(&conversation.id).map(|(at, _)| *at);
+        let known = |item: Item, guess: f32| {
+            let key = (conversation.id.clone(), item);
+            (item, self.heights.get(&key).copied().unwrap_or(guess))
+        };
         if conversation.mode == Mode::Completion {
             if editing.is_some() {
-                return vec![(Item::TextEditor, 400.0)];
+                return vec![known(Item::TextEditor, 400.0)];
             }
             self.flow.update(conversation, width);
             let heights = self.flow.heights.iter();
@@ -173,14 +181,14 @@ impl ChatView {
                     .enumerate()
                     .map(|(i, height)| (Item::Line(i), *height)),
             );
-            items.push((Item::TextFooter, 2.0 * LINE));
+            items.push(known(Item::TextFooter, 2.0 * LINE));
             return items;
         }
         for at in conversation.path() {
             let message = conversation.message(*at);
             items.push((Item::Header(*at), LINE));
-            if editing.is_some_and(|(edited, _)| edited == at) {
-                items.push((Item::Editor(*at), 200.0));
+            if editing == Some(*at) {
+                items.push(known(Item::Editor(*at), 380.0));
                 continue;
             }
             if context.probabilities && !message.tokens.is_empty() {
@@ -196,13 +204,13 @@ impl ChatView {
                 let heights = pieces.heights.iter().enumerate();
                 items.extend(heights.map(|(i, height)| (Item::Piece(*at, i), *height)));
             }
-            items.push((Item::Footer(*at), LINE + 8.0));
+            items.push(known(Item::Footer(*at), LINE + 8.0));
         }
         items
     }
 
     /// Keeps a height that turned out. Returns whether it was news.
-    fn remember(&mut self, item: Item, drawn: f32, expected: f32) -> bool {
+    fn remember(&mut self, conversation: &str, item: Item, drawn: f32, expected: f32) -> bool {
         if (drawn - expected).abs() < 0.5 {
             return false;
         }
@@ -215,8 +223,11 @@ impl ChatView {
                 return self.cache.set_height(message, piece, drawn);
             }
             Item::Tokens(message) => return self.cache.set_total(message, drawn),
-            // Constant, or alone in their conversation.
-            _ => return false,
+            // One line, always.
+            Item::Header(_) => return false,
+            _ => {
+                self.heights.insert((conversation.to_owned(), item), drawn);
+            }
         }
         true
     }
@@ -252,19 +263,16 @@ impl ChatView {
             }
             Item::Editor(at) => {
                 let can_send = context.not_ready.is_none() && !context.is_busy;
-                self.editor(
-                    ui,
-                    at,
-                    conversation.message(at).role == Role::User && can_send,
-                    actions,
-                );
+                let can_send = conversation.message(at).role == Role::User && can_send;
+                self.editor(ui, &conversation.id, can_send, actions);
             }
             Item::TextEditor => {
-                if let Some((at, _)) = self.editing {
-                    self.editor(ui, at, false, actions);
-                }
+                self.editor(ui, &conversation.id, false, actions);
             }
-            Item::Footer(at) => footer(ui, context, at, actions),
+            Item::Footer(at) => {
+                footer(ui, context, at, actions);
+                ui.add_space(8.0);
+            }
             Item::TextFooter => {
                 if let Some(last) = conversation.last() {
                     ui.add_space(6.0);
@@ -314,18 +322,29 @@ impl ChatView {
         }
     }
 
-    fn editor(&mut self, ui: &mut egui::Ui, at: usize, can_send: bool, actions: &mut Vec<Action>) {
-        let Some((_, text)) = &mut self.editing else {
+    fn editor(
+        &mut self,
+        ui: &mut egui::Ui,
+        conversation: &str,
+        can_send: bool,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some((at, text)) = self.editing.get_mut(conversation) else {
             return;
         };
+        let at = *at;
         let mut done = false;
-        ScrollArea::vertical().max_height(320.0).show(ui, |ui| {
-            let edit = TextEdit::multiline(text)
-                .desired_width(f32::INFINITY)
-                .desired_rows(4);
-            let response = ui.add(edit);
-            name(ui, &response, "Edit message");
-        });
+        let scroll = ScrollArea::vertical().id_salt("editor");
+        scroll
+            .max_height(320.0)
+            .min_scrolled_height(320.0)
+            .show(ui, |ui| {
+                let edit = TextEdit::multiline(text)
+                    .desired_width(f32::INFINITY)
+                    .desired_rows(4);
+                let response = ui.add(edit);
+                name(ui, &response, "Edit message");
+            });
         ui.horizontal(|ui| {
             if ui
                 .button("Save")
@@ -343,14 +362,13 @@ impl ChatView {
             done |= ui.button("Cancel").clicked();
         });
         if done {
-            self.editing = None;
+            self.editing.remove(conversation);
         }
     }
 
     fn composer(&mut self, ui: &mut egui::Ui, context: &Context<'_>, actions: &mut Vec<Action>) {
         let conversation = context.conversation;
         let can_send = context.not_ready.is_none() && !context.is_busy;
-        let has_draft = !self.draft.trim().is_empty();
         let can_continue = conversation.mode == Mode::Completion && !conversation.is_empty();
         let hint = match (context.not_ready, conversation.mode) {
             (Some(why), _) => why,
@@ -384,12 +402,14 @@ impl ChatView {
                     self.focus = false;
                     response.request_focus();
                 }
-                if response.has_focus()
-                    && ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Enter))
-                {
-                    send |= can_send && (has_draft || can_continue);
-                }
+                // Matching would let Shift pass, which is for new lines.
+                let entered = |input: &mut egui::InputState| {
+                    !input.modifiers.shift && input.consume_key(Modifiers::NONE, Key::Enter)
+                };
+                send |= response.has_focus() && ui.input_mut(entered);
             });
+            let can_send = can_send && (can_continue || !self.draft.trim().is_empty());
+            send &= can_send;
             let size = egui::vec2(BUTTON, 30.0);
             if context.is_busy {
                 let stop = egui::Button::new("Stop").min_size(size);
@@ -401,9 +421,8 @@ impl ChatView {
                     Mode::Chat => "Send",
                     Mode::Completion => "Continue",
                 };
-                let can = can_send && (has_draft || can_continue);
                 let button = egui::Button::new(label).min_size(size);
-                send |= ui.add_enabled(can, button).clicked();
+                send |= ui.add_enabled(can_send, button).clicked();
             }
         });
         ui.add_space(4.0);

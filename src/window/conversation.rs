@@ -70,11 +70,17 @@ pub struct Message {
     pub version: u64,
 }
 
-/// How to take something back.
+/// A change that can be taken back, and done again.
 #[derive(Debug, Clone)]
-enum Undo {
-    Delete { message: usize },
-    Edit { message: usize, text: String },
+enum Change {
+    Delete {
+        message: usize,
+    },
+    /// The text that is not shown: the one before the edit, or after it was taken back.
+    Edit {
+        message: usize,
+        text: String,
+    },
 }
 
 /// A conversation.
@@ -101,7 +107,9 @@ pub struct Conversation {
     #[serde(skip)]
     path: Vec<usize>,
     #[serde(skip)]
-    undo: Vec<Undo>,
+    undo: Vec<Change>,
+    #[serde(skip)]
+    redo: Vec<Change>,
 }
 
 impl Conversation {
@@ -117,6 +125,7 @@ impl Conversation {
             roots: Vec::new(),
             path: Vec::new(),
             undo: Vec::new(),
+            redo: Vec::new(),
         }
     }
 
@@ -236,11 +245,62 @@ impl Conversation {
 
     /// Shows the branch of `index`.
     pub fn choose(&mut self, index: usize) {
-        match self.messages[index].parent {
-            Some(parent) => self.messages[parent].chosen = Some(index),
-            None => self.chosen = Some(index),
+        let mut index = index;
+        while let Some(parent) = self.messages[index].parent {
+            self.messages[parent].chosen = Some(index);
+            index = parent;
         }
+        self.chosen = Some(index);
         self.update_path();
+    }
+
+    /// What kind of conversation it is, with the template that goes with it.
+    pub fn set_mode(&mut self, mode: Mode) {
+        self.mode = mode;
+        self.template = template_for(mode).to_owned();
+    }
+
+    /// As it is kept on disk: without what was deleted.
+    pub fn kept(&self) -> Self {
+        let mut number = vec![None; self.messages.len()];
+        let mut kept = Self {
+            messages: Vec::new(),
+            undo: Vec::new(),
+            redo: Vec::new(),
+            ..self.clone_head()
+        };
+        for (i, message) in self.messages.iter().enumerate() {
+            let parent = message.parent.map(|parent| number[parent]);
+            // What answered a deleted message went with it.
+            if message.deleted || parent == Some(None) {
+                continue;
+            }
+            number[i] = Some(kept.messages.len());
+            kept.messages.push(Message {
+                parent: parent.flatten(),
+                tokens: Vec::new(),
+                children: Vec::new(),
+                text: message.text.clone(),
+                stats: message.stats.clone(),
+                ..*message
+            });
+        }
+        let renumber =
+            |chosen: Option<usize>| chosen.and_then(|i| number.get(i).copied().flatten());
+        kept.chosen = renumber(self.chosen);
+        for message in &mut kept.messages {
+            message.chosen = renumber(message.chosen);
+        }
+        kept.link();
+        kept
+    }
+
+    /// Everything but the messages.
+    fn clone_head(&self) -> Self {
+        let mut head = Self::new(self.id.clone(), self.mode, self.template.clone());
+        head.title.clone_from(&self.title);
+        head.system.clone_from(&self.system);
+        head
     }
 
     /// Appends text that was generated.
@@ -251,58 +311,79 @@ impl Conversation {
         message.version += 1;
     }
 
-    pub fn append_text(&mut self, index: usize, text: &str) {
-        let message = &mut self.messages[index];
-        message.text += text;
-        message.version += 1;
-    }
-
     pub fn set_stats(&mut self, index: usize, stats: Stats) {
         self.messages[index].stats = Some(stats);
     }
 
-    /// Replaces the text of a message; what the model had said stays until undone or saved over.
+    /// Replaces the text of a message; undoing brings it back, without its tokens' probabilities.
     pub fn edit(&mut self, index: usize, text: String) {
-        let message = &mut self.messages[index];
-        let old = std::mem::replace(&mut message.text, text);
-        message.tokens.clear();
-        message.version += 1;
-        self.undo.push(Undo::Edit {
-            message: index,
-            text: old,
-        });
+        self.redo.clear();
+        let change = self.exchange(index, text);
+        self.undo.push(change);
+    }
+
+    /// Puts a text in the place of another. Returns what takes that back.
+    fn exchange(&mut self, message: usize, text: String) -> Change {
+        let edited = &mut self.messages[message];
+        edited.tokens.clear();
+        edited.version += 1;
+        let text = std::mem::replace(&mut edited.text, text);
+        Change::Edit { message, text }
     }
 
     /// Takes a message and all that follows it out of sight.
     pub fn delete(&mut self, index: usize) {
+        self.redo.clear();
+        self.hide(index);
+        self.undo.push(Change::Delete { message: index });
+    }
+
+    fn hide(&mut self, index: usize) {
         self.messages[index].deleted = true;
         self.siblings_mut(index).retain(|sibling| *sibling != index);
-        self.undo.push(Undo::Delete { message: index });
         self.update_path();
     }
 
-    pub fn can_undo(&self) -> bool {
-        !self.undo.is_empty()
+    fn unhide(&mut self, index: usize) {
+        self.messages[index].deleted = false;
+        let siblings = self.siblings_mut(index);
+        siblings.push(index);
+        siblings.sort_unstable();
+        self.choose(index);
+    }
+
+    /// Takes an answer that never came out of sight.
+    pub fn discard_if_empty(&mut self, index: usize) {
+        let message = &self.messages[index];
+        if message.text.is_empty() && message.children.is_empty() && !message.deleted {
+            self.hide(index);
+        }
     }
 
     /// Takes the last edit or deletion back.
     pub fn undo(&mut self) {
-        match self.undo.pop() {
-            Some(Undo::Delete { message }) => {
-                self.messages[message].deleted = false;
-                let siblings = self.siblings_mut(message);
-                siblings.push(message);
-                siblings.sort_unstable();
-                self.choose(message);
+        let undone = match self.undo.pop() {
+            Some(Change::Delete { message }) => {
+                self.unhide(message);
+                Change::Delete { message }
             }
-            Some(Undo::Edit { message, text }) => {
-                let message = &mut self.messages[message];
-                message.text = text;
-                message.tokens.clear();
-                message.version += 1;
+            Some(Change::Edit { message, text }) => self.exchange(message, text),
+            None => return,
+        };
+        self.redo.push(undone);
+    }
+
+    /// Does again what was taken back last.
+    pub fn redo(&mut self) {
+        let done = match self.redo.pop() {
+            Some(Change::Delete { message }) => {
+                self.hide(message);
+                Change::Delete { message }
             }
-            None => {}
-        }
+            Some(Change::Edit { message, text }) => self.exchange(message, text),
+            None => return,
+        };
+        self.undo.push(done);
     }
 
     /// The text that the model is to continue; `end` is the last message that counts.
@@ -354,6 +435,14 @@ impl Conversation {
     }
 }
 
+/// The template that a new conversation gets.
+pub fn template_for(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Chat => "Instruct",
+        Mode::Completion => "Plain",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -388,11 +477,30 @@ mod tests {
         assert_eq!(c.message(first).text, "Since.");
         c.undo();
         assert_eq!(c.message(first).text, "Because.");
-        assert!(!c.can_undo());
+        c.redo();
+        assert_eq!(c.message(first).text, "Since.");
+        c.undo();
+        c.undo();
+        assert_eq!(
+            c.message(first).text,
+            "Because.",
+            "there is nothing more to undo"
+        );
 
-        let copy = Conversation::from_json(&serde_json::to_vec(&c).unwrap()).unwrap();
+        let copy = Conversation::from_json(&serde_json::to_vec(&c.kept()).unwrap()).unwrap();
         assert_eq!(texts(&copy), texts(&c));
         assert_eq!(copy.siblings(second), c.siblings(second));
+
+        // What is deleted is not on disk, nor what followed it; the rest keeps its place.
+        c.delete(first);
+        let copy = Conversation::from_json(&serde_json::to_vec(&c.kept()).unwrap()).unwrap();
+        assert_eq!(copy.total(), 2);
+        assert_eq!(texts(&copy), ["Why?\nmore", "No idea."]);
+        // From another branch, undoing leads back to what was deleted.
+        let other = c.add(None, Role::User, "Other");
+        c.choose(other);
+        c.undo();
+        assert_eq!(c.last(), Some(follow));
     }
 
     #[test]

@@ -155,19 +155,18 @@ pub fn show(
         });
         ui.horizontal_wrapped(|ui| {
             ui.label("Instead:");
-            for (piece, logprob) in &event.alternatives {
-                let label = format!("{piece:?} {:.1} %", percent(*logprob));
-                let is_it = *piece == event.piece;
-                let button =
-                    egui::Button::selectable(is_it, egui::RichText::new(label).monospace());
-                let response = ui.add(button);
-                let response =
-                    response.on_hover_text("Go on from here with this token, as another branch");
+            for other in &event.alternatives {
+                let label = format!("{:?} {:.1} %", other.piece, percent(other.logprob));
+                let is_it = other.id == event.token.id;
+                let text = egui::RichText::new(label).monospace();
+                let response = ui
+                    .add(egui::Button::selectable(is_it, text))
+                    .on_hover_text("Go on from here with this token, as another branch");
                 if response.clicked() && !is_it {
                     actions.push(Action::BranchAt {
                         message: at.message,
                         token: at.token,
-                        piece: piece.clone(),
+                        alternative: other.clone(),
                     });
                 }
             }

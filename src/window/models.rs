@@ -1,5 +1,8 @@
 //! Choosing a model: the demo, those loaded before, a folder, random weights; and how to get real ones.
 
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
 use egui::{ComboBox, RichText, ScrollArea, TextEdit};
 
 use super::app::{Action, App};
@@ -29,9 +32,11 @@ const HOW: [(&str, &str); 3] = [
 pub struct ModelsView {
     pub open: bool,
     pub device: Option<String>,
+    /// Named on the command line, for this time only.
+    pub tokenizer: Option<PathBuf>,
     path: String,
-    /// Found once: asking drivers takes a while.
-    adapters: Option<Vec<String>>,
+    /// Found once, and not by this thread: asking drivers takes a while.
+    adapters: Option<Arc<OnceLock<Vec<String>>>>,
 }
 
 impl ModelsView {
@@ -134,7 +139,8 @@ fn options(ui: &mut egui::Ui, app: &mut App, actions: &mut Vec<Action>) {
         ui.label("Context");
         ui.horizontal(|ui| {
             let mut is_own = app.settings.context_size.is_some();
-            ui.checkbox(&mut is_own, "shorter than the model's");
+            ui.checkbox(&mut is_own, "at most so many positions")
+                .on_hover_text("Fewer take less memory; never more than the model has");
             match (app.settings.context_size, is_own) {
                 (None, true) => app.settings.context_size = Some(1024),
                 (Some(_), false) => app.settings.context_size = None,
@@ -148,14 +154,17 @@ fn options(ui: &mut egui::Ui, app: &mut App, actions: &mut Vec<Action>) {
         ui.end_row();
         ui.label("Tokenizer");
         ui.horizontal(|ui| {
-            match &app.settings.tokenizer {
+            let chosen = app.models.tokenizer.as_ref();
+            match chosen.or(app.settings.tokenizer.as_ref()) {
                 Some(path) => ui.monospace(path.display().to_string()),
                 None => ui.label("the one in the model's folder"),
             };
             if ui.small_button("Find…").clicked() {
                 actions.push(Action::PickTokenizer);
             }
-            if app.settings.tokenizer.is_some() && ui.small_button("The model's own").clicked() {
+            let is_own = app.models.tokenizer.is_none() && app.settings.tokenizer.is_none();
+            if !is_own && ui.small_button("The model's own").clicked() {
+                app.models.tokenizer = None;
                 app.settings.tokenizer = None;
             }
         });
@@ -164,12 +173,9 @@ fn options(ui: &mut egui::Ui, app: &mut App, actions: &mut Vec<Action>) {
         let adapter = ComboBox::from_id_salt("adapter")
             .selected_text(app.models.device.as_deref().unwrap_or("the best there is"))
             .show_ui(ui, |ui| {
-                let found = app.models.adapters.get_or_insert_with(|| {
-                    let names = adapters().into_iter().map(|adapter| adapter.name);
-                    names.collect()
-                });
+                let found = app.models.adapters.get_or_insert_with(find_adapters);
                 ui.selectable_value(&mut app.models.device, None, "the best there is");
-                for name in found {
+                for name in found.get().into_iter().flatten() {
                     let wish = Some(name.clone());
                     ui.selectable_value(&mut app.models.device, wish, name.as_str());
                 }
@@ -177,6 +183,19 @@ fn options(ui: &mut egui::Ui, app: &mut App, actions: &mut Vec<Action>) {
         name(ui, &adapter.response, "Adapter to use");
         ui.end_row();
     });
+}
+
+/// Asks the drivers, off this thread. The list stays empty where there is no thread to be had.
+fn find_adapters() -> Arc<OnceLock<Vec<String>>> {
+    let found = Arc::new(OnceLock::new());
+    let filled = Arc::clone(&found);
+    let spawned = std::thread::Builder::new().spawn(move || {
+        let names = adapters().into_iter().map(|adapter| adapter.name);
+        // Set once, by this thread alone.
+        let _ = filled.set(names.collect());
+    });
+    drop(spawned);
+    found
 }
 
 fn how(ui: &mut egui::Ui) {

@@ -1,11 +1,11 @@
 //! Conversations, and the settings of the one that is open.
 
-use egui::{Button, ComboBox, DragValue, RichText, ScrollArea, Slider, TextEdit};
+use egui::{Button, ComboBox, DragValue, RichText, ScrollArea, Slider, SliderClamping, TextEdit};
 
 use super::app::{Action, App, Export};
 use super::conversation::Mode;
 use super::settings::{Appearance, SamplingSettings};
-use super::{banner::Banner, name, theme};
+use super::{name, theme};
 use crate::text::Template;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -170,6 +170,11 @@ fn mode(ui: &mut egui::Ui, app: &mut App) {
         || system != conversation.system
         || name != conversation.template;
     if has_changed {
+        if mode != conversation.mode {
+            // An edit of the whole text is none of a message, nor the other way round.
+            let id = conversation.id.clone();
+            app.chat.editing.remove(&id);
+        }
         app.edit_conversation(|conversation| {
             conversation.mode = mode;
             conversation.title = title;
@@ -207,7 +212,7 @@ fn template(ui: &mut egui::Ui, app: &mut App, chosen: &mut String) {
         field(ui, "Assistant turn", &mut template.assistant, 2);
         let mut stops = template.stop.join("\n");
         if field(ui, "Stop at (a line each)", &mut stops, 1) {
-            template.stop = stops.lines().map(str::to_owned).collect();
+            template.stop = stops.split('\n').map(str::to_owned).collect();
         }
         ui.checkbox(
             &mut template.always_system,
@@ -249,11 +254,19 @@ fn sampling(ui: &mut egui::Ui, app: &mut App) {
         .info()
         .map(|info| SamplingSettings::from(&info.sampling));
     let sampling = &mut app.settings.sampling;
-    let before = sampling.clone();
     ui.spacing_mut().slider_width = 70.0;
-    let number = |ui: &mut egui::Ui, value: &mut f32, range, text: &str, hint: &str| {
-        ui.add(Slider::new(value, range).text(text).max_decimals(2))
-            .on_hover_text(hint);
+    let mut has_changed = false;
+    let mut number = |ui: &mut egui::Ui, value: &mut f32, range, text: &str, hint: &str| {
+        // What the model suggests may lie outside, or be finer; showing it must not change it.
+        let mut shown = *value;
+        let slider = Slider::new(&mut shown, range)
+            .text(text)
+            .max_decimals(3)
+            .clamping(SliderClamping::Edits);
+        if ui.add(slider).on_hover_text(hint).changed() {
+            *value = shown;
+            has_changed = true;
+        }
     };
     let hint = "0: always the most probable token";
     number(
@@ -275,8 +288,10 @@ fn sampling(ui: &mut egui::Ui, app: &mut App) {
         "repetition",
         hint,
     );
-    ui.add(Slider::new(&mut sampling.top_k, 0..=200).text("top-k"))
-        .on_hover_text("Only so many of the most probable tokens; 0: all");
+    let mut top_k = sampling.top_k as f32;
+    let hint = "Only so many of the most probable tokens; 0: all";
+    number(ui, &mut top_k, 0.0..=200.0, "top-k", hint);
+    sampling.top_k = top_k.max(0.0) as u32;
     ui.horizontal(|ui| {
         let mut is_fixed = sampling.seed.is_some();
         ui.checkbox(&mut is_fixed, "same seed")
@@ -291,9 +306,7 @@ fn sampling(ui: &mut egui::Ui, app: &mut App) {
             name(ui, &response, "seed");
         }
     });
-    if *sampling != before {
-        sampling.own = true;
-    }
+    sampling.own |= has_changed;
     if let Some(defaults) = defaults
         && sampling.own
         && ui.small_button("As the model suggests").clicked()
@@ -312,12 +325,7 @@ fn ending(ui: &mut egui::Ui, app: &mut App) {
     });
     let mut stops = settings.stop.join("\n");
     if field(ui, "Stop at (a text a line)", &mut stops, 1) {
-        settings.stop = stops.lines().map(str::to_owned).collect();
+        settings.stop = stops.split('\n').map(str::to_owned).collect();
     }
     ui.checkbox(&mut settings.ignore_eos, "Go on after the end of text");
-    if settings.max_tokens == 0 {
-        settings.max_tokens = 1;
-        app.banners
-            .push(Banner::note("Settings", "At least one token is written."));
-    }
 }

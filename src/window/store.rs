@@ -56,7 +56,7 @@ impl Store {
         &self.folder
     }
 
-    fn settings_path(&self) -> PathBuf {
+    pub fn settings_path(&self) -> PathBuf {
         self.folder.join("settings.json")
     }
 
@@ -68,10 +68,13 @@ impl Store {
     /// says so.
     pub fn settings<T: serde::de::DeserializeOwned + Default>(&self) -> (T, Option<String>) {
         let path = self.settings_path();
-        let Ok(bytes) = read(&path) else {
-            return (T::default(), None);
+        let read = match std::fs::exists(&path) {
+            Ok(false) => return (T::default(), None),
+            _ => read(&path),
         };
-        match serde_json::from_slice(&bytes) {
+        let parsed = read
+            .and_then(|bytes| serde_json::from_slice(&bytes).map_err(|error| error.to_string()));
+        match parsed {
             Ok(settings) => (settings, None),
             Err(error) => {
                 let aside = path.with_extension("broken.json");
@@ -92,7 +95,15 @@ impl Store {
     pub fn conversations(&self) -> (Vec<Conversation>, Vec<String>) {
         let (mut found, mut problems) = (Vec::new(), Vec::new());
         let folder = self.folder.join("conversations");
-        let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => Some(entries),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => {
+                problems.push(format!("{}: {error}", folder.display()));
+                None
+            }
+        };
+        let entries = entries.into_iter().flatten().flatten();
         let paths = entries.map(|entry| entry.path());
         for path in paths.filter(|path| path.extension().is_some_and(|end| end == "json")) {
             match read(&path).and_then(|bytes| Conversation::from_json(&bytes)) {
@@ -111,7 +122,10 @@ impl Store {
     }
 
     pub fn save_conversation(&self, conversation: &Conversation) {
-        self.write(self.conversation_path(&conversation.id), conversation);
+        self.write(
+            self.conversation_path(&conversation.id),
+            &conversation.kept(),
+        );
     }
 
     pub fn save_settings(&self, settings: &impl serde::Serialize) {
@@ -130,7 +144,7 @@ impl Store {
 
     fn send(&self, job: Job) {
         if let Some(jobs) = &self.jobs {
-            // The writer lives as long as the store.
+            // The writer ends only after this end of the channel is gone.
             let _ = jobs.send(job);
         }
     }
@@ -241,7 +255,7 @@ mod tests {
         let mut c = Conversation::new(store.new_id(), Mode::Chat, "Instruct".into());
         c.add(None, Role::User, "Hi");
         for _ in 0..20 {
-            c.append_text(0, "!");
+            c.edit(0, format!("{}!", c.message(0).text));
             store.save_conversation(&c);
         }
         assert!(store.finish().is_empty());

@@ -194,7 +194,10 @@ const SHORTCUTS: [(&str, &str); 13] = [
     ("Ctrl+N", "begin something new"),
     ("Ctrl+O", "choose a model"),
     ("Ctrl+R", "regenerate"),
-    ("Ctrl+Z", "undo an edit or a deletion (outside text boxes)"),
+    (
+        "Ctrl+Z, Ctrl+Shift+Z",
+        "undo and redo edits and deletions (outside text boxes)",
+    ),
     ("Ctrl+P", "probabilities"),
     ("Ctrl+T", "timings"),
     (

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use super::dialogs::{Answer, Ask, Export};
-use super::saving::SAVE_EVERY;
-use super::{App, ModelState, NarrowView, Running};
-use crate::engine::{Command, Load, Request, Stage};
+use super::{App, DELETED, ModelState, NarrowView, Running};
+use crate::engine::{Alternative, Command, Load, Request, Stage};
 use crate::generate::{GenerateOptions, clock_seed};
 use crate::model::LoadOptions;
 use crate::text::Role;
@@ -35,15 +33,16 @@ pub enum Action {
     Edit(usize),
     SaveEdit(usize, String),
     SendBranch(usize, String),
-    /// Another branch that begins with the message up to a token, and `piece` in its place.
+    /// Another branch that begins with the message up to a token, and has another in its place.
     BranchAt {
         message: usize,
         token: usize,
-        piece: String,
+        alternative: Alternative,
     },
     Copy(usize),
     Delete(usize),
     Undo,
+    Redo,
     /// Shows a branch.
     Choose(usize),
     New(Mode),
@@ -65,25 +64,47 @@ pub enum Action {
     ShowShortcuts,
 }
 
+impl Action {
+    /// The message of the conversation in sight that it is about.
+    fn message(&self) -> Option<usize> {
+        match self {
+            Self::Regenerate(at)
+            | Self::Continue(at)
+            | Self::Edit(at)
+            | Self::SaveEdit(at, _)
+            | Self::SendBranch(at, _)
+            | Self::BranchAt { message: at, .. }
+            | Self::Copy(at)
+            | Self::Delete(at)
+            | Self::Choose(at) => Some(*at),
+            _ => None,
+        }
+    }
+}
+
 impl App {
     pub(super) fn load(&mut self, model: &str) {
         self.stop();
-        if let ModelState::Loading { cancel, .. } = &self.model {
-            cancel.store(true, Ordering::Relaxed);
-        }
+        self.load_cancel.store(true, Ordering::Relaxed);
+        self.load += 1;
+        self.is_recovering = false;
         let cancel = Arc::new(AtomicBool::new(false));
+        self.load_cancel = Arc::clone(&cancel);
         let options = LoadOptions {
             device: self.models.device.clone(),
             dtype: self.settings.dtype(),
-            context_size: self.settings.context_size,
+            context_limit: self.settings.context_size,
             cancel: Some(Arc::clone(&cancel)),
             ..LoadOptions::default()
         };
         // The demo brings its own tokenizer, and random weights have no use for one.
         let is_folder = model != "demo" && !model.starts_with("shape:");
+        let tokenizer = self.models.tokenizer.clone();
+        let tokenizer = tokenizer.or_else(|| self.settings.tokenizer.clone());
         self.engine.send(Command::Load(Box::new(Load {
+            id: self.load,
             model: model.to_owned(),
-            tokenizer: self.settings.tokenizer.clone().filter(|_| is_folder),
+            tokenizer: tokenizer.filter(|_| is_folder),
             options,
         })));
         self.asked = model.to_owned();
@@ -92,7 +113,6 @@ impl App {
             stage: Stage::Upload,
             done: 0,
             total: 0,
-            cancel,
         };
         self.banners
             .retain(|banner| banner.title != "The model could not be loaded");
@@ -105,7 +125,7 @@ impl App {
     }
 
     /// Has the model write to the end of `message` of the current conversation, which continues `prompt`.
-    pub(super) fn generate(&mut self, message: usize, prompt: String) {
+    pub(super) fn generate(&mut self, message: usize, prompt: String, forced: Vec<(u32, f32)>) {
         self.requests += 1;
         let template = self.template();
         let conversation = self.conversation();
@@ -131,6 +151,7 @@ impl App {
             conversation: conversation.id.clone(),
             message,
             cancel,
+            has_tokenizer: self.info().is_none_or(|info| info.has_tokenizer),
             prompt: (0, 0),
             tokens: 0,
             first_token: None,
@@ -140,6 +161,7 @@ impl App {
         self.engine.send(Command::Generate(Box::new(Request {
             id: self.requests,
             prompt,
+            forced,
             options,
             trace,
             trace_budget: (!self.settings.trace_all).then_some(TRACE_BUDGET),
@@ -151,8 +173,8 @@ impl App {
         self.running.is_none() && self.info().is_some()
     }
 
-    /// Adds an answer after `parent`, and has the model write it.
-    fn answer(&mut self, parent: Option<usize>, text: &str) {
+    /// Adds an answer after `parent` that begins with `text` and then the `forced` tokens, and has the model write it.
+    fn answer(&mut self, parent: Option<usize>, text: &str, forced: Vec<(u32, f32)>) {
         let template = self.template();
         let conversation = self.conversation_mut();
         let message = conversation.add(parent, Role::Assistant, text);
@@ -162,7 +184,22 @@ impl App {
             Some(message)
         };
         let prompt = conversation.prompt(&template, end);
-        self.generate(message, prompt);
+        self.generate(message, prompt, forced);
+    }
+
+    /// As [`App::act`] for [`Action::BranchAt`].
+    fn branch_at(&mut self, message: usize, token: usize, alternative: &Alternative) {
+        let conversation = self.conversation();
+        let text = inspector::text_before(conversation, message, 0);
+        let branched = conversation.message(message);
+        let before = branched.tokens.iter().take(token);
+        let mut forced: Vec<(u32, f32)> = before
+            .map(|event| (event.token.id, event.token.logprob))
+            .collect();
+        forced.push((alternative.id, alternative.logprob));
+        let parent = branched.parent;
+        self.chat.inspected = None;
+        self.answer(parent, &text, forced);
     }
 
     fn send(&mut self, text: String) {
@@ -181,65 +218,76 @@ impl App {
         match last {
             Some(last) if text.trim().is_empty() => match self.conversation().message(last).role {
                 Role::Assistant => self.act(Action::Continue(last)),
-                _ => self.answer(Some(last), ""),
+                _ => self.answer(Some(last), "", Vec::new()),
             },
             _ if text.trim().is_empty() => {}
             _ => {
                 let asked = self.conversation_mut().add(last, Role::User, &text);
-                self.answer(Some(asked), "");
+                self.answer(Some(asked), "", Vec::new());
             }
         }
     }
 
     /// Does what was asked for.
     pub fn act(&mut self, action: Action) {
+        // Several things asked for in one frame: the first may have changed what the next is about.
+        if action
+            .message()
+            .is_some_and(|at| at >= self.conversation().total())
+        {
+            return;
+        }
         match action {
             Action::Send(text) => self.send(text),
             Action::Stop => self.stop(),
             Action::Regenerate(at) if self.can_generate() => {
                 let parent = self.conversation().message(at).parent;
-                self.answer(parent, "");
+                self.answer(parent, "", Vec::new());
             }
             Action::Continue(at) if self.can_generate() => {
                 let conversation = self.conversation();
                 let prompt = conversation.prompt(&self.template(), Some(at));
-                self.generate(at, prompt);
+                self.generate(at, prompt, Vec::new());
             }
             Action::BranchAt {
                 message,
                 token,
-                piece,
-            } if self.can_generate() => {
-                let conversation = self.conversation();
-                let text = inspector::text_before(conversation, message, token) + &piece;
-                let parent = conversation.message(message).parent;
-                self.chat.inspected = None;
-                self.answer(parent, &text);
-            }
+                alternative,
+            } if self.can_generate() => self.branch_at(message, token, &alternative),
             Action::SendBranch(at, text) if self.can_generate() => {
                 let parent = self.conversation().message(at).parent;
                 let asked = self.conversation_mut().add(parent, Role::User, &text);
-                self.answer(Some(asked), "");
+                self.answer(Some(asked), "", Vec::new());
             }
             Action::Regenerate(_)
             | Action::Continue(_)
             | Action::BranchAt { .. }
             | Action::SendBranch(..) => {}
             Action::Edit(at) => {
-                let conversation = self.conversation();
+                let conversation = &self.conversations[self.current];
+                if self.chat.editing.contains_key(&conversation.id) {
+                    let text = "Another message is being edited: save or cancel that first.";
+                    self.tell(Banner::note("One at a time", text));
+                    return;
+                }
                 let text = match conversation.mode {
                     Mode::Chat => conversation.message(at).text.clone(),
                     Mode::Completion => conversation.prompt(&self.template(), conversation.last()),
                 };
-                self.chat.editing = Some((at, text));
+                let id = conversation.id.clone();
+                self.chat.editing.insert(id, (at, text));
             }
-            Action::SaveEdit(at, text) => match self.conversation().mode {
-                Mode::Chat => self.conversation_mut().edit(at, text),
-                // The text as a whole, beside what it was.
-                Mode::Completion => {
-                    self.conversation_mut().add(None, Role::User, &text);
+            Action::SaveEdit(at, text) => {
+                self.chat.inspected = None;
+                self.banners.retain(|banner| banner.title != DELETED);
+                match self.conversation().mode {
+                    Mode::Chat => self.conversation_mut().edit(at, text),
+                    // The text as a whole, as a branch beside what it was.
+                    Mode::Completion => {
+                        self.conversation_mut().add(None, Role::User, &text);
+                    }
                 }
-            },
+            }
             Action::Copy(at) => {
                 let conversation = self.conversation();
                 let text = match conversation.mode {
@@ -251,15 +299,25 @@ impl App {
             Action::Delete(at) => {
                 self.chat.inspected = None;
                 self.conversation_mut().delete(at);
-                self.banners.retain(|banner| banner.title != "Deleted");
-                self.banners.push(
-                    Banner::note("Deleted", "The message and what followed it.")
+                let id = self.conversation().id.clone();
+                if self.chat.editing.get(&id).is_some_and(|edit| edit.0 == at) {
+                    self.chat.editing.remove(&id);
+                }
+                self.tell(
+                    Banner::note(DELETED, "The message and what followed it.")
                         .with_fix("Undo", Action::Undo),
                 );
             }
+            // What the model is writing to must stay as it is.
+            Action::Undo | Action::Redo if self.is_writing_here() => {}
             Action::Undo => {
+                self.chat.inspected = None;
                 self.conversation_mut().undo();
-                self.banners.retain(|banner| banner.title != "Deleted");
+                self.banners.retain(|banner| banner.title != DELETED);
+            }
+            Action::Redo => {
+                self.chat.inspected = None;
+                self.conversation_mut().redo();
             }
             Action::Choose(at) => {
                 self.chat.inspected = None;
@@ -280,40 +338,46 @@ impl App {
                 self.load(model.trim());
             }
             Action::CancelLoading => {
-                if let ModelState::Loading { cancel, .. } = &self.model {
-                    cancel.store(true, Ordering::Relaxed);
-                }
+                self.load_cancel.store(true, Ordering::Relaxed);
             }
             Action::ShowModels => self.models.open = true,
             Action::PickModel => self.ask(Ask::ModelFolder, Answer::Model),
             Action::PickTokenizer => self.ask(Ask::Tokenizer, Answer::Tokenizer),
             Action::Save(export) => self.export(export),
             Action::CopyMarkdown => self.egui.copy_text(self.conversation().markdown()),
-            Action::RetrySave => {
-                self.last_save = Instant::now() - SAVE_EVERY;
+            Action::RetrySave => self.retry_save(),
+            Action::ToggleTimings if self.is_narrow => {
+                self.settings.timings = true;
+                self.narrow = match self.narrow {
+                    NarrowView::Timings => NarrowView::Chat,
+                    _ => NarrowView::Timings,
+                };
             }
             Action::ToggleTimings => {
                 self.settings.timings = !self.settings.timings;
-                self.narrow = match self.settings.timings {
-                    true => NarrowView::Timings,
-                    false => NarrowView::Chat,
-                };
             }
-            Action::ToggleSidebar => {
-                self.settings.sidebar = !self.settings.sidebar;
+            Action::ToggleSidebar if self.is_narrow => {
                 self.narrow = match self.narrow {
                     NarrowView::Sidebar => NarrowView::Chat,
                     _ => NarrowView::Sidebar,
                 };
             }
+            Action::ToggleSidebar => self.settings.sidebar = !self.settings.sidebar,
             Action::ShowShortcuts => self.shows_shortcuts = true,
         }
+    }
+
+    fn is_writing_here(&self) -> bool {
+        let id = &self.conversation().id;
+        let running = self.running.as_ref();
+        running.is_some_and(|running| running.conversation == *id)
     }
 
     fn delete_conversation(&mut self, at: usize) {
         if at >= self.conversations.len() {
             return;
         }
+        let was_shown = at == self.current;
         let conversation = self.conversations.remove(at);
         if self
             .running
@@ -323,6 +387,7 @@ impl App {
             self.stop();
         }
         self.dirty.remove(&conversation.id);
+        self.chat.editing.remove(&conversation.id);
         self.store.remove_conversation(&conversation.id);
         if self.current > at {
             self.current -= 1;
@@ -330,7 +395,10 @@ impl App {
         if self.conversations.is_empty() {
             self.new_conversation(conversation.mode);
         }
+        let is_shown = self.current >= self.conversations.len() || was_shown;
         self.current = self.current.min(self.conversations.len() - 1);
-        self.shown_changed();
+        if is_shown {
+            self.shown_changed();
+        }
     }
 }

@@ -77,7 +77,7 @@ impl App {
         let text = match export {
             Export::ConversationMarkdown => conversation.markdown(),
             Export::ConversationJson => {
-                serde_json::to_string_pretty(conversation).unwrap_or_default()
+                serde_json::to_string_pretty(&conversation.kept()).unwrap_or_default()
             }
             Export::TraceChrome | Export::TraceCsv | Export::TraceJson => {
                 self.timings.export(export)
@@ -93,17 +93,17 @@ impl App {
         match answer {
             Answer::Model(folder) => self.act(Action::Load(folder.display().to_string())),
             Answer::Tokenizer(path) => {
+                self.models.tokenizer = None;
                 self.settings.tokenizer = Some(path);
                 let asked = self.asked.clone();
                 self.act(Action::Load(asked));
             }
             Answer::Written(path, Ok(())) => {
-                self.banners
-                    .push(Banner::note("Saved", path.display().to_string()));
+                self.tell(Banner::note("Saved", path.display()));
             }
             Answer::Written(path, Err(error)) => {
                 let text = format!("{}: {error}", path.display());
-                self.banners.push(Banner::problem("Not written", text));
+                self.tell(Banner::problem("Not written", text));
             }
         }
     }

@@ -1,7 +1,6 @@
 //! What has happened: events of the engine, answers of dialogs, files written.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::actions::Action;
@@ -15,6 +14,8 @@ use crate::window::conversation::{Mode, Stats};
 use crate::window::settings::SamplingSettings;
 use crate::window::store;
 
+const DEVICE_LOST: &str = "The GPU device was lost";
+
 impl App {
     pub(super) fn loaded(&mut self, info: Box<ModelInfo>) {
         if !self.settings.sampling.own {
@@ -23,23 +24,26 @@ impl App {
         self.settings.remember(&self.asked);
         self.settings.model.clone_from(&self.asked);
         for warning in &info.warnings {
-            self.banners.push(Banner::note("About this model", warning));
+            self.tell(Banner::note("About this model", warning));
         }
         if self.is_recovering {
             self.is_recovering = false;
-            self.banners
-                .retain(|banner| banner.title != "The GPU device was lost");
-            self.banners.push(Banner::note(
+            self.banners.retain(|banner| banner.title != DEVICE_LOST);
+            self.tell(Banner::note(
                 "Recovered",
                 "The device is open and the model loaded again; what was written so far is kept.",
             ));
         }
-        if self.conversation().is_empty() {
-            let mode = match info.name.to_lowercase().contains("instruct") {
-                true => Mode::Chat,
-                false => Mode::Completion,
-            };
-            self.new_conversation(mode);
+        // Cancelled too late: that must not end a load of the same model after the device was lost.
+        self.load_cancel.store(false, Ordering::Relaxed);
+        let is_instruct = info.name.to_lowercase().contains("instruct");
+        let conversation = &mut self.conversations[self.current];
+        if conversation.total() == 0 && self.chat.draft.is_empty() {
+            conversation.set_mode(if is_instruct {
+                Mode::Chat
+            } else {
+                Mode::Completion
+            });
         }
         self.timings.model_loaded(&info);
         if self.timings.needs_bandwidth() {
@@ -53,13 +57,13 @@ impl App {
         self.is_recovering = false;
         self.model = ModelState::None;
         if matches!(error, Error::Cancelled) {
-            self.banners.push(
+            self.tell(
                 Banner::note("Loading was cancelled", "No model is loaded now.")
                     .with_fix("Choose a model", Action::ShowModels),
             );
             return;
         }
-        self.banners.push(
+        self.tell(
             Banner::problem("The model could not be loaded", error)
                 .with_fix("Choose a model", Action::ShowModels),
         );
@@ -81,7 +85,15 @@ impl App {
 
     pub(super) fn take_event(&mut self, event: Event) {
         match event {
-            Event::Loading { stage, done, total } => {
+            // Of a load that another has replaced.
+            Event::Loading { load, .. }
+            | Event::Loaded { load, .. }
+            | Event::LoadFailed { load, .. }
+            | Event::DeviceLost { load, .. }
+                if load != self.load => {}
+            Event::Loading {
+                stage, done, total, ..
+            } => {
                 if let ModelState::Loading {
                     stage: s,
                     done: d,
@@ -92,27 +104,24 @@ impl App {
                     (*s, *d, *t) = (stage, done, total);
                 }
             }
-            Event::Loaded(info) => self.loaded(info),
-            Event::LoadFailed(error) => {
-                // That of a load which was replaced by another says nothing new.
-                let is_replaced = matches!(&self.model,
-                    ModelState::Loading { cancel, .. } if !cancel.load(Ordering::Relaxed))
-                    && matches!(error, Error::Cancelled);
-                if !is_replaced {
-                    self.load_failed(&error);
-                }
-            }
-            Event::DeviceLost(error) => {
+            Event::Loaded { info, .. } => self.loaded(info),
+            Event::LoadFailed { error, .. } => self.load_failed(&error),
+            Event::DeviceLost { error, .. } => {
                 self.is_recovering = true;
                 self.model = ModelState::Loading {
                     name: self.asked.clone(),
                     stage: Stage::Upload,
                     done: 0,
                     total: 0,
-                    cancel: Arc::new(AtomicBool::new(false)),
                 };
-                self.banners
-                    .push(Banner::problem("The GPU device was lost", error));
+                self.tell(Banner::problem(DEVICE_LOST, error));
+            }
+            Event::Stopped => {
+                self.running = None;
+                self.model = ModelState::None;
+                let text = "Its thread ended by a mistake of this program (please report it). What was written is kept; \
+                            close the window and open it again.";
+                self.tell(Banner::problem("The engine has stopped", text));
             }
             Event::Prompt {
                 request,
@@ -124,14 +133,14 @@ impl App {
                 }
             }
             Event::Token { request, token } => {
-                self.timings.token(&token);
-                let has_tokenizer = self.info().is_some_and(|info| info.has_tokenizer);
                 let Some(running) = self.running_request(request) else {
                     return;
                 };
                 running.tokens += 1;
                 running.first_token.get_or_insert_with(Instant::now);
                 let (id, message) = (running.conversation.clone(), running.message);
+                let has_tokenizer = running.has_tokenizer;
+                self.timings.token(&token);
                 let mut token = *token;
                 if !has_tokenizer {
                     token.token.text.clone_from(&token.piece);
@@ -158,7 +167,7 @@ impl App {
                 if matches!(error, Error::Tokenizer(_)) {
                     banner = banner.with_fix("Find a tokenizer", Action::ShowModels);
                 }
-                self.banners.push(banner);
+                self.tell(banner);
             }
             Event::Counted(count) => self.positions = count,
             Event::ReadBandwidth(rate) => self.timings.set_bandwidth(rate),
@@ -209,13 +218,17 @@ impl App {
             .find(|conversation| conversation.id == running.conversation)
         {
             conversation.set_stats(running.message, stats);
+            if finish.is_none() {
+                // An answer that never came would be part of the next prompt.
+                conversation.discard_if_empty(running.message);
+            }
             self.dirty.insert(running.conversation);
         }
         self.positions = positions;
         self.counted = None;
         self.last_save = Instant::now() - SAVE_EVERY;
         if finish == Some(Finish::Context) {
-            self.banners.push(
+            self.tell(
                 Banner::note(
                     "The context is full",
                     "The model has no further positions, so it stopped. Delete earlier messages, or begin something new.",

@@ -7,6 +7,7 @@ mod events;
 mod saving;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -18,7 +19,7 @@ pub use dialogs::{Ask, Export};
 
 use super::banner::{self, Banner};
 use super::chat::{ChatView, Context};
-use super::conversation::{Conversation, Mode};
+use super::conversation::{Conversation, Mode, template_for};
 use super::models::ModelsView;
 use super::pace::Pace;
 use super::settings::Settings;
@@ -28,6 +29,9 @@ use super::timings::Timings;
 use super::{Options, theme, top};
 use crate::engine::{Command, Engine, ModelInfo, Stage};
 use crate::text::{Role, Template};
+
+/// Title of the banner that offers to undo a deletion.
+const DELETED: &str = "Deleted";
 
 /// Below this width there is room for one thing at a time.
 const NARROW: f32 = 760.0;
@@ -40,7 +44,6 @@ pub enum ModelState {
         stage: Stage,
         done: u64,
         total: u64,
-        cancel: Arc<AtomicBool>,
     },
     Ready(Box<ModelInfo>),
 }
@@ -51,6 +54,7 @@ pub struct Running {
     conversation: String,
     message: usize,
     cancel: Arc<AtomicBool>,
+    has_tokenizer: bool,
     /// Prompt tokens computed, of all.
     pub prompt: (usize, usize),
     pub tokens: usize,
@@ -74,14 +78,16 @@ pub struct App {
     pub(super) conversations: Vec<Conversation>,
     pub(super) current: usize,
     pub(super) model: ModelState,
-    /// What is loaded or loading, as it was asked for.
+    /// What is loaded or loading, as it was asked for; events of other loads are of no interest.
     asked: String,
+    load: u64,
+    load_cancel: Arc<AtomicBool>,
     /// The device was lost and the model is loading again.
     is_recovering: bool,
     running: Option<Running>,
     requests: u64,
     pub(super) banners: Vec<Banner>,
-    chat: ChatView,
+    pub(super) chat: ChatView,
     pub(super) sidebar: Sidebar,
     pub(super) models: ModelsView,
     pub(super) timings: Timings,
@@ -92,6 +98,8 @@ pub struct App {
     counted: Option<(String, u64, usize)>,
     dirty: BTreeSet<String>,
     last_save: Instant,
+    /// Files that could not be written or removed.
+    unsaved: BTreeSet<PathBuf>,
     has_warned_of_loss: bool,
     pub(super) shows_shortcuts: bool,
     pub(super) shows_prompt: bool,
@@ -125,6 +133,8 @@ impl App {
             current: 0,
             model: ModelState::None,
             asked: String::new(),
+            load: 0,
+            load_cancel: Arc::default(),
             is_recovering: false,
             running: None,
             requests: 0,
@@ -139,6 +149,7 @@ impl App {
             counted: None,
             dirty: BTreeSet::new(),
             last_save: Instant::now(),
+            unsaved: BTreeSet::new(),
             has_warned_of_loss: false,
             shows_shortcuts: false,
             shows_prompt: false,
@@ -163,9 +174,7 @@ impl App {
 
     /// Loads the model that was asked for, or the one used last.
     pub fn begin(&mut self, options: &Options) {
-        if let Some(tokenizer) = &options.tokenizer {
-            self.settings.tokenizer = Some(tokenizer.clone());
-        }
+        self.models.tokenizer.clone_from(&options.tokenizer);
         self.models.device.clone_from(&options.device);
         let model = options.model.clone();
         self.load(&model.unwrap_or_else(|| self.settings.model.clone()));
@@ -173,6 +182,12 @@ impl App {
 
     pub fn conversation(&self) -> &Conversation {
         &self.conversations[self.current]
+    }
+
+    /// Shows a banner, in place of one of the same title.
+    pub(super) fn tell(&mut self, banner: Banner) {
+        self.banners.retain(|other| other.title != banner.title);
+        self.banners.push(banner);
     }
 
     fn conversation_mut(&mut self) -> &mut Conversation {
@@ -212,21 +227,15 @@ impl App {
             .conversations
             .iter()
             .position(|conversation| conversation.total() == 0);
-        let name = match mode {
-            Mode::Chat => "Instruct",
-            Mode::Completion => "Plain",
-        };
         match empty {
             Some(at) => {
                 self.current = at;
-                let conversation = &mut self.conversations[at];
-                conversation.mode = mode;
-                conversation.template = name.to_owned();
+                self.conversations[at].set_mode(mode);
             }
             None => {
                 let id = self.store.new_id();
                 self.conversations
-                    .push(Conversation::new(id, mode, name.to_owned()));
+                    .push(Conversation::new(id, mode, template_for(mode).to_owned()));
                 self.current = self.conversations.len() - 1;
             }
         }
@@ -234,8 +243,8 @@ impl App {
     }
 
     fn shown_changed(&mut self) {
-        self.chat.editing = None;
         self.chat.inspected = None;
+        self.banners.retain(|banner| banner.title != DELETED);
         self.chat.focus = true;
         self.counted = None;
         self.narrow = NarrowView::Chat;
@@ -257,8 +266,11 @@ impl App {
             .sum();
         let key = (
             format!(
-                "{} {} {:?} {}",
-                conversation.id, conversation.template, conversation.mode, conversation.system
+                "{} {:?} {:?} {}",
+                conversation.id,
+                conversation.mode,
+                self.template(),
+                conversation.system
             ),
             changes,
             conversation.last().unwrap_or(0),
@@ -315,6 +327,9 @@ impl App {
             actions.push(Action::ShowShortcuts);
         }
         let is_writing = ui.ctx().egui_wants_keyboard_input();
+        if !is_writing && pressed(command | Modifiers::SHIFT, Key::Z) {
+            actions.push(Action::Redo);
+        }
         if !is_writing && pressed(command, Key::Z) {
             actions.push(Action::Undo);
         }

@@ -10,30 +10,48 @@ use crate::window::store::{self, Store};
 /// How often a text in the making is put on disk.
 pub(super) const SAVE_EVERY: Duration = Duration::from_secs(1);
 
+/// How long closing waits for what the model was writing.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+const NOT_SAVED: &str = "Not saved";
+
 impl App {
     pub(super) fn take_saved(&mut self, saved: store::Saved) {
-        let title = "Not saved";
         match saved.error {
-            None => self.banners.retain(|banner| banner.title != title),
-            Some(error) => {
-                if let Some(stem) = saved.path.file_stem() {
-                    let id = stem.to_string_lossy().into_owned();
-                    if self.conversations.iter().any(|c| c.id == id) {
-                        self.dirty.insert(id);
-                    }
+            None => {
+                self.unsaved.remove(&saved.path);
+                if self.unsaved.is_empty() {
+                    self.has_warned_of_loss = false;
+                    self.banners.retain(|banner| banner.title != NOT_SAVED);
                 }
-                self.banners.retain(|banner| banner.title != title);
+            }
+            Some(error) => {
                 let text = format!(
-                    "{} could not be written: {error}. The old file is untouched and nothing is lost while the window is open; \
+                    "{} could not be written or removed: {error}. The file is as it was, and nothing is lost while the window is open; \
                      make room, or save a copy elsewhere.",
                     saved.path.display()
                 );
-                self.banners
-                    .push(Banner::problem(title, text).with_fix("Try again", Action::RetrySave));
-                // Not again at once: the next change, or the person, will.
-                self.last_save = Instant::now() + Duration::from_secs(10);
+                self.unsaved.insert(saved.path);
+                self.tell(
+                    Banner::problem(NOT_SAVED, text).with_fix("Try again", Action::RetrySave),
+                );
             }
         }
+    }
+
+    /// Tries again what failed.
+    pub(super) fn retry_save(&mut self) {
+        for path in &self.unsaved {
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+            if *path == self.store.settings_path() {
+                self.saved_settings.clear();
+            } else if self.conversations.iter().any(|c| c.id == stem) {
+                self.dirty.insert(stem.into_owned());
+            } else {
+                self.store.remove_conversation(&stem);
+            }
+        }
+        self.flush();
     }
 
     /// Puts on disk what has changed; at most once a second.
@@ -65,7 +83,9 @@ impl App {
 
     /// Writes everything before the window goes. Returns whether it may go.
     pub(super) fn may_close(&mut self) -> bool {
+        self.finish_writing();
         self.flush();
+        self.retry_save();
         let failed = self.store.finish();
         if failed.is_empty() || self.has_warned_of_loss {
             return true;
@@ -77,10 +97,21 @@ impl App {
         for saved in failed {
             self.take_saved(saved);
         }
-        self.banners.push(Banner::problem(
+        self.tell(Banner::problem(
             "Not everything is saved",
             "Closing now would lose it. Close the window once more to do that.",
         ));
         false
+    }
+
+    /// Stops the model and takes in what it had written.
+    fn finish_writing(&mut self) {
+        self.stop();
+        let begin = Instant::now();
+        while self.running.is_some() && begin.elapsed() < LAST_WORDS {
+            if let Some(event) = self.engine.wait(Duration::from_millis(50)) {
+                self.take_event(event);
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::window::theme::viridis;
 /// The picture of a run, drawn anew when the run or what is shown of it has changed.
 #[derive(Default)]
 pub struct View {
-    key: Option<(String, u64, Phase, Option<&'static str>, usize)>,
+    key: Option<(u64, u64, Phase, Option<&'static str>, usize)>,
     texture: Option<egui::TextureHandle>,
     map: Map,
 }
@@ -101,7 +101,7 @@ impl View {
         let width = ui.available_width() - LABELS;
         let most_columns = width.max(1.0) as usize;
         let key = Some((
-            run.label.clone(),
+            run.number,
             run.version,
             phase,
             selection.kernel,

@@ -132,7 +132,7 @@ impl Timings {
         let model = self.info.as_ref().map_or(String::new(), |info| {
             format!("{} {}", info.name, info.dtype)
         });
-        let run = Run::new(format!("{model}: {label}"));
+        let run = Run::new(self.run.number + 1, format!("{model}: {label}"));
         let before = std::mem::replace(&mut self.run, run);
         if !before.steps.is_empty() {
             self.earlier.insert(0, before);
@@ -148,8 +148,8 @@ impl Timings {
     }
 
     pub fn token(&mut self, token: &TokenEvent) {
-        // The first token's time is that of the prompt.
-        if self.run.tokens > 0 {
+        // The first token's time is that of the prompt; tokens that were given took none.
+        if self.run.tokens > 0 && !token.token.time.is_zero() {
             let mean = match token.traced {
                 true => &mut self.traced,
                 false => &mut self.untraced,
@@ -260,7 +260,7 @@ impl Timings {
                 .response
                 .on_hover_text("How finely the next run is timed");
             ui.toggle_value(&mut settings.trace_all, "Every step")
-                .on_hover_text("Time every step, whatever it costs; otherwise so many that the model gets 5 % slower at most");
+                .on_hover_text("Time all steps but one in sixteen, whatever it costs; otherwise so many that the model gets 5 % slower at most");
             ui.separator();
             ui.selectable_value(&mut self.phase, Phase::Decode, "Decode");
             ui.selectable_value(&mut self.phase, Phase::Prefill, "Prefill");

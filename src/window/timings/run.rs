@@ -40,6 +40,8 @@ impl Mean {
 /// The steps of one generation.
 #[derive(Debug, Default)]
 pub struct Run {
+    /// No two runs have the same.
+    pub number: u64,
     pub label: String,
     pub steps: VecDeque<Step>,
     /// Steps that were let go.
@@ -50,8 +52,9 @@ pub struct Run {
 }
 
 impl Run {
-    pub fn new(label: String) -> Self {
+    pub fn new(number: u64, label: String) -> Self {
         Self {
+            number,
             label,
             ..Self::default()
         }
@@ -87,7 +90,7 @@ impl Run {
 }
 
 /// What sums depend on: the run and its version, the phase, the steps.
-type Key = (String, u64, Phase, Option<(usize, usize)>);
+type Key = (u64, u64, Phase, Option<(usize, usize)>);
 
 /// Sums over the selected steps, kept until something changes.
 #[derive(Default)]
@@ -104,7 +107,7 @@ pub struct Sums {
 
 impl Sums {
     pub fn update(&mut self, run: &Run, phase: Phase, selection: &Selection) {
-        let key = Some((run.label.clone(), run.version, phase, selection.steps));
+        let key = Some((run.number, run.version, phase, selection.steps));
         if self.key == key {
             return;
         }
