@@ -99,6 +99,33 @@ impl Scene<'_> {
         self.window.run();
     }
 
+    /// Clicks on something that has no name of its own.
+    fn click_at(&mut self, place: egui::Pos2) {
+        self.window.hover_at(place);
+        self.window.run();
+        for pressed in [true, false] {
+            self.window.event(egui::Event::PointerButton {
+                pos: place,
+                button: egui::PointerButton::Primary,
+                pressed,
+                modifiers: egui::Modifiers::default(),
+            });
+            self.window.run();
+        }
+    }
+
+    /// Asks to edit the first message, and writes at its end.
+    fn edit_first(&mut self, text: &str) {
+        let mut edits = self.window.get_all_by_label("Edit");
+        edits.next().unwrap().click();
+        drop(edits);
+        self.window.run();
+        let editor = self.window.get_by_label("Edit message");
+        editor.focus();
+        editor.type_text(text);
+        self.window.run();
+    }
+
     fn has(&self, text: &str) -> bool {
         self.window
             .query_all_by_label_contains(text)
@@ -301,17 +328,7 @@ fn a_chat_has_turns_branches_and_undo() {
     assert!(stage.has("Because it is. Truly."));
 
     // The question anew, as a branch.
-    stage
-        .window
-        .get_all_by_label("Edit")
-        .next()
-        .unwrap()
-        .click();
-    stage.window.run();
-    let editor = stage.window.get_by_label("Edit message");
-    editor.focus();
-    editor.type_text(" Really");
-    stage.window.run();
+    stage.edit_first(" Really");
     stage.click("Send as a new branch");
     let fourth = stage.request();
     assert!(fourth.prompt.contains("Really"), "{}", fourth.prompt);
@@ -378,17 +395,7 @@ fn edits_survive_looking_elsewhere_and_several_actions_in_a_frame() {
     let request = stage.request();
     stage.say(request.id, &["Because."]);
     stage.finish(request.id, Finish::Eos);
-    stage
-        .window
-        .get_all_by_label("Edit")
-        .next()
-        .unwrap()
-        .click();
-    stage.window.run();
-    let editor = stage.window.get_by_label("Edit message");
-    editor.focus();
-    editor.type_text(" Oh");
-    stage.window.run();
+    stage.edit_first(" Oh");
     stage.click("New chat");
     stage.click("Why?");
     let value = stage.window.get_by_label("Edit message").value().unwrap();
@@ -418,17 +425,7 @@ fn tokens_can_be_inspected_and_replaced() {
     let text = stage.window.get_by_label("The king");
     let rect = text.rect();
     let second = egui::pos2(rect.left() + 40.0, rect.top() + 8.0);
-    stage.window.hover_at(second);
-    stage.window.run();
-    for pressed in [true, false] {
-        stage.window.event(egui::Event::PointerButton {
-            pos: second,
-            button: egui::PointerButton::Primary,
-            pressed,
-            modifiers: egui::Modifiers::default(),
-        });
-        stage.window.run();
-    }
+    stage.click_at(second);
     assert!(stage.has("Token 2 of 2"));
     stage.click("Previous token");
     assert!(stage.has("Token 1 of 2"));
@@ -744,17 +741,7 @@ fn timings_are_live_and_filter_each_other() {
     // A step chosen in the strip leaves only that one.
     let strip = stage.window.get_by_label("Token strip, 39 steps").rect();
     let at = egui::pos2(strip.left() + 15.0, strip.center().y);
-    stage.window.hover_at(at);
-    stage.window.run();
-    for pressed in [true, false] {
-        stage.window.event(egui::Event::PointerButton {
-            pos: at,
-            button: egui::PointerButton::Primary,
-            pressed,
-            modifiers: egui::Modifiers::default(),
-        });
-        stage.window.run();
-    }
+    stage.click_at(at);
     assert!(stage.has("1 step, 1 token"));
     stage.click("Flame");
     assert!(stage.has("Flame chart of step 2"));
@@ -975,4 +962,28 @@ fn scrolling_sticks_to_the_end_only_while_the_reader_is_there() {
     stage.say(request.id, &["more\n\n"]);
     settle(&mut stage);
     assert!(!stage.has("more"), "the reader is not torn away");
+}
+
+#[test]
+fn a_conversation_can_be_deleted_for_good() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.write("Forget me");
+    let request = stage.request();
+    stage.finish(request.id, Finish::Eos);
+    let wait_for = |stage: &mut Scene<'_>, count: usize| {
+        let begin = Instant::now();
+        while stage.files().len() != count {
+            assert!(
+                begin.elapsed() < Duration::from_secs(30),
+                "not {count} files"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+            stage.window.step();
+        }
+    };
+    wait_for(&mut stage, 1);
+    stage.click("Delete conversation Forget me");
+    stage.click("Delete for good");
+    assert!(!stage.has("Forget me"));
+    wait_for(&mut stage, 0);
 }

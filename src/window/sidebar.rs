@@ -91,21 +91,13 @@ fn conversations(ui: &mut egui::Ui, app: &App, actions: &mut Vec<Action>) {
                     if response.clicked() {
                         actions.push(Action::Open(at));
                     }
-                    let remove = ui.add(Button::new("×").frame(false));
-                    name(
-                        ui,
-                        &remove,
-                        &format!("Delete conversation {}", conversation.name()),
-                    );
-                    remove.context_menu(|ui| {
-                        ui.label("Click twice to delete");
+                    let menu = ui.menu_button("×", |ui| {
+                        if ui.button("Delete for good").clicked() {
+                            actions.push(Action::DeleteConversation(at));
+                        }
                     });
-                    if remove
-                        .on_hover_text("Double-click: delete for good")
-                        .double_clicked()
-                    {
-                        actions.push(Action::DeleteConversation(at));
-                    }
+                    let what = format!("Delete conversation {}", conversation.name());
+                    name(ui, &menu.response, &what);
                 });
             }
         });
