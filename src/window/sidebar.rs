@@ -1,5 +1,6 @@
 //! Conversations, and the settings of the one that is open.
 
+use egui::containers::menu::MenuButton;
 use egui::{Button, ComboBox, DragValue, RichText, ScrollArea, Slider, SliderClamping, TextEdit};
 
 use super::app::{Action, App, Export};
@@ -91,13 +92,14 @@ fn conversations(ui: &mut egui::Ui, app: &App, actions: &mut Vec<Action>) {
                     if response.clicked() {
                         actions.push(Action::Open(at));
                     }
-                    let menu = ui.menu_button("×", |ui| {
+                    let menu = MenuButton::from_button(Button::new("×").frame(false));
+                    let (response, _) = menu.ui(ui, |ui| {
                         if ui.button("Delete for good").clicked() {
                             actions.push(Action::DeleteConversation(at));
                         }
                     });
                     let what = format!("Delete conversation {}", conversation.name());
-                    name(ui, &menu.response, &what);
+                    name(ui, &response, &what);
                 });
             }
         });
