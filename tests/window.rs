@@ -647,6 +647,9 @@ fn great_lengths_and_small_windows_are_fine() {
         .count();
     assert!(drawn < 200, "{drawn} messages are laid out at once");
     stage.click("Long");
+    for _ in 0..10 {
+        stage.window.step();
+    }
     for size in [
         [320.0, 240.0],
         [500.0, 300.0],
@@ -986,4 +989,62 @@ fn a_conversation_can_be_deleted_for_good() {
     stage.click("Delete for good");
     assert!(!stage.has("Forget me"));
     wait_for(&mut stage, 0);
+}
+
+/// The system asks the window to close.
+fn ask_to_close(stage: &mut Scene<'_>) {
+    let input = stage.window.input_mut();
+    let viewport = input.viewports.entry(egui::ViewportId::ROOT).or_default();
+    viewport.events.push(egui::ViewportEvent::Close);
+    stage.window.step();
+}
+
+fn is_held_open(stage: &Scene<'_>) -> bool {
+    let output = &stage.window.output().viewport_output[&egui::ViewportId::ROOT];
+    output
+        .commands
+        .contains(&egui::ViewportCommand::CancelClose)
+}
+
+#[test]
+fn closing_keeps_the_last_words() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.write("Tell me");
+    let request = stage.request();
+    // Said, but not yet seen by the window.
+    for piece in ["Last", " words"] {
+        let event = Event::Token {
+            request: request.id,
+            token: Box::new(token(piece)),
+        };
+        stage.events.send(event).unwrap();
+    }
+    let end = Event::Finished {
+        request: request.id,
+        finish: Finish::Cancelled,
+        timing: Timing::default(),
+        positions: 9,
+    };
+    stage.events.send(end).unwrap();
+    ask_to_close(&mut stage);
+    assert!(!is_held_open(&stage));
+    let saved = std::fs::read_to_string(&stage.files()[0]).unwrap();
+    assert!(saved.contains("Last words"), "{saved}");
+}
+
+#[test]
+fn closing_asks_once_before_anything_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("conversations"), "").unwrap();
+    let mut stage = scene_of([1280.0, 800.0], folder);
+    stage.tell(loaded("demo"));
+    stage.write("Once");
+    let request = stage.request();
+    stage.finish(request.id, Finish::Eos);
+    ask_to_close(&mut stage);
+    assert!(is_held_open(&stage));
+    stage.window.run();
+    assert!(stage.has("Not everything is saved"));
+    ask_to_close(&mut stage);
+    assert!(!is_held_open(&stage));
 }
