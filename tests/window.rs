@@ -244,7 +244,7 @@ fn step(position: u32, timed: bool) -> Step {
         add(number, "proj_1", ffn * 6, ffn * 5_120);
         add(number, "proj_2", ffn * 3, ffn * 2_560);
     }
-    add(None, "norm", 1_500, 10_000);
+    add(None, "final_norm", 1_500, 10_000);
     add(None, "head", 90_000, 82_000_000);
     Step {
         phase: if position == 0 {

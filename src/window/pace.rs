@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Pixels to draw a second while text streams: on llvmpipe with two cores these cost about a tenth of the model's speed.
-const PIXELS_A_SECOND: f32 = 2.5e6;
+const PIXELS_A_SECOND: f32 = 2e6;
 
 /// Between frames where the processor draws, however small or large the window is.
 const SHORTEST: f32 = 0.07;

@@ -15,7 +15,7 @@ use crate::window::conversation::Mode;
 use crate::window::inspector;
 
 /// How much slower the model may get for being timed.
-const TRACE_BUDGET: f64 = 0.05;
+const TRACE_BUDGET: f64 = 0.04;
 
 /// Alternatives to keep with every token.
 const ALTERNATIVES: usize = 6;

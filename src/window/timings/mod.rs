@@ -260,7 +260,7 @@ impl Timings {
                 .response
                 .on_hover_text("How finely the next run is timed");
             ui.toggle_value(&mut settings.trace_all, "Every step")
-                .on_hover_text("Time all steps but one in sixteen, whatever it costs; otherwise so many that the model gets 5 % slower at most");
+                .on_hover_text("Time all steps but one in sixteen, whatever it costs; otherwise so many that the model gets 4 % slower at most");
             ui.separator();
             ui.selectable_value(&mut self.phase, Phase::Decode, "Decode");
             ui.selectable_value(&mut self.phase, Phase::Prefill, "Prefill");
