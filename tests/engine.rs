@@ -124,7 +124,7 @@ fn a_prompt_becomes_tokens_steps_and_an_end() {
 fn cancelling_ends_a_request_early() {
     let mut engine = Engine::start(|| {}).unwrap();
     engine.send(load("demo"));
-    let request = request(1, "Once upon a time", 200);
+    let request = request(1, "Once upon a time", 450);
     let cancel = request.options.cancel.clone().unwrap();
     engine.send(Command::Generate(Box::new(request)));
     let mut after = 0;
@@ -138,7 +138,7 @@ fn cancelling_ends_a_request_early() {
     });
     assert_eq!(finish, Finish::Cancelled);
     // The one in the making may still come; what was queued before we looked, too.
-    assert!(after < 100, "{after} tokens came after the cancellation");
+    assert!(after < 300, "{after} tokens came after the cancellation");
 }
 
 #[test]

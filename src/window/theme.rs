@@ -39,7 +39,11 @@ pub fn viridis(share: f32) -> Color32 {
 
 /// The kernels in the order of a layer, grouped as the layer bars stack them, with their colours.
 pub const GROUPS: [(&str, &[&str], Color32); 7] = [
-    ("norm", &["attn_norm", "ffn_norm", "final_norm"], OKABE_ITO[4]),
+    (
+        "norm",
+        &["attn_norm", "ffn_norm", "final_norm"],
+        OKABE_ITO[4],
+    ),
     ("QKV", &["qkv"], OKABE_ITO[0]),
     ("rope", &["qk_norm_rope"], OKABE_ITO[6]),
     ("attention", &["attention"], OKABE_ITO[5]),
