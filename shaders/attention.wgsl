@@ -3,7 +3,9 @@
 //     queries: [tokens, q_heads, blocks * 8], out: [tokens, q_heads * head_dim], cache: [kv_heads, rows, blocks * 8]
 // One workgroup covers a token and up to four query heads that share a kv head: they are the components of every vec4, so a
 // cache entry is read once for the four. Positions pass in tiles of 64 with a running maximum and sum (online softmax), so
-// memory does not grow with the context. Scores: a lane a position. Values: a lane a block of 8 dimensions and a slice of
+// memory does not grow with the context. When few tokens are computed, workgroups z share a token's positions, so that a long
+// context keeps a whole GPU busy; attention_merge.wgsl adds up what they hand over. A token within the first split's reach is done
+// here at once, whatever its company. Scores: a lane a position. Values: a lane a block of 8 dimensions and a slice of
 // the tile's positions; slices are added up at the end. No loop stands under a condition: lanes without work repeat a
 // neighbour's and are not counted (software drivers run a loop that no lane entered to a limit of iterations).
 #import lib/tokens.wgsl
@@ -13,6 +15,8 @@
 #import lib/cache_read_buffer.wgsl
 #import <cache>
 @group(0) @binding(5) var<storage, read_write> output: array<f32>;
+#import lib/attention_partials.wgsl
+@group(0) @binding(6) var<storage, read_write> partials: array<vec4<f32>>;
 
 const TILE = 64u;
 const LOWEST = -3.0e38;
@@ -49,14 +53,21 @@ fn block_scores(block: u32, key: Block) -> vec4<f32> {
 }
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
     let kv_head = workgroup.x / shape.quads;
     let quad = workgroup.x % shape.quads;
     let first_head = kv_head * shape.group + quad * 4u;
     let heads = min(4u, shape.group - quad * 4u);
     let token = tokens[workgroup.y];
     let cache_start = kv_head * shape.cache_rows + token.cache_start;
-    let positions = token.position + 1u;
+    let all = token.position + 1u;
+    // A split without positions repeats the last one, and nobody looks at it.
+    let first_position = min(workgroup.z * shape.split, all - 1u);
+    let positions = first_position + min(shape.split, all - first_position);
     stage_queries(workgroup.y, first_head, heads, lane);
 
     let slices = TILE / shape.blocks;
@@ -73,7 +84,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var sum_6 = vec4<f32>();
     var sum_7 = vec4<f32>();
 
-    for (var start = 0u; start < positions; start += TILE) {
+    for (var start = first_position; start < positions; start += TILE) {
         let count = min(TILE, positions - start);
         var score = vec4<f32>();
         let entry = (cache_start + start + min(lane, count - 1u)) * shape.blocks;
@@ -132,6 +143,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     partial[7u * TILE + lane] = sum_7;
     workgroupBarrier();
     let dims = shape.blocks * 8u;
+    let is_whole = all <= shape.split;
+    let to_partial = partial_start(workgroup.y, workgroup.z, workgroup.x, workgroups.x);
+    if !is_whole && lane == 0u {
+        partials[to_partial] = highest;
+        partials[to_partial + 1u] = total;
+    }
     let heads_start = workgroup.y * shape.stride + first_head * shape.head_dim;
     for (var start = 0u; start < shape.head_dim; start += TILE) {
         let d = start + lane;
@@ -141,7 +158,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             sum += partial[(at % 8u) * TILE + s * shape.blocks + at / 8u];
         }
         let result = sum / total;
-        if d < shape.head_dim {
+        if !is_whole && d < dims {
+            partials[to_partial + 2u + d] = sum;
+        }
+        if is_whole && workgroup.z == 0u && d < shape.head_dim {
             let to = heads_start + d;
             output[to] = result.x;
             if heads > 1u {

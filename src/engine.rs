@@ -480,21 +480,25 @@ fn generate(
     prompt(0, ids.len());
     generation.prefill(prompt)?;
     let mut rationing = Rationing::new(request.trace_budget);
+    let mut is_due = false;
     for count in 0.. {
         // The first token's step was the prompt's.
-        let traced = request.trace != TraceMode::Off && (count == 0 || rationing.traces(count));
-        generation.set_trace(if traced {
-            request.trace
-        } else {
-            TraceMode::Off
+        is_due |= request.trace != TraceMode::Off && (count == 0 || rationing.traces(count));
+        generation.set_trace(match is_due {
+            true => request.trace,
+            false => TraceMode::Off,
         });
         let Some(token) = generation.next() else {
             break;
         };
+        // A traced step waits until those that the device is ahead are read.
+        let steps = generation.take_trace();
+        let traced = !steps.is_empty();
+        is_due &= !traced;
         if let (Ok(token), 1..) = (&token, count) {
             rationing.add(traced, token.time.as_secs_f64());
         }
-        for step in generation.take_trace() {
+        for step in steps {
             sink.send(Event::Step(Box::new(step)));
         }
         let token = token?;

@@ -123,6 +123,19 @@ fn few_tokens_are_bit_identical_to_one() {
     }
 }
 
+/// Where a token's positions begin to be split between workgroups, company still changes nothing.
+#[test]
+fn few_tokens_are_bit_identical_across_the_first_split() {
+    let model = load("demo", Some(WeightSource::Buffer), false);
+    let ids = tokens(&model, 150);
+    let one_by_one = logits(&model, &ids, &[1]);
+    for size in [3, 16] {
+        assert_eq!(logits(&model, &ids, &[size]), one_by_one, "{size} a step");
+    }
+    // And whole attention, as prefill has it, is the same but for rounding.
+    assert_close(&logits(&model, &ids, &[32]), &one_by_one, 1e-4, "split");
+}
+
 #[test]
 fn prefill_equals_decode_on_the_demo_model() {
     for source in WeightSource::ALL {

@@ -66,7 +66,7 @@ impl Lab {
         spec: &KernelSpec,
         resources: &[wgpu::BindingResource<'_>],
         offsets: &[u32],
-        (x, y): (u32, u32),
+        (x, y, z): (u32, u32, u32),
         output: &wgpu::Buffer,
     ) -> Vec<f32> {
         let pipeline = &self.gpu.compile(FILES, std::slice::from_ref(spec)).unwrap()[0];
@@ -76,7 +76,7 @@ impl Lab {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             pass.set_pipeline(&pipeline.pipeline);
             pass.set_bind_group(0, &bind_group, offsets);
-            pass.dispatch_workgroups(x, y, 1);
+            pass.dispatch_workgroups(x, y, z);
         }
         let readback = Readback::new(&self.gpu, output.size());
         readback.record(&mut encoder, output, output.size());
@@ -293,7 +293,7 @@ proptest! {
         let resources = [
             shape.as_entire_binding(), weights.store.binding(), hidden.as_entire_binding(), tokens.as_entire_binding(),
         ];
-        let grid = (embed::workgroups(width.div_ceil(8) as u32), wanted.len() as u32);
+        let grid = (embed::workgroups(width.div_ceil(8) as u32), wanted.len() as u32, 1);
         let output = lab.run(&embed::spec(source, dtype), &resources, &[], grid, &hidden);
         for (t, id) in wanted.iter().enumerate() {
             let row = &output[t * stride..][..width];
@@ -333,7 +333,7 @@ proptest! {
             shape.as_entire_binding(), weights.as_entire_binding(), output.as_entire_binding(),
             input.as_entire_binding(), tokens.as_entire_binding(),
         ];
-        let out = lab.run(&rms_norm::spec(), &resources, &[], (1, count as u32), &output);
+        let out = lab.run(&rms_norm::spec(), &resources, &[], (1, count as u32, 1), &output);
         for t in 0..count {
             let expected = twin::rms_norm(&widen(&x[from(t) * width..][..width]), &widen(&weight), 1e-6);
             for (a, e) in out[t * stride..].iter().zip(&expected) {
@@ -385,7 +385,7 @@ proptest! {
             keys.binding(), values.binding(),
         ];
         let spec = qk_norm_rope::spec(source, exact);
-        let grid = (qk_norm_rope::workgroups(q_heads as u32, kv_heads as u32), count as u32);
+        let grid = (qk_norm_rope::workgroups(q_heads as u32, kv_heads as u32), count as u32, 1);
         let queries = lab.run(&spec, &resources, &[], grid, &queries);
         let (keys, values) = (lab.read(&keys), lab.read(&values));
         let cached = |cache: &[f32], head: usize, row: usize, d: usize| -> f32 {
@@ -431,7 +431,8 @@ proptest! {
     #[test]
     fn attention_matches_its_twin(
         half in prop_oneof![1usize..40, Just(64), Just(128)], kv_heads in 1usize..3, group in 1usize..7, exact: bool,
-        source in sources(), position in prop_oneof![0u32..5, 60u32..70, 120u32..200], spread in 0.1f32..20.0, seed: u64,
+        source in sources(), position in prop_oneof![0u32..5, 60u32..70, 120u32..200, Just(214)],
+        split in prop_oneof![Just(64u32), Just(128), Just(u32::MAX)], spread in 0.1f32..20.0, seed: u64,
     ) {
         let lab = lab();
         let (head_dim, q_heads) = (2 * half, kv_heads * group);
@@ -456,7 +457,10 @@ proptest! {
             q_stride: q_stride as u32,
             stride: stride as u32,
             scale: 1.0 / (head_dim as f32).sqrt(),
+            split,
+            splits: (rows as u32).div_ceil(split),
         });
+        // The second ends at the last row.
         let tokens = [token(0, position, cache_start), token(0, position + 1, cache_start)];
         let token_buffer = lab.buffer(bytemuck::cast_slice(&tokens));
         let mut padded = Vec::new();
@@ -468,6 +472,9 @@ proptest! {
         let queries = lab.floats(&padded);
         let (key_store, value_store) = (pack(&keys), pack(&values));
         let output = lab.floats(&vec![0.0; 2 * stride]);
+        let quads = kv_heads * group.div_ceil(4);
+        let vectors = 2 * rows.div_ceil(64) * quads * attention::partial_vectors(head_dim);
+        let partials = lab.floats(&vec![0.0; 4 * vectors]);
         let mut resources = vec![shape.as_entire_binding(), token_buffer.as_entire_binding()];
         let rest = [key_store.binding(), value_store.binding(), output.as_entire_binding()];
         let firsts = lab.uniform([0u32; 4]);
@@ -476,6 +483,7 @@ proptest! {
             WeightSource::Buffer => {
                 resources.push(queries.as_entire_binding());
                 resources.extend(rest);
+                resources.push(partials.as_entire_binding());
             }
             WeightSource::Texture => {
                 resources.push(window(&queries, 0, UNIFORM_WINDOW));
@@ -484,8 +492,23 @@ proptest! {
                 offsets = &[0, 0];
             }
         }
-        let grid = (attention::workgroups(source, q_heads as u32, kv_heads as u32, blocks as u32), 2);
-        let out = lab.run(&attention::spec(source, exact), &resources, offsets, grid, &output);
+        let workgroups = attention::workgroups(source, q_heads as u32, kv_heads as u32, blocks as u32);
+        let splits = match source {
+            WeightSource::Buffer => (position + 2).div_ceil(split),
+            WeightSource::Texture => 1,
+        };
+        let spec = attention::spec(source, exact);
+        let mut out = lab.run(&spec, &resources, offsets, (workgroups, 2, splits), &output);
+        if splits > 1 {
+            // Leaves alone what is done already.
+            let resources = [
+                shape.as_entire_binding(),
+                token_buffer.as_entire_binding(),
+                partials.as_entire_binding(),
+                output.as_entire_binding(),
+            ];
+            out = lab.run(&attention::merge_spec(), &resources, &[], (workgroups, 2, 1), &output);
+        }
         for (t, token) in tokens.iter().enumerate() {
             for head in 0..q_heads {
                 let kv_head = head / group;
@@ -568,7 +591,7 @@ proptest! {
             (count as u32).div_ceil(mapping.tokens())
         };
         let spec = linear::spec(mapping, source, dtype, output);
-        let out = lab.run(&spec, &resources, &offsets, (mapping.workgroups(pairs), grid_y), &out_buffer);
+        let out = lab.run(&spec, &resources, &offsets, (mapping.workgroups(pairs), grid_y, 1), &out_buffer);
         for t in 0..count {
             let x = widen(&x[t * columns..][..columns]);
             let products = twin::linear(&weights.exact, &x);
@@ -621,7 +644,7 @@ fn f16_unpacks_exactly() {
             hidden.as_entire_binding(),
             tokens.as_entire_binding(),
         ];
-        let grid = (embed::workgroups(width.div_ceil(8) as u32), 1);
+        let grid = (embed::workgroups(width.div_ceil(8) as u32), 1, 1);
         let out = lab.run(
             &embed::spec(source, Dtype::F16),
             &resources,

@@ -9,14 +9,19 @@ use openelm::gpu::shader::{Variant, resolve};
 use openelm::gpu::{BindingKind, KernelSpec};
 use openelm::kernels::linear::{Mapping, Output, Tokens};
 use openelm::kernels::{self, TokenInput, WeightSource};
-use openelm::kernels::{attention, embed, linear, qk_norm_rope, read_bandwidth, rms_norm};
+use openelm::kernels::{attention, embed, linear, qk_norm_rope, read_bandwidth, rms_norm, sample};
 use openelm::{Dtype, Error};
 
 /// Name and offset of a struct's members.
 type Fields = Vec<(String, usize)>;
 
 fn every_spec() -> Vec<KernelSpec> {
-    let mut specs = vec![rms_norm::spec()];
+    let mut specs = vec![
+        rms_norm::spec(),
+        sample::groups_spec(),
+        attention::merge_spec(),
+    ];
+    specs.extend(sample::Choice::ALL.map(sample::pick_spec));
     for source in WeightSource::ALL {
         specs.push(read_bandwidth::spec(source));
         for exact in [false, true] {
@@ -43,7 +48,7 @@ fn every_spec() -> Vec<KernelSpec> {
 /// What the Rust side says about the uniform `Shape` of a shader.
 fn shape_fields(file: &str) -> (&'static [(&'static str, usize)], usize) {
     match file {
-        "attention.wgsl" | "attention_lanes.wgsl" => {
+        "attention.wgsl" | "attention_lanes.wgsl" | "attention_merge.wgsl" => {
             (attention::Shape::FIELDS, size_of::<attention::Shape>())
         }
         "embed.wgsl" => (embed::Shape::FIELDS, size_of::<embed::Shape>()),
@@ -55,6 +60,9 @@ fn shape_fields(file: &str) -> (&'static [(&'static str, usize)], usize) {
             read_bandwidth::Shape::FIELDS,
             size_of::<read_bandwidth::Shape>(),
         ),
+        "sample_groups.wgsl" | "sample_pick.wgsl" => {
+            (sample::Shape::FIELDS, size_of::<sample::Shape>())
+        }
         "rms_norm.wgsl" => (rms_norm::Shape::FIELDS, size_of::<rms_norm::Shape>()),
         _ => (linear::Shape::FIELDS, size_of::<linear::Shape>()),
     }
@@ -218,6 +226,7 @@ fn workgroups_fit_the_least_adapter() {
         let lanes = match spec.variant.file {
             "attention_lanes.wgsl" => 8,
             "qk_norm_rope.wgsl" => 32,
+            "sample_pick.wgsl" => 256,
             file if file.ends_with("_lanes.wgsl") => linear::SMALL_LANES,
             _ => kernels::LANES,
         };

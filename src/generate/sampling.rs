@@ -101,12 +101,12 @@ pub fn log_sum_exp(logits: &[f32]) -> f64 {
 
 /// The `count` tokens with the highest logits, highest first; the lower id first among equals.
 pub fn top_candidates(logits: &[f32], count: usize) -> Vec<Candidate> {
-    let total = log_sum_exp(logits);
-    let mut order: Vec<u32> = (0..logits.len() as u32).collect();
-    let count = count.min(order.len());
+    let count = count.min(logits.len());
     if count == 0 {
         return Vec::new();
     }
+    let total = log_sum_exp(logits);
+    let mut order: Vec<u32> = (0..logits.len() as u32).collect();
     order.select_nth_unstable_by(count - 1, |a, b| by_logit(logits, *a, *b));
     order.truncate(count);
     order.sort_unstable_by(|a, b| by_logit(logits, *a, *b));
@@ -129,14 +129,17 @@ fn by_logit(logits: &[f32], a: u32, b: u32) -> std::cmp::Ordering {
     value(b).total_cmp(&value(a)).then(a.cmp(&b))
 }
 
-/// Chooses tokens; holds the random numbers' state and scratch memory.
+/// Chooses tokens on the host; holds the random numbers' state and scratch memory. `shaders/sample_pick.wgsl` does the same on the
+/// device.
 pub struct Sampler {
     sampling: Sampling,
     rng: Pcg64Mcg,
     logits: Vec<f32>,
     /// Which ids the repetition penalty has been applied to in this call.
     penalized: Vec<bool>,
-    order: Vec<u32>,
+    /// Logits while a cut is looked for.
+    sorted: Vec<f32>,
+    /// What is left of each token's probability after the cuts, up to a factor.
     weights: Vec<f32>,
 }
 
@@ -147,32 +150,46 @@ impl Sampler {
             sampling,
             logits: Vec::new(),
             penalized: Vec::new(),
-            order: Vec::new(),
+            sorted: Vec::new(),
             weights: Vec::new(),
         }
     }
 
     /// The next token after `history` (prompt and text so far), given the raw logits `[vocab]`.
     pub fn sample(&mut self, logits: &[f32], history: &[u32]) -> u32 {
-        let uniform = if self.sampling.temperature > 0.0 {
-            // 24 bits: every value is exact in f32 and below 1.
-            (self.rng.next_u32() >> 8) as f32 / (1 << 24) as f32
-        } else {
-            0.0
+        let uniform = match self.is_random() {
+            true => self.uniform(),
+            false => 0.0,
         };
         self.choose(logits, history, uniform)
     }
 
-    /// As [`Sampler::sample`] with the uniform number in [0, 1) given.
+    /// Whether chance has a part: every token then takes one random number.
+    pub fn is_random(&self) -> bool {
+        self.sampling.temperature > 0.0
+    }
+
+    /// The next random number in [0, 1).
+    pub fn uniform(&mut self) -> f32 {
+        // 24 bits: every value is exact in f32 and below 1.
+        (self.rng.next_u32() >> 8) as f32 / (1 << 24) as f32
+    }
+
+    /// As [`Sampler::sample`] with the random number in [0, 1) given: of the tokens that the cuts keep, the one in whose share of their
+    /// probability it falls, in the order of ids.
     pub fn choose(&mut self, logits: &[f32], history: &[u32], uniform: f32) -> u32 {
         self.logits.clear();
-        self.logits.extend_from_slice(logits);
+        self.logits.extend(logits.iter().map(|x| match x.is_nan() {
+            true => f32::NEG_INFINITY,
+            false => *x,
+        }));
         self.penalize(history);
-        if self.sampling.temperature <= 0.0 {
-            return argmax(&self.logits);
+        let best = argmax(&self.logits);
+        if !self.is_random() {
+            return best;
         }
-        self.keep_candidates();
-        self.pick(uniform)
+        self.weigh(self.logits[best as usize]);
+        self.pick(best, uniform)
     }
 
     /// Once for each distinct id of the history.
@@ -197,8 +214,9 @@ impl Sampler {
         }
     }
 
-    /// Fills `order` with the candidates, most probable first, and `weights` with their probabilities up to a factor.
-    fn keep_candidates(&mut self) {
+    /// Fills `weights`: the probability of what the cuts keep, 0 for all others. A cut is a logit, and what lies at or above it stays;
+    /// so equals stay or go together.
+    fn weigh(&mut self, highest: f32) {
         let Sampling {
             temperature,
             top_k,
@@ -206,50 +224,48 @@ impl Sampler {
             min_p,
             ..
         } = self.sampling;
-        let logits = &self.logits;
-        self.order.clear();
-        self.order.extend(0..logits.len() as u32);
+        let weight = |logit: f32| ((logit - highest) / temperature).exp();
+        self.sorted.clear();
+        self.sorted.extend_from_slice(&self.logits);
+        let mut cut = f32::NEG_INFINITY;
         let top_k = top_k as usize;
-        if top_k > 0 && top_k < self.order.len() {
-            self.order
-                .select_nth_unstable_by(top_k - 1, |a, b| by_logit(logits, *a, *b));
-            self.order.truncate(top_k);
+        if top_k > 0 && top_k < self.sorted.len() {
+            let by_value = |a: &f32, b: &f32| b.total_cmp(a);
+            cut = *self.sorted.select_nth_unstable_by(top_k - 1, by_value).1;
+            self.sorted.retain(|logit| *logit >= cut);
         }
-        self.order.sort_unstable_by(|a, b| by_logit(logits, *a, *b));
-        let highest = logits[self.order[0] as usize];
-        self.weights.clear();
-        self.weights.extend(self.order.iter().map(|id| {
-            let weight = ((logits[*id as usize] - highest) / temperature).exp();
-            if weight.is_nan() { 0.0 } else { weight }
-        }));
         if top_p < 1.0 {
-            let total: f32 = self.weights.iter().sum();
+            self.sorted.sort_unstable_by(|a, b| b.total_cmp(a));
+            let total: f64 = self.sorted.iter().map(|x| f64::from(weight(*x))).sum();
             let mut reached = 0.0;
-            let beyond = self.weights.iter().position(|weight| {
-                let enough = reached >= top_p * total;
-                reached += weight;
-                enough
+            let last = self.sorted.iter().find(|logit| {
+                reached += f64::from(weight(**logit));
+                reached >= f64::from(top_p) * total
             });
-            self.weights.truncate(beyond.unwrap_or(usize::MAX).max(1));
+            cut = last.copied().unwrap_or(cut);
         }
-        if min_p > 0.0 {
-            // Weights fall, and the first is 1.
-            let kept = self.weights.iter().take_while(|w| **w >= min_p).count();
-            self.weights.truncate(kept.max(1));
-        }
-        self.order.truncate(self.weights.len());
+        self.weights.clear();
+        self.weights.extend(self.logits.iter().map(|logit| {
+            let weight = weight(*logit);
+            let is_kept = *logit >= cut && weight >= min_p;
+            if is_kept { weight } else { 0.0 }
+        }));
     }
 
-    fn pick(&self, uniform: f32) -> u32 {
-        let total: f32 = self.weights.iter().sum();
-        let mut left = uniform * total;
-        for (id, weight) in self.order.iter().zip(&self.weights) {
-            if left < *weight {
-                return *id;
+    fn pick(&self, best: u32, uniform: f32) -> u32 {
+        let total: f64 = self.weights.iter().map(|weight| f64::from(*weight)).sum();
+        let mut left = f64::from(uniform) * total;
+        let mut picked = best;
+        for (id, weight) in (0..).zip(&self.weights) {
+            if *weight > 0.0 {
+                picked = id;
+                if left < f64::from(*weight) {
+                    break;
+                }
+                left -= f64::from(*weight);
             }
-            left -= weight;
         }
-        self.order[0]
+        picked
     }
 }
 
@@ -295,20 +311,24 @@ mod tests {
         let kept = |sampling: Sampling| {
             let mut sampler = Sampler::new(sampling);
             sampler.choose(&logits, &[], 0.0);
-            sampler.order.clone()
+            let ids = (0..4).filter(|id| sampler.weights[*id] > 0.0);
+            ids.collect::<Vec<_>>()
         };
         let warm = Sampling {
             temperature: 1.0,
             ..Sampling::default()
         };
         assert_eq!(kept(warm.clone()).len(), 4);
-        assert_eq!(
-            kept(Sampling {
-                top_k: 3,
-                ..warm.clone()
-            }),
-            [0, 1, 2]
-        );
+        // The third and fourth are equals.
+        for (top_k, ids) in [(1, &[0][..]), (2, &[0, 1]), (3, &[0, 1, 2, 3])] {
+            assert_eq!(
+                kept(Sampling {
+                    top_k,
+                    ..warm.clone()
+                }),
+                ids
+            );
+        }
         assert_eq!(
             kept(Sampling {
                 top_p: 0.7,

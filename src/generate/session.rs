@@ -8,7 +8,7 @@ use super::model::Model;
 use super::sampling::{Candidate, Sampler, Sampling, log_sum_exp, top_candidates};
 use super::stop::StopFilter;
 use crate::error::{Error, Result};
-use crate::model::{Forward, StepToken};
+use crate::model::{Choosing, Forward, StepToken};
 use crate::text::StreamDecoder;
 use crate::trace::{Step, TraceMode};
 
@@ -25,6 +25,9 @@ pub struct GenerateOptions {
     pub ignore_eos: bool,
     /// How many alternatives to report with each token.
     pub top_logprobs: usize,
+    /// Has the host choose each token and wait for every step, instead of the device, which computes ahead: the slower way, to compare
+    /// with.
+    pub sample_on_host: bool,
     /// Set from another thread to end generation within a step.
     pub cancel: Option<Arc<AtomicBool>>,
 }
@@ -195,6 +198,8 @@ impl<'a> Session<'a> {
             decoder,
             ids: ids.to_vec(),
             prompt: ids.len(),
+            on_device: None,
+            last: Instant::now(),
             options: options.clone(),
             finish: (options.max_tokens == Some(0)).then_some(Finish::Length),
             timing: Timing::default(),
@@ -286,8 +291,19 @@ pub struct Generation<'s, 'a> {
     /// Prompt and generated ids.
     ids: Vec<u32>,
     prompt: usize,
+    /// Whether the device decodes by itself; decided with the second token.
+    on_device: Option<bool>,
+    /// When the last token was given out.
+    last: Instant,
     finish: Option<Finish>,
     timing: Timing,
+}
+
+/// A token as it was chosen.
+struct Chosen {
+    id: u32,
+    logprob: f32,
+    top: Vec<Candidate>,
 }
 
 impl Generation<'_, '_> {
@@ -339,27 +355,23 @@ impl Generation<'_, '_> {
     }
 
     fn step(&mut self) -> Result<Option<Token>> {
-        let begin = Instant::now();
         let is_first = self.ids.len() == self.prompt;
-        if is_first {
+        let chosen = if is_first {
+            self.last = Instant::now();
             self.prefill(|_, _| {})?;
             if self.finish.is_some() {
                 return Ok(None);
             }
+            self.choose()
         } else {
-            self.session.prefill(&self.ids, |_, _| true)?;
-        }
-        let logits = &self.session.logits;
-        let id = self.sampler.sample(logits, &self.ids);
-        let logprob = (f64::from(logits[id as usize]) - log_sum_exp(logits)) as f32;
-        let top = match self.options.top_logprobs {
-            0 => Vec::new(),
-            count => top_candidates(logits, count),
+            self.decode()?
         };
+        let Chosen { id, logprob, top } = chosen;
         self.ids.push(id);
         let (text, finish) = self.text_and_finish(id)?;
         self.finish = finish;
-        let time = begin.elapsed();
+        let now = Instant::now();
+        let time = now - std::mem::replace(&mut self.last, now);
         if is_first {
             // The prefill may have been done before, by itself.
             self.timing.first_token = time.max(self.timing.prefill);
@@ -375,6 +387,81 @@ impl Generation<'_, '_> {
             time,
             finish,
         }))
+    }
+
+    /// Chooses from the logits that the session holds.
+    fn choose(&mut self) -> Chosen {
+        let logits = &self.session.logits;
+        let id = self.sampler.sample(logits, &self.ids);
+        Chosen {
+            id,
+            logprob: (f64::from(logits[id as usize]) - log_sum_exp(logits)) as f32,
+            top: top_candidates(logits, self.options.top_logprobs),
+        }
+    }
+
+    /// The token after the last: from the device, which is ahead, or from this one's logits.
+    fn decode(&mut self) -> Result<Chosen> {
+        let on_device = match self.on_device {
+            Some(on_device) => on_device,
+            None => {
+                let on_device = self.hand_over()?;
+                *self.on_device.insert(on_device)
+            }
+        };
+        if !on_device {
+            self.session.prefill(&self.ids, |_, _| true)?;
+            return Ok(self.choose());
+        }
+        let decoded = self.session.forward.decode()?;
+        let decoded = decoded.ok_or_else(|| Error::Gpu("decoding ended too early".into()))?;
+        self.session.cached.extend(self.ids.last());
+        let logprob = |logit: f32| (f64::from(logit) - decoded.log_sum) as f32;
+        let candidate = |(id, logit): &(u32, f32)| Candidate {
+            id: *id,
+            logprob: logprob(*logit),
+            logit: *logit,
+        };
+        Ok(Chosen {
+            id: decoded.id,
+            logprob: logprob(decoded.logit),
+            top: decoded.top.iter().map(candidate).collect(),
+        })
+    }
+
+    /// Has the device decode from here on, unless more is asked for than it can do.
+    fn hand_over(&mut self) -> Result<bool> {
+        if self.options.sample_on_host || self.options.top_logprobs > Choosing::MOST_TOP {
+            return Ok(false);
+        }
+        let Some(id) = self.ids.last().copied() else {
+            return Ok(false);
+        };
+        let position = self.ids.len() - 1;
+        let generated = self.ids.len() - self.prompt;
+        let wanted = self.options.max_tokens.unwrap_or(usize::MAX) - generated;
+        let steps = wanted.min(self.session.model.context_size() - self.ids.len());
+        let uniforms: Vec<f32> = match self.sampler.is_random() {
+            true => (0..steps).map(|_| self.sampler.uniform()).collect(),
+            false => Vec::new(),
+        };
+        let sampling = &self.options.sampling;
+        let choosing = Choosing {
+            temperature: sampling.temperature,
+            top_k: sampling.top_k,
+            top_p: sampling.top_p,
+            min_p: sampling.min_p,
+            repetition_penalty: sampling.repetition_penalty,
+            top: self.options.top_logprobs,
+        };
+        self.session.logits.clear();
+        let next = StepToken {
+            id,
+            position: position as u32,
+        };
+        let forward = &mut self.session.forward;
+        forward.start_decoding(next, steps, &choosing, &self.ids, &uniforms)?;
+        Ok(true)
     }
 
     fn text_and_finish(&mut self, id: u32) -> Result<(String, Option<Finish>)> {

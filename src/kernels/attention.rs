@@ -1,5 +1,5 @@
-//! `attention.wgsl` and `attention_lanes.wgsl`: causal grouped-query attention; one workgroup a token and four query heads of a
-//! group, and in the second four blocks of the output.
+//! `attention.wgsl`, `attention_merge.wgsl` and `attention_lanes.wgsl`: causal grouped-query attention; one workgroup a token and
+//! four query heads of a group, in the first also a split of the positions, and in the last four blocks of the output.
 
 use super::{WeightSource, cache_slots, uniform_struct};
 use crate::gpu::shader::Variant;
@@ -16,17 +16,40 @@ uniform_struct! {
         q_stride: u32,
         stride: u32,
         scale: f32,
+        split: u32,
+        splits: u32,
     }
 }
 
-/// Bindings: shape, tokens, queries, keys, values, output; with textures also the window's first token. `exact`: the cache is f32.
+/// Positions that a workgroup takes at least, where a token's are split.
+pub const LEAST_SPLIT: usize = 128;
+
+/// The most splits.
+pub const MOST_SPLITS: usize = 64;
+
+/// Positions of a split and the number of splits that cover a context.
+pub fn splits(context_size: usize) -> (usize, usize) {
+    let split = context_size
+        .div_ceil(MOST_SPLITS)
+        .next_multiple_of(64)
+        .max(LEAST_SPLIT);
+    (split, context_size.div_ceil(split))
+}
+
+/// `vec4`s that a split hands over for a token and four heads.
+pub fn partial_vectors(head_dim: usize) -> usize {
+    2 + head_dim.next_multiple_of(super::BLOCK)
+}
+
+/// Bindings: shape, tokens, queries, keys, values, output; then partials, with textures the window's first token. `exact`: the cache is
+/// f32.
 pub fn spec(source: WeightSource, exact: bool) -> KernelSpec {
     let formats = ["lib/cache_read_f16.wgsl", "lib/cache_read_f32.wgsl"];
     let mut bindings = vec![BindingKind::Uniform, BindingKind::Read];
     let file = match source {
         WeightSource::Buffer => {
             bindings.extend([BindingKind::Read; 3]);
-            bindings.push(BindingKind::Write);
+            bindings.extend([BindingKind::Write; 2]);
             "attention.wgsl"
         }
         WeightSource::Texture => {
@@ -55,5 +78,21 @@ pub fn workgroups(source: WeightSource, q_heads: u32, kv_heads: u32, blocks: u32
     match source {
         WeightSource::Buffer => quads,
         WeightSource::Texture => quads * blocks.div_ceil(4),
+    }
+}
+
+/// Bindings of the merge: shape, tokens, partials, output.
+pub fn merge_spec() -> KernelSpec {
+    KernelSpec {
+        variant: Variant {
+            file: "attention_merge.wgsl",
+            slots: vec![],
+        },
+        bindings: vec![
+            BindingKind::Uniform,
+            BindingKind::Read,
+            BindingKind::Read,
+            BindingKind::Write,
+        ],
     }
 }

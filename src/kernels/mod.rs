@@ -6,6 +6,7 @@ pub mod linear;
 pub mod qk_norm_rope;
 pub mod read_bandwidth;
 pub mod rms_norm;
+pub mod sample;
 
 use crate::dtype::Dtype;
 
@@ -24,6 +25,10 @@ pub const FILES: &[(&str, &str)] = &[
     (
         "attention_lanes.wgsl",
         include_str!("../../shaders/attention_lanes.wgsl"),
+    ),
+    (
+        "attention_merge.wgsl",
+        include_str!("../../shaders/attention_merge.wgsl"),
     ),
     ("embed.wgsl", include_str!("../../shaders/embed.wgsl")),
     (
@@ -56,8 +61,20 @@ pub const FILES: &[(&str, &str)] = &[
     ),
     ("rms_norm.wgsl", include_str!("../../shaders/rms_norm.wgsl")),
     (
+        "sample_groups.wgsl",
+        include_str!("../../shaders/sample_groups.wgsl"),
+    ),
+    (
+        "sample_pick.wgsl",
+        include_str!("../../shaders/sample_pick.wgsl"),
+    ),
+    (
         "lib/activation.wgsl",
         include_str!("../../shaders/lib/activation.wgsl"),
+    ),
+    (
+        "lib/attention_partials.wgsl",
+        include_str!("../../shaders/lib/attention_partials.wgsl"),
     ),
     (
         "lib/attention_shape.wgsl",
@@ -104,6 +121,14 @@ pub const FILES: &[(&str, &str)] = &[
         include_str!("../../shaders/lib/cache_write_texture.wgsl"),
     ),
     (
+        "lib/choose_highest.wgsl",
+        include_str!("../../shaders/lib/choose_highest.wgsl"),
+    ),
+    (
+        "lib/choose_random.wgsl",
+        include_str!("../../shaders/lib/choose_random.wgsl"),
+    ),
+    (
         "lib/half_integer.wgsl",
         include_str!("../../shaders/lib/half_integer.wgsl"),
     ),
@@ -146,6 +171,10 @@ pub const FILES: &[(&str, &str)] = &[
     (
         "lib/pair_scale.wgsl",
         include_str!("../../shaders/lib/pair_scale.wgsl"),
+    ),
+    (
+        "lib/sample_shape.wgsl",
+        include_str!("../../shaders/lib/sample_shape.wgsl"),
     ),
     (
         "lib/source_buffer.wgsl",

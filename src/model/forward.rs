@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Network;
-use super::op::Op;
+use super::decode::Decoder;
+use super::op::{Extent, Op};
 use super::plan::Plan;
 use super::scratch::{Scratch, stride};
 use crate::error::{Error, Result};
@@ -38,9 +39,19 @@ pub struct Forward {
     scratch: Scratch,
     plan: Plan,
     readback: Readback,
+    pub(super) decoder: Decoder,
     /// Multiply-adds a second that prefill has been seen to do.
     rate: f64,
     tracer: Option<Tracer>,
+}
+
+/// A step on its way.
+pub(super) struct Submitted {
+    submission: wgpu::SubmissionIndex,
+    /// Multiply-adds a second, as now estimated.
+    rate: f64,
+    /// What was traced.
+    step: Option<trace::Step>,
 }
 
 /// What is traced so far, and what it takes to trace.
@@ -57,12 +68,14 @@ impl Forward {
         let scratch = Scratch::new(&network)?;
         let plan = Plan::new(&network, &scratch)?;
         let readback = Readback::new(&network.gpu, scratch.logits.size());
+        let decoder = Decoder::new(&network, &scratch)?;
         network.gpu.check()?;
         Ok(Self {
             network,
             scratch,
             plan,
             readback,
+            decoder,
             rate: FIRST_RATE,
             tracer: None,
         })
@@ -89,7 +102,8 @@ impl Forward {
             Some(tracer) => tracer.mode = mode,
             None if mode == TraceMode::Off => {}
             None => {
-                let dispatches = self.plan.trunk.len() + self.plan.tail.len();
+                let dispatches =
+                    self.plan.trunk.len() + self.plan.tail.len() + self.decoder.ops().len();
                 self.tracer = Some(Tracer {
                     mode,
                     timer: self.network.gpu.timer(dispatches),
@@ -139,15 +153,42 @@ impl Forward {
         let vocab = network.config.vocab_size;
         let row = stride(vocab) as usize;
         let floats = wanted.len() * row;
+        let (readback, logits) = (&self.readback, &self.scratch.logits);
+        let submitted = self.submit(tokens, wanted.len() as u32, None, |encoder| {
+            if floats > 0 {
+                readback.record(encoder, logits, floats as u64 * 4);
+            }
+        })?;
+        let submission = self.note(submitted);
+        if wanted.is_empty() {
+            return gpu.check();
+        }
+        self.readback.read(gpu, submission, floats, |logits| {
+            for (i, row) in logits.chunks_exact(row).enumerate() {
+                read(i, &row[..vocab]);
+            }
+        })
+    }
+
+    /// Submits a step with `logits` rows of logits, the dispatches `after` them, and what `finish` records at its end. If steps are
+    /// traced, this one is waited for.
+    pub(super) fn submit(
+        &self,
+        tokens: &[StepToken],
+        logits: u32,
+        after: Option<[&Op; 2]>,
+        finish: impl FnOnce(&mut wgpu::CommandEncoder),
+    ) -> Result<Submitted> {
+        let gpu = &self.network.gpu;
         let tracer = self.tracer.as_ref();
         let tracer = tracer.filter(|tracer| tracer.mode != TraceMode::Off);
         let mode = tracer.map_or(TraceMode::Off, |tracer| tracer.mode);
         let timer = tracer.and_then(|tracer| tracer.timer.as_ref());
-        let ops: Vec<Task<'_>> = self.ops(tokens.len() as u32, wanted.len() as u32).collect();
+        let ops: Vec<Task<'_>> = self.ops(tokens, logits, after).collect();
         let groups = groups(&ops, mode);
         let mut pieces = Pieces::new(self.rate);
         let mut encoder = self.record(tokens, &groups, timer, &mut pieces)?;
-        self.record_readback(&mut encoder, floats);
+        finish(&mut encoder);
         let begin = pieces.begin.unwrap_or_else(Instant::now);
         let submission = gpu.queue.submit([encoder.finish()]);
         let mut step = None;
@@ -161,29 +202,33 @@ impl Forward {
             };
             step = Some(traced(tracer, tokens, &groups, begin, intervals));
         }
-        self.rate = pieces.rate;
-        if let (Some(step), Some(tracer)) = (step, &mut self.tracer) {
-            tracer.steps.push(step);
-        }
-        if wanted.is_empty() {
-            return gpu.check();
-        }
-        self.readback.read(gpu, submission, floats, |logits| {
-            for (i, row) in logits.chunks_exact(row).enumerate() {
-                read(i, &row[..vocab]);
-            }
+        Ok(Submitted {
+            submission,
+            rate: pieces.rate,
+            step,
         })
     }
 
-    /// Has the first `floats` floats of the logits copied to where the host can read them.
-    fn record_readback(&self, encoder: &mut wgpu::CommandEncoder, floats: usize) {
-        if floats > 0 {
-            let logits = &self.scratch.logits;
-            self.readback.record(encoder, logits, floats as u64 * 4);
+    /// Keeps what a submission has taught.
+    pub(super) fn note(&mut self, submitted: Submitted) -> wgpu::SubmissionIndex {
+        self.rate = submitted.rate;
+        if let (Some(step), Some(tracer)) = (submitted.step, &mut self.tracer) {
+            tracer.steps.push(step);
         }
+        submitted.submission
     }
 
-    fn check(&self, tokens: &[StepToken], wanted: &[u32]) -> Result<()> {
+    /// Whether steps are traced now.
+    pub(super) fn is_tracing(&self) -> bool {
+        let tracer = self.tracer.as_ref();
+        tracer.is_some_and(|tracer| tracer.mode != TraceMode::Off)
+    }
+
+    pub(super) fn parts(&mut self) -> (&Scratch, &mut Decoder) {
+        (&self.scratch, &mut self.decoder)
+    }
+
+    pub(super) fn check(&self, tokens: &[StepToken], wanted: &[u32]) -> Result<()> {
         let network = &self.network;
         if tokens.is_empty() || tokens.len() > self.max_tokens() || wanted.len() > self.max_logits()
         {
@@ -219,11 +264,24 @@ impl Forward {
         }
     }
 
-    /// The operations of a step, each with the tokens it runs for.
-    fn ops(&self, tokens: u32, logits: u32) -> impl Iterator<Item = Task<'_>> {
-        let trunk = self.plan.trunk.iter().map(move |op| (op, tokens));
-        let tail = self.plan.tail.iter().map(move |op| (op, logits));
-        trunk.chain(tail).filter(|(_, tokens)| *tokens > 0)
+    /// The operations of a step, each with what it has to do.
+    fn ops<'a>(
+        &'a self,
+        tokens: &[StepToken],
+        logits: u32,
+        after: Option<[&'a Op; 2]>,
+    ) -> impl Iterator<Item = Task<'a>> {
+        let last = tokens.iter().map(|token| token.position).max();
+        let extent = move |tokens: u32| Extent {
+            tokens,
+            reach: last.map_or(0, |position| position + 1),
+        };
+        let all = extent(tokens.len() as u32);
+        let trunk = self.plan.trunk.iter().map(move |op| (op, all));
+        let tail = self.plan.tail.iter().map(move |op| (op, extent(logits)));
+        let after = after.into_iter().flatten().map(move |op| (op, extent(1)));
+        let ops = trunk.chain(tail).chain(after);
+        ops.filter(|(op, extent)| op.is_needed(*extent))
     }
 
     /// Records the step, with a timestamp before and after every group if there is a `timer`. Where it would take longer than a
@@ -271,8 +329,8 @@ impl Forward {
     }
 }
 
-/// An operation and the tokens it runs for.
-type Task<'a> = (&'a Op, u32);
+/// An operation and what it has to do.
+type Task<'a> = (&'a Op, Extent);
 
 /// The tasks that are timed together.
 fn groups<'a, 'b>(tasks: &'b [Task<'a>], mode: TraceMode) -> Vec<&'b [Task<'a>]> {
@@ -286,7 +344,7 @@ fn groups<'a, 'b>(tasks: &'b [Task<'a>], mode: TraceMode) -> Vec<&'b [Task<'a>]>
 fn piece(groups: &[&[Task<'_>]], positions: u64, budget: u64) -> (usize, u64) {
     let mut macs = 0;
     for (i, group) in groups.iter().enumerate() {
-        let cost = |(op, tokens): &Task<'_>| op.macs(u64::from(*tokens), positions);
+        let cost = |(op, extent): &Task<'_>| op.macs(u64::from(extent.tokens), positions);
         let next: u64 = group.iter().map(cost).sum();
         if macs > 0 && macs + next > budget {
             return (i, macs);
@@ -297,8 +355,8 @@ fn piece(groups: &[&[Task<'_>]], positions: u64, budget: u64) -> (usize, u64) {
 }
 
 fn dispatch(pass: &mut wgpu::ComputePass<'_>, group: &[Task<'_>]) {
-    for (op, tokens) in group {
-        op.record(pass, *tokens);
+    for (op, extent) in group {
+        op.record(pass, *extent);
     }
 }
 
@@ -312,8 +370,8 @@ fn traced(
 ) -> trace::Step {
     let positions = positions(tokens);
     let span = |group: &[Task<'_>], (start, end): (u64, u64)| {
-        let bytes = |(op, tokens): &Task<'_>| op.bytes(u64::from(*tokens), positions);
-        let flops = |(op, tokens): &Task<'_>| 2 * op.macs(u64::from(*tokens), positions);
+        let bytes = |(op, extent): &Task<'_>| op.bytes(u64::from(extent.tokens), positions);
+        let flops = |(op, extent): &Task<'_>| 2 * op.macs(u64::from(extent.tokens), positions);
         trace::Span {
             layer: group[0].0.layer,
             kernel: match group {

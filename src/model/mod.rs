@@ -3,6 +3,7 @@
 //! Architecture invariant: nothing here knows text. Token ids go in, logits come out.
 
 mod bandwidth;
+pub mod decode;
 pub mod forward;
 mod op;
 mod pack;
@@ -15,7 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use bandwidth::measure as read_bandwidth;
+pub use decode::{Choosing, Decoded};
 pub use forward::{Forward, StepToken};
+use scratch::Scratch;
 use weights::Weights;
 
 use crate::checkpoint::{Checkpoint, Config};
@@ -119,7 +122,8 @@ impl Network {
             Some(source) => tune::require(&gpu, &config, source)?,
             None => tune::choose_source(&gpu, &config, layout.main_dtype())?,
         };
-        let wanted = plan::kernels(&config, &layout, source, options.exact_kv);
+        let mut wanted = plan::kernels(&config, &layout, source, options.exact_kv);
+        wanted.extend(decode::kernels());
         let cancel = options.cancel.as_deref();
         let mut go_on = |done| {
             progress(done);

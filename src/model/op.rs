@@ -1,7 +1,7 @@
 //! One operation of a step: what it is called, what it costs, and how it is recorded for any number of tokens.
 
 use crate::gpu::Pipeline;
-use crate::kernels::linear::Tokens;
+use crate::kernels::linear::{MOST_FEW, Tokens};
 
 /// What an operation does in its layer, in the order of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,7 @@ pub enum Stage {
     Proj2,
     FinalNorm,
     Head,
+    Sample,
 }
 
 impl Stage {
@@ -34,6 +35,7 @@ impl Stage {
             Self::Proj2 => "proj_2",
             Self::FinalNorm => "final_norm",
             Self::Head => "head",
+            Self::Sample => "sample",
         }
     }
 }
@@ -52,6 +54,18 @@ pub enum Spread {
     /// Workgroup row `y` is a token of a window that begins at another token each dispatch: first the input's window moves, then
     /// the one into [`Scratch::firsts`].
     Batches { tokens: u32, in_bytes: u32 },
+    /// Workgroup row `y` is a token, layer `z` so many of its positions.
+    Splits(u32),
+    /// Workgroup row `y` is a token of few, if any has more positions than this; nothing otherwise.
+    Merge(u32),
+}
+
+/// How much a step has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    pub tokens: u32,
+    /// Positions that the last token looks at.
+    pub reach: u32,
 }
 
 /// A pipeline with its resources.
@@ -93,13 +107,21 @@ pub const FIRSTS_STRIDE: u32 = 256;
 const MAX_OFFSETS: usize = 5;
 
 impl Launch {
-    /// Records the launch for tokens `first..first + count`.
-    fn record(&self, pass: &mut wgpu::ComputePass<'_>, first: u32, count: u32) {
+    /// Records the launch for tokens `first..first + count`, none of which looks at more than `reach` positions.
+    fn record(&self, pass: &mut wgpu::ComputePass<'_>, first: u32, count: u32, reach: u32) {
         pass.set_pipeline(&self.pipeline.pipeline);
         match self.spread {
             Spread::Rows(tile) => {
                 pass.set_bind_group(0, &self.bind_group, &[]);
                 pass.dispatch_workgroups(self.workgroups, count.div_ceil(tile), 1);
+            }
+            Spread::Splits(positions) => {
+                pass.set_bind_group(0, &self.bind_group, &[]);
+                pass.dispatch_workgroups(self.workgroups, count, reach.div_ceil(positions));
+            }
+            Spread::Merge(_) => {
+                pass.set_bind_group(0, &self.bind_group, &[]);
+                pass.dispatch_workgroups(self.workgroups, count, 1);
             }
             Spread::Batches { tokens, in_bytes } => {
                 for token in (first..first + count).step_by(tokens as usize) {
@@ -151,30 +173,35 @@ impl Op {
         weights + token * tokens + position * positions
     }
 
-    /// Records the operation for `count` tokens.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, count: u32) {
+    /// Whether there is anything to do.
+    pub fn is_needed(&self, extent: Extent) -> bool {
+        match self.one.spread {
+            Spread::Merge(split) => extent.tokens <= MOST_FEW && extent.reach > split,
+            _ => extent.tokens > 0,
+        }
+    }
+
+    /// Records the operation.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, extent: Extent) {
+        let Extent {
+            tokens: count,
+            reach,
+        } = extent;
         let launch = match Tokens::of(count) {
             Tokens::One => None,
             Tokens::Few => self.few.as_ref(),
             Tokens::Many => self.many.as_ref(),
         };
         let Some(launch) = launch else {
-            return self.one.record(pass, 0, count);
+            return self.one.record(pass, 0, count, reach);
         };
         match launch.spread {
-            Spread::Rows(_) | Spread::Batches { .. } => launch.record(pass, 0, count),
             // A single token left over costs less by itself than a whole window.
-            Spread::Windows { tokens, .. } => {
-                let whole = if count % tokens == 1 {
-                    count - 1
-                } else {
-                    count
-                };
-                launch.record(pass, 0, whole);
-                if whole < count {
-                    self.one.record(pass, whole, 1);
-                }
+            Spread::Windows { tokens, .. } if count % tokens == 1 => {
+                launch.record(pass, 0, count - 1, reach);
+                self.one.record(pass, count - 1, 1, reach);
             }
+            _ => launch.record(pass, 0, count, reach),
         }
     }
 }

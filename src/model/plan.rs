@@ -34,6 +34,9 @@ pub fn kernels(
         qk_norm_rope::spec(source, exact_kv),
         attention::spec(source, exact_kv),
     ];
+    if source == WeightSource::Buffer {
+        specs.push(attention::merge_spec());
+    }
     for dtype in layout.dtypes() {
         specs.push(embed::spec(source, dtype));
         for tokens in Tokens::ALL {
@@ -225,7 +228,7 @@ impl Builder<'_> {
         let mut ops = vec![self.norm(&weights.attn_norm, Stage::AttnNorm)?];
         ops.extend(self.linear(&qkv)?);
         ops.push(self.qk_norm_rope(index)?);
-        ops.push(self.attention(index)?);
+        ops.extend(self.attention(index)?);
         ops.extend(self.linear(&out)?);
         ops.push(self.norm(&weights.ffn_norm, Stage::FfnNorm)?);
         ops.extend(self.linear(&proj_1)?);
@@ -320,75 +323,99 @@ impl Builder<'_> {
         stride(q_heads * self.network.config.head_dim.next_multiple_of(BLOCK))
     }
 
-    fn attention(&self, index: usize) -> Result<Op> {
+    /// Attention, and for weights in buffers what adds up its splits.
+    fn attention(&self, index: usize) -> Result<Vec<Op>> {
         let (network, scratch) = (self.network, self.scratch);
         let (config, layer) = (&network.config, &network.config.layers[index]);
         let q_dim = layer.q_heads * config.head_dim;
         let q_stride = self.query_stride(layer.q_heads);
         let group = (layer.q_heads / layer.kv_heads) as u32;
+        let blocks = config.head_dim.div_ceil(BLOCK) as u32;
         let cache = &scratch.caches[index];
-        let shape = self.uniform(attention::Shape {
-            head_dim: config.head_dim as u32,
-            blocks: config.head_dim.div_ceil(BLOCK) as u32,
-            group,
-            quads: group.div_ceil(4),
-            cache_rows: network.context_size as u32,
-            q_stride,
-            stride: stride(q_dim),
-            scale: 1.0 / (config.head_dim as f32).sqrt(),
-        });
-        let mut resources = vec![
-            shape.as_entire_binding(),
-            scratch.tokens.as_entire_binding(),
-        ];
-        let (queries, rest) = (
-            &scratch.queries,
-            [
+        let (split, splits) = attention::splits(network.context_size);
+        let shape = |split: u32| {
+            self.uniform(attention::Shape {
+                head_dim: config.head_dim as u32,
+                blocks,
+                group,
+                quads: group.div_ceil(4),
+                cache_rows: network.context_size as u32,
+                q_stride,
+                stride: stride(q_dim),
+                scale: 1.0 / (config.head_dim as f32).sqrt(),
+                split,
+                splits: splits as u32,
+            })
+        };
+        let spec = attention::spec(network.source, network.exact_kv);
+        let (q_heads, kv_heads) = (layer.q_heads as u32, layer.kv_heads as u32);
+        let workgroups = attention::workgroups(network.source, q_heads, kv_heads, blocks);
+        let attended = scratch.attended(q_dim);
+        let launch = |shape: &wgpu::Buffer, spread| {
+            let mut resources = vec![
+                shape.as_entire_binding(),
+                scratch.tokens.as_entire_binding(),
+            ];
+            let rest = [
                 cache.keys.binding(),
                 cache.values.binding(),
-                scratch.attended(q_dim).as_entire_binding(),
-            ],
-        );
-        let spread = match network.source {
-            WeightSource::Buffer => {
-                resources.push(queries.as_entire_binding());
-                resources.extend(rest);
-                Spread::Rows(1)
-            }
-            WeightSource::Texture => {
-                resources.push(window(queries, 0, UNIFORM_WINDOW));
-                resources.extend(rest);
-                resources.push(window(&scratch.firsts, 0, 16));
-                Spread::Batches {
-                    tokens: UNIFORM_WINDOW as u32 / (q_stride * 4),
-                    in_bytes: q_stride * 4,
+                attended.as_entire_binding(),
+            ];
+            match network.source {
+                WeightSource::Buffer => {
+                    resources.push(scratch.queries.as_entire_binding());
+                    resources.extend(rest);
+                    resources.push(scratch.partials.as_entire_binding());
+                }
+                WeightSource::Texture => {
+                    resources.push(window(&scratch.queries, 0, UNIFORM_WINDOW));
+                    resources.extend(rest);
+                    resources.push(window(&scratch.firsts, 0, 16));
                 }
             }
+            self.launch(&spec, workgroups, spread, &resources)
         };
-        let one = self.launch(
-            &attention::spec(network.source, network.exact_kv),
-            attention::workgroups(
-                network.source,
-                layer.q_heads as u32,
-                layer.kv_heads as u32,
-                config.head_dim.div_ceil(BLOCK) as u32,
-            ),
-            spread,
-            &resources,
-        )?;
-        Ok(Op {
+        let op = |one, many, traffic| Op {
             stage: Stage::Attention,
             layer: None,
             base_macs: q_dim as u64,
-            traffic: Traffic {
-                token: 2 * floats(q_dim),
-                position: scratch::layer_position_bytes(config, layer.kv_heads, network.exact_kv),
-                ..Traffic::default()
-            },
+            traffic,
             one,
             few: None,
-            many: None,
-        })
+            many,
+        };
+        let traffic = Traffic {
+            token: 2 * floats(q_dim),
+            position: scratch::layer_position_bytes(config, layer.kv_heads, network.exact_kv),
+            ..Traffic::default()
+        };
+        if network.source == WeightSource::Texture {
+            let spread = Spread::Batches {
+                tokens: UNIFORM_WINDOW as u32 / (q_stride * 4),
+                in_bytes: q_stride * 4,
+            };
+            return Ok(vec![op(launch(&shape(u32::MAX), spread)?, None, traffic)]);
+        }
+        let shared = shape(split as u32);
+        let few = launch(&shared, Spread::Splits(split as u32))?;
+        // Many tokens keep a GPU busy by themselves.
+        let many = launch(&shape(u32::MAX), Spread::Rows(1))?;
+        let merge = self.launch(
+            &attention::merge_spec(),
+            workgroups,
+            Spread::Merge(split as u32),
+            &[
+                shared.as_entire_binding(),
+                scratch.tokens.as_entire_binding(),
+                scratch.partials.as_entire_binding(),
+                attended.as_entire_binding(),
+            ],
+        )?;
+        let merged = Op {
+            base_macs: 0,
+            ..op(merge, None, Traffic::default())
+        };
+        Ok(vec![op(few, Some(many), traffic), merged])
     }
 
     /// One operation a part of the matrix.

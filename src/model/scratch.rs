@@ -8,8 +8,8 @@ use super::weights::Store;
 use crate::checkpoint::Config;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::kernels::linear::UNIFORM_WINDOW;
-use crate::kernels::{BLOCK, ROW_PAD, TokenInput, WeightSource};
+use crate::kernels::linear::{MOST_FEW, UNIFORM_WINDOW};
+use crate::kernels::{BLOCK, ROW_PAD, TokenInput, WeightSource, attention};
 
 /// The most tokens in a step.
 pub const MAX_TOKENS: usize = 512;
@@ -77,6 +77,8 @@ pub struct Scratch {
     pub queries: wgpu::Buffer,
     /// Every token's number, each at the start of a window; only for weights in textures.
     pub firsts: wgpu::Buffer,
+    /// What attention's splits of few tokens hand over; only for weights in buffers.
+    pub partials: wgpu::Buffer,
     attended: Inputs,
     ffn: Inputs,
     pub logits: wgpu::Buffer,
@@ -142,6 +144,7 @@ impl Scratch {
             qkv: activations("qkv", widest_qkv, storage),
             queries: input("queries")(widest_q),
             firsts: firsts(gpu, max_tokens),
+            partials: gpu.buffer("partials", partial_bytes(network), storage),
             attended: Inputs::new(q_dims(), input("attended")),
             ffn: Inputs::new(config.layers.iter().map(|l| l.ffn_dim), input("ffn")),
             logits: gpu.buffer(
@@ -217,6 +220,20 @@ pub fn check_context(gpu: &Gpu, config: &Config, rows: usize, exact: bool) -> Re
         gpu.adapter.name,
         binding / row_bytes
     )))
+}
+
+/// Bytes that attention's splits of few tokens hand over in the layer with most heads.
+fn partial_bytes(network: &Network) -> u64 {
+    if network.source == WeightSource::Texture {
+        return 0;
+    }
+    let config = &network.config;
+    let quads = widest(config, |layer| {
+        layer.kv_heads * (layer.q_heads / layer.kv_heads).div_ceil(4)
+    });
+    let (_, splits) = attention::splits(network.context_size);
+    let vectors = MOST_FEW as usize * splits * quads * attention::partial_vectors(config.head_dim);
+    vectors as u64 * 16
 }
 
 fn layer_cache(gpu: &Gpu, network: &Network, kv_heads: usize) -> LayerCache {

@@ -140,6 +140,7 @@ impl App {
             stop,
             ignore_eos: self.settings.ignore_eos,
             top_logprobs: ALTERNATIVES,
+            sample_on_host: false,
             cancel: Some(Arc::clone(&cancel)),
         };
         let trace = match self.settings.timings {

@@ -1,0 +1,138 @@
+// A token by its probability, after top-k, top-p and min-p, in this order. A cut is a logit: whatever lies at or above it stays.
+// Logits are compared by keys, integers in the same order, so that a cut is found exactly: of a range of keys that holds it four
+// are tried at once, which leaves a fifth; after 14 passes one is left. The token is the one in whose share of all kept
+// probability, in the order of ids, the random number falls.
+@group(0) @binding(7) var<storage, read> uniforms: array<f32>;
+
+const PASSES = 14u;
+
+var<workgroup> sums: array<vec4<f32>, 256>;
+var<workgroup> sixteenths: array<f32, 16>;
+
+fn key(x: vec4<f32>) -> vec4<u32> {
+    let bits = bitcast<vec4<u32>>(x);
+    return select(bits | vec4<u32>(0x80000000u), ~bits, bits >= vec4<u32>(0x80000000u));
+}
+
+fn weights(x: vec4<f32>, best: f32) -> vec4<f32> {
+    return exp((x - best) / shape.temperature);
+}
+
+// How many tokens, or how much weight, lies at or above each of four keys.
+fn reached(lane: u32, keys: vec4<u32>, by_weight: bool, best: f32, end: u32) -> vec4<f32> {
+    var sum = vec4<f32>();
+    for (var i = lane; i < end; i += LANES) {
+        let x = adjusted[i];
+        let k = key(x);
+        let w = select(vec4<f32>(1.0), weights(x, best), by_weight);
+        sum += vec4<f32>(
+            sum_of(select(vec4<f32>(), w, k >= vec4<u32>(keys.x))),
+            sum_of(select(vec4<f32>(), w, k >= vec4<u32>(keys.y))),
+            sum_of(select(vec4<f32>(), w, k >= vec4<u32>(keys.z))),
+            sum_of(select(vec4<f32>(), w, k >= vec4<u32>(keys.w))),
+        );
+    }
+    workgroupBarrier();
+    sums[lane] = sum;
+    workgroupBarrier();
+    for (var half = LANES / 2u; half > 0u; half /= 2u) {
+        let other = sums[(lane + half) % LANES];
+        workgroupBarrier();
+        sums[lane] += other;
+        workgroupBarrier();
+    }
+    return sums[0];
+}
+
+// The highest key at or above which `goal` is reached; `low` where none is. `passes` is 0 for a cut that is off.
+fn cut(lane: u32, start: u32, passes: u32, by_weight: bool, goal: f32, best: f32, end: u32) -> u32 {
+    var low = start;
+    var high = key(vec4<f32>(best)).x + 1u;
+    for (var round = 0u; round < passes; round += 1u) {
+        let step = (high - low + 4u) / 5u;
+        let tried = min(low + step * vec4<u32>(1u, 2u, 3u, 4u), vec4<u32>(high));
+        let enough = reached(lane, tried, by_weight, best, end) >= vec4<f32>(goal);
+        low = select(low, tried.x, enough.x);
+        low = select(low, tried.y, enough.y);
+        low = select(low, tried.z, enough.z);
+        low = select(low, tried.w, enough.w);
+        high = select(high, tried.w, !enough.w);
+        high = select(high, tried.z, !enough.z);
+        high = select(high, tried.y, !enough.y);
+        high = select(high, tried.x, !enough.x);
+    }
+    return low;
+}
+
+fn kept_weights(i: u32, lowest: u32, best: f32) -> vec4<f32> {
+    let x = adjusted[i];
+    let w = weights(x, best);
+    let is_kept = (key(x) >= vec4<u32>(lowest)) & (w >= vec4<f32>(shape.min_p));
+    return select(vec4<f32>(), w, is_kept);
+}
+
+// Where a goal falls among weights in a row: the part that it is in (the last with any weight, if rounding has it beyond), and
+// what is left of it there.
+struct Place {
+    part: u32,
+    left: f32,
+    is_found: bool,
+}
+
+fn look(place: Place, part: u32, weight: f32) -> Place {
+    let is_here = !place.is_found && weight > 0.0;
+    let falls_here = is_here && place.left < weight;
+    return Place(
+        select(place.part, part, is_here),
+        select(place.left - weight, place.left, place.is_found || falls_here || weight <= 0.0),
+        place.is_found || falls_here,
+    );
+}
+
+fn choose(lane: u32, position: u32, best: f32, best_id: u32, end: u32) -> u32 {
+    let lowest_k = cut(lane, 0u, select(0u, PASSES, shape.top_k > 0u), false, f32(shape.top_k), best, end);
+    let total = reached(lane, vec4<u32>(lowest_k), true, best, end).x;
+    let lowest = cut(lane, lowest_k, select(0u, PASSES, shape.top_p < 1.0), true, max(shape.top_p * total, 1e-30), best, end);
+
+    // Every lane sums what is kept of a slice of its own.
+    let slice = 4u * ((shape.groups + LANES - 1u) / LANES);
+    var sum = 0.0;
+    for (var i = 0u; i < slice; i += 1u) {
+        let at = lane * slice + i;
+        sum += select(0.0, sum_of(kept_weights(min(at, end - 1u), lowest, best)), at < end);
+    }
+    workgroupBarrier();
+    sums[lane] = vec4<f32>(sum);
+    workgroupBarrier();
+    var part = 0.0;
+    for (var i = 0u; i < 16u; i += 1u) {
+        part += sums[(lane % 16u) * 16u + i].x;
+    }
+    sixteenths[lane % 16u] = part;
+    workgroupBarrier();
+    var kept = 0.0;
+    for (var i = 0u; i < 16u; i += 1u) {
+        kept += sixteenths[i];
+    }
+    // First which sixteenth of the slices, then which slice, then which token.
+    var place = Place(0u, uniforms[position] * kept, false);
+    for (var i = 0u; i < 16u; i += 1u) {
+        place = look(place, i, sixteenths[i]);
+    }
+    let first_slice = 16u * place.part;
+    place = Place(first_slice, place.left, false);
+    for (var i = 0u; i < 16u; i += 1u) {
+        place = look(place, first_slice + i, sums[first_slice + i].x);
+    }
+    let first = place.part * slice;
+    place = Place(best_id, place.left, false);
+    for (var i = 0u; i < slice; i += 1u) {
+        let at = first + i;
+        let w = select(vec4<f32>(), kept_weights(min(at, end - 1u), lowest, best), at < end);
+        place = look(place, 4u * at, w.x);
+        place = look(place, 4u * at + 1u, w.y);
+        place = look(place, 4u * at + 2u, w.z);
+        place = look(place, 4u * at + 3u, w.w);
+    }
+    return place.part;
+}

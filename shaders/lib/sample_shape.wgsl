@@ -1,0 +1,34 @@
+// How the next token is chosen, and for how many; what both sampling kernels need to know. Logits are looked at in groups of 16.
+struct Shape {
+    vocab: u32,
+    groups: u32,         // ceil(vocab / 16)
+    top_count: u32,      // most probable tokens to report
+    top_k: u32,          // 0: all
+    temperature: f32,
+    top_p: f32,          // 1 or more: all
+    min_p: f32,          // 0: all
+    penalty: f32,        // 1: none
+}
+@group(0) @binding(0) var<uniform> shape: Shape;
+
+// Lower than every logit that can be chosen; stands in for NaN and for ids beyond the vocabulary.
+const LOWEST = -3.4e38;
+
+fn is_nan(x: vec4<f32>) -> vec4<bool> {
+    return (bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
+}
+
+// Four logits from id `first` on.
+fn usable(x: vec4<f32>, first: u32) -> vec4<f32> {
+    let ids = first + vec4<u32>(0u, 1u, 2u, 3u);
+    let bounded = max(select(x, vec4<f32>(LOWEST), is_nan(x)), vec4<f32>(LOWEST));
+    return select(vec4<f32>(LOWEST), bounded, ids < vec4<u32>(shape.vocab));
+}
+
+fn highest_of(x: vec4<f32>) -> f32 {
+    return max(max(x.x, x.y), max(x.z, x.w));
+}
+
+fn sum_of(x: vec4<f32>) -> f32 {
+    return (x.x + x.y) + (x.z + x.w);
+}

@@ -1,0 +1,153 @@
+// The second half of choosing a token on the device: picks it, makes it the next step's input, and reports it.
+//     tokens[0] = (chosen id, position + 1); chosen = id, its logit, highest logit, sum of exp(logit - highest),
+//     then `top_count` times the id and logit of the most probable tokens
+// One workgroup walks over all logits; how it picks is in the imported `choose`.
+#import lib/tokens.wgsl
+#import lib/hidden_zero.wgsl
+#import lib/sample_shape.wgsl
+@group(0) @binding(1) var<storage, read> logits: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> adjusted: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> groups: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> seen: array<u32>;
+@group(0) @binding(5) var<storage, read_write> tokens: array<Token>;
+@group(0) @binding(6) var<storage, read_write> chosen: array<u32>;
+
+const LANES = 256u;
+
+var<workgroup> value: array<f32, 256>;
+var<workgroup> index: array<u32, 256>;
+
+#import <choose>
+
+// The highest value of all lanes with its index, the lowest index among equals.
+struct Highest {
+    value: f32,
+    index: u32,
+}
+
+fn highest_of_lanes(lane: u32, own_value: f32, own_index: u32) -> Highest {
+    workgroupBarrier();
+    value[lane] = own_value;
+    index[lane] = own_index;
+    workgroupBarrier();
+    for (var half = LANES / 2u; half > 0u; half /= 2u) {
+        let other = (lane + half) % LANES;
+        let v = value[other];
+        let i = index[other];
+        workgroupBarrier();
+        let is_higher = v > value[lane] || (v == value[lane] && i < index[lane]);
+        value[lane] = select(value[lane], v, is_higher);
+        index[lane] = select(index[lane], i, is_higher);
+        workgroupBarrier();
+    }
+    return Highest(value[0], index[0]);
+}
+
+fn sum_of_lanes(lane: u32, own: f32) -> f32 {
+    workgroupBarrier();
+    value[lane] = own;
+    workgroupBarrier();
+    for (var half = LANES / 2u; half > 0u; half /= 2u) {
+        let other = value[(lane + half) % LANES];
+        workgroupBarrier();
+        value[lane] += other;
+        workgroupBarrier();
+    }
+    return value[0];
+}
+
+// The lowest id of four from `first` on whose logit is `wanted`, not yet taken; `otherwise` if there is none.
+fn find(x: vec4<f32>, first: u32, wanted: f32, taken: u32, otherwise: u32) -> u32 {
+    let ids = first + vec4<u32>(0u, 1u, 2u, 3u);
+    let fits = (x == vec4<f32>(wanted)) & (ids >= vec4<u32>(taken));
+    var found = select(otherwise, ids.w, fits.w);
+    found = select(found, ids.z, fits.z);
+    found = select(found, ids.y, fits.y);
+    return select(found, ids.x, fits.x);
+}
+
+// What is left of four logits from `first` on when those before (`logit`, `id`), in the order of reports, are taken.
+fn left(x: vec4<f32>, first: u32, logit: f32, id: u32) -> vec4<f32> {
+    let ids = first + vec4<u32>(0u, 1u, 2u, 3u);
+    let is_left = (x < vec4<f32>(logit)) | ((x == vec4<f32>(logit)) & (ids > vec4<u32>(id)));
+    return select(vec4<f32>(LOWEST), x, is_left);
+}
+
+fn report_top(lane: u32, hidden: u32) {
+    var last = 3.4e38;
+    // Among equals the ids from here on are still to be reported.
+    var next_id = 0u;
+    for (var rank = 0u; rank < shape.top_count + hidden; rank += 1u) {
+        var own = LOWEST;
+        var own_group = 0u;
+        for (var g = lane; g < shape.groups + hidden; g += LANES) {
+            let raw = groups[g].y;
+            own_group = select(own_group, g, raw > own);
+            own = max(own, raw);
+        }
+        let found = highest_of_lanes(lane, own, own_group);
+        next_id = select(0u, next_id, found.value == last);
+        last = found.value;
+        let at = 4u * found.index;
+        let first = 16u * found.index;
+        let a = usable(logits[at], first);
+        let b = usable(logits[at + 1u], first + 4u);
+        let c = usable(logits[at + 2u], first + 8u);
+        let d = usable(logits[at + 3u], first + 12u);
+        var id = find(d, first + 12u, found.value, next_id, shape.vocab - 1u);
+        id = find(c, first + 8u, found.value, next_id, id);
+        id = find(b, first + 4u, found.value, next_id, id);
+        id = find(a, first, found.value, next_id, id);
+        next_id = id + 1u;
+        let rest_ab = max(left(a, first, last, id), left(b, first + 4u, last, id));
+        let rest_cd = max(left(c, first + 8u, last, id), left(d, first + 12u, last, id));
+        if lane == 0u {
+            groups[found.index].y = highest_of(max(rest_ab, rest_cd));
+            chosen[4u + 2u * rank] = id;
+            chosen[5u + 2u * rank] = bitcast<u32>(last);
+        }
+        storageBarrier();
+        workgroupBarrier();
+    }
+}
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let hidden = hidden_zero(workgroup);
+    let position = tokens[0].position;
+    var own = LOWEST;
+    var own_group = 0u;
+    var own_raw = LOWEST;
+    for (var g = lane; g < shape.groups + hidden; g += LANES) {
+        let group = groups[g];
+        own_group = select(own_group, g, group.x > own);
+        own = max(own, group.x);
+        own_raw = max(own_raw, group.y);
+    }
+    let best = highest_of_lanes(lane, own, own_group);
+    let raw = highest_of_lanes(lane, own_raw, 0u).value;
+    var own_sum = 0.0;
+    for (var g = lane; g < shape.groups + hidden; g += LANES) {
+        let group = groups[g];
+        own_sum += group.z * exp(group.y - raw);
+    }
+    let sum = sum_of_lanes(lane, own_sum);
+    let at = 4u * best.index;
+    let first = 16u * best.index;
+    var best_id = find(adjusted[at + 3u], first + 12u, best.value, 0u, first);
+    best_id = find(adjusted[at + 2u], first + 8u, best.value, 0u, best_id);
+    best_id = find(adjusted[at + 1u], first + 4u, best.value, 0u, best_id);
+    best_id = find(adjusted[at], first, best.value, 0u, best_id);
+
+    let id = choose(lane, position, best.value, best_id, 4u * shape.groups + hidden);
+    report_top(lane, hidden);
+    if lane == 0u {
+        chosen[0] = id;
+        chosen[1] = bitcast<u32>(logits[id >> 2u][id & 3u]);
+        chosen[2] = bitcast<u32>(raw);
+        chosen[3] = bitcast<u32>(sum);
+        seen[id >> 5u] |= 1u << (id & 31u);
+        tokens[0].id = id;
+        tokens[0].position = position + 1u;
+    }
+}

@@ -1,0 +1,349 @@
+//! The device chooses as the host does: the same token for the same random number, greedy and with every cut; and a text is the same
+//! whether the device decodes ahead or the host waits for every step.
+
+mod common;
+
+use common::{load, noise};
+use openelm::gpu::Readback;
+use openelm::kernels::sample::{self, Choice, GROUP, REPORT_WORDS};
+use openelm::kernels::{FILES, TokenInput};
+use openelm::{Finish, GenerateOptions, Gpu, Sampler, Sampling, log_sum_exp};
+use wgpu::util::DeviceExt;
+
+/// Both kernels on a device, with what they need.
+struct Lab {
+    gpu: Gpu,
+    pipelines: Vec<openelm::gpu::Pipeline>,
+}
+
+/// What the device said: the report, the token for the next step, and whether the id was marked as seen.
+struct Report {
+    words: Vec<u32>,
+    next: TokenInput,
+    is_marked: bool,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let gpu = Gpu::open(None).unwrap();
+        let specs: Vec<_> = std::iter::once(sample::groups_spec())
+            .chain(Choice::ALL.map(sample::pick_spec))
+            .collect();
+        let pipelines = gpu.compile(FILES, &specs).unwrap();
+        Self { gpu, pipelines }
+    }
+
+    fn buffer(&self, bytes: &[u8]) -> wgpu::Buffer {
+        self.gpu
+            .device
+            .create_buffer_init(&wgpu::util::BufferInitDescriptor {
+                label: None,
+                contents: bytes,
+                usage: wgpu::BufferUsages::STORAGE
+                    | wgpu::BufferUsages::UNIFORM
+                    | wgpu::BufferUsages::COPY_SRC,
+            })
+    }
+
+    fn choose(
+        &self,
+        sampling: &Sampling,
+        logits: &[f32],
+        history: &[u32],
+        uniform: f32,
+        top: u32,
+    ) -> Report {
+        let vocab = logits.len();
+        let groups = vocab.div_ceil(GROUP);
+        let mut padded = logits.to_vec();
+        // What lies beyond the vocabulary must not matter.
+        padded.resize(groups * GROUP, 1e30);
+        let mut seen = vec![0u32; vocab.div_ceil(32)];
+        for id in history {
+            seen[*id as usize / 32] |= 1 << (id % 32);
+        }
+        let shape = self.buffer(bytemuck::bytes_of(&sample::Shape {
+            vocab: vocab as u32,
+            groups: groups as u32,
+            top_count: top,
+            top_k: if sampling.top_k as usize >= vocab {
+                0
+            } else {
+                sampling.top_k
+            },
+            temperature: sampling.temperature,
+            top_p: sampling.top_p,
+            min_p: sampling.min_p,
+            penalty: sampling.repetition_penalty,
+        }));
+        let token = TokenInput {
+            id: 3,
+            position: 2,
+            cache_start: 7,
+            logits_from: 0,
+        };
+        let [
+            logits,
+            adjusted,
+            group_facts,
+            seen,
+            tokens,
+            report,
+            uniforms,
+        ] = [
+            self.buffer(bytemuck::cast_slice(&padded)),
+            self.buffer(&vec![0; padded.len() * 4]),
+            self.buffer(&vec![0; groups * 16]),
+            self.buffer(bytemuck::cast_slice(&seen)),
+            self.buffer(bytemuck::bytes_of(&token)),
+            self.buffer(&[0; REPORT_WORDS * 4]),
+            self.buffer(bytemuck::cast_slice(&[0.9f32, 0.9, uniform, 0.9])),
+        ];
+        let entire = |buffers: &[&wgpu::Buffer]| -> Vec<wgpu::BufferBinding<'static>> {
+            buffers
+                .iter()
+                .map(|buffer| wgpu::BufferBinding {
+                    // Leaked by the test: a handful of bytes.
+                    buffer: Box::leak(Box::new((*buffer).clone())),
+                    offset: 0,
+                    size: None,
+                })
+                .collect()
+        };
+        let bind = |pipeline: &openelm::gpu::Pipeline, buffers: &[&wgpu::Buffer]| {
+            let resources: Vec<_> = entire(buffers)
+                .into_iter()
+                .map(wgpu::BindingResource::Buffer)
+                .collect();
+            pipeline.bind(&self.gpu, &resources)
+        };
+        let is_random = sampling.temperature > 0.0;
+        let pick = &self.pipelines[if is_random { 2 } else { 1 }];
+        let mut of_pick = vec![
+            &shape,
+            &logits,
+            &adjusted,
+            &group_facts,
+            &seen,
+            &tokens,
+            &report,
+        ];
+        if is_random {
+            of_pick.push(&uniforms);
+        }
+        let first = bind(
+            &self.pipelines[0],
+            &[&shape, &logits, &seen, &adjusted, &group_facts],
+        );
+        let second = bind(pick, &of_pick);
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            pass.set_pipeline(&self.pipelines[0].pipeline);
+            pass.set_bind_group(0, &first, &[]);
+            pass.dispatch_workgroups(sample::workgroups(vocab), 1, 1);
+            pass.set_pipeline(&pick.pipeline);
+            pass.set_bind_group(0, &second, &[]);
+            pass.dispatch_workgroups(1, 1, 1);
+        }
+        let outputs = [&report, &tokens, &seen].map(|buffer| {
+            let readback = Readback::new(&self.gpu, buffer.size());
+            readback.record(&mut encoder, buffer, buffer.size());
+            (readback, buffer.size() as usize / 4)
+        });
+        let submission = self.gpu.queue.submit([encoder.finish()]);
+        let [words, next, seen] = outputs.map(|(readback, count)| {
+            readback
+                .read(&self.gpu, submission.clone(), count, |floats| {
+                    floats.iter().map(|x| x.to_bits()).collect::<Vec<u32>>()
+                })
+                .unwrap()
+        });
+        let id = words[0];
+        Report {
+            is_marked: seen[id as usize / 32] >> (id % 32) & 1 == 1,
+            next: bytemuck::cast_slice(&next)[0],
+            words,
+        }
+    }
+}
+
+fn sampling(temperature: f32, top_k: u32, top_p: f32, min_p: f32, penalty: f32) -> Sampling {
+    let mut sampling = Sampling::default();
+    sampling.temperature = temperature;
+    sampling.top_k = top_k;
+    sampling.top_p = top_p;
+    sampling.min_p = min_p;
+    sampling.repetition_penalty = penalty;
+    sampling
+}
+
+/// Logits that fall off as a language model's do, in no order; some are equal.
+fn logits(seed: u64, vocab: usize) -> Vec<f32> {
+    let noise = noise(seed, vocab);
+    noise
+        .iter()
+        .map(|x| (x.abs().ln() * 64.0).round() / -32.0 * x.signum() - 3.0)
+        .collect()
+}
+
+#[test]
+fn the_device_chooses_what_the_host_chooses() {
+    let lab = Lab::new();
+    let settings = [
+        sampling(0.0, 0, 1.0, 0.0, 1.0),
+        sampling(0.0, 0, 1.0, 0.0, 1.3),
+        sampling(1.0, 0, 1.0, 0.0, 1.0),
+        sampling(0.7, 0, 0.9, 0.0, 1.1),
+        sampling(1.5, 40, 1.0, 0.0, 1.0),
+        sampling(1.0, 5, 0.5, 0.0, 2.0),
+        sampling(1.0, 0, 1.0, 0.05, 1.0),
+        sampling(2.0, 100, 0.95, 0.01, 1.2),
+        sampling(1.0, 1, 0.9, 0.0, 1.0),
+        sampling(1.0, 0, 0.0, 0.0, 1.0),
+        sampling(0.01, 0, 0.99, 0.0, 1.0),
+    ];
+    let mut different = 0;
+    let mut all = 0;
+    for (seed, vocab) in (1..).zip([3, 17, 64, 1000, 4096, 32000, 70001]) {
+        let logits = logits(seed, vocab);
+        let history: Vec<u32> = (0..vocab as u32).step_by(7).collect();
+        for setting in &settings {
+            for uniform in [0.0, 0.31, 0.5, 0.77, 0.999_999_9] {
+                let expected = Sampler::new(setting.clone()).choose(&logits, &history, uniform);
+                let report = lab.choose(setting, &logits, &history, uniform, 0);
+                let id = report.words[0];
+                all += 1;
+                if id != expected {
+                    // Sums are rounded differently, so on the border of two shares either may be right: what the host says a little
+                    // to the left and to the right, or what lies between.
+                    let near = |by: f32| {
+                        let uniform = (uniform + by).clamp(0.0, 1.0);
+                        Sampler::new(setting.clone()).choose(&logits, &history, uniform)
+                    };
+                    assert!(
+                        (near(-2e-5)..=near(2e-5)).contains(&id),
+                        "{id} for {expected}: {setting:?}, {vocab}, {uniform}"
+                    );
+                    different += 1;
+                }
+                assert_eq!((report.next.id, report.next.position), (id, 3));
+                assert_eq!(report.next.cache_start, 7);
+                assert!(report.is_marked);
+                assert_eq!(f32::from_bits(report.words[1]), logits[id as usize]);
+                let highest = f64::from(f32::from_bits(report.words[2]));
+                let log_sum = highest + f64::from(f32::from_bits(report.words[3])).ln();
+                assert!((log_sum - log_sum_exp(&logits)).abs() < 1e-5);
+            }
+        }
+    }
+    assert!(
+        different * 50 <= all,
+        "{different} of {all} lie on a border"
+    );
+}
+
+#[test]
+fn the_most_probable_tokens_come_in_order_and_equals_by_id() {
+    let lab = Lab::new();
+    for vocab in [3usize, 40, 32000] {
+        let mut logits = logits(5, vocab);
+        logits[1] = f32::NAN;
+        let count = sample::MOST_TOP.min(vocab - 1);
+        let report = lab.choose(&Sampling::default(), &logits, &[0], 0.0, count as u32);
+        let mut order: Vec<u32> = (0..vocab as u32).filter(|id| *id != 1).collect();
+        let logit = |id: u32| logits[id as usize];
+        order.sort_by(|a, b| logit(*b).total_cmp(&logit(*a)).then(a.cmp(b)));
+        let found: Vec<u32> = report.words[4..].chunks(2).map(|pair| pair[0]).collect();
+        assert_eq!(found[..count], order[..count]);
+        for (id, bits) in report.words[4..]
+            .chunks(2)
+            .take(count)
+            .map(|pair| (pair[0], pair[1]))
+        {
+            assert_eq!(f32::from_bits(bits), logit(id));
+        }
+    }
+}
+
+/// Ids, log-probabilities, alternatives and the end are the same both ways, and so is what the session holds afterwards.
+#[test]
+fn decoding_ahead_changes_no_text() {
+    let model = load("demo", None, true);
+    let prompt = model.encode("There was once a king").unwrap();
+    for (setting, top) in [
+        (sampling(0.0, 0, 1.0, 0.0, 1.2), 4),
+        (sampling(0.8, 50, 0.95, 0.0, 1.1), 0),
+        (sampling(1.0, 0, 1.0, 0.0, 1.0), 2),
+    ] {
+        let run = |sample_on_host: bool| {
+            let mut options = GenerateOptions::default();
+            options.sampling = setting.clone();
+            options.sampling.seed = 11;
+            options.max_tokens = Some(60);
+            options.top_logprobs = top;
+            options.sample_on_host = sample_on_host;
+            let mut session = model.session().unwrap();
+            let mut generation = session.generate(&prompt, &options).unwrap();
+            let tokens: Vec<_> = generation.by_ref().map(Result::unwrap).collect();
+            let finish = generation.finish();
+            let ids = generation.ids().to_vec();
+            drop(generation);
+            // The last token's keys and values are not needed, and the device may have been ahead.
+            assert_eq!(session.tokens().len(), prompt.len() + ids.len() - 1);
+            let mut longer = prompt.clone();
+            longer.extend(&ids);
+            let computed = session.prefill(&longer, |_, _| true).unwrap();
+            assert_eq!(computed, 1, "what was decoded is kept");
+            let score = session.score(&longer, 3).unwrap();
+            (tokens, finish, ids, score)
+        };
+        let (ahead, waiting) = (run(false), run(true));
+        assert_eq!(ahead.1, waiting.1);
+        assert_eq!(ahead.2, waiting.2);
+        assert_eq!(ahead.3, waiting.3);
+        for (a, b) in ahead.0.iter().zip(&waiting.0) {
+            assert_eq!((a.id, &a.text, a.finish), (b.id, &b.text, b.finish));
+            assert!(
+                (a.logprob - b.logprob).abs() < 1e-4,
+                "{} {}",
+                a.logprob,
+                b.logprob
+            );
+            let ids = |token: &openelm::Token| token.top.iter().map(|c| c.id).collect::<Vec<_>>();
+            assert_eq!(ids(a), ids(b));
+        }
+    }
+}
+
+/// The end of the context, of a text and of the caller's patience each end a run of the device's in time.
+#[test]
+fn a_run_ends_where_it_should() {
+    let mut load_options = common::options(None, false);
+    load_options.context_size = Some(40);
+    let model = openelm::Model::load("demo", &load_options).unwrap();
+    let mut session = model.session().unwrap();
+    let prompt = model.encode("Once").unwrap();
+    let mut options = GenerateOptions::default();
+    options.ignore_eos = true;
+    let mut generation = session.generate(&prompt, &options).unwrap();
+    let tokens: Vec<_> = generation.by_ref().map(Result::unwrap).collect();
+    assert_eq!(generation.finish(), Some(Finish::Context));
+    assert_eq!(prompt.len() + tokens.len(), 40);
+    drop(generation);
+    // Dropped in the middle of a run, then another text: the surplus must leave no trace.
+    let ids = |session: &mut openelm::Session<'_>, count: usize| -> Vec<u32> {
+        let generation = session.generate(&prompt, &options).unwrap();
+        generation
+            .take(count)
+            .map(|token| token.unwrap().id)
+            .collect()
+    };
+    let part = ids(&mut session, 7);
+    let again = ids(&mut session, 20);
+    assert_eq!(part[..], again[..7]);
+    assert_eq!(
+        again[..],
+        tokens.iter().map(|token| token.id).collect::<Vec<_>>()[..20]
+    );
+}
