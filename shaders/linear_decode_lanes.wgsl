@@ -2,7 +2,8 @@
 //     y = W x           W: [rows, K], x: [K], y: [rows]
 // A lane computes four pairs of rows on its own, 16 pairs apart. x is read from uniform memory at an index that all lanes share, which
 // is one load for the whole vector of lanes, and serves all eight rows; weights come from a texture. Small workgroups spread
-// narrow matrices over the cores. Two blocks an iteration: rows are padded to an even number.
+// narrow matrices over the cores. Two blocks an iteration: rows are padded to an even number. Scales of quantised weights are fetched
+// once a chunk.
 #import lib/linear_shape.wgsl
 #import lib/block_dot.wgsl
 #import <source>
@@ -13,18 +14,19 @@
 
 const LANES = 16u;
 
-fn pair_dot(sum: f32, row: u32, pair: u32, a: Block, b: Block) -> f32 {
+fn pair_dot(sum: f32, row: u32, scales: Scales, pair: u32, a: Block, b: Block) -> f32 {
     let w = load_pair(row, pair);
-    return sum + block_dot(w.a, a.lo, a.hi) + block_dot(w.b, b.lo, b.hi);
+    let scale = pair_scale(scales, pair);
+    return sum + block_dot(w.a, a.lo, a.hi) * scale + block_dot(w.b, b.lo, b.hi) * scale;
 }
 
 // Adds a pair of blocks of four rows.
-fn pair_dots(sums: vec4<f32>, rows: vec4<u32>, pair: u32, a: Block, b: Block) -> vec4<f32> {
+fn pair_dots(sums: vec4<f32>, rows: vec4<u32>, scales: RowScales, pair: u32, a: Block, b: Block) -> vec4<f32> {
     return vec4<f32>(
-        pair_dot(sums.x, rows.x, pair, a, b),
-        pair_dot(sums.y, rows.y, pair, a, b),
-        pair_dot(sums.z, rows.z, pair, a, b),
-        pair_dot(sums.w, rows.w, pair, a, b),
+        pair_dot(sums.x, rows.x, scales.x, pair, a, b),
+        pair_dot(sums.y, rows.y, scales.y, pair, a, b),
+        pair_dot(sums.z, rows.z, scales.z, pair, a, b),
+        pair_dot(sums.w, rows.w, scales.w, pair, a, b),
     );
 }
 
@@ -36,12 +38,17 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let second = weight_rows(pairs + shape.second);
     var sum_first = vec4<f32>();
     var sum_second = vec4<f32>();
-    let end = shape.blocks / 2u + hidden_zero(workgroup);
-    for (var pair = 0u; pair < end; pair += 1u) {
-        let a = Block(input[4u * pair], input[4u * pair + 1u]);
-        let b = Block(input[4u * pair + 2u], input[4u * pair + 3u]);
-        sum_first = pair_dots(sum_first, first, pair, a, b);
-        sum_second = pair_dots(sum_second, second, pair, a, b);
+    let all = shape.blocks / 2u + hidden_zero(workgroup);
+    for (var from_pair = 0u; from_pair < all; from_pair += PAIRS_PER_CHUNK) {
+        let first_scales = load_row_scales(first, from_pair / PAIRS_PER_CHUNK);
+        let second_scales = load_row_scales(second, from_pair / PAIRS_PER_CHUNK);
+        let end = min(from_pair + PAIRS_PER_CHUNK, all);
+        for (var pair = from_pair; pair < end; pair += 1u) {
+            let a = Block(input[4u * pair], input[4u * pair + 1u]);
+            let b = Block(input[4u * pair + 2u], input[4u * pair + 3u]);
+            sum_first = pair_dots(sum_first, first, first_scales, pair, a, b);
+            sum_second = pair_dots(sum_second, second, second_scales, pair, a, b);
+        }
     }
     emit_pairs(0u, pairs, sum_first, sum_second);
 }

@@ -15,30 +15,45 @@
 
 const LANES = 16u;
 
-// One block of four rows.
-struct Blocks {
-    x: Block,
-    y: Block,
-    z: Block,
-    w: Block,
+// A pair of blocks of four rows, with their scales.
+struct Weights {
+    x: BlockPair,
+    y: BlockPair,
+    z: BlockPair,
+    w: BlockPair,
+    scales: vec4<f32>,
 }
 
-fn load_rows(rows: vec4<u32>, block: u32) -> Blocks {
-    return Blocks(
-        load_weights(rows.x, block),
-        load_weights(rows.y, block),
-        load_weights(rows.z, block),
-        load_weights(rows.w, block),
+fn load_rows(rows: vec4<u32>, scales: RowScales, pair: u32) -> Weights {
+    return Weights(
+        load_pair(rows.x, pair),
+        load_pair(rows.y, pair),
+        load_pair(rows.z, pair),
+        load_pair(rows.w, pair),
+        vec4<f32>(
+            pair_scale(scales.x, pair),
+            pair_scale(scales.y, pair),
+            pair_scale(scales.z, pair),
+            pair_scale(scales.w, pair),
+        ),
     );
 }
 
-fn block_dots(w: Blocks, x_lo: vec4<f32>, x_hi: vec4<f32>) -> vec4<f32> {
-    return vec4<f32>(
-        block_dot(w.x, x_lo, x_hi),
-        block_dot(w.y, x_lo, x_hi),
-        block_dot(w.z, x_lo, x_hi),
-        block_dot(w.w, x_lo, x_hi),
+// Adds a pair of blocks of a token's input, one after the other as for a single token.
+fn add_dots(sums: vec4<f32>, w: Weights, a: Block, b: Block) -> vec4<f32> {
+    let dots_a = vec4<f32>(
+        block_dot(w.x.a, a.lo, a.hi),
+        block_dot(w.y.a, a.lo, a.hi),
+        block_dot(w.z.a, a.lo, a.hi),
+        block_dot(w.w.a, a.lo, a.hi),
     );
+    let dots_b = vec4<f32>(
+        block_dot(w.x.b, b.lo, b.hi),
+        block_dot(w.y.b, b.lo, b.hi),
+        block_dot(w.z.b, b.lo, b.hi),
+        block_dot(w.w.b, b.lo, b.hi),
+    );
+    return sums + dots_a * w.scales + dots_b * w.scales;
 }
 
 @compute @workgroup_size(16)
@@ -55,19 +70,32 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var second_1 = vec4<f32>();
     var second_2 = vec4<f32>();
     var second_3 = vec4<f32>();
-    let end = shape.blocks + hidden_zero(workgroup);
-    for (var block = 0u; block < end; block += 1u) {
-        let a = load_rows(first, block);
-        let b = load_rows(second, block);
-        let i = 2u * block;
-        first_0 += block_dots(a, input_0[i], input_0[i + 1u]);
-        second_0 += block_dots(b, input_0[i], input_0[i + 1u]);
-        first_1 += block_dots(a, input_1[i], input_1[i + 1u]);
-        second_1 += block_dots(b, input_1[i], input_1[i + 1u]);
-        first_2 += block_dots(a, input_2[i], input_2[i + 1u]);
-        second_2 += block_dots(b, input_2[i], input_2[i + 1u]);
-        first_3 += block_dots(a, input_3[i], input_3[i + 1u]);
-        second_3 += block_dots(b, input_3[i], input_3[i + 1u]);
+    let all = shape.blocks / 2u + hidden_zero(workgroup);
+    for (var from_pair = 0u; from_pair < all; from_pair += PAIRS_PER_CHUNK) {
+        let first_scales = load_row_scales(first, from_pair / PAIRS_PER_CHUNK);
+        let second_scales = load_row_scales(second, from_pair / PAIRS_PER_CHUNK);
+        let end = min(from_pair + PAIRS_PER_CHUNK, all);
+        for (var pair = from_pair; pair < end; pair += 1u) {
+            let w = load_rows(first, first_scales, pair);
+            let v = load_rows(second, second_scales, pair);
+            let i = 4u * pair;
+            let a_0 = Block(input_0[i], input_0[i + 1u]);
+            let b_0 = Block(input_0[i + 2u], input_0[i + 3u]);
+            first_0 = add_dots(first_0, w, a_0, b_0);
+            second_0 = add_dots(second_0, v, a_0, b_0);
+            let a_1 = Block(input_1[i], input_1[i + 1u]);
+            let b_1 = Block(input_1[i + 2u], input_1[i + 3u]);
+            first_1 = add_dots(first_1, w, a_1, b_1);
+            second_1 = add_dots(second_1, v, a_1, b_1);
+            let a_2 = Block(input_2[i], input_2[i + 1u]);
+            let b_2 = Block(input_2[i + 2u], input_2[i + 3u]);
+            first_2 = add_dots(first_2, w, a_2, b_2);
+            second_2 = add_dots(second_2, v, a_2, b_2);
+            let a_3 = Block(input_3[i], input_3[i + 1u]);
+            let b_3 = Block(input_3[i + 2u], input_3[i + 3u]);
+            first_3 = add_dots(first_3, w, a_3, b_3);
+            second_3 = add_dots(second_3, v, a_3, b_3);
+        }
     }
     emit_pairs(0u, pairs, first_0, second_0);
     emit_pairs(1u, pairs, first_1, second_1);

@@ -8,6 +8,23 @@ fn weight_rows(rows: vec4<u32>) -> vec4<u32> {
     return vec4<u32>(weight_row(there.x), weight_row(there.y), weight_row(there.z), weight_row(there.w));
 }
 
+// Scales of four rows' numbers in a chunk.
+struct RowScales {
+    x: Scales,
+    y: Scales,
+    z: Scales,
+    w: Scales,
+}
+
+fn load_row_scales(rows: vec4<u32>, chunk: u32) -> RowScales {
+    return RowScales(
+        load_scales(rows.x, chunk),
+        load_scales(rows.y, chunk),
+        load_scales(rows.z, chunk),
+        load_scales(rows.w, chunk),
+    );
+}
+
 fn emit_pairs(token: u32, pairs: vec4<u32>, first: vec4<f32>, second: vec4<f32>) {
     if pairs.x < shape.pairs {
         emit(token, pairs.x, first.x, second.x);

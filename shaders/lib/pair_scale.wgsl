@@ -1,7 +1,24 @@
-// Scales of quantised weights: the first unit of a superblock holds eight, in f16, one for two pairs of blocks.
+// Scales of quantised weights: the first unit of a superblock holds eight, in f16, one for two pairs of blocks. So whoever walks along
+// a row fetches them once for sixteen pairs.
 #import <half>
 
-fn pair_scale(row_start: u32, superblock: u32, pair: u32) -> f32 {
-    let scales = fetch(row_start + superblock * UNIT_STRIDE);
-    return unpack_half(scales[(pair >> 2u) & 3u] >> (((pair >> 1u) & 1u) * 16u));
+alias Scales = vec4<u32>;
+
+const PAIRS_PER_CHUNK = 16u;
+
+fn load_scales(row_start: u32, chunk: u32) -> Scales {
+    return fetch(row_start + chunk * SUPERBLOCK_UNITS * UNIT_STRIDE);
+}
+
+fn pair_scale(scales: Scales, pair: u32) -> f32 {
+    let low = select(scales.x, scales.y, (pair & 4u) != 0u);
+    let high = select(scales.z, scales.w, (pair & 4u) != 0u);
+    return unpack_half(select(low, high, (pair & 8u) != 0u) >> (((pair >> 1u) & 1u) * 16u));
+}
+
+fn load_weights(row_start: u32, block: u32) -> Block {
+    let pair = block >> 1u;
+    let scale = pair_scale(load_scales(row_start, pair >> 4u), pair);
+    let numbers = load_block(row_start, block);
+    return Block(numbers.lo * scale, numbers.hi * scale);
 }

@@ -1,5 +1,6 @@
 // q8 weights: superblocks of 256 values in 17 units: eight f16 scales, then signed bytes, two blocks of 8 a unit
-// (layout: src/checkpoint/quantize.rs).
+// (layout: src/checkpoint/quantize.rs). Blocks come without their scale, for which the sum of a block is multiplied later.
+#import lib/block.wgsl
 #import lib/pair_scale.wgsl
 
 const SUPERBLOCK_UNITS = 17u;
@@ -9,21 +10,21 @@ fn signed_bytes(word: u32) -> vec4<f32> {
     return vec4<f32>(shifted >> vec4<u32>(24u));
 }
 
+fn pair_unit(row_start: u32, pair: u32) -> vec4<u32> {
+    let unit = (pair >> 4u) * SUPERBLOCK_UNITS + 1u + (pair & 15u);
+    return fetch(row_start + unit * UNIT_STRIDE);
+}
+
 fn load_pair(row_start: u32, pair: u32) -> BlockPair {
-    let superblock = (pair >> 4u) * SUPERBLOCK_UNITS;
-    let scale = pair_scale(row_start, superblock, pair);
-    let numbers = fetch(row_start + (superblock + 1u + (pair & 15u)) * UNIT_STRIDE);
+    let numbers = pair_unit(row_start, pair);
     return BlockPair(
-        Block(signed_bytes(numbers.x) * scale, signed_bytes(numbers.y) * scale),
-        Block(signed_bytes(numbers.z) * scale, signed_bytes(numbers.w) * scale),
+        Block(signed_bytes(numbers.x), signed_bytes(numbers.y)),
+        Block(signed_bytes(numbers.z), signed_bytes(numbers.w)),
     );
 }
 
-fn load_weights(row_start: u32, block: u32) -> Block {
-    let pair = block >> 1u;
-    let superblock = (pair >> 4u) * SUPERBLOCK_UNITS;
-    let scale = pair_scale(row_start, superblock, pair);
-    let numbers = fetch(row_start + (superblock + 1u + (pair & 15u)) * UNIT_STRIDE);
+fn load_block(row_start: u32, block: u32) -> Block {
+    let numbers = pair_unit(row_start, block >> 1u);
     let words = select(numbers.xy, numbers.zw, (block & 1u) == 1u);
-    return Block(signed_bytes(words.x) * scale, signed_bytes(words.y) * scale);
+    return Block(signed_bytes(words.x), signed_bytes(words.y));
 }
