@@ -1,9 +1,8 @@
 // Matrix times vector for software adapters: QKV, out, FFN and head products of a single token.
 //     y = W x           W: [rows, K], x: [K], y: [rows]
-// A lane computes four pairs of rows on its own, 16 pairs apart. x is read from uniform memory at an index that all lanes share, which
-// is one load for the whole vector of lanes, and serves all eight rows; weights come from a texture. Small workgroups spread
-// narrow matrices over the cores. Two blocks an iteration: rows are padded to an even number. Scales of quantised weights are fetched
-// once a chunk.
+// A lane computes four pairs of rows on its own, LANES pairs apart. x is read from uniform memory at an index that all lanes share,
+// which is one load for the whole vector of lanes, and serves all eight rows; weights come from a texture. Two blocks an iteration:
+// rows are padded to an even number. Scales of quantised weights are fetched once a chunk.
 #import lib/linear_shape.wgsl
 #import lib/block_dot.wgsl
 #import <source>
@@ -12,7 +11,8 @@
 #import lib/lanes.wgsl
 @group(0) @binding(3) var<uniform> input: array<vec4<f32>, 4096>;
 
-const LANES = 16u;
+// Small workgroups spread narrow matrices over the cores; chosen by measuring.
+override LANES: u32 = 16u;
 
 fn pair_dot(sum: f32, row: u32, scales: Scales, pair: u32, a: Block, b: Block) -> f32 {
     let w = load_pair(row, pair);
@@ -30,7 +30,7 @@ fn pair_dots(sums: vec4<f32>, rows: vec4<u32>, scales: RowScales, pair: u32, a: 
     );
 }
 
-@compute @workgroup_size(16)
+@compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let start = workgroup.x * 4u * LANES + lane;
     let pairs = start + LANES * vec4<u32>(0u, 1u, 2u, 3u);

@@ -1,8 +1,7 @@
 // Matrix times a few vectors for GPUs: the products of linear_decode_rows.wgsl for up to sixteen tokens, to the bit.
 //     y[t] = W x[t]           W: [rows, K], x: [tokens, K], y: [tokens, rows]
-// A workgroup covers four row pairs and four tokens: 32 lanes stride over K together for two pairs, as for a single token, but
-// each weight is read once for the four tokens. Sums are vec4s over the tokens. Workgroup y is the quad of tokens; those
-// beyond the step's last are computed into padding that nobody reads.
+// Lanes stride over K as for a single token, but each weight is read once for four tokens. Sums are vec4s over the tokens. Workgroup y
+// is the quad of tokens; those beyond the step's last are computed into padding that nobody reads.
 #import lib/linear_shape.wgsl
 #import lib/block_dot.wgsl
 #import <source>
@@ -10,9 +9,11 @@
 #import <output>
 @group(0) @binding(3) var<storage, read> input: array<vec4<f32>>;
 
-// [8 rows, 32 lanes]: rows first of pair 0 to 3, then second of pair 0 to 3.
+#import lib/rows.wgsl
+
+// [4 rows of a lane, 64 lanes], and a quarter as many sums of four neighbours.
 var<workgroup> partial: array<vec4<f32>, 256>;
-var<workgroup> eighths: array<vec4<f32>, 64>;
+var<workgroup> quarters: array<vec4<f32>, 64>;
 
 // The same block of four tokens' activations.
 struct Inputs {
@@ -52,48 +53,42 @@ fn block_dots(w: Block, x: Inputs) -> vec4<f32> {
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let half = lane / 32u;
-    let column = lane % 32u;
-    let pair = workgroup.x * 4u + half * 2u;
-    let last = shape.rows - 1u;
-    let row_a = weight_row(min(pair, last));
-    let row_b = weight_row(min(pair + 1u, last));
-    let row_c = weight_row(min(pair + shape.second, last));
-    let row_d = weight_row(min(pair + shape.second + 1u, last));
+    let column = lane % COLUMNS;
+    let rows = lane_rows(workgroup.x, lane);
     let input_start = workgroup.y * 4u * shape.in_stride;
     var sum_a = vec4<f32>();
     var sum_b = vec4<f32>();
     var sum_c = vec4<f32>();
     var sum_d = vec4<f32>();
-    for (var block = column; block < shape.blocks; block += 32u) {
+    for (var block = column; block < shape.blocks; block += COLUMNS) {
         let x = load_inputs(input_start, block);
-        sum_a += block_dots(load_weights(row_a, block), x);
-        sum_b += block_dots(load_weights(row_b, block), x);
-        sum_c += block_dots(load_weights(row_c, block), x);
-        sum_d += block_dots(load_weights(row_d, block), x);
+        sum_a += block_dots(load_weights(rows.x, block), x);
+        sum_b += block_dots(load_weights(rows.y, block), x);
+        sum_c += block_dots(load_weights(rows.z, block), x);
+        sum_d += block_dots(load_weights(rows.w, block), x);
     }
-    let at = half * 64u + column;
-    partial[at] = sum_a;
-    partial[at + 32u] = sum_b;
-    partial[128u + at] = sum_c;
-    partial[128u + at + 32u] = sum_d;
+    partial[lane] = sum_a;
+    partial[lane + 64u] = sum_b;
+    partial[lane + 128u] = sum_c;
+    partial[lane + 192u] = sum_d;
     workgroupBarrier();
     let quad = 4u * lane;
-    eighths[lane] = (partial[quad] + partial[quad + 1u]) + (partial[quad + 2u] + partial[quad + 3u]);
+    quarters[lane] = (partial[quad] + partial[quad + 1u]) + (partial[quad + 2u] + partial[quad + 3u]);
     workgroupBarrier();
-    let mine = workgroup.x * 4u + lane;
-    if lane >= 4u || mine >= shape.pairs {
+    let pair = workgroup.x * PAIRS + lane;
+    if lane >= PAIRS || pair >= shape.pairs {
         return;
     }
+    let at = quarters_start(lane);
     var first = vec4<f32>();
     var second = vec4<f32>();
-    for (var i = 0u; i < 8u; i += 1u) {
-        first += eighths[lane * 8u + i];
-        second += eighths[32u + lane * 8u + i];
+    for (var i = 0u; i < COLUMNS / 4u; i += 1u) {
+        first += quarters[at + i];
+        second += quarters[at + 32u + i];
     }
     let token = workgroup.y * 4u;
-    emit(token, mine, first.x, second.x);
-    emit(token + 1u, mine, first.y, second.y);
-    emit(token + 2u, mine, first.z, second.z);
-    emit(token + 3u, mine, first.w, second.w);
+    emit(token, pair, first.x, second.x);
+    emit(token + 1u, pair, first.y, second.y);
+    emit(token + 2u, pair, first.z, second.z);
+    emit(token + 3u, pair, first.w, second.w);
 }

@@ -48,4 +48,4 @@ pub use generate::{
 };
 pub use gpu::{AdapterSummary, Gpu, adapters};
 pub use kernels::WeightSource;
-pub use model::{LoadOptions, Progress};
+pub use model::{LoadOptions, Progress, Tune};

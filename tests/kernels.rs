@@ -9,7 +9,7 @@ use common::{encode, noise};
 use openelm::checkpoint::quantize::{dequantize_row, quantize_row};
 use openelm::gpu::pipeline::window;
 use openelm::gpu::{KernelSpec, Readback};
-use openelm::kernels::linear::{Mapping, Output, UNIFORM_WINDOW};
+use openelm::kernels::linear::{Mapping, Output, Tuning, UNIFORM_WINDOW};
 use openelm::kernels::{
     FILES, TokenInput, WeightSource, attention, embed, linear, qk_norm_rope, rms_norm,
 };
@@ -531,14 +531,16 @@ proptest! {
 proptest! {
     #![proptest_config(config(96))]
 
-    /// All four mappings, all formats, all outputs; parts that begin at another output; several tokens.
+    /// All mappings in all sizes, all formats, all outputs; parts that begin at another output; several tokens.
     #[test]
     fn linear_matches_its_twin(
         mapping in prop::sample::select(Mapping::ALL.to_vec()), dtype in dtypes(),
         output in prop::sample::select(Output::ALL.to_vec()), rows in 1usize..300, columns in 1usize..400,
-        extra in 0usize..40, out_offset in 0usize..70, activation in 0u32..4, seed: u64,
+        extra in 0usize..40, out_offset in 0usize..70, activation in 0u32..4,
+        lanes in prop::sample::select(Tuning::LANES.to_vec()), columns_together in prop::sample::select(Tuning::COLUMNS.to_vec()), seed: u64,
     ) {
         let lab = lab();
+        let tuning = Tuning { lanes, columns: columns_together };
         let source = if mapping.windows() > 0 { WeightSource::Texture } else { WeightSource::Buffer };
         let rows = if output == Output::Gated { rows.next_multiple_of(2) } else { rows };
         // Other widths are not quantised.
@@ -590,8 +592,8 @@ proptest! {
             resources.push(input.as_entire_binding());
             (count as u32).div_ceil(mapping.tokens())
         };
-        let spec = linear::spec(mapping, source, dtype, output);
-        let out = lab.run(&spec, &resources, &offsets, (mapping.workgroups(pairs), grid_y, 1), &out_buffer);
+        let spec = linear::spec(mapping, source, dtype, output, tuning);
+        let out = lab.run(&spec, &resources, &offsets, (mapping.workgroups(pairs, tuning), grid_y, 1), &out_buffer);
         for t in 0..count {
             let x = widen(&x[t * columns..][..columns]);
             let products = twin::linear(&weights.exact, &x);

@@ -7,7 +7,7 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess, TypeInner, back};
 use openelm::gpu::shader::{Variant, resolve};
 use openelm::gpu::{BindingKind, KernelSpec};
-use openelm::kernels::linear::{Mapping, Output, Tokens};
+use openelm::kernels::linear::{Mapping, Output, Tokens, Tuning};
 use openelm::kernels::{self, TokenInput, WeightSource};
 use openelm::kernels::{attention, embed, linear, qk_norm_rope, read_bandwidth, rms_norm, sample};
 use openelm::{Dtype, Error};
@@ -32,17 +32,32 @@ fn every_spec() -> Vec<KernelSpec> {
             specs.push(embed::spec(source, dtype));
             for tokens in Tokens::ALL {
                 for output in Output::ALL {
-                    specs.push(linear::spec(
-                        Mapping::of(source, tokens),
-                        source,
-                        dtype,
-                        output,
-                    ));
+                    let mapping = Mapping::of(source, tokens);
+                    let tuning = Tuning::default();
+                    specs.push(linear::spec(mapping, source, dtype, output, tuning));
                 }
+            }
+        }
+        for tokens in [Tokens::One, Tokens::Few] {
+            let mapping = Mapping::of(source, tokens);
+            for tuning in tunings() {
+                specs.push(linear::spec(
+                    mapping,
+                    source,
+                    Dtype::F16,
+                    Output::Store,
+                    tuning,
+                ));
             }
         }
     }
     specs
+}
+
+/// Every size of every kernel that has some.
+fn tunings() -> impl Iterator<Item = Tuning> {
+    let sizes = Tuning::LANES.into_iter().zip(Tuning::COLUMNS);
+    sizes.map(|(lanes, columns)| Tuning { lanes, columns })
 }
 
 /// What the Rust side says about the uniform `Shape` of a shader.
@@ -68,7 +83,8 @@ fn shape_fields(file: &str) -> (&'static [(&'static str, usize)], usize) {
     }
 }
 
-fn parse(variant: &Variant) -> (String, Module, ModuleInfo) {
+fn parse(spec: &KernelSpec) -> (String, Module, ModuleInfo) {
+    let variant = &spec.variant;
     let text = resolve(kernels::FILES, variant).unwrap().text;
     let module = naga::front::wgsl::parse_str(&text)
         .unwrap_or_else(|error| panic!("{variant:?}: {}", error.emit_to_string(&text)));
@@ -77,6 +93,17 @@ fn parse(variant: &Variant) -> (String, Module, ModuleInfo) {
     let info = Validator::new(ValidationFlags::all(), core)
         .validate(&module)
         .unwrap_or_else(|error| panic!("{variant:?}: {}", error.emit_to_string(&text)));
+    let constants = spec
+        .constants
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), *value));
+    let (module, info) = {
+        let constants = constants.collect();
+        let (module, info) =
+            naga::back::pipeline_constants::process_overrides(&module, &info, None, &constants)
+                .unwrap_or_else(|error| panic!("{variant:?}: {error}"));
+        (module.into_owned(), info.into_owned())
+    };
     (text, module, info)
 }
 
@@ -121,7 +148,7 @@ fn fields(module: &Module, name: &str) -> Option<(Fields, usize)> {
 #[test]
 fn every_variant_translates_to_every_backend() {
     for spec in every_spec() {
-        let (_, module, info) = parse(&spec.variant);
+        let (_, module, info) = parse(&spec);
         let entry = (naga::ShaderStage::Compute, "main".to_owned());
         let what = &spec.variant;
 
@@ -157,7 +184,7 @@ fn every_variant_translates_to_every_backend() {
 #[test]
 fn bindings_are_what_rust_binds() {
     for spec in every_spec() {
-        let (_, module, _) = parse(&spec.variant);
+        let (_, module, _) = parse(&spec);
         let mut found: Vec<(u32, &str)> = module
             .global_variables
             .iter()
@@ -194,7 +221,7 @@ fn bindings_are_what_rust_binds() {
 #[test]
 fn uniform_structs_are_laid_out_as_in_rust() {
     for spec in every_spec() {
-        let (_, module, _) = parse(&spec.variant);
+        let (_, module, _) = parse(&spec);
         let (expected, size) = shape_fields(spec.variant.file);
         let (found, span) = fields(&module, "Shape").expect("every shader has a Shape");
         let expected: Fields = expected
@@ -220,14 +247,14 @@ fn uniform_structs_are_laid_out_as_in_rust() {
 #[test]
 fn workgroups_fit_the_least_adapter() {
     for spec in every_spec() {
-        let (_, module, _) = parse(&spec.variant);
+        let (_, module, _) = parse(&spec);
         let entry = &module.entry_points[0];
         assert_eq!(entry.name, "main");
         let lanes = match spec.variant.file {
             "attention_lanes.wgsl" => 8,
             "qk_norm_rope.wgsl" => 32,
             "sample_pick.wgsl" => 256,
-            file if file.ends_with("_lanes.wgsl") => linear::SMALL_LANES,
+            file if file.ends_with("_lanes.wgsl") => spec.constants[0].1 as u32,
             _ => kernels::LANES,
         };
         assert_eq!(entry.workgroup_size, [lanes, 1, 1]);
@@ -280,6 +307,7 @@ fn a_compiler_error_names_the_file_a_person_wrote() {
             file: "broken.wgsl",
             slots: vec![],
         },
+        constants: vec![],
         bindings: vec![],
     };
     let gpu = openelm::Gpu::open(None).unwrap();
@@ -305,7 +333,7 @@ fn tint_accepts_every_variant() {
     }
     let folder = tempfile::tempdir().unwrap();
     for (i, spec) in every_spec().into_iter().enumerate() {
-        let (text, ..) = parse(&spec.variant);
+        let (text, ..) = parse(&spec);
         let path = folder.path().join(format!("{i}.wgsl"));
         std::fs::File::create(&path)
             .unwrap()

@@ -54,6 +54,8 @@ impl BindingKind {
 #[derive(Debug, Clone, PartialEq)]
 pub struct KernelSpec {
     pub variant: Variant,
+    /// Values of the shader's `override`s, where they are not to have their defaults.
+    pub constants: Vec<(&'static str, f64)>,
     pub bindings: Vec<BindingKind>,
 }
 
@@ -177,7 +179,7 @@ impl Gpu {
                 compilation_options: wgpu::PipelineCompilationOptions {
                     // Every kernel writes its workgroup memory before it reads it.
                     zero_initialize_workgroup_memory: false,
-                    ..Default::default()
+                    constants: &spec.constants,
                 },
                 cache: None,
             });

@@ -68,6 +68,7 @@ pub fn spec(source: WeightSource, exact: bool) -> KernelSpec {
             file,
             slots: cache_slots(source, exact, formats),
         },
+        constants: vec![],
         bindings,
     }
 }
@@ -88,6 +89,7 @@ pub fn merge_spec() -> KernelSpec {
             file: "attention_merge.wgsl",
             slots: vec![],
         },
+        constants: vec![],
         bindings: vec![
             BindingKind::Uniform,
             BindingKind::Read,

@@ -23,6 +23,7 @@ pub fn spec(source: WeightSource, dtype: Dtype) -> KernelSpec {
             file: "embed.wgsl",
             slots: weight_slots(source, dtype),
         },
+        constants: vec![],
         bindings: vec![
             BindingKind::Uniform,
             source.binding(),

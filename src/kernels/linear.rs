@@ -23,8 +23,30 @@ uniform_struct! {
 /// Bytes of a window into uniform memory, which holds one token's input: 16384 floats.
 pub const UNIFORM_WINDOW: u64 = 65536;
 
-/// Lanes in a workgroup of the two `lanes` mappings, which run on few cores.
-pub const SMALL_LANES: u32 = 16;
+/// Sizes that the best kernels of an adapter differ in; whatever they are, results are the same to the bit for any number of few
+/// tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Tuning {
+    /// Lanes in a workgroup of the two `lanes` mappings.
+    pub lanes: u32,
+    /// Lanes that walk along a row together in the two `rows` mappings.
+    pub columns: u32,
+}
+
+impl Tuning {
+    pub const LANES: [u32; 4] = [8, 16, 32, 64];
+    pub const COLUMNS: [u32; 4] = [8, 16, 32, 64];
+}
+
+impl Default for Tuning {
+    /// Good for most.
+    fn default() -> Self {
+        Self {
+            lanes: 16,
+            columns: 32,
+        }
+    }
+}
 
 /// What becomes of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -91,7 +113,7 @@ pub enum Mapping {
     DecodeLanes,
     /// One lane four row pairs, four tokens (`linear_prefill_lanes.wgsl`).
     PrefillLanes,
-    /// 32 lanes two row pairs, one token a workgroup row (`linear_decode_rows.wgsl`).
+    /// Some lanes two row pairs, one token a workgroup row (`linear_decode_rows.wgsl`).
     DecodeRows,
     /// The same for four tokens a workgroup row (`linear_few_rows.wgsl`).
     FewRows,
@@ -137,11 +159,19 @@ impl Mapping {
     }
 
     /// Workgroups along x for a part of `pairs` row pairs.
-    pub fn workgroups(self, pairs: u32) -> u32 {
+    pub fn workgroups(self, pairs: u32, tuning: Tuning) -> u32 {
         match self {
-            Self::DecodeLanes | Self::PrefillLanes => pairs.div_ceil(4 * SMALL_LANES),
-            Self::DecodeRows | Self::FewRows => pairs.div_ceil(4),
+            Self::DecodeLanes | Self::PrefillLanes => pairs.div_ceil(4 * tuning.lanes),
+            Self::DecodeRows | Self::FewRows => pairs.div_ceil(128 / tuning.columns),
             Self::PrefillTiles => pairs.div_ceil(32),
+        }
+    }
+
+    fn constants(self, tuning: Tuning) -> Vec<(&'static str, f64)> {
+        match self {
+            Self::DecodeLanes | Self::PrefillLanes => vec![("LANES", f64::from(tuning.lanes))],
+            Self::DecodeRows | Self::FewRows => vec![("COLUMNS", f64::from(tuning.columns))],
+            Self::PrefillTiles => Vec::new(),
         }
     }
 
@@ -157,7 +187,13 @@ impl Mapping {
 }
 
 /// Bindings: shape, weights, output, then the input: one storage buffer, or one uniform window a token.
-pub fn spec(mapping: Mapping, source: WeightSource, dtype: Dtype, output: Output) -> KernelSpec {
+pub fn spec(
+    mapping: Mapping,
+    source: WeightSource,
+    dtype: Dtype,
+    output: Output,
+    tuning: Tuning,
+) -> KernelSpec {
     let mut bindings = vec![BindingKind::Uniform, source.binding()];
     if mapping.windows() == 0 {
         bindings.extend([BindingKind::Write, BindingKind::Read]);
@@ -172,6 +208,7 @@ pub fn spec(mapping: Mapping, source: WeightSource, dtype: Dtype, output: Output
             file: mapping.file(),
             slots,
         },
+        constants: mapping.constants(tuning),
         bindings,
     }
 }

@@ -172,6 +172,7 @@ pub const FILES: &[(&str, &str)] = &[
         "lib/pair_scale.wgsl",
         include_str!("../../shaders/lib/pair_scale.wgsl"),
     ),
+    ("lib/rows.wgsl", include_str!("../../shaders/lib/rows.wgsl")),
     (
         "lib/sample_shape.wgsl",
         include_str!("../../shaders/lib/sample_shape.wgsl"),

@@ -35,6 +35,7 @@ pub fn spec(source: WeightSource, exact: bool) -> KernelSpec {
             file: "qk_norm_rope.wgsl",
             slots,
         },
+        constants: vec![],
         bindings: vec![
             BindingKind::Uniform,
             BindingKind::Read,

@@ -22,6 +22,7 @@ pub fn spec(source: WeightSource) -> KernelSpec {
             file: "read_bandwidth.wgsl",
             slots: vec![("source", source.file()), ("walk", walk)],
         },
+        constants: vec![],
         bindings: vec![BindingKind::Uniform, source.binding(), BindingKind::Write],
     }
 }

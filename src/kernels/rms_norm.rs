@@ -22,6 +22,7 @@ pub fn spec() -> KernelSpec {
             file: "rms_norm.wgsl",
             slots: vec![],
         },
+        constants: vec![],
         bindings: vec![
             BindingKind::Uniform,
             BindingKind::Read,

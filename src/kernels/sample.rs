@@ -48,6 +48,7 @@ pub fn groups_spec() -> KernelSpec {
             file: "sample_groups.wgsl",
             slots: vec![],
         },
+        constants: vec![],
         bindings: vec![
             BindingKind::Uniform,
             BindingKind::Read,
@@ -79,6 +80,7 @@ pub fn pick_spec(choice: Choice) -> KernelSpec {
             file: "sample_pick.wgsl",
             slots: vec![("choose", file)],
         },
+        constants: vec![],
         bindings,
     }
 }

@@ -10,8 +10,10 @@ mod pack;
 mod plan;
 mod scratch;
 mod tune;
+mod tune_cache;
 pub mod weights;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -25,6 +27,7 @@ use crate::checkpoint::{Checkpoint, Config};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, KernelSpec, Pipeline};
+use crate::kernels::linear::Tuning;
 use crate::kernels::{self, WeightSource};
 
 /// How a model is put on a device.
@@ -39,6 +42,10 @@ pub struct LoadOptions {
     pub exact_kv: bool,
     /// Where weights lie; `None`: whichever is faster on this adapter, by a short measurement.
     pub weight_source: Option<WeightSource>,
+    /// Whether kernel sizes, and the source where it is open, are found by measuring.
+    pub tune: Tune,
+    /// A file to keep measurements in, so that the next start need not repeat them; `None`: every load measures.
+    pub tuning_cache: Option<PathBuf>,
     /// Positions to keep keys and values for; `None`: the model's `max_context_length`.
     pub context_size: Option<usize>,
     /// At most so many positions, where `context_size` says nothing: more than the model has is no mistake.
@@ -47,6 +54,18 @@ pub struct LoadOptions {
     pub memory_limit: Option<u64>,
     /// Set from another thread to end loading with [`Error::Cancelled`].
     pub cancel: Option<Arc<AtomicBool>>,
+}
+
+/// Whether to measure, at load, which kernels suit the adapter. It takes less than a second.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tune {
+    /// Where no earlier measurement is at hand.
+    #[default]
+    Auto,
+    /// Never: usual sizes; textures on software adapters, buffers on others.
+    Off,
+    /// Always, whatever an earlier measurement said.
+    Again,
 }
 
 /// How far loading has come.
@@ -63,6 +82,8 @@ pub struct Network {
     pub gpu: Gpu,
     pub config: Config,
     pub source: WeightSource,
+    /// Sizes of the kernels.
+    pub tuning: Tuning,
     /// Positions that a session keeps keys and values for.
     pub context_size: usize,
     /// Format of the weights: the one that most bytes have.
@@ -118,11 +139,9 @@ impl Network {
         let layout = weights::layout(checkpoint, options.dtype)?;
         scratch::check_context(&gpu, &config, context_size, options.exact_kv)?;
         check_memory(&gpu, &config, &layout, context_size, options)?;
-        let source = match options.weight_source {
-            Some(source) => tune::require(&gpu, &config, source)?,
-            None => tune::choose_source(&gpu, &config, layout.main_dtype())?,
-        };
-        let mut wanted = plan::kernels(&config, &layout, source, options.exact_kv);
+        let tune::Chosen { source, tuning } =
+            tune::choose(&gpu, &config, layout.main_dtype(), options)?;
+        let mut wanted = plan::kernels(&config, &layout, source, tuning, options.exact_kv);
         wanted.extend(decode::kernels());
         let cancel = options.cancel.as_deref();
         let mut go_on = |done| {
@@ -150,6 +169,7 @@ impl Network {
         let network = Self {
             gpu,
             source,
+            tuning,
             context_size,
             dtype: layout.main_dtype(),
             exact_kv: options.exact_kv,

@@ -9,7 +9,7 @@ use crate::checkpoint::{Activation, Config};
 use crate::error::Result;
 use crate::gpu::KernelSpec;
 use crate::gpu::pipeline::window;
-use crate::kernels::linear::{Mapping, Output, Tokens, UNIFORM_WINDOW};
+use crate::kernels::linear::{Mapping, Output, Tokens, Tuning, UNIFORM_WINDOW};
 use crate::kernels::{
     BLOCK, LANES, WeightSource, attention, embed, linear, qk_norm_rope, rms_norm,
 };
@@ -27,6 +27,7 @@ pub fn kernels(
     config: &Config,
     layout: &Layout,
     source: WeightSource,
+    tuning: Tuning,
     exact_kv: bool,
 ) -> Vec<KernelSpec> {
     let mut specs = vec![
@@ -42,7 +43,7 @@ pub fn kernels(
         for tokens in Tokens::ALL {
             let mapping = Mapping::of(source, tokens);
             for output in [Output::Store, Output::Residual, ffn_output(config)] {
-                specs.push(linear::spec(mapping, source, dtype, output));
+                specs.push(linear::spec(mapping, source, dtype, output, tuning));
             }
         }
     }
@@ -466,7 +467,8 @@ impl Builder<'_> {
             in_stride: in_stride / 4,
             activation: activation_number(self.network.config.activation),
         });
-        let spec = linear::spec(mapping, self.network.source, matrix.dtype, output);
+        let (source, tuning) = (self.network.source, self.network.tuning);
+        let spec = linear::spec(mapping, source, matrix.dtype, output, tuning);
         let (windows, tokens) = (mapping.windows(), mapping.tokens());
         let mut resources = vec![shape.as_entire_binding(), part.store.binding()];
         let spread = if windows == 0 {
@@ -485,7 +487,7 @@ impl Builder<'_> {
                 out_bytes: out_stride * 4,
             }
         };
-        self.launch(&spec, mapping.workgroups(pairs), spread, &resources)
+        self.launch(&spec, mapping.workgroups(pairs, tuning), spread, &resources)
     }
 }
 

@@ -174,7 +174,7 @@ impl Scratch {
 }
 
 /// The most tokens in a step and rows of logits from it, so that every buffer fits a binding. Prefill kernels compute whole tiles,
-/// so both are whole tiles, but for a single row of logits.
+/// so both are whole tiles, but for a row or four of logits.
 pub fn step_sizes(gpu: &Gpu, config: &Config, source: WeightSource) -> Result<(usize, usize)> {
     let binding = gpu.limits.max_storage_buffer_binding_size;
     let fit = |width: usize| {
@@ -193,10 +193,11 @@ pub fn step_sizes(gpu: &Gpu, config: &Config, source: WeightSource) -> Result<(u
             gpu.adapter.name
         )));
     }
-    let logits_rows = if fit(config.vocab_size) >= TILE {
-        TILE
-    } else {
-        1
+    // The mappings for few tokens write four rows through one window.
+    let logits_rows = match fit(config.vocab_size) {
+        TILE.. => TILE,
+        4.. => 4,
+        _ => 1,
     };
     Ok((most, logits_rows))
 }

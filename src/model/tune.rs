@@ -1,31 +1,52 @@
-//! Chooses where weights lie, by timing a small matrix product both ways on the adapter at hand. Drivers differ by more than
-//! ten times in this, and in either direction, so no driver is known by name here.
+//! Chooses where weights lie and how large the workgroups of matrix products are, by timing small products on the adapter at hand.
+//! Drivers differ by more than ten times in this, and in either direction, so no driver is known by name here.
 
 use std::time::{Duration, Instant};
 
-use super::pack::{UNIT, units};
+use super::pack::{GROUP, UNIT, units};
+use super::tune_cache::{self, Key};
 use super::weights::Store;
+use super::{LoadOptions, Tune};
 use crate::checkpoint::Config;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::gpu::pipeline::window;
 use crate::gpu::{Gpu, Pipeline};
-use crate::kernels::linear::{Mapping, Output, Shape, Tokens, UNIFORM_WINDOW};
-use crate::kernels::{self, BLOCK, ROW_PAD, WeightSource, linear};
+use crate::kernels::linear::{Mapping, Output, Shape, Tokens, Tuning, UNIFORM_WINDOW};
+use crate::kernels::{self, BLOCK, WeightSource, linear};
 
-/// The sample: large enough to outlast a dispatch's fixed cost, small enough to be over in milliseconds.
-const ROWS: usize = 1024;
-const COLUMNS: usize = 512;
+/// Bytes of weights in the sample: enough to outlast a dispatch's fixed cost, few enough to be over in milliseconds. Where that is
+/// over too fast to tell candidates apart, the larger.
+const SAMPLES: [usize; 2] = [2 << 20, 64 << 20];
 
-/// Timed runs of each; the best counts.
+/// A run shorter than this says little.
+const TELLING: Duration = Duration::from_micros(500);
+
+/// Columns of the sample at most: wide enough for all that depends on the width.
+const MOST_COLUMNS: usize = 2048;
+
+/// Timed runs of each candidate; the best counts.
 const RUNS: usize = 4;
 
 /// Dispatches a run: on a fast GPU a single one would be lost in the cost of submitting it.
 const DISPATCHES: usize = 4;
 
+/// No further candidate is tried after this.
+const PATIENCE: Duration = Duration::from_millis(700);
+
 /// How much faster textures must be to be taken. Buffers are what GPUs are good at; where both times are mostly overhead, chance
 /// must not decide.
-const MARGIN: f64 = 1.3;
+const SOURCE_MARGIN: f64 = 1.3;
+
+/// How much faster another size must be than the default one.
+const SIZE_MARGIN: f64 = 1.05;
+
+/// What was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chosen {
+    pub source: WeightSource,
+    pub tuning: Tuning,
+}
 
 /// Why weights cannot lie in textures here, if they cannot.
 fn texture_obstacle(gpu: &Gpu, config: &Config) -> Option<&'static str> {
@@ -46,122 +67,217 @@ fn texture_obstacle(gpu: &Gpu, config: &Config) -> Option<&'static str> {
         || gpu.limits.max_storage_textures_per_shader_stage < 2
     {
         Some("the adapter's textures are too narrow, or too few")
-    } else if widest.next_multiple_of(ROW_PAD) > window_floats {
+    } else if widest.next_multiple_of(kernels::ROW_PAD) > window_floats {
         Some("the model has rows wider than a uniform binding")
     } else {
         None
     }
 }
 
-/// Checks that `source` can be used.
+/// The best source and sizes for weights of `dtype`: as an earlier measurement had it, or by measuring.
 ///
 /// # Errors
-/// [`Error::Option`] that says why not.
-pub fn require(gpu: &Gpu, config: &Config, source: WeightSource) -> Result<WeightSource> {
-    match (source, texture_obstacle(gpu, config)) {
-        (WeightSource::Texture, Some(why)) => Err(Error::Option(format!(
-            "weights cannot lie in textures on `{}`: {why}; use --weight-source buffer",
-            gpu.adapter.name
-        ))),
-        _ => Ok(source),
-    }
-}
-
-/// The faster source for weights of `dtype`.
-///
-/// # Errors
-/// Those of compiling and running the sample.
-pub fn choose_source(gpu: &Gpu, config: &Config, dtype: Dtype) -> Result<WeightSource> {
-    if texture_obstacle(gpu, config).is_some() {
-        return Ok(WeightSource::Buffer);
-    }
-    let specs = WeightSource::ALL.map(|source| {
-        linear::spec(
-            Mapping::of(source, Tokens::One),
-            source,
-            dtype,
-            Output::Store,
-        )
-    });
-    let pipelines = gpu.compile(kernels::FILES, &specs)?;
-    let mut times = Vec::new();
-    for (source, pipeline) in WeightSource::ALL.into_iter().zip(&pipelines) {
-        times.push(time(gpu, source, dtype, pipeline)?);
-    }
-    match times[..] {
-        [buffer, texture] if texture.mul_f64(MARGIN) < buffer => Ok(WeightSource::Texture),
-        _ => Ok(WeightSource::Buffer),
-    }
-}
-
-fn time(gpu: &Gpu, source: WeightSource, dtype: Dtype, pipeline: &Pipeline) -> Result<Duration> {
-    let units = units(COLUMNS, dtype);
-    let bytes = (ROWS * units * UNIT) as u64;
-    // Zeros: the arithmetic takes as long with any numbers.
-    let weights = Store::new(gpu, "tune", bytes, source);
-    let mapping = Mapping::of(source, Tokens::One);
-    let (pairs, second) = Output::Store.pairs(ROWS as u32);
-    let shape = Shape {
-        rows: ROWS as u32,
-        blocks: (COLUMNS / BLOCK) as u32,
-        units: units as u32,
-        pairs,
-        second,
-        out_offset: 0,
-        out_stride: ROWS as u32,
-        in_stride: (COLUMNS / 4) as u32,
-        activation: 0,
-    };
-    let uniform = wgpu::BufferUsages::UNIFORM;
-    let shape_buffer = gpu.buffer(
-        "tune",
-        size_of::<Shape>() as u64,
-        uniform | wgpu::BufferUsages::COPY_DST,
-    );
-    gpu.queue
-        .write_buffer(&shape_buffer, 0, bytemuck::bytes_of(&shape));
-    let output = gpu.buffer("tune", ROWS as u64 * 4, wgpu::BufferUsages::STORAGE);
-    let input = gpu.buffer(
-        "tune",
-        UNIFORM_WINDOW,
-        uniform | wgpu::BufferUsages::STORAGE,
-    );
-    let is_window = mapping.windows() > 0;
-    let input_binding = if is_window {
-        window(&input, 0, UNIFORM_WINDOW)
-    } else {
-        input.as_entire_binding()
-    };
-    let bind_group = pipeline.bind(
-        gpu,
-        &[
-            shape_buffer.as_entire_binding(),
-            weights.binding(),
-            output.as_entire_binding(),
-            input_binding,
-        ],
-    );
-    let offsets: &[u32] = if is_window { &[0, 0] } else { &[] };
-    let run = || -> Result<Duration> {
-        let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            pass.set_pipeline(&pipeline.pipeline);
-            pass.set_bind_group(0, &bind_group, offsets);
-            for _ in 0..DISPATCHES {
-                pass.dispatch_workgroups(mapping.workgroups(pairs), 1, 1);
-            }
+/// [`Error::Option`] for a source that cannot be used here; those of compiling and running the sample.
+pub fn choose(gpu: &Gpu, config: &Config, dtype: Dtype, options: &LoadOptions) -> Result<Chosen> {
+    let obstacle = texture_obstacle(gpu, config);
+    let possible: Vec<WeightSource> = match (options.weight_source, obstacle) {
+        (Some(WeightSource::Texture), Some(why)) => {
+            return Err(Error::Option(format!(
+                "weights cannot lie in textures on `{}`: {why}; use --weight-source buffer",
+                gpu.adapter.name
+            )));
         }
-        let begin = Instant::now();
-        let submission = gpu.queue.submit([encoder.finish()]);
-        gpu.wait(Some(submission))?;
-        Ok(begin.elapsed())
+        (Some(source), _) => vec![source],
+        (None, Some(_)) => vec![WeightSource::Buffer],
+        (None, None) => WeightSource::ALL.to_vec(),
     };
-    // The first run pays for what the driver puts off until then.
-    run()?;
-    let mut best = run()?;
-    for _ in 1..RUNS {
-        best = best.min(run()?);
+    if options.tune == Tune::Off {
+        let source = match possible[..] {
+            [only] => only,
+            _ if gpu.is_software() => WeightSource::Texture,
+            _ => WeightSource::Buffer,
+        };
+        let tuning = Tuning::default();
+        return Ok(Chosen { source, tuning });
     }
-    Ok(best)
+    let key = Key::new(gpu, config, dtype, &possible);
+    let cache = options.tuning_cache.as_deref();
+    let known = match options.tune {
+        Tune::Again => None,
+        _ => cache.and_then(|path| tune_cache::find(path, &key)),
+    };
+    // What a file says is only taken where it can be true here.
+    if let Some(known) = known.filter(|known| possible.contains(&known.source)) {
+        return Ok(known);
+    }
+    let chosen = measure(gpu, config, dtype, &possible)?;
+    if let Some(path) = cache {
+        tune_cache::keep(path, key, chosen);
+    }
+    Ok(chosen)
+}
+
+fn measure(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[WeightSource]) -> Result<Chosen> {
+    let begin = Instant::now();
+    let mut best: Option<(Chosen, Duration)> = None;
+    for source in possible.iter().copied() {
+        let found = measure_source(gpu, config, dtype, source, begin)?;
+        // Buffers come first.
+        let margin = |(_, time): &(Chosen, Duration)| found.1.mul_f64(SOURCE_MARGIN) < *time;
+        if best.as_ref().is_none_or(margin) {
+            best = Some(found);
+        }
+    }
+    best.map(|(chosen, _)| chosen)
+        .ok_or_else(|| Error::Gpu("no place for weights is possible".into()))
+}
+
+/// The best sizes for weights in `source`, and the time that they take. The default size is always tried.
+fn measure_source(
+    gpu: &Gpu,
+    config: &Config,
+    dtype: Dtype,
+    source: WeightSource,
+    begin: Instant,
+) -> Result<(Chosen, Duration)> {
+    let default = Tuning::default();
+    let mut candidates = vec![default];
+    match source {
+        WeightSource::Texture => {
+            candidates.extend(Tuning::LANES.map(|lanes| Tuning { lanes, ..default }))
+        }
+        WeightSource::Buffer => {
+            candidates.extend(Tuning::COLUMNS.map(|columns| Tuning { columns, ..default }));
+        }
+    }
+    candidates.dedup();
+    let compile = |tuning: Tuning| {
+        let mapping = Mapping::of(source, Tokens::One);
+        let spec = linear::spec(mapping, source, dtype, Output::Store, tuning);
+        gpu.compile(kernels::FILES, std::slice::from_ref(&spec))
+    };
+    let first = compile(default)?;
+    let mut sample = Sample::new(gpu, config, dtype, source, SAMPLES[0]);
+    let mut best = (default, sample.time(gpu, &first[0], default)?);
+    if best.1 < TELLING {
+        sample = Sample::new(gpu, config, dtype, source, SAMPLES[1]);
+        best.1 = sample.time(gpu, &first[0], default)?;
+    }
+    let default_time = best.1;
+    for tuning in candidates.into_iter().filter(|tuning| *tuning != default) {
+        if begin.elapsed() > PATIENCE {
+            break;
+        }
+        let pipelines = compile(tuning)?;
+        let time = sample.time(gpu, &pipelines[0], tuning)?;
+        if time < best.1 && time.mul_f64(SIZE_MARGIN) < default_time {
+            best = (tuning, time);
+        }
+    }
+    let (tuning, time) = best;
+    // By the byte: samples may differ in size.
+    let time = time.div_f64(sample.bytes as f64 / SAMPLES[0] as f64);
+    Ok((Chosen { source, tuning }, time))
+}
+
+/// A matrix product to time.
+struct Sample {
+    source: WeightSource,
+    bytes: usize,
+    pairs: u32,
+    shape: wgpu::Buffer,
+    weights: Store,
+    output: wgpu::Buffer,
+    input: wgpu::Buffer,
+}
+
+impl Sample {
+    fn new(gpu: &Gpu, config: &Config, dtype: Dtype, source: WeightSource, bytes: usize) -> Self {
+        let columns = config
+            .model_dim
+            .min(MOST_COLUMNS)
+            .next_multiple_of(kernels::ROW_PAD);
+        let units = units(columns, dtype);
+        let rows = (bytes / (units * UNIT))
+            .next_multiple_of(GROUP)
+            .min(1 << 16);
+        let bytes = rows * units * UNIT;
+        let (pairs, second) = Output::Store.pairs(rows as u32);
+        let shape = Shape {
+            rows: rows as u32,
+            blocks: (columns / BLOCK) as u32,
+            units: units as u32,
+            pairs,
+            second,
+            out_offset: 0,
+            out_stride: rows as u32,
+            in_stride: (columns / 4) as u32,
+            activation: 0,
+        };
+        let uniform = wgpu::BufferUsages::UNIFORM;
+        let shape_buffer = gpu.buffer(
+            "tune",
+            size_of::<Shape>() as u64,
+            uniform | wgpu::BufferUsages::COPY_DST,
+        );
+        gpu.queue
+            .write_buffer(&shape_buffer, 0, bytemuck::bytes_of(&shape));
+        Self {
+            source,
+            bytes,
+            pairs,
+            shape: shape_buffer,
+            // Zeros: the arithmetic takes as long with any numbers.
+            weights: Store::new(gpu, "tune", bytes as u64, source),
+            output: gpu.buffer("tune", rows as u64 * 4, wgpu::BufferUsages::STORAGE),
+            input: gpu.buffer(
+                "tune",
+                UNIFORM_WINDOW,
+                uniform | wgpu::BufferUsages::STORAGE,
+            ),
+        }
+    }
+
+    /// The best time of a run.
+    fn time(&self, gpu: &Gpu, pipeline: &Pipeline, tuning: Tuning) -> Result<Duration> {
+        let mapping = Mapping::of(self.source, Tokens::One);
+        let is_window = mapping.windows() > 0;
+        let input_binding = if is_window {
+            window(&self.input, 0, UNIFORM_WINDOW)
+        } else {
+            self.input.as_entire_binding()
+        };
+        let bind_group = pipeline.bind(
+            gpu,
+            &[
+                self.shape.as_entire_binding(),
+                self.weights.binding(),
+                self.output.as_entire_binding(),
+                input_binding,
+            ],
+        );
+        let offsets: &[u32] = if is_window { &[0, 0] } else { &[] };
+        let run = || -> Result<Duration> {
+            let mut encoder = gpu.device.create_command_encoder(&Default::default());
+            {
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                pass.set_pipeline(&pipeline.pipeline);
+                pass.set_bind_group(0, &bind_group, offsets);
+                for _ in 0..DISPATCHES {
+                    pass.dispatch_workgroups(mapping.workgroups(self.pairs, tuning), 1, 1);
+                }
+            }
+            let begin = Instant::now();
+            let submission = gpu.queue.submit([encoder.finish()]);
+            gpu.wait(Some(submission))?;
+            Ok(begin.elapsed())
+        };
+        // The first run pays for what the driver puts off until then.
+        run()?;
+        let mut best = run()?;
+        for _ in 1..RUNS {
+            best = best.min(run()?);
+        }
+        Ok(best)
+    }
 }

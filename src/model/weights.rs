@@ -128,13 +128,19 @@ pub fn layout(checkpoint: &Checkpoint, wish: Option<Dtype>) -> Result<Layout> {
     Ok(Layout { matrices })
 }
 
+/// Outputs of a part at most, so that a dispatch of any mapping stays below the 65,535 workgroups that WebGPU guarantees.
+const MOST_OUTPUTS: usize = 1 << 16;
+
 /// Which source rows go into each part: `outputs` outputs, each of one row, or of two (`outputs` apart) if `gated`.
 fn split(rows: usize, row_bytes: u64, gated: bool, most_bytes: u64) -> Vec<Vec<Range<usize>>> {
     let rows_per_output = if gated { 2 } else { 1 };
     let outputs = rows / rows_per_output;
     let most = (most_bytes / (row_bytes * rows_per_output as u64)) as usize;
     // Whole groups, and one group of slack because the last one is padded.
-    let step = (most / GROUP * GROUP).saturating_sub(GROUP).max(GROUP);
+    let step = (most / GROUP * GROUP)
+        .saturating_sub(GROUP)
+        .max(GROUP)
+        .min(MOST_OUTPUTS);
     let count = if outputs <= step { outputs } else { step };
     (0..outputs)
         .step_by(count.max(1))

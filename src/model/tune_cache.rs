@@ -1,0 +1,126 @@
+//! What tuning found, kept in a file for the next start. A file that is broken, foreign or old is measured anew and replaced; what it
+//! says is checked, never trusted.
+
+use std::io::Read;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::tune::Chosen;
+use crate::checkpoint::Config;
+use crate::dtype::Dtype;
+use crate::gpu::Gpu;
+use crate::kernels::WeightSource;
+use crate::kernels::linear::Tuning;
+
+/// Raised when kernels change so much that old measurements mean nothing.
+const VERSION: u32 = 1;
+
+/// A larger file is none of ours.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// The oldest are dropped beyond this.
+const MOST_ENTRIES: usize = 64;
+
+/// What a measurement depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Key {
+    adapter: String,
+    backend: String,
+    driver: String,
+    dtype: String,
+    /// `model_dim x widest ffn_dim`.
+    shape: String,
+    /// Sources that were possible.
+    sources: Vec<String>,
+}
+
+impl Key {
+    pub fn new(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[WeightSource]) -> Self {
+        let ffn_dim = config.layers.iter().map(|layer| layer.ffn_dim).max();
+        Self {
+            adapter: gpu.adapter.name.clone(),
+            backend: gpu.adapter.backend.clone(),
+            driver: gpu.adapter.driver.clone(),
+            dtype: dtype.name().to_owned(),
+            shape: format!("{}x{}", config.model_dim, ffn_dim.unwrap_or(0)),
+            sources: possible.iter().map(|s| s.name().to_owned()).collect(),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    key: Key,
+    source: String,
+    lanes: u32,
+    columns: u32,
+}
+
+impl Entry {
+    /// `None` for sizes that no kernel has.
+    fn chosen(&self) -> Option<Chosen> {
+        let source = WeightSource::ALL
+            .into_iter()
+            .find(|source| source.name() == self.source)?;
+        let is_possible =
+            Tuning::LANES.contains(&self.lanes) && Tuning::COLUMNS.contains(&self.columns);
+        is_possible.then_some(Chosen {
+            source,
+            tuning: Tuning {
+                lanes: self.lanes,
+                columns: self.columns,
+            },
+        })
+    }
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: u32,
+    entries: Vec<Entry>,
+}
+
+fn read(path: &Path) -> Option<File> {
+    let file = std::fs::File::open(path).ok()?;
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
+    let file: File = serde_json::from_slice(&bytes).ok()?;
+    (file.version == VERSION).then_some(file)
+}
+
+/// What is known for `key`.
+pub fn find(path: &Path, key: &Key) -> Option<Chosen> {
+    let file = read(path)?;
+    let entry = file.entries.iter().rev().find(|entry| entry.key == *key)?;
+    entry.chosen()
+}
+
+/// Keeps a measurement. Where the file cannot be written, the next start measures again: no harm done.
+pub fn keep(path: &Path, key: Key, chosen: Chosen) {
+    let mut file = read(path).unwrap_or_default();
+    file.version = VERSION;
+    file.entries.retain(|entry| entry.key != key);
+    file.entries.push(Entry {
+        key,
+        source: chosen.source.name().to_owned(),
+        lanes: chosen.tuning.lanes,
+        columns: chosen.tuning.columns,
+    });
+    let surplus = file.entries.len().saturating_sub(MOST_ENTRIES);
+    file.entries.drain(..surplus);
+    let Ok(text) = serde_json::to_vec_pretty(&file) else {
+        return;
+    };
+    if let Some(folder) = path.parent() {
+        let _ = std::fs::create_dir_all(folder);
+    }
+    // Whole or not at all, also when two processes write at once.
+    let beside = path.with_extension(format!("{}.tmp", std::process::id()));
+    if std::fs::write(&beside, text).is_err() || std::fs::rename(&beside, path).is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+}
