@@ -9,13 +9,16 @@ endif
 .PHONY: run window test check compare setup
 .DEFAULT_GOAL := run
 
+# The first build takes minutes, and says what it does; later ones keep quiet.
+QUIET := $(if $(wildcard target/release/openelm),--quiet)
+
 # A story from the embedded demo model. Other things: make run ARGS="devices"
 run: setup
-	@cargo run --release --quiet -- $(ARGS)
+	@cargo run --release $(QUIET) -- $(ARGS)
 
 # The desktop window: a chat, and what every layer costs.
 window: setup
-	@cargo run --release --quiet -- window $(ARGS)
+	@cargo run --release $(QUIET) -- window $(ARGS)
 
 test: setup
 	cargo test --all-features

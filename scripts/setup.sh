@@ -22,7 +22,7 @@ have_loader() {
 
 have_driver() {
     [ -n "${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}" ] && return 0
-    for folder in /usr/share /usr/local/share /etc "${XDG_DATA_HOME:-$HOME/.local/share}"; do
+    for folder in /usr/share /usr/local/share /etc "${XDG_DATA_HOME:-${HOME:-}/.local/share}"; do
         for file in "$folder"/vulkan/icd.d/*.json; do
             [ -e "$file" ] && return 0
         done

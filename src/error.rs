@@ -10,10 +10,16 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be opened, read or mapped.
-    #[error("cannot read {}: {source}", path.display())]
-    Io {
+    #[error("cannot read {}: {cause}", path.display())]
+    Read {
         path: PathBuf,
-        source: std::io::Error,
+        cause: std::io::Error,
+    },
+    /// A file or folder could not be written.
+    #[error("cannot write {}: {cause}", path.display())]
+    Write {
+        path: PathBuf,
+        cause: std::io::Error,
     },
     /// A model name that is neither a folder, nor `demo`, nor `shape:NAME`.
     #[error("{0}")]
@@ -70,10 +76,17 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
-        Self::Io {
+    pub(crate) fn read(path: &Path, cause: std::io::Error) -> Self {
+        Self::Read {
             path: path.to_owned(),
-            source,
+            cause,
+        }
+    }
+
+    pub(crate) fn write(path: &Path, cause: std::io::Error) -> Self {
+        Self::Write {
+            path: path.to_owned(),
+            cause,
         }
     }
 

@@ -95,12 +95,10 @@ fn truncated_and_empty_and_foreign_files() {
         "model.safetensors",
         b"PK\x03\x04 this is a zip file, is it not",
     );
-    folder.refused(&["model.safetensors", "not a complete safetensors file"]);
-    folder.write(
+    folder.refused(&[
         "model.safetensors",
-        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
-    );
-    folder.refused(&["model.safetensors", "not a complete safetensors file"]);
+        "not a safetensors file, or not all of it",
+    ]);
 }
 
 #[test]
@@ -400,9 +398,53 @@ fn tokenizers_absent_and_broken() {
     assert!(text.contains("4096") && text.contains("32"), "{text}");
     let text = message(read_tokenizer(Path::new("/no/such/tokenizer.json")));
     assert!(text.contains("/no/such/tokenizer.json"), "{text}");
-    folder.write("generation_config.json", b"{\"temperature\": \"hot\"}");
-    let text = message(open(folder.0.path()));
-    assert!(text.contains("generation_config.json"), "{text}");
+    for json in [
+        "{\"temperature\": \"hot\"}",
+        "{\"temperature\": -4}",
+        "{\"top_p\": 2}",
+    ] {
+        folder.write("generation_config.json", json.as_bytes());
+        folder.refused(&["generation_config.json"]);
+    }
+}
+
+/// A pipe never ends, and one that nobody writes to hangs whoever opens it.
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_refused() {
+    for name in ["config.json", "model.safetensors", "tokenizer.json"] {
+        let folder = Folder::new();
+        let path = folder.path(name);
+        let _ = std::fs::remove_file(&path);
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        folder.refused(&[name, "is not a file"]);
+    }
+    let folder = Folder::new();
+    std::fs::remove_file(folder.path("model.safetensors")).unwrap();
+    std::os::unix::fs::symlink("/no/such/blob", folder.path("model.safetensors")).unwrap();
+    folder.refused(&["model.safetensors", "No such file"]);
+}
+
+/// What a clone without Git LFS leaves behind.
+#[test]
+fn pointers_to_files_are_recognised() {
+    const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 3\n";
+    for name in ["model.safetensors", "tokenizer.json", "config.json"] {
+        let folder = Folder::new();
+        folder.write(name, POINTER);
+        folder.refused(&[name, "Git LFS", "git lfs pull"]);
+    }
+}
+
+#[test]
+fn a_cause_is_given_once() {
+    let folder = Folder::new();
+    std::fs::remove_file(folder.path("config.json")).unwrap();
+    folder.refused(&["config.json", "is this the folder of a model?"]);
+    let error = read_tokenizer(Path::new("/no/such/tokenizer.json")).unwrap_err();
+    assert!(std::error::Error::source(&error).is_none());
+    assert_eq!(error.to_string().matches("No such file").count(), 1);
 }
 
 #[test]
@@ -474,7 +516,7 @@ fn models_that_do_not_fit() {
     ] {
         options.dtype = Some(dtype);
         let text = message(Model::load("demo", &options));
-        for word in ["MiB", "4 MiB are free", advice, "--ctx-size"] {
+        for word in ["MiB", "4 MiB are allowed", advice, "--ctx-size"] {
             assert!(text.contains(word), "{text}");
         }
     }

@@ -9,7 +9,10 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 fn openelm() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_openelm"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_openelm"));
+    // Measurements of the person who runs the tests are none of their business.
+    command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
+    command
 }
 
 fn run(arguments: &[&str]) -> Output {
@@ -311,6 +314,7 @@ fn bench_measures_at_several_depths() {
         "peak_host_bytes",
         "read_bandwidth",
         "results",
+        "tuning",
         "weight_source",
     ];
     assert_eq!(keys(&object), expected);
@@ -435,6 +439,88 @@ fn failures_exit_with_1_and_misuse_with_2() {
     ] {
         assert_eq!(failure(&arguments).0, 2, "{arguments:?}");
     }
+}
+
+/// Mistakes in what was typed come to light before a device is opened, let alone gigabytes loaded.
+#[test]
+fn mistakes_do_not_wait_for_the_model() {
+    for (arguments, word) in [
+        (vec!["-m", "shape:3B", "-p", "hi"], "no tokenizer"),
+        (
+            vec!["-m", "shape:3B", "--token-ids", "99999"],
+            "out of range",
+        ),
+        (
+            vec!["-m", "shape:3B", "--token-ids", "1", "--stop", "x"],
+            "no tokenizer",
+        ),
+        (vec!["--tokenizer", "/no/such"], "/no/such"),
+        (vec!["--top-p", "-1"], "top-p"),
+        (
+            vec!["--trace", "/no/such/folder/x.json"],
+            "/no/such/folder/x.json",
+        ),
+        (
+            vec!["-c", "4", "-p", "one two three four five six"],
+            "shorten the prompt",
+        ),
+        (
+            vec!["score", "-m", "shape:3B", "--token-ids", "1, 99999"],
+            "out of range",
+        ),
+    ] {
+        let output = openelm()
+            .args(&arguments)
+            .env("VK_DRIVER_FILES", "/nonexistent.json")
+            .env("VK_ICD_FILENAMES", "/nonexistent.json")
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {errors}");
+        assert!(errors.contains(word), "{arguments:?}: {errors}");
+    }
+}
+
+/// Why a text ended is said to people too, not only in JSON.
+#[test]
+fn the_end_has_a_reason() {
+    for (arguments, reason) in [
+        (
+            vec!["-c", "12", "--ignore-eos"],
+            "the context of 12 is full",
+        ),
+        (vec!["-n", "3"], "as many tokens as asked for"),
+        (vec!["--stop", " ", "--ignore-eos"], "stop string"),
+    ] {
+        let output = run(&arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.contains(reason), "{errors}");
+    }
+    let errors = String::from_utf8(run(&["-n", "1"]).stderr).unwrap();
+    assert!(
+        errors.contains("text 1 tokens,"),
+        "no made-up rate: {errors}"
+    );
+}
+
+/// Nobody listens on standard error: no reason to panic.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_closed_standard_error_is_no_panic() {
+    let full = || {
+        std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap()
+    };
+    let status = openelm()
+        .args(["-n", "2"])
+        .stderr(full())
+        .stdout(Stdio::null())
+        .status();
+    assert_eq!(status.unwrap().code(), Some(0));
+    let status = openelm().args(["-m", "/no/such"]).stderr(full()).status();
+    assert_eq!(status.unwrap().code(), Some(1));
 }
 
 /// Where no driver is found, the message says which package to install.

@@ -136,6 +136,21 @@ fn few_tokens_are_bit_identical_across_the_first_split() {
     assert_close(&logits(&model, &ids, &[32]), &one_by_one, 1e-4, "split");
 }
 
+/// More rows than one dispatch has workgroups for, and more logits than a step holds rows of.
+#[test]
+fn a_vast_vocabulary_works_from_both_sources() {
+    const VAST: &str = r#"{"model_type":"openelm","num_transformer_layers":1,"model_dim":2,"vocab_size":1048576,"head_dim":2,
+        "num_query_heads":[1],"num_kv_heads":[1],"ffn_dim_divisor":1,"ffn_multipliers":[1.0,1.0],"share_input_output_layers":true,
+        "max_context_length":8}"#;
+    let folder = synthetic(VAST, &[Dtype::F16]);
+    let path = folder.path().to_string_lossy().into_owned();
+    let ids = [1, 1_048_575, 600_000, 7, 524_289];
+    let [buffer, texture] =
+        WeightSource::ALL.map(|source| logits(&load(&path, Some(source), true), &ids, &[3, 1]));
+    assert_close(&buffer, &texture, 1e-4, "sources disagree");
+    assert_ne!(buffer[0][1_048_575], 0.0);
+}
+
 #[test]
 fn prefill_equals_decode_on_the_demo_model() {
     for source in WeightSource::ALL {

@@ -4,7 +4,8 @@
 mod common;
 
 use common::{goldens, ids, load, numbers};
-use openelm::{GenerateOptions, Model, Sampling, Session, WeightSource};
+use openelm::model::StepToken;
+use openelm::{GenerateOptions, Model, Sampling, Session, WeightSource, log_sum_exp};
 use serde_json::Value;
 
 /// Below this, the two most probable tokens are too close to call.
@@ -20,7 +21,30 @@ fn greedy(session: &mut Session<'_>, prompt: &[u32], count: usize, penalty: f32)
     generation.map(|token| token.unwrap().id).collect()
 }
 
-fn check(model: &Model, golden: &Value, tolerance: f64) {
+/// The most probable id after each of `ids` from `first` on, all of them fed as they are.
+fn most_probable(model: &Model, ids: &[u32], first: usize) -> Vec<u32> {
+    let mut forward = model.network().forward().unwrap();
+    let mut found = Vec::new();
+    let step = |start: usize, ids: &[u32]| -> Vec<StepToken> {
+        (start as u32..)
+            .zip(ids)
+            .map(|(position, id)| StepToken { id: *id, position })
+            .collect()
+    };
+    for (i, chunk) in ids.chunks(16).enumerate() {
+        let tokens = step(16 * i, chunk);
+        let wanted: Vec<u32> = (0..chunk.len() as u32).collect();
+        forward
+            .step(&tokens, &wanted, |_, logits| {
+                let best = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b]));
+                found.push(best.unwrap() as u32);
+            })
+            .unwrap();
+    }
+    found.split_off(first)
+}
+
+fn check(model: &Model, golden: &Value, tolerance: f64, penalized: usize) {
     let mut session = model.session().unwrap();
     for case in golden["cases"].as_array().unwrap() {
         let prompt = ids(&case["ids"]);
@@ -33,26 +57,45 @@ fn check(model: &Model, golden: &Value, tolerance: f64) {
             assert!(error < tolerance, "log-probability off by {error}");
         }
         let top = case["top"].as_array().unwrap();
+        assert_eq!(score.next.len(), top.len());
+        let all: Vec<f32> = numbers(&case["last_logits"])
+            .iter()
+            .map(|x| *x as f32)
+            .collect();
+        // Where a golden holds the first logits only, there is no sum over all.
+        let is_whole = all.len() == model.config().vocab_size;
         for (ours, theirs) in score.next.iter().zip(top) {
             assert_eq!(u64::from(ours.id), theirs[0].as_u64().unwrap());
-            let error = (f64::from(ours.logit) - theirs[1].as_f64().unwrap()).abs();
+            let logit = theirs[1].as_f64().unwrap();
+            let error = (f64::from(ours.logit) - logit).abs();
             assert!(error < tolerance, "logit off by {error}");
+            if is_whole {
+                let logprob = logit - log_sum_exp(&all);
+                let error = (f64::from(ours.logprob) - logprob).abs();
+                assert!(error < tolerance, "log-probability off by {error}");
+            }
         }
 
-        // Up to where a step was too close to call; what follows depends on it.
+        // Every step that was not too close to call, after the very ids that came before it.
         let margins = numbers(&case["greedy_margin"]);
-        let sure = margins
-            .iter()
-            .position(|m| *m <= MARGIN)
-            .unwrap_or(margins.len());
         let expected = ids(&case["greedy"]);
+        let mut fed = prompt.clone();
+        fed.extend(&expected);
+        let found = most_probable(model, &fed[..fed.len() - 1], prompt.len() - 1);
+        assert_eq!(found.len(), expected.len());
+        for ((found, expected), margin) in found.iter().zip(&expected).zip(&margins) {
+            assert!(found == expected || *margin <= MARGIN);
+        }
+        // And by itself, up to the first that was.
+        let sure = margins.iter().position(|margin| *margin <= MARGIN);
+        let sure = sure.unwrap_or(margins.len());
         let actual = greedy(&mut session, &prompt, sure, 1.0);
         assert_eq!(actual, expected[..sure]);
         assert!(sure > 0 || margins.is_empty());
 
         let expected = ids(&case["greedy_repetition_penalty_1_2"]);
-        let actual = greedy(&mut session, &prompt, 8, 1.2);
-        assert_eq!(actual, expected[..8], "with a repetition penalty of 1.2");
+        let actual = greedy(&mut session, &prompt, penalized, 1.2);
+        assert_eq!(actual, expected[..penalized], "with a penalty of 1.2");
     }
 }
 
@@ -63,6 +106,7 @@ fn exact_cache_from_textures() {
             &load(&path, Some(WeightSource::Texture), true),
             &golden,
             2e-3,
+            48,
         );
     }
 }
@@ -74,6 +118,7 @@ fn exact_cache_from_buffers() {
             &load(&path, Some(WeightSource::Buffer), true),
             &golden,
             2e-3,
+            48,
         );
     }
 }
@@ -82,7 +127,7 @@ fn exact_cache_from_buffers() {
 fn f16_cache() {
     for (path, golden) in goldens() {
         for source in WeightSource::ALL {
-            check(&load(&path, Some(source), false), &golden, 1e-2);
+            check(&load(&path, Some(source), false), &golden, 1e-2, 8);
         }
     }
 }
@@ -93,6 +138,6 @@ fn measured_source_and_f32_weights() {
     for (path, golden) in goldens() {
         let mut options = common::options(None, true);
         options.dtype = Some(openelm::Dtype::F32);
-        check(&Model::load(&path, &options).unwrap(), &golden, 2e-3);
+        check(&Model::load(&path, &options).unwrap(), &golden, 2e-3, 48);
     }
 }

@@ -102,7 +102,7 @@ fn a_quantised_file_gives_the_same_bits_as_quantising_at_load() {
         let folder = parent.path().join(dtype.name());
         Checkpoint::open("demo")
             .unwrap()
-            .write_quantized(&folder, dtype)
+            .write_quantized(&folder, dtype, |_, _| {})
             .unwrap();
         let path = folder.to_string_lossy().into_owned();
         let (file, at_load) = (load(&path, None), load("demo", Some(dtype)));
@@ -117,15 +117,16 @@ fn a_quantised_file_gives_the_same_bits_as_quantising_at_load() {
                 assert!((a - b).abs() < 1e-3);
             }
         }
-        let text = message(
-            Checkpoint::open("demo")
-                .unwrap()
-                .write_quantized(&folder, dtype),
-        );
+        let text = message(Checkpoint::open("demo").unwrap().write_quantized(
+            &folder,
+            dtype,
+            |_, _| {},
+        ));
         assert!(text.contains("exists"), "nothing is overwritten: {text}");
     }
     let unquantised = Checkpoint::open("demo").unwrap();
-    let text = message(unquantised.write_quantized(&parent.path().join("f16"), Dtype::F16));
+    let text =
+        message(unquantised.write_quantized(&parent.path().join("f16"), Dtype::F16, |_, _| {}));
     assert!(text.contains("q8 and q4"), "{text}");
 }
 
@@ -152,11 +153,11 @@ fn broken_quantised_files_are_refused() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("q8");
     let demo = Checkpoint::open("demo").unwrap();
-    demo.write_quantized(&folder, Dtype::Q8).unwrap();
+    demo.write_quantized(&folder, Dtype::Q8, |_, _| {}).unwrap();
     let path = folder.join("model.safetensors");
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() - 100]).unwrap();
-    assert!(message(common::open(&folder)).contains("not a complete safetensors file"));
+    assert!(message(common::open(&folder)).contains("not a safetensors file, or not all of it"));
     // The configuration of a model with another vocabulary.
     std::fs::write(&path, &whole).unwrap();
     let config = std::fs::read_to_string(folder.join("config.json")).unwrap();

@@ -9,7 +9,13 @@ use proptest::prelude::*;
 fn tokenizer() -> Tokenizer {
     let checkpoint = Checkpoint::open("demo").unwrap();
     let bytes = checkpoint.tokenizer.unwrap();
-    Tokenizer::from_bytes(&bytes, 1, checkpoint.config.vocab_size).unwrap()
+    Tokenizer::from_bytes(
+        &bytes,
+        "tokenizer.json".as_ref(),
+        1,
+        checkpoint.config.vocab_size,
+    )
+    .unwrap()
 }
 
 /// The prompt's text and what each further id adds to it.

@@ -232,6 +232,14 @@ impl Fields<'_> {
         }
     }
 
+    fn text(&self, field: &str) -> Result<Option<&str>> {
+        match self.get(field) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => self.fail(format!("field `{field}` is {other}; a text is expected")),
+        }
+    }
+
     fn token_id(&mut self, field: &'static str, default: u32, vocab: usize) -> Result<u32> {
         match self.get(field) {
             None => {
@@ -330,7 +338,7 @@ impl Fields<'_> {
     }
 
     fn activation(&mut self) -> Result<Activation> {
-        match self.get("activation_fn_name").and_then(Value::as_str) {
+        match self.text("activation_fn_name")? {
             None => {
                 self.derived.push("activation_fn_name");
                 Ok(Activation::Silu)
@@ -347,7 +355,7 @@ impl Fields<'_> {
 
     fn config(mut self) -> Result<Config> {
         self.refuse_other_models()?;
-        let norm = self.get("normalization_layer_name").and_then(Value::as_str);
+        let norm = self.text("normalization_layer_name")?;
         if let Some(other) = norm.filter(|name| *name != "rms_norm") {
             return self.fail(format!(
                 "field `normalization_layer_name` is `{other}`; only `rms_norm` is known"
@@ -371,8 +379,11 @@ impl Fields<'_> {
                 self.derived.push("rope_freq_constant");
                 10000.0
             }
-            Some(Some(theta)) if theta.is_finite() && theta > 0.0 => theta as f32,
-            Some(_) => return self.fail("field `rope_freq_constant` must be a positive number"),
+            Some(Some(theta)) if (theta as f32).is_normal() && theta > 0.0 => theta as f32,
+            Some(_) => {
+                return self
+                    .fail("field `rope_freq_constant` must be a positive number that fits f32");
+            }
         };
         let max_context_length = self.or_default("max_context_length", 2048, 1 << 20)?;
         let config = Config {

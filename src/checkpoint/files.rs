@@ -1,14 +1,13 @@
 //! Safetensors files, single or sharded, mapped into memory; nothing is read until it is uploaded.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use safetensors::tensor::{Metadata, SafeTensorError, SafeTensors, TensorInfo};
 
 use super::quantize::can_quantize;
-use super::{Config, Tensor, TensorSpec, read_bounded};
+use super::{Config, Tensor, TensorSpec, open_file, read_bounded, refuse_pointer};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 
@@ -35,14 +34,14 @@ struct TensorFile {
 
 impl TensorFile {
     fn map(path: &Path) -> Result<(Self, Metadata)> {
-        let file = File::open(path).map_err(|error| Error::io(path, error))?;
+        let file = open_file(path)?;
         // SAFETY: the map is read-only. Another process that truncates the file while it is mapped can still make reads fail
         // (SIGBUS), as in every program that maps its model; copying gigabytes to avoid that would not be worth it.
         let map = unsafe { Mmap::map(&file) }.map_err(|error| match error.kind() {
             std::io::ErrorKind::InvalidInput => {
                 Error::checkpoint(path, "the file is empty; download it again")
             }
-            _ => Error::io(path, error),
+            _ => Error::read(path, error),
         })?;
         Self::parse(path, Bytes::Mapped(map))
     }
@@ -55,6 +54,7 @@ impl TensorFile {
                 "the file is empty; download it again",
             ));
         }
+        refuse_pointer(path, slice)?;
         let (header, metadata) = SafeTensors::read_metadata(slice).map_err(|error| {
             let which = match error {
                 SafeTensorError::TensorInvalidInfo | SafeTensorError::ValidationOverflow => {
@@ -65,7 +65,7 @@ impl TensorFile {
             Error::checkpoint(
                 path,
                 format!(
-                    "not a complete safetensors file ({error}{which}); it has {} bytes: compare that with the original and download it again",
+                    "not a safetensors file, or not all of it ({error}{which}); it has {} bytes: compare that with the original and download it again",
                     slice.len()
                 ),
             )
@@ -115,7 +115,8 @@ impl TensorFiles {
     /// `model.safetensors`, or the shards that `model.safetensors.index.json` names.
     pub fn open_folder(folder: &Path) -> Result<Self> {
         let single = folder.join("model.safetensors");
-        if single.exists() {
+        // A link to nowhere is an answer too: opening it says what is wrong.
+        if single.exists() || single.is_symlink() {
             return Ok(Self::collect(vec![TensorFile::map(&single)?]));
         }
         let index = folder.join("model.safetensors.index.json");
@@ -305,7 +306,7 @@ fn stored_as(info: &TensorInfo, spec: &TensorSpec) -> Option<Dtype> {
 
 /// A shard that lies in the folder but not in the index is a sign of mixed downloads.
 fn refuse_unlisted_shards(folder: &Path, index: &Path, names: &[&String]) -> Result<()> {
-    let entries = std::fs::read_dir(folder).map_err(|error| Error::io(folder, error))?;
+    let entries = std::fs::read_dir(folder).map_err(|error| Error::read(folder, error))?;
     for entry in entries.flatten() {
         let file = entry.file_name().to_string_lossy().into_owned();
         let is_shard =

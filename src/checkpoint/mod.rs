@@ -8,6 +8,8 @@ pub mod shapes;
 mod tensor;
 mod write;
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use config::{Activation, Config, LayerConfig};
@@ -28,6 +30,32 @@ pub struct GenerationDefaults {
     pub max_new_tokens: Option<usize>,
 }
 
+impl GenerationDefaults {
+    fn parse(json: &[u8], path: &Path) -> Result<Self> {
+        let defaults: Self =
+            serde_json::from_slice(json).map_err(|error| Error::config(path, error.to_string()))?;
+        let ranges = [
+            ("temperature", defaults.temperature, 0.0, 100.0),
+            ("top_p", defaults.top_p, 0.0, 1.0),
+            (
+                "repetition_penalty",
+                defaults.repetition_penalty,
+                0.01,
+                100.0,
+            ),
+        ];
+        for (field, value, low, high) in ranges {
+            if value.is_some_and(|value| !(low..=high).contains(&value)) {
+                return Err(Error::config(
+                    path,
+                    format!("`{field}` must be between {low} and {high}"),
+                ));
+            }
+        }
+        Ok(defaults)
+    }
+}
+
 enum Tensors {
     Files(TensorFiles),
     /// Made on the fly from this seed.
@@ -42,6 +70,8 @@ pub struct Checkpoint {
     pub generation: GenerationDefaults,
     /// The text of `tokenizer.json`, if there is one.
     pub tokenizer: Option<Vec<u8>>,
+    /// Where its files are.
+    pub folder: PathBuf,
     /// Things that are odd but not wrong.
     pub warnings: Vec<String>,
     tensors: Tensors,
@@ -69,6 +99,7 @@ impl Checkpoint {
         if let Some(shape) = model.strip_prefix("shape:") {
             return Ok(Self {
                 name: model.to_owned(),
+                folder: PathBuf::from(model),
                 config: shapes::config(shape)?,
                 config_json: shapes::config_json(shape)?.into_bytes(),
                 generation_json: None,
@@ -82,7 +113,14 @@ impl Checkpoint {
         if !folder.is_dir() {
             return Err(Error::ModelNotFound(not_found(model, folder)));
         }
-        let config = read_bounded(&folder.join("config.json"), 1 << 20)?;
+        let config_path = folder.join("config.json");
+        if !config_path.exists() {
+            return Err(Error::config(
+                &config_path,
+                "is not there; is this the folder of a model?",
+            ));
+        }
+        let config = read_bounded(&config_path, 1 << 20)?;
         let generation = match folder.join("generation_config.json") {
             path if path.exists() => Some(read_bounded(&path, 1 << 20)?),
             _ => None,
@@ -112,13 +150,14 @@ impl Checkpoint {
         let config = Config::parse(config_json, &folder.join("config.json"))?;
         let generation = match generation_json {
             None => GenerationDefaults::default(),
-            Some(bytes) => serde_json::from_slice(bytes).map_err(|error| {
-                Error::config(&folder.join("generation_config.json"), error.to_string())
-            })?,
+            Some(bytes) => {
+                GenerationDefaults::parse(bytes, &folder.join("generation_config.json"))?
+            }
         };
         let warnings = files.check(&config)?;
         Ok(Self {
             name: name.to_owned(),
+            folder: folder.to_owned(),
             config,
             generation,
             tokenizer,
@@ -172,29 +211,53 @@ fn not_found(model: &str, folder: &Path) -> String {
     )
 }
 
-/// Reads a small file whole, refusing one of more than `limit` bytes.
-fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let size = std::fs::metadata(path)
-        .map_err(|error| Error::io(path, error))?
-        .len();
-    if size > limit {
-        return Err(Error::config(
-            path,
-            format!("{size} bytes is too large to be what its name says (limit {limit})"),
-        ));
+/// Opens a file, refusing what is none: a pipe or a device would hang, or never end.
+fn open_file(path: &Path) -> Result<File> {
+    let read = |error| Error::read(path, error);
+    if !std::fs::metadata(path).map_err(read)?.is_file() {
+        return Err(Error::checkpoint(path, "is not a file"));
     }
-    std::fs::read(path).map_err(|error| Error::io(path, error))
+    File::open(path).map_err(read)
 }
 
-/// Reads a tokenizer file that lies elsewhere.
+/// Reads a small file whole, refusing one of more than `limit` bytes.
+fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_file(path)?
+        .take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Error::read(path, error))?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::config(
+            path,
+            format!("is larger than {limit} bytes, too large to be what its name says"),
+        ));
+    }
+    refuse_pointer(path, &bytes)?;
+    Ok(bytes)
+}
+
+/// A clone without Git LFS leaves small texts where files should be.
+fn refuse_pointer(path: &Path, bytes: &[u8]) -> Result<()> {
+    if bytes.starts_with(b"version https://git-lfs") {
+        return Err(Error::checkpoint(
+            path,
+            "is only a Git LFS pointer to the file; run `git lfs pull` in its folder",
+        ));
+    }
+    Ok(())
+}
+
+/// Reads a tokenizer file that lies elsewhere; returns its path too.
 ///
 /// # Errors
-/// [`Error::Io`] if it cannot be read, [`Error::Config`] if it is far too large.
-pub fn read_tokenizer(path: &Path) -> Result<Vec<u8>> {
+/// [`Error::Read`] if it cannot be read, [`Error::Config`] if it is far too large.
+pub fn read_tokenizer(path: &Path) -> Result<(PathBuf, Vec<u8>)> {
     let file = if path.is_dir() {
         path.join("tokenizer.json")
     } else {
         PathBuf::from(path)
     };
-    read_bounded(&file, 256 << 20)
+    let bytes = read_bounded(&file, 256 << 20)?;
+    Ok((file, bytes))
 }

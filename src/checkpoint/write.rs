@@ -4,6 +4,7 @@
 //! [`super::quantize`] says; everything else is stored as it was.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -17,12 +18,19 @@ use crate::error::{Error, Result};
 /// A tensor that is converted when it is written, so that only one at a time is in memory.
 struct Lazy<'a> {
     tensor: Tensor<'a>,
+    /// Told how many bytes were made.
+    made: &'a dyn Fn(usize),
     dtype: Dtype,
     shape: Vec<usize>,
 }
 
 impl<'a> Lazy<'a> {
-    fn new(checkpoint: &'a Checkpoint, spec: &TensorSpec, wish: Dtype) -> Result<Self> {
+    fn new(
+        checkpoint: &'a Checkpoint,
+        spec: &TensorSpec,
+        wish: Dtype,
+        made: &'a dyn Fn(usize),
+    ) -> Result<Self> {
         let tensor = checkpoint.tensor(spec)?;
         let (dtype, shape) = match spec.shape[..] {
             [rows, columns] if can_quantize(columns) => (wish, vec![rows, wish.row_bytes(columns)]),
@@ -30,6 +38,7 @@ impl<'a> Lazy<'a> {
         };
         Ok(Self {
             tensor,
+            made,
             dtype,
             shape,
         })
@@ -51,7 +60,7 @@ impl View for Lazy<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        let tensor = &self.tensor;
+        let (tensor, dtype) = (&self.tensor, self.dtype);
         let row_bytes = self.dtype.row_bytes(tensor.columns);
         let mut bytes = vec![0; tensor.rows * row_bytes];
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
@@ -61,11 +70,12 @@ impl View for Lazy<'_> {
                 scope.spawn(move || {
                     let mut reader = RowReader::default();
                     for (row, place) in (i * share..).zip(part.chunks_exact_mut(row_bytes)) {
-                        reader.read(tensor, row, self.dtype, place);
+                        reader.read(tensor, row, dtype, place);
                     }
                 });
             }
         });
+        (self.made)(bytes.len());
         Cow::Owned(bytes)
     }
 
@@ -75,11 +85,16 @@ impl View for Lazy<'_> {
 }
 
 impl Checkpoint {
-    /// Writes the model to `folder`, which must not exist yet, with its matrices as `dtype`.
+    /// Writes the model to `folder`, which must not exist yet, with its matrices as `dtype`, calling `progress(done, total)` with bytes.
     ///
     /// # Errors
-    /// [`Error::Io`] if the folder exists or cannot be written; [`Error::Option`] for a `dtype` that is not quantised.
-    pub fn write_quantized(&self, folder: &Path, dtype: Dtype) -> Result<()> {
+    /// [`Error::Option`] if the folder exists, and for a `dtype` that is not quantised; [`Error::Write`] if it cannot be written.
+    pub fn write_quantized(
+        &self,
+        folder: &Path,
+        dtype: Dtype,
+        progress: impl Fn(u64, u64),
+    ) -> Result<()> {
         if !dtype.is_quantized() {
             return Err(Error::Option(format!(
                 "{dtype} is not a quantised format; q8 and q4 are"
@@ -87,14 +102,26 @@ impl Checkpoint {
         }
         let io = |path: &Path| {
             let path = path.to_owned();
-            move |error| Error::io(&path, error)
+            move |error| Error::write(&path, error)
         };
+        if folder.exists() {
+            return Err(Error::Option(format!(
+                "{} exists already; name a folder that does not",
+                folder.display()
+            )));
+        }
         std::fs::create_dir(folder).map_err(io(folder))?;
         let specs = self.config.tensors();
+        let (done, total) = (Cell::new(0), Cell::new(0));
+        let made = |bytes: usize| {
+            done.set(done.get() + bytes as u64);
+            progress(done.get(), total.get());
+        };
         let views = specs
             .iter()
-            .map(|spec| Ok((spec.name.as_str(), Lazy::new(self, spec, dtype)?)))
+            .map(|spec| Ok((spec.name.as_str(), Lazy::new(self, spec, dtype, &made)?)))
             .collect::<Result<Vec<_>>>()?;
+        total.set(views.iter().map(|(_, view)| view.data_len() as u64).sum());
         let metadata = HashMap::from([("format".to_owned(), format!("openelm-{dtype}"))]);
         // Under another name until it is whole.
         let (unfinished, path) = (folder.join("model.part"), folder.join("model.safetensors"));
@@ -103,7 +130,7 @@ impl Checkpoint {
             // The folder was made here, a moment ago; in the way of the next try it would only be a puzzle.
             let _ = std::fs::remove_dir_all(folder);
             return Err(match error {
-                SafeTensorError::IoError(error) => Error::io(&unfinished, error),
+                SafeTensorError::IoError(error) => Error::write(&unfinished, error),
                 other => Error::checkpoint(&unfinished, other.to_string()),
             });
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use openelm::{Dtype, LoadOptions, Model, Sampling, WeightSource};
+use openelm::{Dtype, LoadOptions, Model, ModelFiles, Sampling, Tune, WeightSource};
 
 use super::output;
 
@@ -97,6 +97,12 @@ pub struct ModelArgs {
     /// Where weights lie on the device; auto measures both
     #[arg(long, default_value = "auto")]
     pub weight_source: SourceChoice,
+    /// Do not measure which kernels suit the adapter, take the usual ones
+    #[arg(long, conflicts_with = "retune")]
+    pub no_tune: bool,
+    /// Measure again, although it was done before
+    #[arg(long)]
+    pub retune: bool,
     /// Use no more device memory than this
     #[arg(long, value_name = "MIB")]
     pub max_memory: Option<u64>,
@@ -109,7 +115,7 @@ pub struct PromptArgs {
     #[arg(short, long, conflicts_with = "token_ids")]
     pub prompt: Option<String>,
     /// Token ids instead of text, such as 1,306,4658; works without a tokenizer
-    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    #[arg(long, value_name = "IDS", value_delimiter = ',', value_parser = token_id)]
     pub token_ids: Option<Vec<u32>>,
 }
 
@@ -123,19 +129,19 @@ pub struct Generate {
     #[arg(short = 'n', long, default_value_t = 256, value_name = "N")]
     pub max_tokens: usize,
     /// 0: always the most probable token [default: the model's generation_config.json, or 0]
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
     pub temperature: Option<f32>,
     /// Only the K most probable tokens; 0: all
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
     pub top_k: Option<u32>,
     /// Only the most probable tokens that together reach P
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub top_p: Option<f32>,
     /// Only tokens at least P times as probable as the most probable one
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub min_p: Option<f32>,
     /// Make tokens that occurred less likely; 1: off
-    #[arg(long, value_name = "R")]
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
     pub repetition_penalty: Option<f32>,
     /// Of the random numbers; the same seed gives the same text [default: another one each time]
     #[arg(long)]
@@ -184,6 +190,9 @@ pub struct Bench {
     /// Tokens in the cache beforehand, such as 0,1024 [default: none, a quarter of the context, and all that fits]
     #[arg(short, long, value_delimiter = ',', value_name = "N")]
     pub depth: Vec<usize>,
+    /// Have the host choose every token and wait for each step, to compare with
+    #[arg(long)]
+    pub host_sampling: bool,
     /// How often to measure each, after one round that does not count
     #[arg(short, long, default_value_t = 3, value_name = "N")]
     pub repeats: usize,
@@ -265,6 +274,9 @@ pub struct Show {
     /// A folder with config.json and safetensors, `demo`, or `shape:NAME`
     #[arg(default_value = "demo")]
     pub model: String,
+    /// The same, as other verbs have it
+    #[arg(short, long = "model", value_name = "MODEL", hide = true)]
+    pub named: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -288,31 +300,54 @@ impl ModelArgs {
             SourceChoice::Buffer => Some(WeightSource::Buffer),
             SourceChoice::Texture => Some(WeightSource::Texture),
         };
+        options.tune = match (self.no_tune, self.retune) {
+            (true, _) => Tune::Off,
+            (_, true) => Tune::Again,
+            _ => Tune::Auto,
+        };
+        options.tuning_cache = openelm::tuning_cache();
         options.context_size = self.ctx_size;
         options.memory_limit = self.max_memory.map(|mib| mib.saturating_mul(1 << 20));
         options
     }
 
+    /// Opens the model's files. What can be wrong with a prompt is found out then, before gigabytes are loaded.
+    pub fn open(&self) -> Result<ModelFiles> {
+        let mut files = ModelFiles::open(&self.model)?;
+        if let Some(path) = &self.tokenizer {
+            files.set_tokenizer(path)?;
+        }
+        Ok(files)
+    }
+
     /// Loads the model with a progress bar, and prints its warnings.
-    pub fn load(&self) -> Result<Model> {
+    pub fn load(&self, files: ModelFiles) -> Result<Model> {
         let bar = output::Bar::new("loading", true);
-        let mut model = Model::load_with_progress(&self.model, &self.options(), |progress| {
+        let model = files.load(&self.options(), |progress| {
             bar.set(progress.done, progress.total);
         })?;
         bar.clear();
-        if let Some(path) = &self.tokenizer {
-            model.set_tokenizer(path)?;
-        }
         for warning in model.warnings() {
-            eprintln!("openelm: warning: {warning}");
+            output::note(&format!("openelm: warning: {warning}"));
         }
         Ok(model)
     }
 }
 
 impl PromptArgs {
-    /// The prompt's ids. `fallback` is the prompt where none is given, if there is one.
-    pub fn ids(&self, model: &Model, fallback: Option<&str>) -> Result<Vec<u32>> {
+    /// The prompt's ids, checked for the model. `fallback` is the prompt where none is given, if there is one.
+    pub fn ids(
+        &self,
+        files: &ModelFiles,
+        model: &ModelArgs,
+        fallback: Option<&str>,
+    ) -> Result<Vec<u32>> {
+        let ids = self.encoded(files, fallback)?;
+        files.check_prompt(&ids, model.ctx_size)?;
+        Ok(ids)
+    }
+
+    fn encoded(&self, files: &ModelFiles, fallback: Option<&str>) -> Result<Vec<u32>> {
         if let Some(ids) = &self.token_ids {
             return Ok(ids.clone());
         }
@@ -321,12 +356,19 @@ impl PromptArgs {
                 "no prompt; give one with --prompt TEXT, `--prompt -` for standard input, or --token-ids 1,2,3"
             );
         };
+        // Before standard input is waited for.
+        files.require_tokenizer()?;
         let text = read_text(text)?;
         if text.is_empty() {
             bail!("the prompt is empty; give some text, or `--token-ids 1` to begin from nothing");
         }
-        Ok(model.encode(&text)?)
+        Ok(files.encode(&text)?)
     }
+}
+
+/// An id of a list, which people may have copied with spaces.
+fn token_id(text: &str) -> Result<u32, std::num::ParseIntError> {
+    text.trim().parse()
 }
 
 /// `text` itself, or standard input for `-`.
@@ -352,7 +394,7 @@ pub fn read_text(text: &str) -> Result<String> {
 
 impl Generate {
     /// The model's own settings with the person's wishes over them.
-    pub fn sampling(&self, model: &Model) -> Sampling {
+    pub fn sampling(&self, model: &ModelFiles) -> Sampling {
         let mut sampling = model.sampling_defaults();
         sampling.temperature = self.temperature.unwrap_or(sampling.temperature);
         sampling.top_k = self.top_k.unwrap_or(sampling.top_k);

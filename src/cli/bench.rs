@@ -44,10 +44,10 @@ struct Row {
 }
 
 pub fn run(arguments: &Bench) -> Result<()> {
-    let model = arguments.model.load()?;
     if arguments.repeats == 0 || arguments.prompt_tokens + arguments.tokens == 0 {
         bail!("nothing to measure: give --repeats and one of -p and -n at least 1");
     }
+    let model = arguments.model.load(arguments.model.open()?)?;
     let mut session = model.session()?;
     let mut rows = Vec::new();
     for depth in depths(arguments, &model)? {
@@ -64,6 +64,10 @@ pub fn run(arguments: &Bench) -> Result<()> {
             "adapter": model.adapter(),
             "dtype": model.dtype().name(),
             "weight_source": model.network().source.name(),
+            "tuning": {
+                "lanes": model.network().tuning.lanes,
+                "columns": model.network().tuning.columns,
+            },
             "load_s": model.load_time().as_secs_f64(),
             "read_bandwidth": bandwidth.iter()
                 .map(|(source, rate)| (source.name().to_owned(), json!(rate)))
@@ -135,7 +139,9 @@ fn measure(
         if arguments.tokens > 0 {
             // From nothing, one token stands in for the prompt.
             let prompt = if ids.is_empty() { &[1][..] } else { &ids };
-            decode.push(1.0 / decode_seconds(session, prompt, arguments.tokens)?);
+            decode.push(
+                1.0 / decode_seconds(session, prompt, arguments.tokens, arguments.host_sampling)?,
+            );
         }
         if round == 0 {
             prefill.clear();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use openelm::trace::TraceMode;
-use openelm::{GenerateOptions, Generation, Model, Timing};
+use openelm::{Finish, GenerateOptions, Generation, Model};
 use serde_json::json;
 
 use super::args::Generate;
@@ -15,30 +15,42 @@ use super::output::{self, Bar};
 const DEMO_PROMPT: &str = "Once upon a time";
 
 pub fn run(arguments: &Generate) -> Result<()> {
-    let cancel = cancel_on_ctrl_c();
-    let model = arguments.model.load()?;
+    // All that can be a mistake first: loading takes long.
+    let files = arguments.model.open()?;
     let fallback = (arguments.model.model == "demo").then_some(DEMO_PROMPT);
-    let ids = arguments.prompt.ids(&model, fallback)?;
+    let ids = arguments.prompt.ids(&files, &arguments.model, fallback)?;
     if !arguments.stop.is_empty() {
         // Stop strings are looked for in text.
-        model.require_tokenizer()?;
+        files.require_tokenizer()?;
     }
     let mut options = GenerateOptions::default();
     options.max_tokens = Some(arguments.max_tokens);
-    options.sampling = arguments.sampling(&model);
+    options.sampling = arguments.sampling(&files);
+    options.sampling.check()?;
     options.stop.clone_from(&arguments.stop);
     options.ignore_eos = arguments.ignore_eos;
-    options.cancel = Some(cancel);
+    output::begin_trace(arguments.trace.as_deref())?;
+    let model = arguments.model.load(files)?;
+    // From here on; until then Ctrl-C simply ends the program.
+    options.cancel = Some(cancel_on_ctrl_c());
     let mut session = model.session()?;
     if arguments.trace.is_some() {
         session.set_trace(TraceMode::Kernels);
     }
     let mut generation = session.generate(&ids, &options)?;
+    let bar = Bar::new("prompt", false);
     if arguments.json {
+        generation.prefill(|done, total| bar.set(done as u64, total as u64))?;
+        bar.clear();
         print_json(&model, &ids, generation)?;
     } else {
-        stream(&model, &ids, &mut generation, arguments.no_echo)?;
-        print_speed(&model, generation.timing(), options.sampling.seed);
+        if let (Some(tokenizer), false) = (model.tokenizer(), arguments.no_echo) {
+            output::write(&tokenizer.decode(&ids)?)?;
+        }
+        generation.prefill(|done, total| bar.set(done as u64, total as u64))?;
+        bar.clear();
+        stream(&model, &mut generation)?;
+        print_speed(&model, &generation, options.sampling.seed);
     }
     if let Some(path) = &arguments.trace {
         output::write_trace(path, &session.take_trace(), &model)?;
@@ -60,19 +72,7 @@ fn cancel_on_ctrl_c() -> Arc<AtomicBool> {
     cancel
 }
 
-fn stream(
-    model: &Model,
-    prompt: &[u32],
-    generation: &mut Generation<'_, '_>,
-    no_echo: bool,
-) -> Result<()> {
-    match model.tokenizer() {
-        Some(tokenizer) if !no_echo => output::write(&tokenizer.decode(prompt)?)?,
-        _ => {}
-    }
-    let bar = Bar::new("prompt", false);
-    generation.prefill(|done, total| bar.set(done as u64, total as u64))?;
-    bar.clear();
+fn stream(model: &Model, generation: &mut Generation<'_, '_>) -> Result<()> {
     for token in generation.by_ref() {
         let token = token?;
         match model.tokenizer() {
@@ -83,21 +83,31 @@ fn stream(
     output::write("\n")
 }
 
-fn rate(tokens: usize, time: std::time::Duration) -> f64 {
-    tokens as f64 / time.as_secs_f64().max(1e-9)
-}
-
-fn print_speed(model: &Model, timing: Timing, seed: u64) {
-    eprintln!(
-        "[{}, {}; load {:.2} s, prompt {} tokens {:.1} tok/s, text {} tokens {:.1} tok/s, seed {seed}]",
+/// How fast it was and why it ended. A rate that was not measured is left out.
+fn print_speed(model: &Model, generation: &Generation<'_, '_>, seed: u64) {
+    let timing = generation.timing();
+    let rate = |tokens: usize, time: std::time::Duration| match tokens {
+        0 => String::new(),
+        _ => format!(" {:.1} tok/s", tokens as f64 / time.as_secs_f64().max(1e-9)),
+    };
+    let end = match generation.finish() {
+        Some(Finish::Eos) => "end of text".to_owned(),
+        Some(Finish::Stop) => "stop string".to_owned(),
+        Some(Finish::Length) => "as many tokens as asked for".to_owned(),
+        Some(Finish::Context) => format!("the context of {} is full", model.context_size()),
+        Some(Finish::Cancelled) => "cancelled".to_owned(),
+        _ => "unfinished".to_owned(),
+    };
+    output::note(&format!(
+        "[{}, {}; load {:.2} s, prompt {} tokens{}, text {} tokens{}, {end}, seed {seed}]",
         model.adapter().name,
         model.dtype(),
         model.load_time().as_secs_f64(),
         timing.prefill_tokens,
         rate(timing.prefill_tokens, timing.prefill),
-        timing.decode_tokens,
+        generation.ids().len(),
         rate(timing.decode_tokens, timing.decode),
-    );
+    ));
 }
 
 fn print_json(model: &Model, prompt: &[u32], mut generation: Generation<'_, '_>) -> Result<()> {

@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         // The reader of our output has seen enough: `openelm ... | head`.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("openelm: {error:#}");
+            output::note(&format!("openelm: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -22,6 +22,11 @@ pub fn write(text: &str) -> Result<()> {
     Ok(())
 }
 
+/// Writes a line to standard error. Nobody can be told that nobody listens there.
+pub fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 /// Model and adapter, two lines.
 pub fn heading(model: &Model) -> String {
     let adapter = model.adapter();
@@ -37,8 +42,14 @@ pub fn heading(model: &Model) -> String {
 }
 
 /// Seconds that a token takes after `prompt`, mean of `tokens`, the way `generate` makes them.
-pub fn decode_seconds(session: &mut Session<'_>, prompt: &[u32], tokens: usize) -> Result<f64> {
+pub fn decode_seconds(
+    session: &mut Session<'_>,
+    prompt: &[u32],
+    tokens: usize,
+    on_host: bool,
+) -> Result<f64> {
     let mut options = GenerateOptions::default();
+    options.sample_on_host = on_host;
     options.max_tokens = Some(tokens + 1);
     options.ignore_eos = true;
     let mut generation = session.generate(prompt, &options)?;
@@ -47,6 +58,14 @@ pub fn decode_seconds(session: &mut Session<'_>, prompt: &[u32], tokens: usize) 
     }
     let timing = generation.timing();
     Ok(timing.decode.as_secs_f64() / timing.decode_tokens.max(1) as f64)
+}
+
+/// Finds out early whether a trace can be written, by making its file.
+pub fn begin_trace(path: Option<&Path>) -> Result<()> {
+    let Some(path) = path else {
+        return Ok(());
+    };
+    std::fs::write(path, "").with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Writes a trace in the format that the file's ending names.

@@ -25,7 +25,9 @@ pub fn run(arguments: &Profile) -> Result<()> {
     if arguments.tokens == 0 {
         bail!("nothing to decode: give -n at least 1");
     }
-    let model = arguments.model.load()?;
+    let files = arguments.model.open()?;
+    output::begin_trace(arguments.trace.as_deref())?;
+    let model = arguments.model.load(files)?;
     let needed = arguments.prompt_tokens.max(1) + 2 * arguments.tokens + 2;
     if needed > model.context_size() {
         bail!(
@@ -39,12 +41,12 @@ pub fn run(arguments: &Profile) -> Result<()> {
         .collect();
     let mut session = model.session()?;
     // Once for what the driver puts off until then, once for the time without the instrument.
-    decode_seconds(&mut session, &ids, 2)?;
+    decode_seconds(&mut session, &ids, 2, false)?;
     session.rewind(0);
-    let plain = decode_seconds(&mut session, &ids, arguments.tokens)?;
+    let plain = decode_seconds(&mut session, &ids, arguments.tokens, false)?;
     session.rewind(0);
     session.set_trace(TraceMode::Kernels);
-    decode_seconds(&mut session, &ids, arguments.tokens)?;
+    decode_seconds(&mut session, &ids, arguments.tokens, false)?;
     let steps = session.take_trace();
     let bandwidth = read_bandwidth(&model.network().gpu)?
         .into_iter()

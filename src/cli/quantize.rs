@@ -4,6 +4,7 @@ use anyhow::Result;
 use openelm::{Checkpoint, Dtype};
 
 use super::args::{Quantize, QuantizedChoice};
+use super::output::{self, Bar};
 
 pub fn run(arguments: &Quantize) -> Result<()> {
     let dtype = match arguments.dtype {
@@ -12,12 +13,14 @@ pub fn run(arguments: &Quantize) -> Result<()> {
     };
     let begin = std::time::Instant::now();
     let checkpoint = Checkpoint::open(&arguments.model)?;
-    checkpoint.write_quantized(&arguments.out, dtype)?;
-    eprintln!(
+    let bar = Bar::new("quantising", true);
+    checkpoint.write_quantized(&arguments.out, dtype, |done, total| bar.set(done, total))?;
+    bar.clear();
+    output::note(&format!(
         "[{} in {dtype} written to {} in {:.1} s]",
         checkpoint.name,
         arguments.out.display(),
         begin.elapsed().as_secs_f64()
-    );
+    ));
     Ok(())
 }

@@ -6,12 +6,19 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::args::Score;
-use super::output;
+use super::output::{self, Bar};
 
 pub fn run(arguments: &Score) -> Result<()> {
-    let model = arguments.model.load()?;
-    let ids = arguments.prompt.ids(&model, None)?;
-    let score = model.session()?.score(&ids, arguments.top)?;
+    let files = arguments.model.open()?;
+    let ids = arguments.prompt.ids(&files, &arguments.model, None)?;
+    let model = arguments.model.load(files)?;
+    let bar = Bar::new("scoring", false);
+    let score = model
+        .session()?
+        .score_with_progress(&ids, arguments.top, |done, total| {
+            bar.set(done as u64, total as u64);
+        })?;
+    bar.clear();
     if arguments.json {
         let object = json!({ "ids": ids, "logprobs": score.logprobs, "next": score.next });
         return output::write(&format!("{object}\n"));

@@ -23,7 +23,7 @@ fn size(checkpoint: &Checkpoint, specs: &[TensorSpec]) -> Result<(u64, u64)> {
 }
 
 pub fn run(arguments: &Show) -> Result<()> {
-    let checkpoint = Checkpoint::open(&arguments.model)?;
+    let checkpoint = Checkpoint::open(arguments.named.as_ref().unwrap_or(&arguments.model))?;
     let config = &checkpoint.config;
     let mut layers = Vec::new();
     for (index, layer) in config.layers.iter().enumerate() {

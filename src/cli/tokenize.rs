@@ -2,24 +2,19 @@
 
 use std::fmt::Write;
 
-use anyhow::{Result, bail};
-use openelm::Checkpoint;
-use openelm::checkpoint::read_tokenizer;
-use openelm::text::{HOW_TO_GET_ONE, Tokenizer};
+use anyhow::Result;
+use openelm::ModelFiles;
 use serde_json::json;
 
 use super::args::{Tokenize, read_text};
 use super::output;
 
 pub fn run(arguments: &Tokenize) -> Result<()> {
-    let checkpoint = Checkpoint::open(&arguments.model)?;
-    let bytes = match (&arguments.tokenizer, checkpoint.tokenizer) {
-        (Some(path), _) => read_tokenizer(path)?,
-        (None, Some(bytes)) => bytes,
-        (None, None) => bail!("`{}` has no tokenizer. {HOW_TO_GET_ONE}", arguments.model),
-    };
-    let config = &checkpoint.config;
-    let tokenizer = Tokenizer::from_bytes(&bytes, config.bos_token_id, config.vocab_size)?;
+    let mut files = ModelFiles::open(&arguments.model)?;
+    if let Some(path) = &arguments.tokenizer {
+        files.set_tokenizer(path)?;
+    }
+    let tokenizer = files.require_tokenizer()?;
     let ids = tokenizer.encode(&read_text(&arguments.prompt)?)?;
     let tokens: Vec<String> = ids
         .iter()

@@ -10,6 +10,7 @@ pub fn run(arguments: Window) -> Result<()> {
     options.model = arguments.model;
     options.tokenizer = arguments.tokenizer;
     options.device = arguments.device;
+    options.tuning_cache = openelm::tuning_cache();
     options.data = arguments.data_dir;
     Ok(openelm::window::run(options)?)
 }

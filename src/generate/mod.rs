@@ -5,6 +5,6 @@ mod sampling;
 mod session;
 mod stop;
 
-pub use model::Model;
+pub use model::{Model, ModelFiles};
 pub use sampling::{Candidate, Sampler, Sampling, clock_seed, log_sum_exp};
 pub use session::{Finish, GenerateOptions, Generation, Score, Session, Timing, Token};

@@ -23,6 +23,114 @@ pub struct Model {
     load_time: Duration,
 }
 
+/// A model's files, read and checked, before anything is on a device: mistakes in a prompt need not wait for gigabytes.
+pub struct ModelFiles {
+    checkpoint: Checkpoint,
+    tokenizer: Option<Tokenizer>,
+    /// What opening them took.
+    time: Duration,
+}
+
+impl ModelFiles {
+    /// Opens a model's files; names as for [`Model::load`].
+    ///
+    /// # Errors
+    /// Whatever is wrong with the files.
+    pub fn open(path: &str) -> Result<Self> {
+        let begin = Instant::now();
+        let mut files = Self::new(Checkpoint::open(path)?)?;
+        files.time = begin.elapsed();
+        Ok(files)
+    }
+
+    fn new(mut checkpoint: Checkpoint) -> Result<Self> {
+        let path = checkpoint.folder.join("tokenizer.json");
+        let tokenizer = match checkpoint.tokenizer.take() {
+            Some(bytes) => Some(tokenizer(&bytes, &path, &checkpoint.config)?),
+            None => None,
+        };
+        Ok(Self {
+            checkpoint,
+            tokenizer,
+            time: Duration::ZERO,
+        })
+    }
+
+    /// As [`Model::set_tokenizer`].
+    ///
+    /// # Errors
+    /// [`Error::Read`] or [`Error::Tokenizer`].
+    pub fn set_tokenizer(&mut self, path: &Path) -> Result<()> {
+        self.tokenizer = Some(tokenizer_at(path, self.config())?);
+        Ok(())
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.checkpoint.config
+    }
+
+    /// As [`Model::sampling_defaults`].
+    pub fn sampling_defaults(&self) -> Sampling {
+        Sampling::from_defaults(&self.checkpoint.generation)
+    }
+
+    /// As [`Model::require_tokenizer`].
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] with advice.
+    pub fn require_tokenizer(&self) -> Result<&Tokenizer> {
+        require(self.tokenizer.as_ref(), &self.checkpoint.name)
+    }
+
+    /// As [`Model::encode`].
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] if the model has no tokenizer.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        self.require_tokenizer()?.encode(text)
+    }
+
+    /// Checks that a prompt can be used with a context of `context_size`; `None`: all that the model has.
+    ///
+    /// # Errors
+    /// [`Error::Prompt`].
+    pub fn check_prompt(&self, ids: &[u32], context_size: Option<usize>) -> Result<()> {
+        let most = self.config().max_context_length;
+        check_ids(ids, self.config(), context_size.unwrap_or(most).min(most))
+    }
+
+    /// Puts the model on a device, calling `progress` as bytes arrive there.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn load(self, options: &LoadOptions, progress: impl FnMut(Progress)) -> Result<Model> {
+        let begin = Instant::now();
+        let files_time = self.time;
+        let gpu = Gpu::open(options.device.as_deref())?;
+        let mut model = self.put_on(gpu, options, progress)?;
+        model.load_time = files_time + begin.elapsed();
+        Ok(model)
+    }
+
+    fn put_on(
+        self,
+        gpu: Gpu,
+        options: &LoadOptions,
+        progress: impl FnMut(Progress),
+    ) -> Result<Model> {
+        let begin = Instant::now();
+        let (network, warnings) = Network::load(gpu, &self.checkpoint, options, progress)?;
+        Ok(Model {
+            name: self.checkpoint.name,
+            network: Arc::new(network),
+            tokenizer: self.tokenizer,
+            generation: self.checkpoint.generation,
+            warnings,
+            load_time: begin.elapsed(),
+        })
+    }
+}
+
 impl Model {
     /// Loads a model: a folder with `config.json` and safetensors, `demo` (embedded), or `shape:270M|450M|1_1B|3B`.
     ///
@@ -41,11 +149,7 @@ impl Model {
         options: &LoadOptions,
         progress: impl FnMut(Progress),
     ) -> Result<Self> {
-        let begin = Instant::now();
-        // Files first: a mistake in them should not cost the opening of a device.
-        let checkpoint = Checkpoint::open(path)?;
-        let gpu = Gpu::open(options.device.as_deref())?;
-        Self::from_checkpoint(checkpoint, gpu, options, progress, begin)
+        ModelFiles::open(path)?.load(options, progress)
     }
 
     /// Puts an opened checkpoint on an opened device.
@@ -53,37 +157,15 @@ impl Model {
     /// # Errors
     /// As [`Model::load`].
     pub fn from_parts(checkpoint: Checkpoint, gpu: Gpu, options: &LoadOptions) -> Result<Self> {
-        Self::from_checkpoint(checkpoint, gpu, options, |_| {}, Instant::now())
-    }
-
-    fn from_checkpoint(
-        checkpoint: Checkpoint,
-        gpu: Gpu,
-        options: &LoadOptions,
-        progress: impl FnMut(Progress),
-        begin: Instant,
-    ) -> Result<Self> {
-        let tokenizer = match &checkpoint.tokenizer {
-            Some(bytes) => Some(tokenizer(bytes, &checkpoint.config)?),
-            None => None,
-        };
-        let (network, warnings) = Network::load(gpu, &checkpoint, options, progress)?;
-        Ok(Self {
-            name: checkpoint.name,
-            network: Arc::new(network),
-            tokenizer,
-            generation: checkpoint.generation,
-            warnings,
-            load_time: begin.elapsed(),
-        })
+        ModelFiles::new(checkpoint)?.put_on(gpu, options, |_| {})
     }
 
     /// Takes the tokenizer from elsewhere: a `tokenizer.json`, or a folder that holds one.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::Tokenizer`].
+    /// [`Error::Read`] or [`Error::Tokenizer`].
     pub fn set_tokenizer(&mut self, path: &Path) -> Result<()> {
-        self.tokenizer = Some(tokenizer(&read_tokenizer(path)?, self.config())?);
+        self.tokenizer = Some(tokenizer_at(path, self.config())?);
         Ok(())
     }
 
@@ -113,13 +195,7 @@ impl Model {
     /// # Errors
     /// [`Error::Tokenizer`] with that advice.
     pub fn require_tokenizer(&self) -> Result<&Tokenizer> {
-        self.tokenizer.as_ref().ok_or_else(|| {
-            Error::Tokenizer(format!(
-                "`{}` has no tokenizer. {}",
-                self.name,
-                crate::text::HOW_TO_GET_ONE
-            ))
-        })
+        require(self.tokenizer.as_ref(), &self.name)
     }
 
     /// What the model was called when it was loaded.
@@ -165,6 +241,53 @@ impl Model {
     }
 }
 
-fn tokenizer(bytes: &[u8], config: &Config) -> Result<Tokenizer> {
-    Tokenizer::from_bytes(bytes, config.bos_token_id, config.vocab_size)
+fn tokenizer(bytes: &[u8], path: &Path, config: &Config) -> Result<Tokenizer> {
+    Tokenizer::from_bytes(bytes, path, config.bos_token_id, config.vocab_size)
+}
+
+fn tokenizer_at(path: &Path, config: &Config) -> Result<Tokenizer> {
+    let (path, bytes) = read_tokenizer(path)?;
+    tokenizer(&bytes, &path, config)
+}
+
+fn require<'a>(tokenizer: Option<&'a Tokenizer>, name: &str) -> Result<&'a Tokenizer> {
+    tokenizer.ok_or_else(|| {
+        Error::Tokenizer(format!(
+            "`{name}` has no tokenizer. {}",
+            crate::text::HOW_TO_GET_ONE
+        ))
+    })
+}
+
+/// Checks that a model can take these ids.
+pub(super) fn check_ids(ids: &[u32], config: &Config, context_size: usize) -> Result<()> {
+    if ids.is_empty() {
+        return Err(Error::Prompt(
+            "the prompt is empty; give at least one token (id 1 is the begin-of-text token)".into(),
+        ));
+    }
+    let vocab = config.vocab_size;
+    if let Some(id) = ids.iter().find(|id| **id as usize >= vocab) {
+        return Err(Error::Prompt(format!(
+            "token id {id} is out of range: this model has ids 0 to {}",
+            vocab - 1
+        )));
+    }
+    if ids.len() > context_size {
+        return Err(Error::Prompt(format!(
+            "the prompt has {} tokens, the context {context_size}; shorten the prompt{}",
+            ids.len(),
+            longer_context_hint(config, context_size)
+        )));
+    }
+    Ok(())
+}
+
+pub(super) fn longer_context_hint(config: &Config, context_size: usize) -> String {
+    let most = config.max_context_length;
+    if context_size < most {
+        format!(", or ask for a context of up to {most}")
+    } else {
+        String::new()
+    }
 }

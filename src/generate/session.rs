@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::model::Model;
+use super::model::{Model, check_ids, longer_context_hint};
 use super::sampling::{Candidate, Sampler, Sampling, log_sum_exp, top_candidates};
 use super::stop::StopFilter;
 use crate::error::{Error, Result};
@@ -185,7 +185,7 @@ impl<'a> Session<'a> {
                 "the prompt's {} tokens fill the context of {}: nothing can follow; shorten the prompt{}",
                 ids.len(),
                 self.model.context_size(),
-                self.longer_context_hint()
+                longer_context_hint(self.model.config(), self.model.context_size())
             )));
         }
         let decoder = match self.model.tokenizer() {
@@ -212,6 +212,19 @@ impl<'a> Session<'a> {
     /// # Errors
     /// As [`Session::prefill`].
     pub fn score(&mut self, ids: &[u32], top: usize) -> Result<Score> {
+        self.score_with_progress(ids, top, |_, _| {})
+    }
+
+    /// As [`Session::score`], calling `progress(done, total)` after each step.
+    ///
+    /// # Errors
+    /// As [`Session::prefill`].
+    pub fn score_with_progress(
+        &mut self,
+        ids: &[u32],
+        top: usize,
+        mut progress: impl FnMut(usize, usize),
+    ) -> Result<Score> {
         self.check_ids(ids)?;
         self.rewind(0);
         let mut logprobs = vec![None];
@@ -231,42 +244,13 @@ impl<'a> Session<'a> {
                     }
                 })?;
             self.cached.extend_from_slice(chunk);
+            progress(self.cached.len(), ids.len());
         }
         Ok(Score { logprobs, next })
     }
 
     fn check_ids(&self, ids: &[u32]) -> Result<()> {
-        let vocab = self.model.config().vocab_size;
-        if ids.is_empty() {
-            return Err(Error::Prompt(
-                "the prompt is empty; give at least one token (id 1 is the begin-of-text token)"
-                    .into(),
-            ));
-        }
-        if let Some(id) = ids.iter().find(|id| **id as usize >= vocab) {
-            return Err(Error::Prompt(format!(
-                "token id {id} is out of range: this model has ids 0 to {}",
-                vocab - 1
-            )));
-        }
-        if ids.len() > self.model.context_size() {
-            return Err(Error::Prompt(format!(
-                "the prompt has {} tokens, the context {}; shorten the prompt{}",
-                ids.len(),
-                self.model.context_size(),
-                self.longer_context_hint()
-            )));
-        }
-        Ok(())
-    }
-
-    fn longer_context_hint(&self) -> String {
-        let most = self.model.config().max_context_length;
-        if self.model.context_size() < most {
-            format!(", or ask for a context of up to {most}")
-        } else {
-            String::new()
-        }
+        check_ids(ids, self.model.config(), self.model.context_size())
     }
 }
 

@@ -249,12 +249,18 @@ impl Gpu {
         if !self.is_software() {
             return None;
         }
-        let info = std::fs::read_to_string("/proc/meminfo").ok()?;
+        let read = |path: &str| std::fs::read_to_string(path).ok();
+        let info = read("/proc/meminfo")?;
         let line = info
             .lines()
             .find_map(|line| line.strip_prefix("MemAvailable:"))?;
         let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-        Some(kib * 1024)
+        // A container may be allowed less than the machine has.
+        let number = |path: &str| read(path)?.trim().parse::<u64>().ok();
+        let allowed = number("/sys/fs/cgroup/memory.max")
+            .zip(number("/sys/fs/cgroup/memory.current"))
+            .map(|(most, now)| most.saturating_sub(now));
+        Some((kib * 1024).min(allowed.unwrap_or(u64::MAX)))
     }
 }
 
@@ -265,16 +271,20 @@ fn choose<'a>(found: &'a [wgpu::Adapter], wish: Option<&str>) -> Result<&'a wgpu
     let Some(wish) = wish else {
         return Ok(&found[0]);
     };
-    let matching = match wish.parse::<usize>() {
-        Ok(index) => found.get(index),
-        Err(_) => found.iter().find(|adapter| {
+    let index = wish
+        .parse()
+        .ok()
+        .filter(|index: &usize| *index < found.len());
+    // A number may also be part of a name, as in `RTX 3090`.
+    let index = index.or_else(|| {
+        found.iter().position(|adapter| {
             let info = adapter.get_info();
             format!("{} {}", info.name, info.backend)
                 .to_lowercase()
                 .contains(&wish.to_lowercase())
-        }),
-    };
-    matching.ok_or_else(|| {
+        })
+    });
+    index.map(|index| &found[index]).ok_or_else(|| {
         let names: Vec<String> = found
             .iter()
             .enumerate()

@@ -21,6 +21,8 @@ pub use bandwidth::measure as read_bandwidth;
 pub use decode::{Choosing, Decoded};
 pub use forward::{Forward, StepToken};
 use scratch::Scratch;
+#[cfg(any(feature = "cli", feature = "window"))]
+pub use tune_cache::default_path as tuning_cache;
 use weights::Weights;
 
 use crate::checkpoint::{Checkpoint, Config};
@@ -302,6 +304,9 @@ fn out_of_memory(
     const MIB: u64 = 1 << 20;
     let session = session_bytes(config, context_size, options.exact_kv);
     let has = match room {
+        Some(room) if options.memory_limit == Some(room) => {
+            format!("{} MiB are allowed", room / MIB)
+        }
         Some(room) => format!("{} MiB are free", room / MIB),
         None => "it has less".into(),
     };

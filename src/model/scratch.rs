@@ -13,6 +13,8 @@ use crate::kernels::{BLOCK, ROW_PAD, TokenInput, WeightSource, attention};
 
 /// The most tokens in a step.
 pub const MAX_TOKENS: usize = 512;
+/// Multiply-adds of one product of a step at most: 50 ms of a small GPU. A submission can be no shorter than that.
+const PRODUCT_MACS: usize = 10_000_000_000;
 const SOFTWARE_TOKENS: usize = 32;
 /// Tokens that a tile of the prefill kernels covers, and rows of logits from a step.
 const TILE: usize = 32;
@@ -182,7 +184,13 @@ pub fn step_sizes(gpu: &Gpu, config: &Config, source: WeightSource) -> Result<(u
     };
     let wish = match source {
         WeightSource::Texture => SOFTWARE_TOKENS,
-        WeightSource::Buffer => MAX_TOKENS,
+        WeightSource::Buffer => {
+            let rows = widest(config, |layer| {
+                config.proj_1_rows(layer).max(config.qkv_dim(layer))
+            });
+            let tokens = PRODUCT_MACS / (rows * config.model_dim).max(1);
+            (tokens / TILE * TILE).clamp(TILE, MAX_TOKENS)
+        }
     };
     let widest =
         widest(config, |layer| config.qkv_dim(layer).max(layer.ffn_dim)).max(config.model_dim);

@@ -22,6 +22,13 @@ const MOST_BYTES: u64 = 1 << 20;
 /// The oldest are dropped beyond this.
 const MOST_ENTRIES: usize = 64;
 
+/// Where this program keeps measurements, unless it is told otherwise.
+#[cfg(any(feature = "cli", feature = "window"))]
+pub fn default_path() -> Option<std::path::PathBuf> {
+    let folders = directories::ProjectDirs::from("", "", "openelm")?;
+    Some(folders.cache_dir().join("tuning.json"))
+}
+
 /// What a measurement depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,7 +126,8 @@ pub fn keep(path: &Path, key: Key, chosen: Chosen) {
         let _ = std::fs::create_dir_all(folder);
     }
     // Whole or not at all, also when two processes write at once.
-    let beside = path.with_extension(format!("{}.tmp", std::process::id()));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let beside = path.with_extension(format!("{}.part", now.map_or(0, |now| now.as_nanos())));
     if std::fs::write(&beside, text).is_err() || std::fs::rename(&beside, path).is_err() {
         let _ = std::fs::remove_file(&beside);
     }

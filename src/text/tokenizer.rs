@@ -1,5 +1,7 @@
 //! A `tokenizer.json`, as Hugging Face's `tokenizers` reads it; OpenELM uses Llama-2's.
 
+use std::path::Path;
+
 use crate::error::{Error, Result};
 
 /// What to say where a model has no tokenizer.
@@ -14,17 +16,20 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads the bytes of a `tokenizer.json`; `bos` is what [`Tokenizer::encode`] puts first, and ids must be below `vocab`.
+    /// Reads the bytes of a `tokenizer.json`, which came from `path`; `bos` is what [`Tokenizer::encode`] puts first, and ids must be below
+    /// `vocab`.
     ///
     /// # Errors
     /// [`Error::Tokenizer`] for malformed bytes, and for a tokenizer with more tokens than the model.
-    pub fn from_bytes(bytes: &[u8], bos: u32, vocab: usize) -> Result<Self> {
-        let inner = tokenizers::Tokenizer::from_bytes(bytes)
-            .map_err(|error| Error::Tokenizer(format!("tokenizer.json is not usable: {error}")))?;
+    pub fn from_bytes(bytes: &[u8], path: &Path, bos: u32, vocab: usize) -> Result<Self> {
+        let path = path.display();
+        let inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| {
+            Error::Tokenizer(format!("{path}: not a usable tokenizer: {error}"))
+        })?;
         let size = inner.get_vocab_size(true);
         if size > vocab {
             return Err(Error::Tokenizer(format!(
-                "tokenizer.json has {size} tokens, the model only {vocab}: it belongs to another model"
+                "{path}: has {size} tokens, the model only {vocab}: it belongs to another model"
             )));
         }
         Ok(Self { inner, bos })

@@ -40,6 +40,8 @@ pub struct Options {
     pub tokenizer: Option<PathBuf>,
     /// Adapter for the model, as in [`crate::LoadOptions`].
     pub device: Option<String>,
+    /// As in [`crate::LoadOptions`].
+    pub tuning_cache: Option<PathBuf>,
     /// Where conversations and settings are kept; `None`: where the system keeps such things.
     pub data: Option<PathBuf>,
 }

@@ -32,6 +32,8 @@ const HOW: [(&str, &str); 3] = [
 pub struct ModelsView {
     pub open: bool,
     pub device: Option<String>,
+    /// Where measurements of the adapter are kept.
+    pub tuning_cache: Option<PathBuf>,
     /// Named on the command line, for this time only.
     pub tokenizer: Option<PathBuf>,
     path: String,

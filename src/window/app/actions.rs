@@ -95,6 +95,7 @@ impl App {
             dtype: self.settings.dtype(),
             context_limit: self.settings.context_size,
             cancel: Some(Arc::clone(&cancel)),
+            tuning_cache: self.models.tuning_cache.clone(),
             ..LoadOptions::default()
         };
         // The demo brings its own tokenizer, and random weights have no use for one.

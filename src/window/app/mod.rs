@@ -176,6 +176,7 @@ impl App {
     pub fn begin(&mut self, options: &Options) {
         self.models.tokenizer.clone_from(&options.tokenizer);
         self.models.device.clone_from(&options.device);
+        self.models.tuning_cache.clone_from(&options.tuning_cache);
         let model = options.model.clone();
         self.load(&model.unwrap_or_else(|| self.settings.model.clone()));
     }

@@ -1,0 +1,112 @@
+//! What tuning finds is kept in a file, used again, and never trusted.
+
+mod common;
+
+use openelm::kernels::linear::Tuning;
+use openelm::{LoadOptions, Model, Tune, WeightSource};
+use serde_json::Value;
+
+fn load(
+    cache: &std::path::Path,
+    tune: Tune,
+    source: Option<WeightSource>,
+) -> (WeightSource, Tuning) {
+    let mut options = LoadOptions::default();
+    options.tune = tune;
+    options.tuning_cache = Some(cache.to_owned());
+    options.weight_source = source;
+    let model = Model::load("demo", &options).unwrap();
+    (model.network().source, model.network().tuning)
+}
+
+fn read(path: &std::path::Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn a_measurement_is_kept_and_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    // A folder that is not there yet.
+    let path = folder.path().join("openelm/tuning.json");
+    let (source, tuning) = load(&path, Tune::Auto, None);
+    let mut file = read(&path);
+    let entry = &file["entries"][0];
+    assert_eq!(entry["source"], source.name());
+    assert_eq!(entry["lanes"], tuning.lanes);
+    assert_eq!(entry["columns"], tuning.columns);
+    assert!(Tuning::LANES.contains(&tuning.lanes) && Tuning::COLUMNS.contains(&tuning.columns));
+
+    // It is the file that decides the next time.
+    file["entries"][0]["lanes"] = 64.into();
+    file["entries"][0]["columns"] = 8.into();
+    file["entries"][0]["source"] = "buffer".into();
+    let changed = file.to_string();
+    std::fs::write(&path, &changed).unwrap();
+    let expected = (
+        WeightSource::Buffer,
+        Tuning {
+            lanes: 64,
+            columns: 8,
+        },
+    );
+    assert_eq!(load(&path, Tune::Auto, None), expected);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), changed);
+
+    // Not with another wish, and not when told to measure again or never.
+    assert_eq!(
+        load(&path, Tune::Auto, Some(WeightSource::Texture)).0,
+        WeightSource::Texture
+    );
+    assert_eq!(read(&path)["entries"].as_array().unwrap().len(), 2);
+    assert_eq!(load(&path, Tune::Off, None).1, Tuning::default());
+    load(&path, Tune::Again, None);
+    assert_ne!(
+        read(&path)["entries"][1]["lanes"]
+            .as_u64()
+            .zip(read(&path)["entries"][1]["columns"].as_u64()),
+        Some((64, 8))
+    );
+}
+
+#[test]
+fn a_broken_or_foreign_file_is_measured_anew_and_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tuning.json");
+    load(&path, Tune::Auto, Some(WeightSource::Texture));
+    let good = read(&path);
+    let spoiled = |change: &dyn Fn(&mut Value)| {
+        let mut file = good.clone();
+        change(&mut file);
+        file.to_string()
+    };
+    for text in [
+        String::new(),
+        "no JSON".into(),
+        "[".repeat(100_000),
+        spoiled(&|file| file["version"] = 999.into()),
+        spoiled(&|file| file["entries"][0]["lanes"] = 7.into()),
+        spoiled(&|file| file["entries"][0]["columns"] = 0.into()),
+        spoiled(&|file| file["entries"][0]["source"] = "disk".into()),
+        // Not what was asked for.
+        spoiled(&|file| file["entries"][0]["source"] = "buffer".into()),
+        spoiled(&|file| file["entries"][0]["key"]["driver"] = "another".into()),
+        spoiled(&|file| file["entries"][0]["more"] = 1.into()),
+    ] {
+        std::fs::write(&path, &text).unwrap();
+        let (source, tuning) = load(&path, Tune::Auto, Some(WeightSource::Texture));
+        assert_eq!(source, WeightSource::Texture);
+        assert!(Tuning::LANES.contains(&tuning.lanes));
+        let entries = read(&path)["entries"].as_array().unwrap().clone();
+        let own = entries
+            .iter()
+            .find(|entry| entry["key"] == good["entries"][0]["key"])
+            .unwrap();
+        assert_eq!(own["source"], "texture");
+    }
+    // A place that cannot be written is no reason to fail.
+    load(
+        std::path::Path::new("/proc/no/tuning.json"),
+        Tune::Auto,
+        Some(WeightSource::Texture),
+    );
+}
