@@ -19,7 +19,7 @@ use crate::model::{LoadOptions, Progress, read_bandwidth};
 use crate::text::StreamDecoder;
 use crate::trace::{Step, TraceMode};
 
-/// While every step is traced, every so many tokens one is decoded without it: the difference is what tracing costs.
+/// While every step is traced, every so many tokens the device may run ahead without it: the difference is what tracing costs.
 const CONTROL_EVERY: usize = 16;
 
 /// Tokens to look at before it is decided how many can be traced.

@@ -52,8 +52,12 @@ fn every_dispatch_is_there_once_and_in_order() {
             eprintln!("no timestamps here: not checked");
             return;
         };
-        // Embedding, eight a layer, final norm and head: the demo model's matrices are in one part each.
-        assert_eq!(spans.len(), 1 + 8 * layers + 2);
+        // Embedding, eight a layer, final norm and head: the demo model's matrices are in one part each. Decoding also chooses.
+        let choosing = match step.phase {
+            Phase::Prefill => 0,
+            Phase::Decode => 2,
+        };
+        assert_eq!(spans.len(), 1 + 8 * layers + 2 + choosing);
         for pair in spans.windows(2) {
             assert!(pair[0].start_ns + pair[0].duration_ns <= pair[1].start_ns);
         }

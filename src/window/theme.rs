@@ -49,7 +49,7 @@ pub const GROUPS: [(&str, &[&str], Color32); 7] = [
     ("attention", &["attention"], OKABE_ITO[5]),
     ("out", &["out"], OKABE_ITO[3]),
     ("FFN", &["proj_1", "proj_2"], OKABE_ITO[2]),
-    ("other", &["embed", "head", "layer"], OKABE_ITO[1]),
+    ("other", &["embed", "head", "sample", "layer"], OKABE_ITO[1]),
 ];
 
 /// The group of a kernel: its index in [`GROUPS`].
