@@ -43,8 +43,8 @@ pub use checkpoint::{Checkpoint, Config};
 pub use dtype::Dtype;
 pub use error::{Error, Result};
 pub use generate::{
-    Candidate, Finish, GenerateOptions, Generation, Model, ModelFiles, Sampler, Sampling, Score,
-    Session, Timing, Token, clock_seed, log_sum_exp,
+    Candidate, Finish, GenerateOptions, Generation, Model, ModelFiles, SampleOn, Sampler, Sampling,
+    Score, Session, Timing, Token, clock_seed, log_sum_exp,
 };
 pub use gpu::{AdapterSummary, Gpu, adapters};
 pub use kernels::WeightSource;

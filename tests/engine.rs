@@ -107,9 +107,10 @@ fn a_prompt_becomes_tokens_steps_and_an_end() {
     assert_eq!(tokens[0].piece, " there");
     assert_eq!(tokens[0].alternatives.len(), 3);
     assert_eq!(tokens[0].alternatives[0].logprob, tokens[0].token.logprob);
-    // After every sixteenth token the device may run ahead without the trace, by two tokens, to know what the trace costs.
+    // After every sixteenth token the device may run ahead without the trace, to know what the trace costs.
     let untraced = tokens.iter().filter(|event| !event.traced).count();
-    assert_eq!((untraced, steps.len()), (2, 18));
+    assert!((1..=4).contains(&untraced), "{untraced}");
+    assert_eq!(steps.len(), 20 - untraced);
     assert!(woken.load(Ordering::Relaxed) > tokens.len());
 
     engine.send(Command::Measure);

@@ -5,7 +5,7 @@ mod common;
 
 use common::{goldens, ids, load, numbers};
 use openelm::model::StepToken;
-use openelm::{GenerateOptions, Model, Sampling, Session, WeightSource, log_sum_exp};
+use openelm::{GenerateOptions, Model, SampleOn, Sampling, Session, WeightSource, log_sum_exp};
 use serde_json::Value;
 
 /// Below this, the two most probable tokens are too close to call.
@@ -15,6 +15,7 @@ fn greedy(session: &mut Session<'_>, prompt: &[u32], count: usize, penalty: f32)
     let mut options = GenerateOptions::default();
     options.max_tokens = Some(count);
     options.ignore_eos = true;
+    options.sample_on = Some(SampleOn::Device);
     options.sampling = Sampling::default();
     options.sampling.repetition_penalty = penalty;
     let generation = session.generate(prompt, &options).unwrap();

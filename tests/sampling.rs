@@ -7,7 +7,7 @@ use common::{load, noise};
 use openelm::gpu::Readback;
 use openelm::kernels::sample::{self, Choice, GROUP, REPORT_WORDS};
 use openelm::kernels::{FILES, TokenInput};
-use openelm::{Finish, GenerateOptions, Gpu, Sampler, Sampling, log_sum_exp};
+use openelm::{Finish, GenerateOptions, Gpu, SampleOn, Sampler, Sampling, log_sum_exp};
 use wgpu::util::DeviceExt;
 
 /// Both kernels on a device, with what they need.
@@ -276,13 +276,13 @@ fn decoding_ahead_changes_no_text() {
         (sampling(0.8, 50, 0.95, 0.0, 1.1), 0),
         (sampling(1.0, 0, 1.0, 0.0, 1.0), 2),
     ] {
-        let run = |sample_on_host: bool| {
+        let run = |sample_on: SampleOn| {
             let mut options = GenerateOptions::default();
             options.sampling = setting.clone();
             options.sampling.seed = 11;
             options.max_tokens = Some(60);
             options.top_logprobs = top;
-            options.sample_on_host = sample_on_host;
+            options.sample_on = Some(sample_on);
             let mut session = model.session().unwrap();
             let mut generation = session.generate(&prompt, &options).unwrap();
             let tokens: Vec<_> = generation.by_ref().map(Result::unwrap).collect();
@@ -298,7 +298,7 @@ fn decoding_ahead_changes_no_text() {
             let score = session.score(&longer, 3).unwrap();
             (tokens, finish, ids, score)
         };
-        let (ahead, waiting) = (run(false), run(true));
+        let (ahead, waiting) = (run(SampleOn::Device), run(SampleOn::Host));
         assert_eq!(ahead.1, waiting.1);
         assert_eq!(ahead.2, waiting.2);
         assert_eq!(ahead.3, waiting.3);
@@ -326,6 +326,7 @@ fn a_run_ends_where_it_should() {
     let prompt = model.encode("Once").unwrap();
     let mut options = GenerateOptions::default();
     options.ignore_eos = true;
+    options.sample_on = Some(SampleOn::Device);
     let mut generation = session.generate(&prompt, &options).unwrap();
     let tokens: Vec<_> = generation.by_ref().map(Result::unwrap).collect();
     assert_eq!(generation.finish(), Some(Finish::Context));

@@ -4,8 +4,8 @@ mod common;
 
 use std::time::Duration;
 
-use openelm::GenerateOptions;
 use openelm::trace::{self, Phase, Span, Step, TraceMode};
+use openelm::{GenerateOptions, SampleOn};
 use serde_json::{Value, json};
 
 /// Steps of a short generation on the real device.
@@ -15,6 +15,7 @@ fn traced() -> (openelm::Model, Vec<Step>) {
     let mut options = GenerateOptions::default();
     options.max_tokens = Some(4);
     options.ignore_eos = true;
+    options.sample_on = Some(SampleOn::Device);
     let plain: Vec<u32> = session
         .generate(&[1, 1946, 761], &options)
         .unwrap()

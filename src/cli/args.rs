@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use openelm::{Dtype, LoadOptions, Model, ModelFiles, Sampling, Tune, WeightSource};
+use openelm::{Dtype, LoadOptions, Model, ModelFiles, SampleOn, Sampling, Tune, WeightSource};
 
 use super::output;
 
@@ -71,6 +71,13 @@ pub enum SourceChoice {
     Auto,
     Buffer,
     Texture,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum SampleOnChoice {
+    Auto,
+    Host,
+    Device,
 }
 
 /// Which model, and how it is put on the device.
@@ -190,9 +197,9 @@ pub struct Bench {
     /// Tokens in the cache beforehand, such as 0,1024 [default: none, a quarter of the context, and all that fits]
     #[arg(short, long, value_delimiter = ',', value_name = "N")]
     pub depth: Vec<usize>,
-    /// Have the host choose every token and wait for each step, to compare with
-    #[arg(long)]
-    pub host_sampling: bool,
+    /// Who chooses each token; auto is the device, on software adapters the host
+    #[arg(long, default_value = "auto")]
+    pub sample_on: SampleOnChoice,
     /// How often to measure each, after one round that does not count
     #[arg(short, long, default_value_t = 3, value_name = "N")]
     pub repeats: usize,
@@ -390,6 +397,16 @@ pub fn read_text(text: &str) -> Result<String> {
         );
     }
     String::from_utf8(bytes).context("standard input is not UTF-8 text")
+}
+
+impl Bench {
+    pub fn sample_on(&self) -> Option<SampleOn> {
+        match self.sample_on {
+            SampleOnChoice::Auto => None,
+            SampleOnChoice::Host => Some(SampleOn::Host),
+            SampleOnChoice::Device => Some(SampleOn::Device),
+        }
+    }
 }
 
 impl Generate {

@@ -140,7 +140,7 @@ fn measure(
             // From nothing, one token stands in for the prompt.
             let prompt = if ids.is_empty() { &[1][..] } else { &ids };
             decode.push(
-                1.0 / decode_seconds(session, prompt, arguments.tokens, arguments.host_sampling)?,
+                1.0 / decode_seconds(session, prompt, arguments.tokens, arguments.sample_on())?,
             );
         }
         if round == 0 {

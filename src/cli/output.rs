@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use openelm::trace::{self, Step};
-use openelm::{GenerateOptions, Model, Session};
+use openelm::{GenerateOptions, Model, SampleOn, Session};
 use serde_json::json;
 
 /// Bars appear only for what takes longer than this.
@@ -46,10 +46,10 @@ pub fn decode_seconds(
     session: &mut Session<'_>,
     prompt: &[u32],
     tokens: usize,
-    on_host: bool,
+    sample_on: Option<SampleOn>,
 ) -> Result<f64> {
     let mut options = GenerateOptions::default();
-    options.sample_on_host = on_host;
+    options.sample_on = sample_on;
     options.max_tokens = Some(tokens + 1);
     options.ignore_eos = true;
     let mut generation = session.generate(prompt, &options)?;

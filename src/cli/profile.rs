@@ -41,12 +41,12 @@ pub fn run(arguments: &Profile) -> Result<()> {
         .collect();
     let mut session = model.session()?;
     // Once for what the driver puts off until then, once for the time without the instrument.
-    decode_seconds(&mut session, &ids, 2, false)?;
+    decode_seconds(&mut session, &ids, 2, None)?;
     session.rewind(0);
-    let plain = decode_seconds(&mut session, &ids, arguments.tokens, false)?;
+    let plain = decode_seconds(&mut session, &ids, arguments.tokens, None)?;
     session.rewind(0);
     session.set_trace(TraceMode::Kernels);
-    decode_seconds(&mut session, &ids, arguments.tokens, false)?;
+    decode_seconds(&mut session, &ids, arguments.tokens, None)?;
     let steps = session.take_trace();
     let bandwidth = read_bandwidth(&model.network().gpu)?
         .into_iter()

@@ -7,4 +7,4 @@ mod stop;
 
 pub use model::{Model, ModelFiles};
 pub use sampling::{Candidate, Sampler, Sampling, clock_seed, log_sum_exp};
-pub use session::{Finish, GenerateOptions, Generation, Score, Session, Timing, Token};
+pub use session::{Finish, GenerateOptions, Generation, SampleOn, Score, Session, Timing, Token};

@@ -25,11 +25,20 @@ pub struct GenerateOptions {
     pub ignore_eos: bool,
     /// How many alternatives to report with each token.
     pub top_logprobs: usize,
-    /// Has the host choose each token and wait for every step, instead of the device, which computes ahead: the slower way, to compare
-    /// with.
-    pub sample_on_host: bool,
+    /// Who chooses each token; `None`: the device, which then need not wait for the host, but on a software adapter the host, whose
+    /// cores are the same and whose code for it is faster.
+    pub sample_on: Option<SampleOn>,
     /// Set from another thread to end generation within a step.
     pub cancel: Option<Arc<AtomicBool>>,
+}
+
+/// Who chooses tokens. Both choose the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SampleOn {
+    /// The host, which reads all logits and waits for every step.
+    Host,
+    /// The device, which feeds the token to the next step and is some steps ahead.
+    Device,
 }
 
 /// Why generation ended.
@@ -415,7 +424,12 @@ impl Generation<'_, '_> {
 
     /// Has the device decode from here on, unless more is asked for than it can do.
     fn hand_over(&mut self) -> Result<bool> {
-        if self.options.sample_on_host || self.options.top_logprobs > Choosing::MOST_TOP {
+        let is_software = self.session.model.network().gpu.is_software();
+        let on_device = match self.options.sample_on {
+            Some(wish) => wish == SampleOn::Device,
+            None => !is_software,
+        };
+        if !on_device || self.options.top_logprobs > Choosing::MOST_TOP {
             return Ok(false);
         }
         let Some(id) = self.ids.last().copied() else {

@@ -59,6 +59,7 @@ pub struct Decoder {
     groups: Op,
     picks: [Op; 2],
     ring: Vec<Readback>,
+    is_software: bool,
     /// Submissions whose results are unread, each with its place in the ring.
     in_flight: VecDeque<(wgpu::SubmissionIndex, usize)>,
     run: Run,
@@ -161,6 +162,7 @@ impl Decoder {
                 .map(|_| Readback::new(gpu, report.size()))
                 .collect(),
             report,
+            is_software: gpu.is_software(),
             in_flight: VecDeque::new(),
             run: Run {
                 choice: Choice::Highest,
@@ -183,12 +185,13 @@ impl Decoder {
         [&self.groups, pick]
     }
 
-    /// How many results may be unread when the next one is waited for.
+    /// How many results may be unread when the next one is waited for. Where the host's own cores do the computing, recording ahead
+    /// would only push the driver's threads aside.
     fn ahead(&self) -> usize {
-        if self.run.pace < SLOW_STEP {
-            RING - 1
-        } else {
-            2
+        match self.run.pace {
+            _ if self.is_software => 1,
+            pace if pace < SLOW_STEP => RING - 1,
+            _ => 2,
         }
     }
 }

@@ -141,7 +141,7 @@ impl App {
             stop,
             ignore_eos: self.settings.ignore_eos,
             top_logprobs: ALTERNATIVES,
-            sample_on_host: false,
+            sample_on: None,
             cancel: Some(Arc::clone(&cancel)),
         };
         let trace = match self.settings.timings {
