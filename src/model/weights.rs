@@ -139,8 +139,7 @@ fn split(rows: usize, row_bytes: u64, gated: bool, most_bytes: u64) -> Vec<Vec<R
     // Whole groups, and one group of slack because the last one is padded.
     let step = (most / GROUP * GROUP)
         .saturating_sub(GROUP)
-        .max(GROUP)
-        .min(MOST_OUTPUTS);
+        .clamp(GROUP, MOST_OUTPUTS);
     let count = if outputs <= step { outputs } else { step };
     (0..outputs)
         .step_by(count.max(1))
