@@ -3,8 +3,10 @@
 #
 #     make compare GGUF=model.gguf MODEL=folder [DTYPE=bf16] [PROMPT=64] [TOKENS=16] [ROUNDS=2]
 #
-# llama-bench must be built with Vulkan (cmake -DGGML_VULKAN=ON) for the same adapter to be compared.
+# llama-bench must be built with Vulkan (cmake -DGGML_VULKAN=ON) for the same adapter to be compared. It passes over software
+# adapters unless one is named; 0 is the first that Vulkan lists, set GGML_VK_VISIBLE_DEVICES to another.
 set -eu
+export GGML_VK_VISIBLE_DEVICES="${GGML_VK_VISIBLE_DEVICES:-0}"
 
 : "${GGUF:=}" "${MODEL:=shape:270M}" "${DTYPE:=auto}" "${PROMPT:=64}" "${TOKENS:=16}" "${ROUNDS:=2}"
 : "${LLAMA_BENCH:=llama-bench}" "${OPENELM:=target/release/openelm}"

@@ -15,6 +15,7 @@
 #import lib/cache_read_buffer.wgsl
 #import <cache>
 @group(0) @binding(5) var<storage, read_write> output: array<f32>;
+#import lib/store_heads.wgsl
 #import lib/attention_partials.wgsl
 @group(0) @binding(6) var<storage, read_write> partials: array<vec4<f32>>;
 
@@ -162,17 +163,7 @@ fn main(
             partials[to_partial + 2u + d] = sum;
         }
         if is_whole && workgroup.z == 0u && d < shape.head_dim {
-            let to = heads_start + d;
-            output[to] = result.x;
-            if heads > 1u {
-                output[to + shape.head_dim] = result.y;
-            }
-            if heads > 2u {
-                output[to + 2u * shape.head_dim] = result.z;
-            }
-            if heads > 3u {
-                output[to + 3u * shape.head_dim] = result.w;
-            }
+            store_heads(heads_start + d, heads, result);
         }
     }
 }

@@ -14,6 +14,7 @@
 #import lib/cache_read_texture.wgsl
 #import <cache>
 @group(0) @binding(5) var<storage, read_write> output: array<f32>;
+#import lib/store_heads.wgsl
 @group(0) @binding(6) var<uniform> first: vec4<u32>;
 
 const LANES = 8u;
@@ -212,17 +213,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let result = sum / all_total;
         let d = 32u * chunk + dimension;
         if d < shape.head_dim {
-            let to = token_index * shape.stride + first_head * shape.head_dim + d;
-            output[to] = result.x;
-            if heads > 1u {
-                output[to + shape.head_dim] = result.y;
-            }
-            if heads > 2u {
-                output[to + 2u * shape.head_dim] = result.z;
-            }
-            if heads > 3u {
-                output[to + 3u * shape.head_dim] = result.w;
-            }
+            store_heads(token_index * shape.stride + first_head * shape.head_dim + d, heads, result);
         }
     }
 }

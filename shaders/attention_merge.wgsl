@@ -7,6 +7,7 @@
 @group(0) @binding(1) var<storage, read> tokens: array<Token>;
 @group(0) @binding(2) var<storage, read> partials: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> output: array<f32>;
+#import lib/store_heads.wgsl
 
 const LANES = 64u;
 
@@ -39,17 +40,7 @@ fn main(
         }
         let result = sum / total;
         if is_split && d < shape.head_dim {
-            let to = heads_start + d;
-            output[to] = result.x;
-            if heads > 1u {
-                output[to + shape.head_dim] = result.y;
-            }
-            if heads > 2u {
-                output[to + 2u * shape.head_dim] = result.z;
-            }
-            if heads > 3u {
-                output[to + 3u * shape.head_dim] = result.w;
-            }
+            store_heads(heads_start + d, heads, result);
         }
     }
 }

@@ -60,12 +60,17 @@ pub fn decode_seconds(
     Ok(timing.decode.as_secs_f64() / timing.decode_tokens.max(1) as f64)
 }
 
-/// Finds out early whether a trace can be written, by making its file.
+/// Finds out early whether a trace can be written, by opening its file. What is there stays until there is something new.
 pub fn begin_trace(path: Option<&Path>) -> Result<()> {
     let Some(path) = path else {
         return Ok(());
     };
-    std::fs::write(path, "").with_context(|| format!("cannot write {}", path.display()))
+    let file = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path);
+    file.map(drop)
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Writes a trace in the format that the file's ending names.

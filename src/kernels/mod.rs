@@ -186,6 +186,10 @@ pub const FILES: &[(&str, &str)] = &[
         include_str!("../../shaders/lib/source_texture.wgsl"),
     ),
     (
+        "lib/store_heads.wgsl",
+        include_str!("../../shaders/lib/store_heads.wgsl"),
+    ),
+    (
         "lib/tokens.wgsl",
         include_str!("../../shaders/lib/tokens.wgsl"),
     ),

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use super::forward::{Forward, StepToken};
 use super::op::{Launch, Op, Spread, Stage, Traffic, floats};
-use super::scratch::stride;
 use super::{Network, Scratch};
 use crate::error::{Error, Result};
 use crate::gpu::Readback;
@@ -334,16 +333,16 @@ impl Forward {
     }
 }
 
-/// Floats of a row of logits that the sampling kernels may look at: whole groups.
 const _: () = assert!(64 % GROUP == 0, "rows of logits are padded to 64 floats");
 
-/// Every pair of kernels that decoding asks for.
+/// The kernels that decoding asks for.
 pub fn kernels() -> impl Iterator<Item = crate::gpu::KernelSpec> {
     let picks = Choice::ALL.into_iter().map(sample::pick_spec);
     std::iter::once(sample::groups_spec()).chain(picks)
 }
 
-/// Bytes of the buffers for choosing tokens, about.
+/// Bytes of the buffers for choosing tokens.
 pub fn bytes(vocab: usize, context_size: usize) -> u64 {
-    floats(stride(vocab) as usize) * 2 + floats(context_size)
+    let groups = vocab.div_ceil(GROUP);
+    floats(groups * GROUP) + groups as u64 * 16 + floats(context_size)
 }

@@ -206,7 +206,13 @@ impl Network {
     pub fn scratch_bytes(&self) -> u64 {
         let sizes = scratch::step_sizes(&self.gpu, &self.config, self.source);
         let tokens = sizes.map_or(scratch::MAX_TOKENS, |(tokens, _)| tokens);
+        let partials = match self.source {
+            WeightSource::Buffer => scratch::partial_bytes(&self.config, self.context_size),
+            WeightSource::Texture => 0,
+        };
         scratch::activation_bytes(&self.config, tokens)
+            + partials
+            + decode::bytes(self.config.vocab_size, self.context_size)
     }
 
     /// Bytes of keys and values that decoding a token at `position` reads.
@@ -257,6 +263,8 @@ fn context_size(config: &Config, wish: Option<usize>) -> Result<usize> {
 pub fn session_bytes(config: &Config, context_size: usize, exact_kv: bool) -> u64 {
     scratch::cache_bytes(config, context_size, exact_kv)
         + scratch::activation_bytes(config, scratch::MAX_TOKENS)
+        + scratch::partial_bytes(config, context_size)
+        + decode::bytes(config.vocab_size, context_size)
 }
 
 /// Bytes of the weights on the device when stored as `dtype` (`None`: chosen tensor by tensor).

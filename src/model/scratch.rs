@@ -131,6 +131,10 @@ impl Scratch {
                 .iter()
                 .map(|layer| layer.q_heads * config.head_dim)
         };
+        let partials = match network.source {
+            WeightSource::Buffer => partial_bytes(config, network.context_size),
+            WeightSource::Texture => 0,
+        };
         let widest_q = widest(config, |layer| layer.q_heads * padded_head);
         let widest_qkv = widest(config, |layer| config.qkv_dim(layer));
         let scratch = Self {
@@ -146,7 +150,7 @@ impl Scratch {
             qkv: activations("qkv", widest_qkv, storage),
             queries: input("queries")(widest_q),
             firsts: firsts(gpu, max_tokens),
-            partials: gpu.buffer("partials", partial_bytes(network), storage),
+            partials: gpu.buffer("partials", partials, storage),
             attended: Inputs::new(q_dims(), input("attended")),
             ffn: Inputs::new(config.layers.iter().map(|l| l.ffn_dim), input("ffn")),
             logits: gpu.buffer(
@@ -231,16 +235,12 @@ pub fn check_context(gpu: &Gpu, config: &Config, rows: usize, exact: bool) -> Re
     )))
 }
 
-/// Bytes that attention's splits of few tokens hand over in the layer with most heads.
-fn partial_bytes(network: &Network) -> u64 {
-    if network.source == WeightSource::Texture {
-        return 0;
-    }
-    let config = &network.config;
+/// Bytes that attention's splits of few tokens hand over in the layer with most heads; weights in textures do without.
+pub fn partial_bytes(config: &Config, context_size: usize) -> u64 {
     let quads = widest(config, |layer| {
         layer.kv_heads * (layer.q_heads / layer.kv_heads).div_ceil(4)
     });
-    let (_, splits) = attention::splits(network.context_size);
+    let (_, splits) = attention::splits(context_size);
     let vectors = MOST_FEW as usize * splits * quads * attention::partial_vectors(config.head_dim);
     vectors as u64 * 16
 }
