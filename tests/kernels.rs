@@ -11,7 +11,8 @@ use openelm::gpu::pipeline::window;
 use openelm::gpu::{KernelSpec, Readback};
 use openelm::kernels::linear::{Mapping, Output, Tuning, UNIFORM_WINDOW};
 use openelm::kernels::{
-    FILES, TokenInput, WeightSource, attention, embed, linear, qk_norm_rope, rms_norm,
+    FILES, LANES, TokenInput, WeightSource, attention, embed, linear, qk_norm_rope, read_bandwidth,
+    rms_norm,
 };
 use openelm::{Dtype, Gpu};
 use proptest::prelude::*;
@@ -656,6 +657,32 @@ fn f16_unpacks_exactly() {
         );
         for (x, y) in out.iter().zip(&finite) {
             assert_eq!(x, y, "{source:?}");
+        }
+    }
+}
+
+/// The bandwidth that everything is held against is only true if every unit was read, and once.
+#[test]
+fn read_bandwidth_reads_every_unit_once() {
+    let lab = lab();
+    let (workgroups, units) = (3, 24);
+    let rows = (workgroups * LANES) as usize;
+    let count = rows * units as usize;
+    let values: Vec<[f32; 4]> = noise(30, count * 4).as_chunks().0.to_vec();
+    let shape = lab.uniform(read_bandwidth::Shape { units });
+    for source in WeightSource::ALL {
+        let store = lab.store(bytemuck::cast_slice(&values).to_vec(), source);
+        let folded = lab.floats(&vec![0.0; rows * 4]);
+        let resources = [
+            shape.as_entire_binding(),
+            store.binding(),
+            folded.as_entire_binding(),
+        ];
+        let spec = read_bandwidth::spec(source);
+        let out = lab.run(&spec, &resources, &[], (workgroups, 1, 1), &folded);
+        let expected = twin::read_bandwidth(&values, units as usize, LANES as usize, source);
+        for (actual, expected) in out.as_chunks::<4>().0.iter().zip(&expected) {
+            assert_eq!(&actual.map(f32::to_bits), expected, "{source:?}");
         }
     }
 }

@@ -302,8 +302,11 @@ impl Forward {
         };
         let mut start = 0;
         loop {
-            let (end, macs) = piece(&groups[start..], positions, budget(pieces));
-            let this = &groups[start..start + end];
+            let cost = |(op, extent): &Task<'_>| op.macs(u64::from(extent.tokens), positions);
+            let costs = groups[start..].iter();
+            let costs = costs.map(|group| group.iter().map(cost).sum());
+            let (count, macs) = piece(costs, budget(pieces));
+            let this = &groups[start..start + count];
             let mut encoder = gpu.device.create_command_encoder(&Default::default());
             match timer {
                 Some(timer) => timer.record(&mut encoder, start, this.len(), |pass, i| {
@@ -314,7 +317,7 @@ impl Forward {
                     this.iter().for_each(|group| dispatch(&mut pass, group));
                 }
             }
-            start += end;
+            start += count;
             if start == groups.len() {
                 if let Some(timer) = timer {
                     timer.resolve(&mut encoder, groups.len());
@@ -340,18 +343,16 @@ fn groups<'a, 'b>(tasks: &'b [Task<'a>], mode: TraceMode) -> Vec<&'b [Task<'a>]>
     tasks.chunk_by(together).collect()
 }
 
-/// How many of the groups fit a submission of so many multiply-adds, at least one, and theirs.
-fn piece(groups: &[&[Task<'_>]], positions: u64, budget: u64) -> (usize, u64) {
-    let mut macs = 0;
-    for (i, group) in groups.iter().enumerate() {
-        let cost = |(op, extent): &Task<'_>| op.macs(u64::from(extent.tokens), positions);
-        let next: u64 = group.iter().map(cost).sum();
-        if macs > 0 && macs + next > budget {
-            return (i, macs);
+/// How many operations, of so many multiply-adds each, fit a submission of `budget`, at least one, and what they add up to.
+fn piece(costs: impl IntoIterator<Item = u64>, budget: u64) -> (usize, u64) {
+    let (mut count, mut macs) = (0, 0);
+    for cost in costs {
+        if macs > 0 && macs + cost > budget {
+            break;
         }
-        macs += next;
+        (count, macs) = (count + 1, macs + cost);
     }
-    (groups.len(), macs)
+    (count, macs)
 }
 
 fn dispatch(pass: &mut wgpu::ComputePass<'_>, group: &[Task<'_>]) {
@@ -449,10 +450,45 @@ impl Pieces {
         gpu.wait(Some(submission))?;
         let now = Instant::now();
         if let Some(begin) = self.last_end.replace(now) {
-            let seen = macs as f64 / (now - begin).as_secs_f64().max(1e-6);
-            // Halfway to what was seen: one hiccup must not decide.
-            self.rate = (self.rate + seen) / 2.0;
+            self.learn(macs, now - begin);
         }
         Ok(())
+    }
+
+    /// Goes halfway to the rate that was seen: one hiccup must not decide.
+    fn learn(&mut self, macs: u64, time: Duration) {
+        let seen = macs as f64 / time.as_secs_f64().max(1e-6);
+        self.rate = (self.rate + seen) / 2.0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_is_what_fits_but_at_least_one_operation() {
+        assert_eq!(piece([3, 4, 5], 7), (2, 7));
+        assert_eq!(piece([3, 4, 5], 6), (1, 3));
+        assert_eq!(piece([9, 1], 5), (1, 9));
+        assert_eq!(piece([0, 9, 1], 5), (2, 9));
+        assert_eq!(piece([3, 4], u64::MAX), (2, 7));
+        // What has cost nothing so far may be followed by anything: an operation is never left over.
+        assert_eq!(piece([0, 0], 0), (2, 0));
+    }
+
+    #[test]
+    fn the_budget_follows_the_device() {
+        let mut pieces = Pieces::new(FIRST_RATE);
+        assert_eq!(pieces.budget(), 100_000_000);
+        pieces.learn(1_000_000_000, Duration::from_millis(100));
+        assert_eq!(pieces.budget(), 300_000_000);
+        // Two waits that took no time at all do not make it infinite.
+        pieces.learn(1_000_000, Duration::ZERO);
+        assert!(pieces.rate.is_finite());
+        for _ in 0..40 {
+            pieces.learn(50_000_000, Duration::from_millis(50));
+        }
+        assert!((49_000_000..51_000_000).contains(&pieces.budget()));
     }
 }

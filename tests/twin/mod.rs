@@ -1,6 +1,8 @@
 //! A twin on the CPU, in f64, for every shader of the same name. Written for the eye, not for speed; layouts are plain
 //! row-major, so that what the shaders do to memory is tested too.
 
+use openelm::kernels::WeightSource;
+
 /// `hidden[t] = embeddings[ids[t]]`
 pub fn embed(embeddings: &[f64], width: usize, ids: &[u32]) -> Vec<f64> {
     ids.iter()
@@ -75,4 +77,25 @@ pub fn attention(query: &[f64], keys: &[Vec<f64>], values: &[Vec<f64>]) -> Vec<f
             sum / total
         })
         .collect()
+}
+
+/// What each lane makes of its 16-byte units: lanes of a workgroup read side by side in a buffer; in a texture each reads a row,
+/// of which eight are interleaved.
+pub fn read_bandwidth(
+    values: &[[f32; 4]],
+    units: usize,
+    lanes: usize,
+    source: WeightSource,
+) -> Vec<[u32; 4]> {
+    let mut folded = vec![[0; 4]; values.len() / units];
+    for (at, value) in values.iter().enumerate() {
+        let row = match source {
+            WeightSource::Buffer => at / (units * lanes) * lanes + at % lanes,
+            WeightSource::Texture => at / (units * 8) * 8 + at % 8,
+        };
+        for (fold, value) in folded[row].iter_mut().zip(value) {
+            *fold ^= value.to_bits();
+        }
+    }
+    folded
 }
