@@ -9,11 +9,8 @@
 #import <output>
 @group(0) @binding(3) var<storage, read> input: array<vec4<f32>>;
 
+alias Sum = vec4<f32>;
 #import lib/rows.wgsl
-
-// [4 rows of a lane, 64 lanes], and a quarter as many sums of four neighbours.
-var<workgroup> partial: array<vec4<f32>, 256>;
-var<workgroup> quarters: array<vec4<f32>, 64>;
 
 // The same block of four tokens' activations.
 struct Inputs {
@@ -52,14 +49,15 @@ fn block_dots(w: Block, x: Inputs) -> vec4<f32> {
 }
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, place: Place) {
+    let lane = lane_of(place);
     let column = lane % COLUMNS;
     let rows = lane_rows(workgroup.x, lane);
     let input_start = workgroup.y * 4u * shape.in_stride;
-    var sum_a = vec4<f32>();
-    var sum_b = vec4<f32>();
-    var sum_c = vec4<f32>();
-    var sum_d = vec4<f32>();
+    var sum_a = Sum();
+    var sum_b = Sum();
+    var sum_c = Sum();
+    var sum_d = Sum();
     for (var block = column; block < shape.blocks; block += COLUMNS) {
         let x = load_inputs(input_start, block);
         sum_a += block_dots(load_weights(rows.x, block), x);
@@ -67,28 +65,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         sum_c += block_dots(load_weights(rows.z, block), x);
         sum_d += block_dots(load_weights(rows.w, block), x);
     }
-    partial[lane] = sum_a;
-    partial[lane + 64u] = sum_b;
-    partial[lane + 128u] = sum_c;
-    partial[lane + 192u] = sum_d;
-    workgroupBarrier();
-    let quad = 4u * lane;
-    quarters[lane] = (partial[quad] + partial[quad + 1u]) + (partial[quad + 2u] + partial[quad + 3u]);
-    workgroupBarrier();
-    let pair = workgroup.x * PAIRS + lane;
-    if lane >= PAIRS || pair >= shape.pairs {
-        return;
+    let sums = meet(lane, sum_a, sum_b, sum_c, sum_d);
+    let pair = workgroup.x * PAIRS + sums.index;
+    if sums.is_here && pair < shape.pairs {
+        let token = workgroup.y * 4u;
+        emit(token, pair, sums.first.x, sums.second.x);
+        emit(token + 1u, pair, sums.first.y, sums.second.y);
+        emit(token + 2u, pair, sums.first.z, sums.second.z);
+        emit(token + 3u, pair, sums.first.w, sums.second.w);
     }
-    let at = quarters_start(lane);
-    var first = vec4<f32>();
-    var second = vec4<f32>();
-    for (var i = 0u; i < COLUMNS / 4u; i += 1u) {
-        first += quarters[at + i];
-        second += quarters[at + 32u + i];
-    }
-    let token = workgroup.y * 4u;
-    emit(token, pair, first.x, second.x);
-    emit(token + 1u, pair, first.y, second.y);
-    emit(token + 2u, pair, first.z, second.z);
-    emit(token + 3u, pair, first.w, second.w);
 }

@@ -7,7 +7,7 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess, TypeInner, back};
 use openelm::gpu::shader::{Variant, resolve};
 use openelm::gpu::{BindingKind, KernelSpec};
-use openelm::kernels::linear::{Mapping, Output, Tokens, Tuning};
+use openelm::kernels::linear::{Mapping, Output, Sums, Tokens, Tuning};
 use openelm::kernels::{self, TokenInput, WeightSource};
 use openelm::kernels::{attention, embed, linear, qk_norm_rope, read_bandwidth, rms_norm, sample};
 use openelm::{Dtype, Error};
@@ -54,10 +54,22 @@ fn every_spec() -> Vec<KernelSpec> {
     specs
 }
 
-/// Every size of every kernel that has some.
+/// Every layout of every kernel that has some.
 fn tunings() -> impl Iterator<Item = Tuning> {
     let sizes = Tuning::LANES.into_iter().zip(Tuning::COLUMNS);
-    sizes.map(|(lanes, columns)| Tuning { lanes, columns })
+    sizes.flat_map(|(lanes, columns)| {
+        Sums::ALL.map(|sums| Tuning {
+            lanes,
+            columns,
+            sums,
+        })
+    })
+}
+
+/// Whether a variant is only for adapters with subgroups.
+fn has_subgroups(spec: &KernelSpec) -> bool {
+    let mut slots = spec.variant.slots.iter();
+    slots.any(|(_, file)| *file == "lib/sums_subgroup.wgsl")
 }
 
 /// What the Rust side says about the uniform `Shape` of a shader.
@@ -89,8 +101,11 @@ fn parse(spec: &KernelSpec) -> (String, Module, ModuleInfo) {
     let module = naga::front::wgsl::parse_str(&text)
         .unwrap_or_else(|error| panic!("{variant:?}: {}", error.emit_to_string(&text)));
     // Nothing beyond core WebGPU may be needed, of which naga calls unpack2x16float a capability.
-    let core = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
-    let info = Validator::new(ValidationFlags::all(), core)
+    let mut capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    capabilities.set(Capabilities::SUBGROUP, has_subgroups(spec));
+    let info = Validator::new(ValidationFlags::all(), capabilities)
+        .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+        .subgroup_operations(naga::valid::SubgroupOperationSet::all())
         .validate(&module)
         .unwrap_or_else(|error| panic!("{variant:?}: {}", error.emit_to_string(&text)));
     let constants = spec
@@ -333,7 +348,11 @@ fn tint_accepts_every_variant() {
     }
     let folder = tempfile::tempdir().unwrap();
     for (i, spec) in every_spec().into_iter().enumerate() {
-        let (text, ..) = parse(&spec);
+        let (mut text, ..) = parse(&spec);
+        if has_subgroups(&spec) {
+            // What browsers want to be told, naga does not know.
+            text.insert_str(0, "enable subgroups;\n");
+        }
         let path = folder.path().join(format!("{i}.wgsl"));
         std::fs::File::create(&path)
             .unwrap()

@@ -2,7 +2,7 @@
 
 mod common;
 
-use openelm::kernels::linear::Tuning;
+use openelm::kernels::linear::{Sums, Tuning};
 use openelm::{LoadOptions, Model, Tune, WeightSource};
 use serde_json::Value;
 
@@ -34,11 +34,13 @@ fn a_measurement_is_kept_and_used_again() {
     assert_eq!(entry["source"], source.name());
     assert_eq!(entry["lanes"], tuning.lanes);
     assert_eq!(entry["columns"], tuning.columns);
-    assert!(Tuning::LANES.contains(&tuning.lanes) && Tuning::COLUMNS.contains(&tuning.columns));
+    assert_eq!(entry["sums"], tuning.sums.name());
+    assert!(tuning.is_possible(64));
 
     // It is the file that decides the next time.
     file["entries"][0]["lanes"] = 64.into();
     file["entries"][0]["columns"] = 8.into();
+    file["entries"][0]["sums"] = "workgroup".into();
     file["entries"][0]["source"] = "buffer".into();
     let changed = file.to_string();
     std::fs::write(&path, &changed).unwrap();
@@ -47,6 +49,7 @@ fn a_measurement_is_kept_and_used_again() {
         Tuning {
             lanes: 64,
             columns: 8,
+            sums: Sums::Workgroup,
         },
     );
     assert_eq!(load(&path, Tune::Auto, None), expected);
@@ -86,6 +89,11 @@ fn a_broken_or_foreign_file_is_measured_anew_and_replaced() {
         spoiled(&|file| file["version"] = 999.into()),
         spoiled(&|file| file["entries"][0]["lanes"] = 7.into()),
         spoiled(&|file| file["entries"][0]["columns"] = 0.into()),
+        spoiled(&|file| file["entries"][0]["sums"] = "by hand".into()),
+        spoiled(&|file| {
+            file["entries"][0]["columns"] = 65.into();
+            file["entries"][0]["sums"] = "subgroup".into();
+        }),
         spoiled(&|file| file["entries"][0]["source"] = "disk".into()),
         // Not what was asked for.
         spoiled(&|file| file["entries"][0]["source"] = "buffer".into()),

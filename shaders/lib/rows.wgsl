@@ -1,4 +1,5 @@
-// What the two `rows` products share: 64 lanes in groups of COLUMNS, each of which walks along two row pairs.
+// What the two `rows` products share: 64 lanes in groups of COLUMNS, each of which walks along two row pairs. A `Sum` is what
+// a lane adds up for a row: a number, or one for each of four tokens.
 
 // 8, 16, 32 or 64; chosen by measuring.
 override COLUMNS: u32 = 32u;
@@ -15,7 +16,12 @@ fn lane_rows(workgroup: u32, lane: u32) -> vec4<u32> {
     return vec4<u32>(weight_row(there.x), weight_row(there.y), weight_row(there.z), weight_row(there.w));
 }
 
-// Where the sums of four lanes begin for the first row of a workgroup's pair; those of its second row lie 32 further.
-fn quarters_start(pair: u32) -> u32 {
-    return (pair % 2u) * 16u + (pair / 2u) * (COLUMNS / 4u);
+// The sums of a workgroup's row pair, complete in one lane.
+struct Pair {
+    index: u32,
+    is_here: bool,
+    first: Sum,
+    second: Sum,
 }
+
+#import <sums>

@@ -67,6 +67,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
             "tuning": {
                 "lanes": model.network().tuning.lanes,
                 "columns": model.network().tuning.columns,
+                "sums": model.network().tuning.sums.name(),
             },
             "load_s": model.load_time().as_secs_f64(),
             "read_bandwidth": bandwidth.iter()

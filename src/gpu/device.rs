@@ -95,6 +95,8 @@ pub struct Gpu {
     pub limits: wgpu::Limits,
     /// Whether shaders can read and write rgba32uint textures.
     pub has_texel_stores: bool,
+    /// The fewest lanes of a subgroup; 0 where there are no subgroup operations.
+    pub subgroup_lanes: u32,
     faults: Arc<Mutex<Faults>>,
 }
 
@@ -118,11 +120,12 @@ impl Gpu {
         let found = ranked(&instance());
         let adapter = choose(&found, wish)?;
         let limits = restrict(adapter.limits());
-        // No optional feature is needed: f16 and bf16 weights are unpacked from integers, and no subgroup operation is used. Timestamps
-        // are taken where there are some.
+        // No optional feature is needed: f16 and bf16 weights are unpacked from integers. Timestamps and subgroup operations are used
+        // where there are some.
+        let features = adapter.features() & (super::timing::FEATURES | wgpu::Features::SUBGROUP);
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("openelm"),
-            required_features: adapter.features() & super::timing::FEATURES,
+            required_features: features,
             required_limits: limits.clone(),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
@@ -149,14 +152,21 @@ impl Gpu {
         let texels = adapter.get_texture_format_features(wgpu::TextureFormat::Rgba32Uint);
         let access = wgpu::TextureFormatFeatureFlags::STORAGE_READ_ONLY
             | wgpu::TextureFormatFeatureFlags::STORAGE_WRITE_ONLY;
+        let info = adapter.get_info();
+        let has_subgroups = features.contains(wgpu::Features::SUBGROUP);
         Ok(Self {
+            subgroup_lanes: if has_subgroups {
+                info.subgroup_min_size
+            } else {
+                0
+            },
             has_texel_stores: texels
                 .allowed_usages
                 .contains(wgpu::TextureUsages::STORAGE_BINDING)
                 && texels.flags.contains(access),
             device,
             queue,
-            adapter: AdapterSummary::new(&adapter.get_info()),
+            adapter: AdapterSummary::new(&info),
             limits,
             faults,
         })

@@ -23,19 +23,55 @@ uniform_struct! {
 /// Bytes of a window into uniform memory, which holds one token's input: 16384 floats.
 pub const UNIFORM_WINDOW: u64 = 65536;
 
-/// Sizes that the best kernels of an adapter differ in; whatever they are, results are the same to the bit for any number of few
-/// tokens.
+/// How the sums of lanes that walk along a row together meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Sums {
+    /// In workgroup memory: everywhere.
+    Workgroup,
+    /// By subgroup operations, where the adapter has them.
+    Subgroup,
+}
+
+impl Sums {
+    pub const ALL: [Self; 2] = [Self::Workgroup, Self::Subgroup];
+
+    /// `workgroup` or `subgroup`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Workgroup => "workgroup",
+            Self::Subgroup => "subgroup",
+        }
+    }
+
+    fn file(self) -> &'static str {
+        match self {
+            Self::Workgroup => "lib/sums_workgroup.wgsl",
+            Self::Subgroup => "lib/sums_subgroup.wgsl",
+        }
+    }
+}
+
+/// What the best kernels of an adapter differ in; whatever it is, results are the same to the bit for any number of few tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tuning {
     /// Lanes in a workgroup of the two `lanes` mappings.
     pub lanes: u32,
     /// Lanes that walk along a row together in the two `rows` mappings.
     pub columns: u32,
+    /// How their sums meet.
+    pub sums: Sums,
 }
 
 impl Tuning {
     pub const LANES: [u32; 4] = [8, 16, 32, 64];
     pub const COLUMNS: [u32; 4] = [8, 16, 32, 64];
+
+    /// Whether there are such kernels, on an adapter whose subgroups have at least so many lanes (0: it has none).
+    pub fn is_possible(self, subgroup_lanes: u32) -> bool {
+        Self::LANES.contains(&self.lanes)
+            && Self::COLUMNS.contains(&self.columns)
+            && (self.sums == Sums::Workgroup || self.columns <= subgroup_lanes)
+    }
 }
 
 impl Default for Tuning {
@@ -44,6 +80,7 @@ impl Default for Tuning {
         Self {
             lanes: 16,
             columns: 32,
+            sums: Sums::Workgroup,
         }
     }
 }
@@ -203,6 +240,9 @@ pub fn spec(
     }
     let mut slots = weight_slots(source, dtype);
     slots.push(("output", output.file()));
+    if matches!(mapping, Mapping::DecodeRows | Mapping::FewRows) {
+        slots.push(("sums", tuning.sums.file()));
+    }
     KernelSpec {
         variant: Variant {
             file: mapping.file(),

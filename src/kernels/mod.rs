@@ -190,6 +190,14 @@ pub const FILES: &[(&str, &str)] = &[
         include_str!("../../shaders/lib/store_heads.wgsl"),
     ),
     (
+        "lib/sums_subgroup.wgsl",
+        include_str!("../../shaders/lib/sums_subgroup.wgsl"),
+    ),
+    (
+        "lib/sums_workgroup.wgsl",
+        include_str!("../../shaders/lib/sums_workgroup.wgsl"),
+    ),
+    (
         "lib/tokens.wgsl",
         include_str!("../../shaders/lib/tokens.wgsl"),
     ),

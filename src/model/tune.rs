@@ -1,4 +1,4 @@
-//! Chooses where weights lie and how large the workgroups of matrix products are, by timing small products on the adapter at hand.
+//! Chooses where weights lie and how the lanes of matrix products are laid out, by timing small products on the adapter at hand.
 //! Drivers differ by more than ten times in this, and in either direction, so no driver is known by name here.
 
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::gpu::pipeline::window;
 use crate::gpu::{Gpu, Pipeline};
-use crate::kernels::linear::{Mapping, Output, Shape, Tokens, Tuning, UNIFORM_WINDOW};
+use crate::kernels::linear::{Mapping, Output, Shape, Sums, Tokens, Tuning, UNIFORM_WINDOW};
 use crate::kernels::{self, BLOCK, WeightSource, linear};
 
 /// Bytes of weights in the sample: enough to outlast a dispatch's fixed cost, few enough to be over in milliseconds. Where that is
@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_millis(700);
 /// must not decide.
 const SOURCE_MARGIN: f64 = 1.3;
 
-/// How much faster another size must be than the default one.
+/// How much faster another layout of lanes must be than the default one.
 const SIZE_MARGIN: f64 = 1.05;
 
 /// What was chosen.
@@ -107,7 +107,10 @@ pub fn choose(gpu: &Gpu, config: &Config, dtype: Dtype, options: &LoadOptions) -
         _ => cache.and_then(|path| tune_cache::find(path, &key)),
     };
     // What a file says is only taken where it can be true here.
-    if let Some(known) = known.filter(|known| possible.contains(&known.source)) {
+    let is_possible = |known: &Chosen| {
+        possible.contains(&known.source) && known.tuning.is_possible(gpu.subgroup_lanes)
+    };
+    if let Some(known) = known.filter(is_possible) {
         return Ok(known);
     }
     let chosen = measure(gpu, config, dtype, &possible)?;
@@ -132,7 +135,7 @@ fn measure(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[WeightSource]) 
         .ok_or_else(|| Error::Gpu("no place for weights is possible".into()))
 }
 
-/// The best sizes for weights in `source`, and the time that they take. The default size is always tried.
+/// The best layout for weights in `source`, and the time that it takes. The default one is always tried.
 fn measure_source(
     gpu: &Gpu,
     config: &Config,
@@ -141,16 +144,23 @@ fn measure_source(
     begin: Instant,
 ) -> Result<(Chosen, Duration)> {
     let default = Tuning::default();
-    let mut candidates = vec![default];
+    let mut candidates = Vec::new();
     match source {
         WeightSource::Texture => {
             candidates.extend(Tuning::LANES.map(|lanes| Tuning { lanes, ..default }))
         }
         WeightSource::Buffer => {
-            candidates.extend(Tuning::COLUMNS.map(|columns| Tuning { columns, ..default }));
+            for sums in Sums::ALL {
+                let tunings = Tuning::COLUMNS.map(|columns| Tuning {
+                    columns,
+                    sums,
+                    ..default
+                });
+                candidates.extend(tunings);
+            }
         }
     }
-    candidates.dedup();
+    candidates.retain(|tuning| tuning.is_possible(gpu.subgroup_lanes));
     let compile = |tuning: Tuning| {
         let mapping = Mapping::of(source, Tokens::One);
         let spec = linear::spec(mapping, source, dtype, Output::Store, tuning);

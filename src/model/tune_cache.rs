@@ -11,10 +11,10 @@ use crate::checkpoint::Config;
 use crate::dtype::Dtype;
 use crate::gpu::Gpu;
 use crate::kernels::WeightSource;
-use crate::kernels::linear::Tuning;
+use crate::kernels::linear::{Sums, Tuning};
 
 /// Raised when kernels change so much that old measurements mean nothing.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A larger file is none of ours.
 const MOST_BYTES: u64 = 1 << 20;
@@ -64,21 +64,25 @@ struct Entry {
     source: String,
     lanes: u32,
     columns: u32,
+    sums: String,
 }
 
 impl Entry {
-    /// `None` for sizes that no kernel has.
+    /// `None` for names that mean nothing.
     fn chosen(&self) -> Option<Chosen> {
         let source = WeightSource::ALL
             .into_iter()
             .find(|source| source.name() == self.source)?;
-        let is_possible =
-            Tuning::LANES.contains(&self.lanes) && Tuning::COLUMNS.contains(&self.columns);
-        is_possible.then_some(Chosen {
+        let sums = Sums::ALL
+            .into_iter()
+            .find(|sums| sums.name() == self.sums)?;
+        let (lanes, columns) = (self.lanes, self.columns);
+        Some(Chosen {
             source,
             tuning: Tuning {
-                lanes: self.lanes,
-                columns: self.columns,
+                lanes,
+                columns,
+                sums,
             },
         })
     }
@@ -116,6 +120,7 @@ pub fn keep(path: &Path, key: Key, chosen: Chosen) {
         source: chosen.source.name().to_owned(),
         lanes: chosen.tuning.lanes,
         columns: chosen.tuning.columns,
+        sums: chosen.tuning.sums.name().to_owned(),
     });
     let surplus = file.entries.len().saturating_sub(MOST_ENTRIES);
     file.entries.drain(..surplus);

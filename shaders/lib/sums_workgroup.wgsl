@@ -1,0 +1,34 @@
+// How the sums of a group's lanes meet (lib/rows.wgsl): in workgroup memory, on any adapter.
+
+struct Place {
+    @builtin(local_invocation_index) lane: u32,
+}
+
+fn lane_of(place: Place) -> u32 {
+    return place.lane;
+}
+
+// [4 rows of a lane, 64 lanes], and a quarter as many sums of four neighbours.
+var<workgroup> partial: array<Sum, 256>;
+var<workgroup> quarters: array<Sum, 64>;
+
+fn meet(lane: u32, a: Sum, b: Sum, c: Sum, d: Sum) -> Pair {
+    partial[lane] = a;
+    partial[lane + 64u] = b;
+    partial[lane + 128u] = c;
+    partial[lane + 192u] = d;
+    workgroupBarrier();
+    let quad = 4u * lane;
+    quarters[lane] = (partial[quad] + partial[quad + 1u]) + (partial[quad + 2u] + partial[quad + 3u]);
+    workgroupBarrier();
+    // One lane a pair from here on. The quarters of its second row lie 32 behind those of its first.
+    let pair = min(lane, PAIRS - 1u);
+    let at = (pair % 2u) * 16u + (pair / 2u) * (COLUMNS / 4u);
+    var first = Sum();
+    var second = Sum();
+    for (var i = 0u; i < COLUMNS / 4u; i += 1u) {
+        first += quarters[at + i];
+        second += quarters[at + 32u + i];
+    }
+    return Pair(pair, lane < PAIRS, first, second);
+}
