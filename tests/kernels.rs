@@ -268,6 +268,7 @@ fn tunings() -> impl Strategy<Value = Tuning> {
                 lanes,
                 columns,
                 sums,
+                ..Tuning::default()
             })
         })
     });
@@ -570,6 +571,7 @@ proptest! {
             Mapping::DecodeRows => 1 + extra % 3,
             Mapping::FewRows => 2 + extra % 15,
             Mapping::PrefillTiles => 1 + extra,
+            Mapping::PrefillWide => 1 + 2 * extra,
         };
         let padded_count = count.next_multiple_of(mapping.tokens() as usize);
         let in_stride = columns.next_multiple_of(64);

@@ -31,15 +31,15 @@ fn every_spec() -> Vec<KernelSpec> {
         for dtype in Dtype::ALL {
             specs.push(embed::spec(source, dtype));
             for tokens in Tokens::ALL {
-                for output in Output::ALL {
-                    let mapping = Mapping::of(source, tokens);
+                for (output, tile) in every_output_and_tile() {
+                    let mapping = Mapping::of(source, tokens, tile);
                     let tuning = Tuning::default();
                     specs.push(linear::spec(mapping, source, dtype, output, tuning));
                 }
             }
         }
         for tokens in [Tokens::One, Tokens::Few] {
-            let mapping = Mapping::of(source, tokens);
+            let mapping = Mapping::of(source, tokens, Tuning::default().tile);
             for tuning in tunings() {
                 specs.push(linear::spec(
                     mapping,
@@ -54,6 +54,11 @@ fn every_spec() -> Vec<KernelSpec> {
     specs
 }
 
+fn every_output_and_tile() -> impl Iterator<Item = (Output, u32)> {
+    let outputs = Output::ALL.into_iter();
+    outputs.flat_map(|output| Tuning::TILES.map(|tile| (output, tile)))
+}
+
 /// Every layout of every kernel that has some.
 fn tunings() -> impl Iterator<Item = Tuning> {
     let sizes = Tuning::LANES.into_iter().zip(Tuning::COLUMNS);
@@ -62,6 +67,7 @@ fn tunings() -> impl Iterator<Item = Tuning> {
             lanes,
             columns,
             sums,
+            ..Tuning::default()
         })
     })
 }

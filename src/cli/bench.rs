@@ -68,6 +68,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
                 "lanes": model.network().tuning.lanes,
                 "columns": model.network().tuning.columns,
                 "sums": model.network().tuning.sums.name(),
+                "tile": model.network().tuning.tile,
             },
             "load_s": model.load_time().as_secs_f64(),
             "read_bandwidth": bandwidth.iter()

@@ -1,4 +1,4 @@
-//! `linear_*.wgsl`: matrix products, four ways that share one `Shape` and one set of outputs.
+//! `linear_*.wgsl`: matrix products, six ways that share one `Shape` and one set of outputs.
 
 use super::{WeightSource, uniform_struct, weight_slots};
 use crate::dtype::Dtype;
@@ -60,16 +60,20 @@ pub struct Tuning {
     pub columns: u32,
     /// How their sums meet.
     pub sums: Sums,
+    /// Tokens that a tile covers in the two `tiles` mappings.
+    pub tile: u32,
 }
 
 impl Tuning {
     pub const LANES: [u32; 4] = [8, 16, 32, 64];
     pub const COLUMNS: [u32; 4] = [8, 16, 32, 64];
+    pub const TILES: [u32; 2] = [32, 64];
 
     /// Whether there are such kernels, on an adapter whose subgroups have at least so many lanes (0: it has none).
     pub fn is_possible(self, subgroup_lanes: u32) -> bool {
         Self::LANES.contains(&self.lanes)
             && Self::COLUMNS.contains(&self.columns)
+            && Self::TILES.contains(&self.tile)
             && (self.sums == Sums::Workgroup || self.columns <= subgroup_lanes)
     }
 }
@@ -81,6 +85,7 @@ impl Default for Tuning {
             lanes: 16,
             columns: 32,
             sums: Sums::Workgroup,
+            tile: 32,
         }
     }
 }
@@ -156,24 +161,28 @@ pub enum Mapping {
     FewRows,
     /// A workgroup 32 row pairs by 32 tokens (`linear_prefill_tiles.wgsl`).
     PrefillTiles,
+    /// A workgroup 32 row pairs by 64 tokens (`linear_prefill_wide.wgsl`).
+    PrefillWide,
 }
 
 impl Mapping {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::DecodeLanes,
         Self::PrefillLanes,
         Self::DecodeRows,
         Self::FewRows,
         Self::PrefillTiles,
+        Self::PrefillWide,
     ];
 
-    /// The mapping that suits a weight source and so many tokens.
-    pub fn of(source: WeightSource, tokens: Tokens) -> Self {
+    /// The mapping that suits a weight source and so many tokens, where tiles cover `tile` of them.
+    pub fn of(source: WeightSource, tokens: Tokens, tile: u32) -> Self {
         match (source, tokens) {
             (WeightSource::Texture, Tokens::One) => Self::DecodeLanes,
             (WeightSource::Texture, Tokens::Few | Tokens::Many) => Self::PrefillLanes,
             (WeightSource::Buffer, Tokens::One) => Self::DecodeRows,
             (WeightSource::Buffer, Tokens::Few) => Self::FewRows,
+            (WeightSource::Buffer, Tokens::Many) if tile == 64 => Self::PrefillWide,
             (WeightSource::Buffer, Tokens::Many) => Self::PrefillTiles,
         }
     }
@@ -184,6 +193,7 @@ impl Mapping {
             Self::DecodeLanes | Self::DecodeRows => 1,
             Self::PrefillLanes | Self::FewRows => 4,
             Self::PrefillTiles => 32,
+            Self::PrefillWide => 64,
         }
     }
 
@@ -191,7 +201,7 @@ impl Mapping {
     pub fn windows(self) -> u32 {
         match self {
             Self::DecodeLanes | Self::PrefillLanes => self.tokens(),
-            Self::DecodeRows | Self::FewRows | Self::PrefillTiles => 0,
+            Self::DecodeRows | Self::FewRows | Self::PrefillTiles | Self::PrefillWide => 0,
         }
     }
 
@@ -200,7 +210,7 @@ impl Mapping {
         match self {
             Self::DecodeLanes | Self::PrefillLanes => pairs.div_ceil(4 * tuning.lanes),
             Self::DecodeRows | Self::FewRows => pairs.div_ceil(128 / tuning.columns),
-            Self::PrefillTiles => pairs.div_ceil(32),
+            Self::PrefillTiles | Self::PrefillWide => pairs.div_ceil(32),
         }
     }
 
@@ -208,7 +218,7 @@ impl Mapping {
         match self {
             Self::DecodeLanes | Self::PrefillLanes => vec![("LANES", f64::from(tuning.lanes))],
             Self::DecodeRows | Self::FewRows => vec![("COLUMNS", f64::from(tuning.columns))],
-            Self::PrefillTiles => Vec::new(),
+            Self::PrefillTiles | Self::PrefillWide => Vec::new(),
         }
     }
 
@@ -219,6 +229,7 @@ impl Mapping {
             Self::DecodeRows => "linear_decode_rows.wgsl",
             Self::FewRows => "linear_few_rows.wgsl",
             Self::PrefillTiles => "linear_prefill_tiles.wgsl",
+            Self::PrefillWide => "linear_prefill_wide.wgsl",
         }
     }
 }

@@ -52,6 +52,10 @@ pub const FILES: &[(&str, &str)] = &[
         include_str!("../../shaders/linear_prefill_tiles.wgsl"),
     ),
     (
+        "linear_prefill_wide.wgsl",
+        include_str!("../../shaders/linear_prefill_wide.wgsl"),
+    ),
+    (
         "qk_norm_rope.wgsl",
         include_str!("../../shaders/qk_norm_rope.wgsl"),
     ),
@@ -196,6 +200,10 @@ pub const FILES: &[(&str, &str)] = &[
     (
         "lib/sums_workgroup.wgsl",
         include_str!("../../shaders/lib/sums_workgroup.wgsl"),
+    ),
+    (
+        "lib/tiles.wgsl",
+        include_str!("../../shaders/lib/tiles.wgsl"),
     ),
     (
         "lib/tokens.wgsl",

@@ -14,6 +14,9 @@ use crate::kernels::{
     BLOCK, LANES, WeightSource, attention, embed, linear, qk_norm_rope, rms_norm,
 };
 
+/// Tokens a tile of the output head: there are few rows of logits.
+const HEAD_TILE: u32 = scratch::LOGITS_TILE as u32;
+
 /// All operations in order.
 pub struct Plan {
     /// Embedding and layers, for every token of the step.
@@ -41,11 +44,13 @@ pub fn kernels(
     for dtype in layout.dtypes() {
         specs.push(embed::spec(source, dtype));
         for tokens in Tokens::ALL {
-            let mapping = Mapping::of(source, tokens);
+            let mapping = Mapping::of(source, tokens, tuning.tile);
             for output in [Output::Store, Output::Residual, ffn_output(config)] {
                 specs.push(linear::spec(mapping, source, dtype, output, tuning));
             }
         }
+        let head = Mapping::of(source, Tokens::Many, HEAD_TILE);
+        specs.push(linear::spec(head, source, dtype, Output::Store, tuning));
     }
     specs
 }
@@ -422,13 +427,17 @@ impl Builder<'_> {
     /// One operation a part of the matrix.
     fn linear(&self, product: &Product<'_>) -> Result<Vec<Op>> {
         let source = self.network.source;
+        let tile = match product.stage {
+            Stage::Head => HEAD_TILE,
+            _ => self.network.tuning.tile,
+        };
         product
             .matrix
             .parts
             .iter()
             .map(|part| {
                 let launch =
-                    |tokens| self.linear_launch(product, part, Mapping::of(source, tokens));
+                    |tokens| self.linear_launch(product, part, Mapping::of(source, tokens, tile));
                 Ok(Op {
                     stage: product.stage,
                     layer: None,

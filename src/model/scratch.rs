@@ -16,8 +16,10 @@ pub const MAX_TOKENS: usize = 512;
 /// Multiply-adds of one product of a step at most: 50 ms of a small GPU. A submission can be no shorter than that.
 const PRODUCT_MACS: usize = 10_000_000_000;
 const SOFTWARE_TOKENS: usize = 32;
-/// Tokens that a tile of the prefill kernels covers, and rows of logits from a step.
-const TILE: usize = 32;
+/// Tokens that the largest tile of the prefill kernels covers.
+const TILE: usize = 64;
+/// Rows of logits from a step: a smaller tile, because rows are long.
+pub const LOGITS_TILE: usize = 32;
 
 /// Floats from one token to the next in every activation buffer, for `width` floats a token: a multiple of 256 bytes, so that
 /// each token may begin a uniform window or a storage window on every adapter.
@@ -63,7 +65,7 @@ pub fn activation_bytes(config: &Config, tokens: usize) -> u64 {
         + widest(config, |layer| config.qkv_dim(layer))
         + 2 * q_dim
         + widest(config, |layer| layer.ffn_dim);
-    (floats * tokens * 4 + 2 * TILE * config.vocab_size * 4) as u64
+    (floats * tokens * 4 + 2 * LOGITS_TILE * config.vocab_size * 4) as u64
 }
 
 /// Activations. Each buffer holds `max_tokens` tokens at its stride.
@@ -198,8 +200,9 @@ pub fn step_sizes(gpu: &Gpu, config: &Config, source: WeightSource) -> Result<(u
     };
     let widest =
         widest(config, |layer| config.qkv_dim(layer).max(layer.ffn_dim)).max(config.model_dim);
-    let most = wish.min(fit(widest) / TILE * TILE);
-    if most < TILE || fit(config.vocab_size) == 0 {
+    let least = wish.min(TILE);
+    let most = wish.min(fit(widest) / least * least);
+    if most < least || fit(config.vocab_size) == 0 {
         return Err(Error::NoAdapter(format!(
             "`{}` can bind only {binding} bytes at once, too little for this model's activations; try another --device",
             gpu.adapter.name
@@ -207,7 +210,7 @@ pub fn step_sizes(gpu: &Gpu, config: &Config, source: WeightSource) -> Result<(u
     }
     // The mappings for few tokens write four rows through one window.
     let logits_rows = match fit(config.vocab_size) {
-        TILE.. => TILE,
+        LOGITS_TILE.. => LOGITS_TILE,
         4.. => 4,
         _ => 1,
     };

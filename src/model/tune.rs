@@ -31,6 +31,9 @@ const RUNS: usize = 4;
 /// Dispatches a run: on a fast GPU a single one would be lost in the cost of submitting it.
 const DISPATCHES: usize = 4;
 
+/// Tokens that tiles of different sizes are timed with: whole ones of each.
+const TILE_TOKENS: u32 = 64;
+
 /// No further candidate is tried after this.
 const PATIENCE: Duration = Duration::from_millis(700);
 
@@ -131,11 +134,26 @@ fn measure(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[WeightSource]) 
             best = Some(found);
         }
     }
-    best.map(|(chosen, _)| chosen)
-        .ok_or_else(|| Error::Gpu("no place for weights is possible".into()))
+    let (mut chosen, _) =
+        best.ok_or_else(|| Error::Gpu("no place for weights is possible".into()))?;
+    if chosen.source == WeightSource::Buffer {
+        let tunings = Tuning::TILES.map(|tile| Tuning {
+            tile,
+            ..chosen.tuning
+        });
+        let task = Task {
+            gpu,
+            config,
+            dtype,
+            source: chosen.source,
+            tokens: TILE_TOKENS,
+        };
+        chosen.tuning = task.fastest(&tunings, begin)?.0;
+    }
+    Ok(chosen)
 }
 
-/// The best layout for weights in `source`, and the time that it takes. The default one is always tried.
+/// The best layout of decoding for weights in `source`, and the time that it takes.
 fn measure_source(
     gpu: &Gpu,
     config: &Config,
@@ -144,7 +162,7 @@ fn measure_source(
     begin: Instant,
 ) -> Result<(Chosen, Duration)> {
     let default = Tuning::default();
-    let mut candidates = Vec::new();
+    let mut candidates = vec![default];
     match source {
         WeightSource::Texture => {
             candidates.extend(Tuning::LANES.map(|lanes| Tuning { lanes, ..default }))
@@ -161,38 +179,73 @@ fn measure_source(
         }
     }
     candidates.retain(|tuning| tuning.is_possible(gpu.subgroup_lanes));
-    let compile = |tuning: Tuning| {
-        let mapping = Mapping::of(source, Tokens::One);
-        let spec = linear::spec(mapping, source, dtype, Output::Store, tuning);
-        gpu.compile(kernels::FILES, std::slice::from_ref(&spec))
+    let task = Task {
+        gpu,
+        config,
+        dtype,
+        source,
+        tokens: 1,
     };
-    let first = compile(default)?;
-    let mut sample = Sample::new(gpu, config, dtype, source, SAMPLES[0]);
-    let mut best = (default, sample.time(gpu, &first[0], default)?);
-    if best.1 < TELLING {
-        sample = Sample::new(gpu, config, dtype, source, SAMPLES[1]);
-        best.1 = sample.time(gpu, &first[0], default)?;
-    }
-    let default_time = best.1;
-    for tuning in candidates.into_iter().filter(|tuning| *tuning != default) {
-        if begin.elapsed() > PATIENCE {
-            break;
-        }
-        let pipelines = compile(tuning)?;
-        let time = sample.time(gpu, &pipelines[0], tuning)?;
-        if time < best.1 && time.mul_f64(SIZE_MARGIN) < default_time {
-            best = (tuning, time);
-        }
-    }
-    let (tuning, time) = best;
-    // By the byte: samples may differ in size.
-    let time = time.div_f64(sample.bytes as f64 / SAMPLES[0] as f64);
+    let (tuning, time) = task.fastest(&candidates, begin)?;
     Ok((Chosen { source, tuning }, time))
+}
+
+/// What candidates are timed on: a product for so many tokens.
+struct Task<'a> {
+    gpu: &'a Gpu,
+    config: &'a Config,
+    dtype: Dtype,
+    source: WeightSource,
+    tokens: u32,
+}
+
+impl Task<'_> {
+    fn mapping(&self, tuning: Tuning) -> Mapping {
+        Mapping::of(self.source, Tokens::of(self.tokens), tuning.tile)
+    }
+
+    /// The best of the candidates, and its time for the smaller sample. The first is always tried, and stands where none of the
+    /// others is clearly faster.
+    fn fastest(&self, candidates: &[Tuning], begin: Instant) -> Result<(Tuning, Duration)> {
+        let compile = |tuning: Tuning| {
+            let mapping = self.mapping(tuning);
+            let spec = linear::spec(mapping, self.source, self.dtype, Output::Store, tuning);
+            self.gpu
+                .compile(kernels::FILES, std::slice::from_ref(&spec))
+        };
+        let default = candidates[0];
+        let first = compile(default)?;
+        let mut sample = Sample::new(self, SAMPLES[0]);
+        let mut best = (default, sample.time(self, &first[0], default)?);
+        if best.1 < TELLING {
+            sample = Sample::new(self, SAMPLES[1]);
+            best.1 = sample.time(self, &first[0], default)?;
+        }
+        let default_time = best.1;
+        for tuning in candidates.iter().copied() {
+            if tuning == default {
+                continue;
+            }
+            if begin.elapsed() > PATIENCE {
+                break;
+            }
+            let pipelines = compile(tuning)?;
+            let time = sample.time(self, &pipelines[0], tuning)?;
+            if time < best.1 && time.mul_f64(SIZE_MARGIN) < default_time {
+                best = (tuning, time);
+            }
+        }
+        let (tuning, time) = best;
+        // By the byte: samples may differ in size.
+        Ok((
+            tuning,
+            time.div_f64(sample.bytes as f64 / SAMPLES[0] as f64),
+        ))
+    }
 }
 
 /// A matrix product to time.
 struct Sample {
-    source: WeightSource,
     bytes: usize,
     pairs: u32,
     shape: wgpu::Buffer,
@@ -202,7 +255,14 @@ struct Sample {
 }
 
 impl Sample {
-    fn new(gpu: &Gpu, config: &Config, dtype: Dtype, source: WeightSource, bytes: usize) -> Self {
+    fn new(task: &Task<'_>, bytes: usize) -> Self {
+        let Task {
+            gpu,
+            config,
+            dtype,
+            source,
+            tokens,
+        } = *task;
         let columns = config
             .model_dim
             .min(MOST_COLUMNS)
@@ -232,25 +292,32 @@ impl Sample {
         );
         gpu.queue
             .write_buffer(&shape_buffer, 0, bytemuck::bytes_of(&shape));
+        let input_bytes = u64::from(tokens) * columns as u64 * 4;
         Self {
-            source,
             bytes,
             pairs,
             shape: shape_buffer,
             // Zeros: the arithmetic takes as long with any numbers.
             weights: Store::new(gpu, "tune", bytes as u64, source),
-            output: gpu.buffer("tune", rows as u64 * 4, wgpu::BufferUsages::STORAGE),
+            output: gpu.buffer(
+                "tune",
+                u64::from(tokens) * rows as u64 * 4,
+                wgpu::BufferUsages::STORAGE,
+            ),
             input: gpu.buffer(
                 "tune",
-                UNIFORM_WINDOW,
+                input_bytes.max(UNIFORM_WINDOW),
                 uniform | wgpu::BufferUsages::STORAGE,
             ),
         }
     }
 
     /// The best time of a run.
-    fn time(&self, gpu: &Gpu, pipeline: &Pipeline, tuning: Tuning) -> Result<Duration> {
-        let mapping = Mapping::of(self.source, Tokens::One);
+    fn time(&self, task: &Task<'_>, pipeline: &Pipeline, tuning: Tuning) -> Result<Duration> {
+        let gpu = task.gpu;
+        let mapping = task.mapping(tuning);
+        let workgroups = mapping.workgroups(self.pairs, tuning);
+        let workgroup_rows = task.tokens.div_ceil(mapping.tokens());
         let is_window = mapping.windows() > 0;
         let input_binding = if is_window {
             window(&self.input, 0, UNIFORM_WINDOW)
@@ -274,7 +341,7 @@ impl Sample {
                 pass.set_pipeline(&pipeline.pipeline);
                 pass.set_bind_group(0, &bind_group, offsets);
                 for _ in 0..DISPATCHES {
-                    pass.dispatch_workgroups(mapping.workgroups(self.pairs, tuning), 1, 1);
+                    pass.dispatch_workgroups(workgroups, workgroup_rows, 1);
                 }
             }
             let begin = Instant::now();

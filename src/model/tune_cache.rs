@@ -65,6 +65,7 @@ struct Entry {
     lanes: u32,
     columns: u32,
     sums: String,
+    tile: u32,
 }
 
 impl Entry {
@@ -76,13 +77,13 @@ impl Entry {
         let sums = Sums::ALL
             .into_iter()
             .find(|sums| sums.name() == self.sums)?;
-        let (lanes, columns) = (self.lanes, self.columns);
         Some(Chosen {
             source,
             tuning: Tuning {
-                lanes,
-                columns,
+                lanes: self.lanes,
+                columns: self.columns,
                 sums,
+                tile: self.tile,
             },
         })
     }
@@ -121,6 +122,7 @@ pub fn keep(path: &Path, key: Key, chosen: Chosen) {
         lanes: chosen.tuning.lanes,
         columns: chosen.tuning.columns,
         sums: chosen.tuning.sums.name().to_owned(),
+        tile: chosen.tuning.tile,
     });
     let surplus = file.entries.len().saturating_sub(MOST_ENTRIES);
     file.entries.drain(..surplus);
