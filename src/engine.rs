@@ -197,7 +197,8 @@ impl Engine {
     /// [`Error::Option`] if the system gives no thread.
     pub fn start(wake: impl Fn() + Send + 'static) -> Result<Self> {
         Self::start_with(wake, |load, progress| {
-            let mut model = Model::load_with_progress(&load.model, &load.options, progress)?;
+            let upload = |done| progress(Stage::Upload, done);
+            let mut model = Model::load_with_progress(&load.model, &load.options, upload)?;
             if let Some(path) = &load.tokenizer {
                 model.set_tokenizer(path)?;
             }
@@ -205,13 +206,13 @@ impl Engine {
         })
     }
 
-    /// As [`Engine::start`], with another way to get a model.
+    /// As [`Engine::start`], with another way to get a model: one that downloads it first, say, and tells how far it has come.
     ///
     /// # Errors
     /// As [`Engine::start`].
     pub fn start_with(
         wake: impl Fn() + Send + 'static,
-        load: impl FnMut(&Load, &mut dyn FnMut(Progress)) -> Result<Model> + Send + 'static,
+        load: impl FnMut(&Load, &mut dyn FnMut(Stage, Progress)) -> Result<Model> + Send + 'static,
     ) -> Result<Self> {
         let (commands, inbox) = channel();
         let (outbox, events) = channel();
@@ -311,7 +312,7 @@ enum After {
 fn work(
     commands: &Receiver<Command>,
     sink: &Sink,
-    mut load: impl FnMut(&Load, &mut dyn FnMut(Progress)) -> Result<Model>,
+    mut load: impl FnMut(&Load, &mut dyn FnMut(Stage, Progress)) -> Result<Model>,
 ) {
     let mut wanted = next_load(commands, sink);
     // Whether the device was lost since a token last came: a device that is lost at once, again and again, is broken.
@@ -328,10 +329,10 @@ fn work(
             wanted = next_load(commands, sink);
             continue;
         }
-        let model = load(&this, &mut |progress| {
+        let model = load(&this, &mut |stage, progress| {
             sink.send(Event::Loading {
                 load: id,
-                stage: Stage::Upload,
+                stage,
                 done: progress.done,
                 total: progress.total,
             });
@@ -483,17 +484,17 @@ fn generate(
     let mut is_due = false;
     for count in 0.. {
         // The first token's step was the prompt's.
-        is_due |= request.trace != TraceMode::Off && (count == 0 || rationing.traces(count));
-        generation.set_trace(match is_due {
-            true => request.trace,
-            false => TraceMode::Off,
+        is_due |= request.trace.is_detailed() && (count == 0 || rationing.traces(count));
+        generation.set_trace(match request.trace {
+            wish if is_due || wish == TraceMode::Off => wish,
+            _ => TraceMode::Steps,
         });
         let Some(token) = generation.next() else {
             break;
         };
         // A traced step waits until those that the device is ahead are read.
         let steps = generation.take_trace();
-        let traced = !steps.is_empty();
+        let traced = steps.iter().any(|step| step.mode.is_detailed());
         is_due &= !traced;
         if let (Ok(token), 1..) = (&token, count) {
             rationing.add(traced, token.time.as_secs_f64());

@@ -344,7 +344,7 @@ fn profile_shows_every_layer_and_traces_go_to_files() {
         "q heads",
         "attention",
         "proj_1",
-        "without the trace",
+        "timing costs",
         "GB/s",
     ] {
         assert!(text.contains(word), "{word}: {text}");
@@ -353,6 +353,7 @@ fn profile_shows_every_layer_and_traces_go_to_files() {
     assert_eq!(object["decode"]["steps"], 3);
     assert_eq!(object["decode"]["layers"].as_array().unwrap().len(), 7);
     assert!(object["decode"]["wall_s"].as_f64().unwrap() > 0.0);
+    assert!(object["decode_with_trace_s"].as_f64().unwrap() > 0.0);
     let folder = tempfile::tempdir().unwrap();
     for (name, begins) in [
         ("a.csv", "step,phase"),
@@ -365,6 +366,11 @@ fn profile_shows_every_layer_and_traces_go_to_files() {
         let trace = std::fs::read_to_string(path).unwrap();
         assert!(trace.starts_with(begins), "{}", &trace[..60]);
     }
+    // What came to nothing leaves nothing.
+    let path = folder.path().join("none.csv");
+    let output = run(&["--max-memory", "1", "--trace", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!path.exists());
     let output = run(&["-n", "1", "--trace", "/no/such/folder/a.csv"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("/no/such/folder/a.csv"));

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use openelm::engine::{Command, Engine, Event, Load, ModelInfo, Request, TokenEvent};
+use openelm::engine::{Command, Engine, Event, Load, ModelInfo, Request, Stage, TokenEvent};
 use openelm::trace::{Step, TraceMode};
-use openelm::{Checkpoint, Error, Finish, GenerateOptions, Gpu, LoadOptions, Model};
+use openelm::{Checkpoint, Error, Finish, GenerateOptions, Gpu, LoadOptions, Model, Progress};
 
 const LONG: Duration = Duration::from_secs(120);
 
@@ -110,7 +110,10 @@ fn a_prompt_becomes_tokens_steps_and_an_end() {
     // After every sixteenth token the device may run ahead without the trace, to know what the trace costs.
     let untraced = tokens.iter().filter(|event| !event.traced).count();
     assert!((1..=4).contains(&untraced), "{untraced}");
-    assert_eq!(steps.len(), 20 - untraced);
+    // Those are known as a whole.
+    assert_eq!(steps.len(), 20);
+    let detailed = steps.iter().filter(|step| step.mode.is_detailed());
+    assert_eq!(detailed.count(), 20 - untraced);
     assert!(woken.load(Ordering::Relaxed) > tokens.len());
 
     engine.send(Command::Measure);
@@ -235,6 +238,36 @@ fn a_lost_device_is_opened_again_once() {
     engine.send(Command::Generate(Box::new(request(3, "Once", 4))));
     assert_eq!(outcome(&engine, 3).end.unwrap().0, Finish::Length);
     assert_eq!(gpus.lock().unwrap().len(), 3);
+}
+
+/// A loader that fetches a model first tells how far it has come.
+#[test]
+fn a_loader_of_its_own_reports_its_download() {
+    let mut engine = Engine::start_with(
+        || {},
+        |load, progress| {
+            for done in [1, 2] {
+                progress(Stage::Download, Progress { done, total: 2 });
+            }
+            let upload = |done| progress(Stage::Upload, done);
+            Model::load_with_progress(&load.model, &load.options, upload)
+        },
+    )
+    .unwrap();
+    engine.send(load("demo"));
+    let mut stages = Vec::new();
+    until(&engine, |event| match event {
+        Event::Loading { stage, .. } => {
+            stages.push(stage);
+            None
+        }
+        Event::Loaded { .. } => Some(()),
+        _ => None,
+    });
+    assert_eq!(
+        stages[..3],
+        [Stage::Download, Stage::Download, Stage::Upload]
+    );
 }
 
 /// Tokens that are given come back as tokens, and what follows is what would have followed.

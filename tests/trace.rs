@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use openelm::trace::{self, Phase, Span, Step, TraceMode};
-use openelm::{GenerateOptions, SampleOn};
+use openelm::{GenerateOptions, SampleOn, WeightSource};
 use serde_json::{Value, json};
 
 /// Steps of a short generation on the real device.
@@ -113,6 +113,65 @@ fn bytes_and_operations_are_those_of_the_model() {
     assert_eq!(attention(&steps[1]) * 5, attention(&steps[2]) * 4);
 }
 
+/// Prefill and decode are what a token is, not how many come at once.
+#[test]
+fn a_prompt_is_prefill_to_its_last_token() {
+    let model = common::load("demo", Some(WeightSource::Texture), false);
+    for (sample_on, length) in [(SampleOn::Host, 33), (SampleOn::Device, 1)] {
+        let mut session = model.session().unwrap();
+        session.set_trace(TraceMode::Layers);
+        let mut options = GenerateOptions::default();
+        options.max_tokens = Some(3);
+        options.ignore_eos = true;
+        options.sample_on = Some(sample_on);
+        let ids: Vec<u32> = (1..=length).collect();
+        assert_eq!(session.generate(&ids, &options).unwrap().count(), 3);
+        let mut phases: Vec<(Phase, u32)> = Vec::new();
+        for step in session.take_trace() {
+            assert_eq!(step.mode, TraceMode::Layers);
+            match phases.last_mut() {
+                Some((phase, tokens)) if *phase == step.phase => *tokens += step.tokens,
+                _ => phases.push((step.phase, step.tokens)),
+            }
+        }
+        assert_eq!(phases, [(Phase::Prefill, length), (Phase::Decode, 2)]);
+    }
+}
+
+/// What is not timed in detail is there as a whole, in its place.
+#[test]
+fn whole_steps_lie_between_detailed_ones() {
+    let model = common::load("demo", None, false);
+    for sample_on in [SampleOn::Host, SampleOn::Device] {
+        let mut session = model.session().unwrap();
+        session.set_trace(TraceMode::Steps);
+        let mut options = GenerateOptions::default();
+        options.max_tokens = Some(9);
+        options.ignore_eos = true;
+        options.sample_on = Some(sample_on);
+        let mut generation = session.generate(&[1, 1946, 761], &options).unwrap();
+        for i in 0.. {
+            if generation.next().is_none() {
+                break;
+            }
+            generation.set_trace(match i {
+                3 => TraceMode::Kernels,
+                _ => TraceMode::Steps,
+            });
+        }
+        drop(generation);
+        let steps = session.take_trace();
+        let positions: Vec<u32> = steps.iter().map(|step| step.position).collect();
+        assert_eq!(positions, [0, 3, 4, 5, 6, 7, 8, 9, 10], "{sample_on:?}");
+        assert!(steps.iter().all(|step| !step.wall.is_zero()));
+        let decoded: Vec<&Step> = steps.iter().filter(|s| s.phase == Phase::Decode).collect();
+        assert_eq!(decoded.len(), 8);
+        for pair in steps.windows(2) {
+            assert!(pair[0].begin + pair[0].wall <= pair[1].begin + Duration::from_micros(1));
+        }
+    }
+}
+
 /// Two steps by hand: one with timestamps, one without.
 fn made_up() -> Vec<Step> {
     let span = |layer, kernel, start_ns, duration_ns| Span {
@@ -130,6 +189,7 @@ fn made_up() -> Vec<Step> {
             position: 0,
             begin: Duration::from_micros(10),
             wall: Duration::from_micros(100),
+            mode: TraceMode::Kernels,
             spans: Some(vec![
                 span(None, "embed", 0, 10_000),
                 span(Some(0), "qkv", 10_000, 20_000),
@@ -144,6 +204,7 @@ fn made_up() -> Vec<Step> {
             position: 5,
             begin: Duration::from_micros(200),
             wall: Duration::from_micros(50),
+            mode: TraceMode::Kernels,
             spans: None,
         },
     ]

@@ -256,6 +256,7 @@ fn step(position: u32, timed: bool) -> Step {
         position,
         begin: Duration::from_millis(u64::from(position)),
         wall: Duration::from_nanos(at + 60_000),
+        mode: TraceMode::Kernels,
         spans: timed.then_some(spans),
     }
 }

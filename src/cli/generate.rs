@@ -9,7 +9,7 @@ use openelm::{Finish, GenerateOptions, Generation, Model};
 use serde_json::json;
 
 use super::args::Generate;
-use super::output::{self, Bar};
+use super::output::{self, Bar, TraceFile};
 
 /// What the demo model is asked where nobody asks anything.
 const DEMO_PROMPT: &str = "Once upon a time";
@@ -29,12 +29,16 @@ pub fn run(arguments: &Generate) -> Result<()> {
     options.sampling.check()?;
     options.stop.clone_from(&arguments.stop);
     options.ignore_eos = arguments.ignore_eos;
-    output::begin_trace(arguments.trace.as_deref())?;
+    let trace = arguments
+        .trace
+        .as_deref()
+        .map(TraceFile::open)
+        .transpose()?;
     let model = arguments.model.load(files)?;
     // From here on; until then Ctrl-C simply ends the program.
     options.cancel = Some(cancel_on_ctrl_c());
     let mut session = model.session()?;
-    if arguments.trace.is_some() {
+    if trace.is_some() {
         session.set_trace(TraceMode::Kernels);
     }
     let mut generation = session.generate(&ids, &options)?;
@@ -52,8 +56,8 @@ pub fn run(arguments: &Generate) -> Result<()> {
         stream(&model, &mut generation)?;
         print_speed(&model, &generation, options.sampling.seed);
     }
-    if let Some(path) = &arguments.trace {
-        output::write_trace(path, &session.take_trace(), &model)?;
+    if let Some(trace) = trace {
+        trace.write(&session.take_trace(), &model)?;
     }
     Ok(())
 }

@@ -60,32 +60,48 @@ pub fn decode_seconds(
     Ok(timing.decode.as_secs_f64() / timing.decode_tokens.max(1) as f64)
 }
 
-/// Finds out early whether a trace can be written, by opening its file. What is there stays until there is something new.
-pub fn begin_trace(path: Option<&Path>) -> Result<()> {
-    let Some(path) = path else {
-        return Ok(());
-    };
-    let file = std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path);
-    file.map(drop)
-        .with_context(|| format!("cannot write {}", path.display()))
+/// A file for a trace. What is there stays until there is something new, and a new file goes if there is nothing.
+pub struct TraceFile<'a> {
+    path: &'a Path,
+    is_empty: bool,
 }
 
-/// Writes a trace in the format that the file's ending names.
-pub fn write_trace(path: &Path, steps: &[Step], model: &Model) -> Result<()> {
-    let metadata = json!({
-        "model": model.name(),
-        "dtype": model.dtype().name(),
-        "adapter": model.adapter(),
-    });
-    let text = match path.extension().and_then(|ending| ending.to_str()) {
-        Some("csv") => trace::csv(steps),
-        Some("json") => trace::json(steps, &metadata),
-        _ => trace::chrome(steps, &metadata),
-    };
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+impl<'a> TraceFile<'a> {
+    /// Finds out early whether a trace can be written, by opening its file.
+    pub fn open(path: &'a Path) -> Result<Self> {
+        let is_empty = !path.exists();
+        std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self { path, is_empty })
+    }
+
+    /// Writes a trace in the format that the file's ending names.
+    pub fn write(mut self, steps: &[Step], model: &Model) -> Result<()> {
+        let metadata = json!({
+            "model": model.name(),
+            "dtype": model.dtype().name(),
+            "adapter": model.adapter(),
+        });
+        let text = match self.path.extension().and_then(|ending| ending.to_str()) {
+            Some("csv") => trace::csv(steps),
+            Some("json") => trace::json(steps, &metadata),
+            _ => trace::chrome(steps, &metadata),
+        };
+        self.is_empty = false;
+        std::fs::write(self.path, text)
+            .with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
+impl Drop for TraceFile<'_> {
+    fn drop(&mut self) {
+        if self.is_empty {
+            let _ = std::fs::remove_file(self.path);
+        }
+    }
 }
 
 /// Whether an error says that nobody reads our output any more.

@@ -10,7 +10,7 @@ use super::stop::StopFilter;
 use crate::error::{Error, Result};
 use crate::model::{Choosing, Forward, StepToken};
 use crate::text::StreamDecoder;
-use crate::trace::{Step, TraceMode};
+use crate::trace::{Phase, Step, TraceMode};
 
 /// What to generate.
 #[derive(Debug, Clone, Default)]
@@ -149,9 +149,21 @@ impl<'a> Session<'a> {
     pub fn prefill(
         &mut self,
         ids: &[u32],
+        go_on: impl FnMut(usize, usize) -> bool,
+    ) -> Result<usize> {
+        self.compute(ids, Phase::Prefill, go_on)
+    }
+
+    /// As [`Session::prefill`], for tokens of either kind.
+    fn compute(
+        &mut self,
+        ids: &[u32],
+        phase: Phase,
         mut go_on: impl FnMut(usize, usize) -> bool,
     ) -> Result<usize> {
         self.check_ids(ids)?;
+        self.forward.phase = phase;
+        let begin = Instant::now();
         let common = common_prefix(&self.cached, ids);
         if common == ids.len() && common == self.cached.len() && !self.logits.is_empty() {
             return Ok(0);
@@ -174,7 +186,11 @@ impl<'a> Session<'a> {
                 break;
             }
         }
-        Ok(self.cached.len() - keep)
+        let computed = self.cached.len() - keep;
+        if phase == Phase::Prefill {
+            self.forward.note_whole(computed, keep, begin);
+        }
+        Ok(computed)
     }
 
     /// Continues `ids` token by token. Dropping the iterator ends generation; the session keeps what was computed.
@@ -235,6 +251,7 @@ impl<'a> Session<'a> {
         mut progress: impl FnMut(usize, usize),
     ) -> Result<Score> {
         self.check_ids(ids)?;
+        self.forward.phase = Phase::Prefill;
         self.rewind(0);
         let mut logprobs = vec![None];
         let mut next = Vec::new();
@@ -364,7 +381,13 @@ impl Generation<'_, '_> {
         let (text, finish) = self.text_and_finish(id)?;
         self.finish = finish;
         let now = Instant::now();
-        let time = now - std::mem::replace(&mut self.last, now);
+        let before = std::mem::replace(&mut self.last, now);
+        let time = now - before;
+        if !is_first {
+            // What was computed is the token before the one that was chosen.
+            let forward = &mut self.session.forward;
+            forward.note_whole(1, self.ids.len() - 2, before);
+        }
         if is_first {
             // The prefill may have been done before, by itself.
             self.timing.first_token = time.max(self.timing.prefill);
@@ -403,7 +426,8 @@ impl Generation<'_, '_> {
             }
         };
         if !on_device {
-            self.session.prefill(&self.ids, |_, _| true)?;
+            self.session
+                .compute(&self.ids, Phase::Decode, |_, _| true)?;
             return Ok(self.choose());
         }
         let decoded = self.session.forward.decode()?;
@@ -458,6 +482,7 @@ impl Generation<'_, '_> {
             position: position as u32,
         };
         let forward = &mut self.session.forward;
+        forward.phase = Phase::Decode;
         forward.start_decoding(next, steps, &choosing, &self.ids, &uniforms)?;
         Ok(true)
     }

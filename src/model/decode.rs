@@ -281,7 +281,7 @@ impl Forward {
     /// # Errors
     /// Those of [`crate::gpu::Gpu::wait`].
     pub fn decode(&mut self) -> Result<Option<Decoded>> {
-        let limit = match self.is_tracing() {
+        let limit = match self.trace_mode().is_detailed() {
             true => 1,
             false => self.decoder.ahead(),
         };

@@ -43,6 +43,8 @@ pub struct Forward {
     /// Multiply-adds a second that prefill has been seen to do.
     rate: f64,
     tracer: Option<Tracer>,
+    /// What steps are traced as.
+    pub(crate) phase: trace::Phase,
 }
 
 /// A step on its way.
@@ -78,6 +80,7 @@ impl Forward {
             decoder,
             rate: FIRST_RATE,
             tracer: None,
+            phase: trace::Phase::Prefill,
         })
     }
 
@@ -95,8 +98,8 @@ impl Forward {
         self.scratch.logits_rows
     }
 
-    /// From here on every step is timed as finely as `mode` says, by the device's clock where it has timestamps. A traced step
-    /// waits for the device.
+    /// From here on every step is timed as finely as `mode` says, by the device's clock where it has timestamps. A step that is timed
+    /// in detail waits for the device; whole ones are known to whoever makes tokens of them ([`Forward::note_whole`]).
     pub fn set_trace(&mut self, mode: TraceMode) {
         match &mut self.tracer {
             Some(tracer) => tracer.mode = mode,
@@ -112,6 +115,35 @@ impl Forward {
                 });
             }
         }
+    }
+
+    /// How finely steps are timed now.
+    pub fn trace_mode(&self) -> TraceMode {
+        self.tracer
+            .as_ref()
+            .map_or(TraceMode::Off, |tracer| tracer.mode)
+    }
+
+    /// Notes a step that took from `begin` until now, unless steps are not traced or this one was.
+    pub(crate) fn note_whole(&mut self, tokens: usize, position: usize, begin: Instant) {
+        let phase = self.phase;
+        let Some(tracer) = &mut self.tracer else {
+            return;
+        };
+        let begin_at = begin.saturating_duration_since(tracer.begin);
+        let is_known = |step: &trace::Step| step.phase == phase && step.begin >= begin_at;
+        if tracer.mode == TraceMode::Off || tracer.steps.last().is_some_and(is_known) {
+            return;
+        }
+        tracer.steps.push(trace::Step {
+            phase,
+            tokens: tokens as u32,
+            position: position as u32,
+            begin: begin_at,
+            wall: begin.elapsed(),
+            mode: TraceMode::Steps,
+            spans: None,
+        });
     }
 
     /// The steps that were traced since the last call.
@@ -181,7 +213,7 @@ impl Forward {
     ) -> Result<Submitted> {
         let gpu = &self.network.gpu;
         let tracer = self.tracer.as_ref();
-        let tracer = tracer.filter(|tracer| tracer.mode != TraceMode::Off);
+        let tracer = tracer.filter(|tracer| tracer.mode.is_detailed());
         let mode = tracer.map_or(TraceMode::Off, |tracer| tracer.mode);
         let timer = tracer.and_then(|tracer| tracer.timer.as_ref());
         let ops: Vec<Task<'_>> = self.ops(tokens, logits, after).collect();
@@ -200,7 +232,9 @@ impl Forward {
                     None
                 }
             };
-            step = Some(traced(tracer, tokens, &groups, begin, intervals));
+            step = Some(traced(
+                tracer, self.phase, tokens, &groups, begin, intervals,
+            ));
         }
         Ok(Submitted {
             submission,
@@ -216,12 +250,6 @@ impl Forward {
             tracer.steps.push(step);
         }
         submitted.submission
-    }
-
-    /// Whether steps are traced now.
-    pub(super) fn is_tracing(&self) -> bool {
-        let tracer = self.tracer.as_ref();
-        tracer.is_some_and(|tracer| tracer.mode != TraceMode::Off)
     }
 
     pub(super) fn parts(&mut self) -> (&Scratch, &mut Decoder) {
@@ -364,6 +392,7 @@ fn dispatch(pass: &mut wgpu::ComputePass<'_>, group: &[Task<'_>]) {
 /// The step that has just ended, as data.
 fn traced(
     tracer: &Tracer,
+    phase: trace::Phase,
     tokens: &[StepToken],
     groups: &[&[Task<'_>]],
     begin: Instant,
@@ -386,10 +415,8 @@ fn traced(
         }
     };
     trace::Step {
-        phase: match tokens.len() {
-            1 => trace::Phase::Decode,
-            _ => trace::Phase::Prefill,
-        },
+        phase,
+        mode: tracer.mode,
         tokens: tokens.len() as u32,
         position: tokens[0].position,
         begin: begin - tracer.begin,

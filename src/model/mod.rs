@@ -73,9 +73,9 @@ pub enum Tune {
 /// How far loading has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes of weights on the device so far.
+    /// Bytes so far: of weights on the device, or whatever a loader of its own counts.
     pub done: u64,
-    /// Bytes of weights in all.
+    /// Bytes in all.
     pub total: u64,
 }
 

@@ -39,6 +39,7 @@ pub fn chrome(steps: &[Step], metadata: &Value) -> String {
         let args = json!({
             "tokens": step.tokens,
             "position": step.position,
+            "timed": step.mode,
             "timestamps": step.spans.is_some(),
         });
         // Device and host run on clocks of their own; a step's slices must lie within it.

@@ -15,19 +15,28 @@ use std::time::Duration;
 pub enum TraceMode {
     #[default]
     Off,
+    /// Whole steps, by the host's clock: costs nothing.
+    Steps,
     /// Layer by layer: the least that can be asked of the device.
     Layers,
     /// Dispatch by dispatch.
     Kernels,
 }
 
+impl TraceMode {
+    /// Whether the device's clock is asked.
+    pub fn is_detailed(self) -> bool {
+        matches!(self, Self::Layers | Self::Kernels)
+    }
+}
+
 /// What a step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// Several tokens at once.
+    /// Tokens that were given.
     Prefill,
-    /// One token.
+    /// A token that was generated.
     Decode,
 }
 
@@ -56,9 +65,11 @@ pub struct Step {
     pub position: u32,
     /// When it was submitted, from the beginning of the trace.
     pub begin: Duration,
-    /// From submission to the end, on the host's clock.
+    /// On the host's clock: from submission to the end, or, if only whole steps were timed, from the token before to this one.
     pub wall: Duration,
-    /// `None`: the adapter has no timestamps, or none that make sense; then `wall` is all that is known.
+    /// How finely it was timed.
+    pub mode: TraceMode,
+    /// `None`: only the whole was timed, or the adapter has no timestamps, or none that make sense; then `wall` is all that is known.
     pub spans: Option<Vec<Span>>,
 }
 

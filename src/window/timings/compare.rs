@@ -25,7 +25,7 @@ pub fn show(ui: &mut egui::Ui, run: &Run, earlier: &[Run], compared: &mut usize,
     drop(choice);
     let sums = |run| Sums::of(run, phase, &Selection::default());
     let (now, before) = (sums(run), sums(other));
-    if now.steps == 0 || before.steps == 0 {
+    if now.all.steps == 0 || before.all.steps == 0 {
         ui.weak("One of the two has no step of this kind.");
         return;
     }
@@ -48,7 +48,7 @@ pub fn show(ui: &mut egui::Ui, run: &Run, earlier: &[Run], compared: &mut usize,
                 };
                 ui.end_row();
             };
-            let wall = |sums: &Sums| sums.wall_s * 1e9 / sums.tokens.max(1) as f64;
+            let wall = |sums: &Sums| sums.all.per_token() * 1e9;
             row("step (wall)", wall(&now), wall(&before));
             let mut kernels: Vec<&str> = now.kernels.iter().map(|kernel| kernel.kernel).collect();
             for kernel in &before.kernels {
@@ -59,7 +59,7 @@ pub fn show(ui: &mut egui::Ui, run: &Run, earlier: &[Run], compared: &mut usize,
             let of = |sums: &Sums, wanted: &str| {
                 let found = sums.kernels.iter().find(|kernel| kernel.kernel == wanted);
                 let time = found.map_or(0, |kernel| kernel.sum.duration_ns);
-                time as f64 / sums.tokens.max(1) as f64
+                time as f64 / sums.timed.tokens.max(1) as f64
             };
             for kernel in kernels {
                 row(kernel, of(&now, kernel), of(&before, kernel));

@@ -22,7 +22,7 @@ pub fn show(
         return;
     }
     legend(ui);
-    let tokens = sums.tokens.max(1) as f64;
+    let tokens = sums.timed.tokens.max(1) as f64;
     // What is shown of a layer: all of it, or the selected kernel.
     let shown = |layer: &LayerSum| -> f64 {
         let kernels = layer.kernels.iter();

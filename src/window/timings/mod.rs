@@ -244,6 +244,7 @@ impl Timings {
         ui.horizontal_wrapped(|ui| {
             let shown = match mode {
                 TraceMode::Off => "off",
+                TraceMode::Steps => "steps",
                 TraceMode::Layers => "layers",
                 TraceMode::Kernels => "kernels",
             };
@@ -253,6 +254,7 @@ impl Timings {
                 .show_ui(ui, |ui| {
                     ui.selectable_value(mode, TraceMode::Kernels, "kernels");
                     ui.selectable_value(mode, TraceMode::Layers, "layers");
+                    ui.selectable_value(mode, TraceMode::Steps, "steps");
                     ui.selectable_value(mode, TraceMode::Off, "off");
                 });
             name(ui, &choice.response, "Trace mode");
@@ -260,7 +262,7 @@ impl Timings {
                 .response
                 .on_hover_text("How finely the next run is timed");
             ui.toggle_value(&mut settings.trace_all, "Every step")
-                .on_hover_text("Time all steps but one in sixteen, whatever it costs; otherwise so many that the model gets 4 % slower at most");
+                .on_hover_text("Time all steps in detail but one in sixteen, whatever it costs; otherwise so many that the model gets 4 % slower at most, and the others as a whole");
             ui.separator();
             ui.selectable_value(&mut self.phase, Phase::Decode, "Decode");
             ui.selectable_value(&mut self.phase, Phase::Prefill, "Prefill");
@@ -290,29 +292,33 @@ impl Timings {
             ui.add(egui::Label::new(RichText::new(text).small().weak()).truncate());
         }
         let sums = &self.sums;
-        if sums.steps == 0 {
+        let Sums { all, timed, .. } = sums;
+        if all.steps == 0 {
             return;
         }
-        let tokens = sums.tokens.max(1) as f64;
-        let wall = sums.wall_s / tokens * 1e3;
         let mut text = format!(
-            "{}, {}: {wall:.2} ms a token",
-            count(sums.steps as u64, "step"),
-            count(sums.tokens, "token")
+            "{}, {}: {:.2} ms a token",
+            count(all.steps as u64, "step"),
+            count(all.tokens, "token"),
+            1e3 * all.per_token(),
         );
-        match sums.device_s {
-            Some(device) => {
-                let device = device / tokens * 1e3;
-                let gap = (wall - device).max(0.0);
-                text += &format!(
-                    ", {device:.2} ms in kernels, {gap:.2} ms ({:.0} %) between and around them",
-                    100.0 * gap / wall.max(1e-9)
-                );
-            }
-            None => text += " (approximate)",
+        if timed.steps > 0 {
+            let wall = 1e3 * timed.per_token();
+            let device = 1e3 * sums.device_s / timed.tokens.max(1) as f64;
+            let gap = (wall - device).max(0.0);
+            text += &match timed.steps == all.steps {
+                true => ", ".to_owned(),
+                false => format!(". {} timed in detail: {wall:.2} ms a token, ", timed.steps),
+            };
+            text += &format!(
+                "{device:.2} ms in kernels, {gap:.2} ms ({:.0} %) between and around them",
+                100.0 * gap / wall.max(1e-9)
+            );
+        } else {
+            text += " (approximate)";
         }
         ui.label(text);
-        if sums.device_s.is_none() {
+        if sums.has_no_clock {
             ui.colored_label(
                 theme::warning(ui),
                 "This adapter has no timestamps, or none that make sense: only whole steps are timed, by the host's clock. Approximate.",
@@ -320,7 +326,7 @@ impl Timings {
         }
         let mut costs = Vec::new();
         if let (Some(with), Some(without)) = (self.traced.mean(), self.untraced.mean())
-            && mode != TraceMode::Off
+            && mode.is_detailed()
         {
             let cost = with - without;
             let share = self.traced.count() / (self.traced.count() + self.untraced.count());

@@ -98,11 +98,39 @@ pub struct Sums {
     key: Option<Key>,
     pub layers: Vec<LayerSum>,
     pub kernels: Vec<KernelSum>,
+    /// All selected steps.
+    pub all: Wall,
+    /// Those that the device's clock has timed, which `layers` and `kernels` add up.
+    pub timed: Wall,
+    /// Seconds within their dispatches.
+    pub device_s: f64,
+    /// Whether the device was asked for its clock and had none.
+    pub has_no_clock: bool,
+}
+
+/// Some steps by the host's clock.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Wall {
     pub steps: usize,
     pub tokens: u64,
-    pub wall_s: f64,
-    /// `None`: without timestamps.
-    pub device_s: Option<f64>,
+    pub seconds: f64,
+}
+
+impl Wall {
+    fn of<'a>(steps: impl Iterator<Item = &'a Step>) -> Self {
+        let mut wall = Self::default();
+        for step in steps {
+            wall.steps += 1;
+            wall.tokens += u64::from(step.tokens);
+            wall.seconds += step.wall.as_secs_f64();
+        }
+        wall
+    }
+
+    /// Seconds a token.
+    pub fn per_token(&self) -> f64 {
+        self.seconds / self.tokens.max(1) as f64
+    }
 }
 
 impl Sums {
@@ -117,16 +145,16 @@ impl Sums {
 
     pub fn of(run: &Run, phase: Phase, selection: &Selection) -> Self {
         let steps = || run.selected(phase, selection).map(|(_, step)| step);
-        let device: Option<u64> = steps().map(Step::device_ns).sum();
-        let count = steps().count();
+        let device: u64 = steps().filter_map(Step::device_ns).sum();
+        let mut asked = steps().filter(|step| step.mode.is_detailed()).peekable();
         Self {
             key: None,
             layers: by_layer(steps()),
             kernels: by_kernel(steps()),
-            steps: count,
-            tokens: steps().map(|step| u64::from(step.tokens)).sum(),
-            wall_s: steps().map(|step| step.wall.as_secs_f64()).sum(),
-            device_s: device.filter(|_| count > 0).map(|ns| ns as f64 * 1e-9),
+            all: Wall::of(steps()),
+            timed: Wall::of(steps().filter(|step| step.spans.is_some())),
+            device_s: device as f64 * 1e-9,
+            has_no_clock: asked.peek().is_some() && asked.all(|step| step.spans.is_none()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The token strip: one bar a step. Click for one step, drag for several.
+//! The token strip: one bar a step, grey if only the whole was timed. Click for one step, drag for several.
 
 use egui::{Color32, Pos2, Rect, Sense, Stroke, pos2, vec2};
 
@@ -37,7 +37,10 @@ pub fn show(ui: &mut egui::Ui, run: &Run, phase: Phase, selection: &mut Selectio
     for (i, group) in steps.chunks(each).enumerate() {
         let height = group.iter().map(|(_, step)| cost(step)).fold(0.0, f64::max) / highest;
         let height = (height as f32 * (HEIGHT - 4.0)).max(1.0);
+        let is_timed = group.iter().any(|(_, step)| step.spans.is_some());
         let color = match phase {
+            // Of those that were timed as a whole there is nothing more to see.
+            _ if !is_timed => Color32::from_gray(140),
             Phase::Decode => Color32::from_rgb(86, 180, 233),
             Phase::Prefill => Color32::from_rgb(230, 159, 0),
         };
@@ -82,10 +85,14 @@ pub fn show(ui: &mut egui::Ui, run: &Run, phase: Phase, selection: &mut Selectio
         let number = at(position);
         if let Some((_, step)) = steps.iter().find(|(found, _)| *found == number) {
             response.on_hover_text(format!(
-                "step {number}, position {}, {}: {}",
+                "step {number}, position {}, {}: {}{}",
                 step.position,
                 count(u64::from(step.tokens), "token"),
-                duration(step.wall.as_secs_f64() * 1e9)
+                duration(step.wall.as_secs_f64() * 1e9),
+                match step.spans {
+                    Some(_) => "",
+                    None => ", timed as a whole",
+                }
             ));
         }
     }
