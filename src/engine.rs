@@ -12,7 +12,7 @@ use crate::checkpoint::Config;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::generate::{
-    Candidate, Finish, GenerateOptions, Model, Sampling, Session, Timing, Token,
+    Candidate, Finish, GenerateOptions, Model, ModelFiles, Sampling, Session, Timing, Token,
 };
 use crate::gpu::AdapterSummary;
 use crate::model::{LoadOptions, Progress, read_bandwidth};
@@ -58,7 +58,7 @@ pub struct Request {
 /// What the worker is to do. It does one thing after the other.
 #[derive(Debug, Clone)]
 pub enum Command {
-    /// Drops the model that is loaded, and loads this one.
+    /// Drops the model that is loaded, and loads this one; if something is wrong with its files, the other stays.
     Load(Box<Load>),
     Generate(Box<Request>),
     /// How many tokens a text has.
@@ -140,10 +140,11 @@ pub enum Event {
         load: u64,
         info: Box<ModelInfo>,
     },
-    /// No model is loaded now.
     LoadFailed {
         load: u64,
         error: Error,
+        /// The load whose model is still there; `None`: no model is loaded now.
+        kept: Option<u64>,
     },
     /// The device went away or can no longer be used; the model is being loaded again.
     DeviceLost {
@@ -196,14 +197,22 @@ impl Engine {
     /// # Errors
     /// [`Error::Option`] if the system gives no thread.
     pub fn start(wake: impl Fn() + Send + 'static) -> Result<Self> {
-        Self::start_with(wake, |load, progress| {
+        let load = |load: &Load, progress: &mut dyn FnMut(Stage, Progress)| {
             let upload = |done| progress(Stage::Upload, done);
             let mut model = Model::load_with_progress(&load.model, &load.options, upload)?;
             if let Some(path) = &load.tokenizer {
                 model.set_tokenizer(path)?;
             }
             Ok(model)
-        })
+        };
+        let check = |load: &Load| {
+            let mut files = ModelFiles::open(&load.model)?;
+            match &load.tokenizer {
+                Some(path) => files.set_tokenizer(path),
+                None => Ok(()),
+            }
+        };
+        Self::begin(wake, check, load)
     }
 
     /// As [`Engine::start`], with another way to get a model: one that downloads it first, say, and tells how far it has come.
@@ -214,6 +223,14 @@ impl Engine {
         wake: impl Fn() + Send + 'static,
         load: impl FnMut(&Load, &mut dyn FnMut(Stage, Progress)) -> Result<Model> + Send + 'static,
     ) -> Result<Self> {
+        Self::begin(wake, |_| Ok(()), load)
+    }
+
+    fn begin(
+        wake: impl Fn() + Send + 'static,
+        check: impl Fn(&Load) -> Result<()> + Send + 'static,
+        load: impl FnMut(&Load, &mut dyn FnMut(Stage, Progress)) -> Result<Model> + Send + 'static,
+    ) -> Result<Self> {
         let (commands, inbox) = channel();
         let (outbox, events) = channel();
         let sink = Sink {
@@ -222,7 +239,7 @@ impl Engine {
         };
         let worker = std::thread::Builder::new()
             .name("engine".into())
-            .spawn(move || work(&inbox, &sink, load))
+            .spawn(move || work(&inbox, &sink, &check, load))
             .map_err(|error| Error::Option(format!("cannot start a thread: {error}")))?;
         let mut engine = Self::from_channels(commands, events);
         engine.worker = Some(worker);
@@ -312,6 +329,7 @@ enum After {
 fn work(
     commands: &Receiver<Command>,
     sink: &Sink,
+    check: &dyn Fn(&Load) -> Result<()>,
     mut load: impl FnMut(&Load, &mut dyn FnMut(Stage, Progress)) -> Result<Model>,
 ) {
     let mut wanted = next_load(commands, sink);
@@ -325,6 +343,7 @@ fn work(
             sink.send(Event::LoadFailed {
                 load: id,
                 error: Error::Cancelled,
+                kept: None,
             });
             wanted = next_load(commands, sink);
             continue;
@@ -337,7 +356,8 @@ fn work(
                 total: progress.total,
             });
         });
-        let after = model.and_then(|model| run(&model, id, commands, sink, &mut lost_before));
+        let after =
+            model.and_then(|model| run(&model, id, commands, sink, check, &mut lost_before));
         wanted = match after {
             Ok(After::Quit) => None,
             Ok(After::Load(load)) => Some(load),
@@ -347,7 +367,11 @@ fn work(
                 Some(this)
             }
             Ok(After::Lost(error)) | Err(error) => {
-                sink.send(Event::LoadFailed { load: id, error });
+                sink.send(Event::LoadFailed {
+                    load: id,
+                    error,
+                    kept: None,
+                });
                 next_load(commands, sink)
             }
         };
@@ -390,12 +414,22 @@ fn info(model: &Model) -> ModelInfo {
     }
 }
 
+/// Finds out what can be wrong with a load while there is still another model.
+fn begin_load(load: &Load, check: &dyn Fn(&Load) -> Result<()>) -> Result<()> {
+    let cancel = load.options.cancel.as_deref();
+    match cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+        true => Err(Error::Cancelled),
+        false => check(load),
+    }
+}
+
 /// Does what is asked until another model is wanted or the device is gone. Clears `lost_before` when a token comes.
 fn run(
     model: &Model,
     load: u64,
     commands: &Receiver<Command>,
     sink: &Sink,
+    check: &dyn Fn(&Load) -> Result<()>,
     lost_before: &mut bool,
 ) -> Result<After> {
     let mut session = model.session()?;
@@ -405,7 +439,14 @@ fn run(
     });
     while let Ok(command) = commands.recv() {
         match command {
-            Command::Load(load) => return Ok(After::Load(load)),
+            Command::Load(next) => match begin_load(&next, check) {
+                Ok(()) => return Ok(After::Load(next)),
+                Err(error) => sink.send(Event::LoadFailed {
+                    load: next.id,
+                    error,
+                    kept: Some(load),
+                }),
+            },
             Command::Generate(request) => {
                 let mut progressed = || *lost_before = false;
                 if let Err(error) = generate(model, &mut session, &request, sink, &mut progressed) {

@@ -340,13 +340,7 @@ fn bench_measures_at_several_depths() {
 #[test]
 fn profile_shows_every_layer_and_traces_go_to_files() {
     let text = ok(&["profile", "-p", "8", "-n", "3"]);
-    for word in [
-        "q heads",
-        "attention",
-        "proj_1",
-        "timing costs",
-        "GB/s",
-    ] {
+    for word in ["q heads", "attention", "proj_1", "timing costs", "GB/s"] {
         assert!(text.contains(word), "{word}: {text}");
     }
     let object = json(&["profile", "-p", "8", "-n", "3", "--json"]);

@@ -315,7 +315,7 @@ fn events_say_which_load_they_are_of() {
     until(&engine, |event| {
         match event {
             Event::Loaded { load, .. } => ends.push((load, true)),
-            Event::LoadFailed { load, error } => {
+            Event::LoadFailed { load, error, .. } => {
                 assert!(matches!(error, Error::Cancelled), "{error}");
                 ends.push((load, false));
             }

@@ -372,6 +372,7 @@ fn late_events_of_others_are_ignored() {
     stage.tell(Event::LoadFailed {
         load: 0,
         error: Error::Cancelled,
+        kept: None,
     });
     assert!(!stage.has("Loading was cancelled"));
     // Tokens that were on their way are still text.
@@ -384,6 +385,7 @@ fn late_events_of_others_are_ignored() {
     stage.tell(Event::LoadFailed {
         load: 1,
         error: Error::Cancelled,
+        kept: None,
     });
     assert!(stage.has("Loading was cancelled"));
 }
@@ -429,6 +431,11 @@ fn tokens_can_be_inspected_and_replaced() {
     stage.click_at(second);
     assert!(stage.has("Token 2 of 2"));
     stage.click("Previous token");
+    assert!(stage.has("Token 1 of 2"));
+    stage.click("Next token");
+    stage.click("Close inspector");
+    // By keyboard and for screen readers there is a button.
+    stage.click("Inspect");
     assert!(stage.has("Token 1 of 2"));
     stage.click("Next token");
     stage.click("\" queen\" 30.1 %");
@@ -479,6 +486,7 @@ fn failures_are_banners_and_lose_nothing() {
     stage.tell(Event::LoadFailed {
         load: 0,
         error: Error::ModelNotFound("no folder `x`".into()),
+        kept: None,
     });
     assert!(stage.has("The model could not be loaded") && stage.has("no folder `x`"));
     // Its button leads on.
@@ -600,10 +608,24 @@ fn files_are_exported_where_the_dialog_says() {
         .key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::S);
     stage.window.run();
     wait(&mut stage, "Saved");
-    assert_eq!(
-        std::fs::read_to_string(&target).unwrap(),
-        "# Once\n\nOnce upon\n"
-    );
+    let expected = "# Once\n\nOnce upon\n";
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), expected);
+
+    // Where the desktop has no dialogs, nothing is lost either.
+    stage.window.state_mut().set_dialog(|_| None);
+    for name in ["conversation.md", "conversation-2.md"] {
+        stage.click("Dismiss");
+        stage
+            .window
+            .key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::S);
+        stage.window.run();
+        wait(&mut stage, "Saved");
+        let path = stage.folder.path().join("exports").join(name);
+        assert_eq!(std::fs::read_to_string(path).unwrap(), expected);
+    }
+    stage.click("Model: demo · bf16");
+    stage.click("Open folder…");
+    wait(&mut stage, "no file dialogs");
 }
 
 #[test]
@@ -944,7 +966,24 @@ fn a_template_of_ones_own_and_a_system_prompt_reach_the_model() {
     fill(&mut stage, "Assistant turn", "A:{text}\n");
     stage.click("Save template");
     stage.write("Why?");
-    assert_eq!(stage.request().prompt, "S:Be brief.\nU:Why?\nA:");
+    let request = stage.request();
+    assert_eq!(request.prompt, "S:Be brief.\nU:Why?\nA:");
+    stage.finish(request.id, Finish::Eos);
+
+    // Renamed, it is still one, and still this conversation's.
+    stage.click("Edit template");
+    fill(&mut stage, "Name", "Ours");
+    stage.click("Save template");
+    assert_eq!(stage.window.state().conversation().template, "Ours");
+    stage.click("Edit template");
+    assert!(!stage.has("Give it a name of its own"));
+    stage.click("Delete template");
+    assert_eq!(stage.window.state().conversation().template, "Instruct");
+    stage.click("Edit template");
+    assert!(
+        stage.has("Give it a name of its own"),
+        "this one is built in"
+    );
 }
 
 /// The reader who has scrolled up is left alone; the one at the end sees what comes.
@@ -977,6 +1016,37 @@ fn scrolling_sticks_to_the_end_only_while_the_reader_is_there() {
     stage.say(request.id, &["more\n\n"]);
     settle(&mut stage);
     assert!(!stage.has("more"), "the reader is not torn away");
+    stage.finish(request.id, Finish::Eos);
+    stage.write("Mine?");
+    settle(&mut stage);
+    assert!(stage.has("Mine?"), "who asks wants to see the answer");
+}
+
+/// What has grown since the last frame pushes on what follows, in the same frame.
+#[test]
+fn nothing_lies_over_what_streams_in() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.write("Count.");
+    let request = stage.request();
+    for i in 0..12 {
+        let piece = format!("Paragraph {i} is a text that takes some room.\n\n");
+        let event = Event::Token {
+            request: request.id,
+            token: Box::new(token(&piece)),
+        };
+        stage.events.send(event).unwrap();
+        let event = Event::Token {
+            request: request.id,
+            token: Box::new(token(&format!("{}\n\n", "word ".repeat(60)))),
+        };
+        stage.events.send(event).unwrap();
+        stage.window.step();
+        let all = stage.window.query_all_by_label_contains("Paragraph");
+        let last = all.map(|node| node.rect().bottom()).fold(0.0, f32::max);
+        if let Some(footer) = stage.window.query_by_label("writing…") {
+            assert!(footer.rect().top() >= last, "after paragraph {i}");
+        }
+    }
 }
 
 #[test]
@@ -1001,6 +1071,90 @@ fn a_conversation_can_be_deleted_for_good() {
     stage.click("Delete for good");
     assert!(!stage.has("Forget me"));
     wait_for(&mut stage, 0);
+}
+
+/// The model that is there stays until there is something to put in its place.
+#[test]
+fn a_model_that_cannot_be_opened_leaves_the_one_before() {
+    let mut stage = stage("demo");
+    stage.click("Model: demo · bf16");
+    stage.click("shape:450M");
+    stage.tell(Event::LoadFailed {
+        load: 1,
+        error: Error::ModelNotFound("no folder `y`".into()),
+        kept: Some(0),
+    });
+    assert!(stage.has("no folder `y`") && stage.has("`demo` is still here"));
+    assert!(stage.has("Model: demo · bf16"));
+    stage.write("Once");
+    let request = stage.request();
+    stage.say(request.id, &[" upon"]);
+    assert!(stage.has("Once upon"));
+    // If its device is lost, that is news again.
+    stage.tell(Event::DeviceLost {
+        load: 0,
+        error: Error::DeviceLost("gone".into()),
+    });
+    assert!(stage.has("The GPU device was lost"));
+}
+
+#[test]
+fn what_was_not_sent_yet_survives_the_window() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.write("Remember");
+    let request = stage.request();
+    stage.say(request.id, &["I", " will"]);
+    stage.finish(request.id, Finish::Eos);
+    stage.edit_first(" this edit");
+    let message = stage.window.get_by_label("Message");
+    message.focus();
+    message.type_text("a draft");
+    stage.window.run();
+    ask_to_close(&mut stage);
+    assert!(!is_held_open(&stage));
+    let Scene { window, folder, .. } = stage;
+    drop(window);
+
+    let mut again = scene_of([1280.0, 800.0], folder);
+    again.window.run();
+    let value = |again: &Scene<'_>, label: &str| again.window.get_by_label(label).value();
+    assert_eq!(value(&again, "Message").as_deref(), Some("a draft"));
+    again.window.get_by_label("Remember").click();
+    again.window.run();
+    let edit = value(&again, "Edit message");
+    assert_eq!(edit.as_deref(), Some("Remember this edit"));
+}
+
+#[test]
+fn escape_closes_what_is_open_before_it_stops_anything() {
+    let mut stage = stage("demo");
+    stage.write("Once");
+    let request = stage.request();
+    stage.click("Prompt");
+    assert!(stage.has("Exact prompt"));
+    stage.window.key_press(egui::Key::Escape);
+    stage.window.run();
+    assert!(!stage.has("Exact prompt"));
+    let is_cancelled = || {
+        let cancel = request.options.cancel.as_ref().unwrap();
+        cancel.load(std::sync::atomic::Ordering::Relaxed)
+    };
+    assert!(!is_cancelled());
+    stage.window.key_press(egui::Key::Escape);
+    stage.window.run();
+    assert!(is_cancelled());
+    stage.finish(request.id, Finish::Cancelled);
+    // An edit that changed nothing is left, one that did is not.
+    stage.click("Edit");
+    stage.window.key_press(egui::Key::Escape);
+    stage.window.run();
+    assert!(stage.window.query_by_label("Edit message").is_none());
+    stage.click("Edit");
+    stage.window.get_by_label("Edit message").type_text("!");
+    stage.window.run();
+    stage.window.key_press(egui::Key::Escape);
+    stage.window.run();
+    assert!(stage.window.query_by_label("Edit message").is_some());
 }
 
 /// The system asks the window to close.

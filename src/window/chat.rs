@@ -18,6 +18,9 @@ use crate::text::Role;
 /// Text is not read well in longer lines.
 const MOST_WIDTH: f32 = 820.0;
 
+/// Between paragraphs.
+const PARAGRAPH: f32 = 5.0;
+
 /// What to begin with, for those who just want to see something.
 const SUGGESTIONS: [&str; 3] = [
     "Once upon a time there was a king",
@@ -34,6 +37,10 @@ pub struct ChatView {
     pub inspected: Option<At>,
     /// Put the cursor into the box to write in.
     pub focus: bool,
+    /// Put it into the message that is being edited.
+    pub focus_editor: bool,
+    /// Show the end, where something was asked for.
+    pub to_end: bool,
     cache: blocks::Cache,
     markdown: CommonMarkCache,
     flow: Flow,
@@ -125,13 +132,11 @@ impl ChatView {
         let width = (ui.available_width() - bar).clamp(60.0, MOST_WIDTH);
         let margin = ((ui.available_width() - bar - width) / 2.0).max(0.0);
         let items = self.items(context, width);
-        let total: f32 = items.iter().map(|(_, height)| height).sum();
         ScrollArea::vertical()
             .id_salt(("messages", &context.conversation.id))
             .auto_shrink(false)
             .stick_to_bottom(true)
             .show_viewport(ui, |ui, viewport| {
-                ui.set_height(total);
                 let origin = ui.max_rect().min + egui::vec2(margin, 0.0);
                 let mut y = 0.0;
                 let mut has_changed = false;
@@ -150,8 +155,22 @@ impl ChatView {
                         self.item(&mut child, context, item, actions);
                         let drawn = child.min_rect().height() + ui.spacing().item_spacing.y;
                         has_changed |= self.remember(&context.conversation.id, item, drawn, height);
+                        // What follows must not lie over it, even if it has grown since it was last drawn.
+                        y += match item {
+                            Item::Header(_) => height,
+                            _ => drawn,
+                        };
+                    } else {
+                        y += height;
                     }
-                    y += height;
+                }
+                ui.set_height(y);
+                if std::mem::take(&mut self.to_end) {
+                    let end = egui::Rect::from_min_size(
+                        origin + egui::vec2(0.0, y),
+                        egui::vec2(1.0, 0.0),
+                    );
+                    ui.scroll_to_rect(end, Some(Align::BOTTOM));
                 }
                 if has_changed {
                     // Once more, now that the heights are known.
@@ -252,6 +271,8 @@ impl ChatView {
                 } else {
                     ui.label(text.trim_end());
                 }
+                // Pieces are paragraphs.
+                ui.add_space(PARAGRAPH);
             }
             Item::Tokens(at) => {
                 let spans = [(at, 0..conversation.message(at).text.len())];
@@ -263,20 +284,20 @@ impl ChatView {
             }
             Item::Editor(at) => {
                 let can_send = context.not_ready.is_none() && !context.is_busy;
-                let can_send = conversation.message(at).role == Role::User && can_send;
-                self.editor(ui, &conversation.id, can_send, actions);
+                let is_user = conversation.message(at).role == Role::User;
+                self.editor(ui, &conversation.id, is_user.then_some(can_send), actions);
             }
             Item::TextEditor => {
-                self.editor(ui, &conversation.id, false, actions);
+                self.editor(ui, &conversation.id, None, actions);
             }
             Item::Footer(at) => {
-                footer(ui, context, at, actions);
+                self.footer(ui, context, at, actions);
                 ui.add_space(8.0);
             }
             Item::TextFooter => {
                 if let Some(last) = conversation.last() {
                     ui.add_space(6.0);
-                    footer(ui, context, last, actions);
+                    self.footer(ui, context, last, actions);
                 }
             }
         }
@@ -322,11 +343,12 @@ impl ChatView {
         }
     }
 
+    /// `can_send` is `None` for what is nobody's question.
     fn editor(
         &mut self,
         ui: &mut egui::Ui,
         conversation: &str,
-        can_send: bool,
+        can_send: Option<bool>,
         actions: &mut Vec<Action>,
     ) {
         let Some((at, text)) = self.editing.get_mut(conversation) else {
@@ -344,6 +366,9 @@ impl ChatView {
                     .desired_rows(4);
                 let response = ui.add(edit);
                 name(ui, &response, "Edit message");
+                if std::mem::take(&mut self.focus_editor) {
+                    response.request_focus();
+                }
             });
         ui.horizontal(|ui| {
             if ui
@@ -354,10 +379,12 @@ impl ChatView {
                 actions.push(Action::SaveEdit(at, text.clone()));
                 done = true;
             }
-            let again = "Send as a new branch";
-            if ui.add_enabled(can_send, egui::Button::new(again)).clicked() {
-                actions.push(Action::SendBranch(at, text.clone()));
-                done = true;
+            if let Some(can_send) = can_send {
+                let again = egui::Button::new("Send as a new branch");
+                if ui.add_enabled(can_send, again).clicked() {
+                    actions.push(Action::SendBranch(at, text.clone()));
+                    done = true;
+                }
             }
             done |= ui.button("Cancel").clicked();
         });
@@ -431,6 +458,65 @@ impl ChatView {
             self.focus = true;
         }
     }
+
+    fn footer(
+        &mut self,
+        ui: &mut egui::Ui,
+        context: &Context<'_>,
+        at: usize,
+        actions: &mut Vec<Action>,
+    ) {
+        let conversation = context.conversation;
+        let message = conversation.message(at);
+        let is_last = conversation.last() == Some(at);
+        let can_send = context.not_ready.is_none() && !context.is_busy;
+        ui.horizontal_wrapped(|ui| {
+            ui.spacing_mut().item_spacing.x = 4.0;
+            if context.writing == Some(at) {
+                // Nothing that moves: every frame that is drawn without need is taken from the model.
+                ui.weak("writing…");
+                return;
+            }
+            let mut button = |ui: &mut egui::Ui, label: &str, can: bool, action: Action| {
+                let button = egui::Button::new(RichText::new(label).small()).frame(false);
+                if ui.add_enabled(can, button).clicked() {
+                    actions.push(action);
+                }
+            };
+            let is_text = conversation.mode == Mode::Completion;
+            if message.role == Role::Assistant {
+                button(ui, "Regenerate", can_send, Action::Regenerate(at));
+                if is_last {
+                    button(ui, "Continue", can_send, Action::Continue(at));
+                }
+            }
+            button(ui, "Edit", context.writing.is_none(), Action::Edit(at));
+            button(ui, "Copy", true, Action::Copy(at));
+            button(ui, "Delete", context.writing.is_none(), Action::Delete(at));
+            if is_text {
+                let branching = conversation.path().iter().rev();
+                let last = branching
+                    .copied()
+                    .find(|at| conversation.siblings(*at).len() > 1);
+                if let Some(at) = last {
+                    branches(ui, conversation, at, actions);
+                }
+            }
+            if context.probabilities && !message.tokens.is_empty() {
+                // For those who cannot click on a token.
+                let button = egui::Button::new(RichText::new("Inspect").small()).frame(false);
+                if ui.add(button).clicked() {
+                    self.inspected = Some(At {
+                        message: at,
+                        token: 0,
+                    });
+                }
+            }
+            if let Some(stats) = &message.stats {
+                ui.label(RichText::new(describe(stats)).small().weak());
+            }
+        });
+    }
 }
 
 fn header(ui: &mut egui::Ui, conversation: &Conversation, at: usize, actions: &mut Vec<Action>) {
@@ -469,57 +555,17 @@ fn branches(ui: &mut egui::Ui, conversation: &Conversation, at: usize, actions: 
     }
 }
 
-fn footer(ui: &mut egui::Ui, context: &Context<'_>, at: usize, actions: &mut Vec<Action>) {
-    let conversation = context.conversation;
-    let message = conversation.message(at);
-    let is_last = conversation.last() == Some(at);
-    let can_send = context.not_ready.is_none() && !context.is_busy;
-    ui.horizontal_wrapped(|ui| {
-        ui.spacing_mut().item_spacing.x = 4.0;
-        if context.writing == Some(at) {
-            // Nothing that moves: every frame that is drawn without need is taken from the model.
-            ui.weak("writing…");
-            return;
-        }
-        let mut button = |ui: &mut egui::Ui, label: &str, can: bool, action: Action| {
-            let button = egui::Button::new(RichText::new(label).small()).frame(false);
-            if ui.add_enabled(can, button).clicked() {
-                actions.push(action);
-            }
-        };
-        let is_text = conversation.mode == Mode::Completion;
-        if message.role == Role::Assistant {
-            button(ui, "Regenerate", can_send, Action::Regenerate(at));
-            if is_last {
-                button(ui, "Continue", can_send, Action::Continue(at));
-            }
-        }
-        button(ui, "Edit", context.writing.is_none(), Action::Edit(at));
-        button(ui, "Copy", true, Action::Copy(at));
-        button(ui, "Delete", context.writing.is_none(), Action::Delete(at));
-        if is_text {
-            let branching = conversation.path().iter().rev();
-            let last = branching
-                .copied()
-                .find(|at| conversation.siblings(*at).len() > 1);
-            if let Some(at) = last {
-                branches(ui, conversation, at, actions);
-            }
-        }
-        if let Some(stats) = &message.stats {
-            ui.label(RichText::new(describe(stats)).small().weak());
-        }
-    });
-}
-
 /// Speed and end of a message in a line.
 fn describe(stats: &Stats) -> String {
     let mut parts = Vec::new();
     if let Some(rate) = stats.decode_rate() {
         parts.push(format!("{rate:.1} tok/s"));
     }
-    if let Some(rate) = stats.prompt_rate() {
-        parts.push(format!("prompt {} at {rate:.0} tok/s", stats.prompt_tokens));
+    match stats.prompt_rate() {
+        // All of it was there from before but the token that is always computed.
+        Some(_) if stats.prompt_tokens == 1 => parts.push("prompt known".to_owned()),
+        Some(rate) => parts.push(format!("prompt {} at {rate:.0} tok/s", stats.prompt_tokens)),
+        None => {}
     }
     if stats.first_token_s > 0.0 {
         parts.push(format!("first token {:.0} ms", 1e3 * stats.first_token_s));

@@ -260,24 +260,41 @@ impl Conversation {
         self.template = template_for(mode).to_owned();
     }
 
+    /// For each message its index on disk; none for what was deleted and for what answered that.
+    fn numbers(&self) -> Vec<Option<usize>> {
+        let mut numbers: Vec<Option<usize>> = Vec::with_capacity(self.messages.len());
+        let mut count = 0;
+        for message in &self.messages {
+            let is_kept = !message.deleted
+                && message
+                    .parent
+                    .is_none_or(|parent| numbers[parent].is_some());
+            numbers.push(is_kept.then_some(count));
+            count += usize::from(is_kept);
+        }
+        numbers
+    }
+
+    /// The index that a message has on disk.
+    pub fn kept_index(&self, index: usize) -> Option<usize> {
+        self.numbers().get(index).copied().flatten()
+    }
+
     /// As it is kept on disk: without what was deleted.
     pub fn kept(&self) -> Self {
-        let mut number = vec![None; self.messages.len()];
+        let numbers = self.numbers();
         let mut kept = Self {
             messages: Vec::new(),
             undo: Vec::new(),
             redo: Vec::new(),
             ..self.clone_head()
         };
-        for (i, message) in self.messages.iter().enumerate() {
-            let parent = message.parent.map(|parent| number[parent]);
-            // What answered a deleted message went with it.
-            if message.deleted || parent == Some(None) {
+        for (message, number) in self.messages.iter().zip(&numbers) {
+            if number.is_none() {
                 continue;
             }
-            number[i] = Some(kept.messages.len());
             kept.messages.push(Message {
-                parent: parent.flatten(),
+                parent: message.parent.and_then(|parent| numbers[parent]),
                 tokens: Vec::new(),
                 children: Vec::new(),
                 text: message.text.clone(),
@@ -286,7 +303,7 @@ impl Conversation {
             });
         }
         let renumber =
-            |chosen: Option<usize>| chosen.and_then(|i| number.get(i).copied().flatten());
+            |chosen: Option<usize>| chosen.and_then(|i| numbers.get(i).copied().flatten());
         kept.chosen = renumber(self.chosen);
         for message in &mut kept.messages {
             message.chosen = renumber(message.chosen);

@@ -96,6 +96,20 @@ pub struct Settings {
     pub trace: TraceMode,
     /// Time every step, whatever it costs.
     pub trace_all: bool,
+    /// What was written but not sent.
+    pub draft: String,
+    /// Messages that were being edited.
+    pub edits: Vec<Edit>,
+}
+
+/// A message that is being edited.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Edit {
+    /// Id of the conversation.
+    pub conversation: String,
+    /// Index of the message, as on disk.
+    pub message: usize,
+    pub text: String,
 }
 
 impl Default for Settings {
@@ -117,6 +131,8 @@ impl Default for Settings {
             probabilities: false,
             trace: TraceMode::Kernels,
             trace_all: false,
+            draft: String::new(),
+            edits: Vec::new(),
         }
     }
 }

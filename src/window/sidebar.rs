@@ -4,7 +4,7 @@ use egui::containers::menu::MenuButton;
 use egui::{Button, ComboBox, DragValue, RichText, ScrollArea, Slider, SliderClamping, TextEdit};
 
 use super::app::{Action, App, Export};
-use super::conversation::Mode;
+use super::conversation::{Mode, template_for};
 use super::settings::{Appearance, SamplingSettings};
 use super::{name, theme};
 use crate::text::Template;
@@ -20,8 +20,8 @@ enum Tab {
 #[derive(Default)]
 pub struct Sidebar {
     tab: Tab,
-    /// A template that is being edited.
-    template: Option<Template>,
+    /// A template that is being edited, and the name that it had.
+    template: Option<(String, Template)>,
 }
 
 impl Sidebar {
@@ -189,12 +189,19 @@ fn template(ui: &mut egui::Ui, app: &mut App, chosen: &mut String) {
                 }
             });
         if app.sidebar.template.is_none() && ui.small_button("Edit template").clicked() {
-            app.sidebar.template = Some(app.settings.template(chosen));
+            app.sidebar.template = Some((chosen.clone(), app.settings.template(chosen)));
         }
     });
-    let Some(template) = &mut app.sidebar.template else {
+    let Some((original, template)) = &mut app.sidebar.template else {
         return;
     };
+    let original = original.clone();
+    let is_own = app
+        .settings
+        .templates
+        .iter()
+        .any(|own| own.name == original);
+    let mut renamed = None;
     let mut done = false;
     egui::Frame::group(ui.style()).show(ui, |ui| {
         ui.weak("{text} stands for the words of a turn");
@@ -228,9 +235,17 @@ fn template(ui: &mut egui::Ui, app: &mut App, chosen: &mut String) {
             let save = ui.add_enabled(problem.is_none(), Button::new("Save template"));
             if save.clicked() {
                 let own = &mut app.settings.templates;
-                own.retain(|other| other.name != template.name);
+                own.retain(|other| other.name != template.name && other.name != original);
                 own.push(template.clone());
                 chosen.clone_from(&template.name);
+                renamed = is_own.then(|| template.name.clone());
+                done = true;
+            }
+            if is_own && ui.button("Delete template").clicked() {
+                app.settings.templates.retain(|own| own.name != original);
+                let fallback = template_for(Mode::Chat);
+                fallback.clone_into(chosen);
+                renamed = Some(fallback.to_owned());
                 done = true;
             }
             if ui.button("Discard").clicked() {
@@ -238,6 +253,9 @@ fn template(ui: &mut egui::Ui, app: &mut App, chosen: &mut String) {
             }
         });
     });
+    if let Some(renamed) = renamed {
+        app.rename_template(&original, &renamed);
+    }
     if done {
         app.sidebar.template = None;
     }

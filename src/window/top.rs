@@ -190,7 +190,7 @@ pub fn dialogs(ui: &egui::Ui, app: &mut App) {
 const SHORTCUTS: [(&str, &str); 13] = [
     ("Enter", "send, or continue the text"),
     ("Shift+Enter", "new line"),
-    ("Escape", "stop"),
+    ("Escape", "close this, or stop"),
     ("Ctrl+N", "begin something new"),
     ("Ctrl+O", "choose a model"),
     ("Ctrl+R", "regenerate"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::dialogs::{Answer, Ask, Export};
-use super::{App, DELETED, ModelState, NarrowView, Running};
+use super::{App, Before, DELETED, ModelState, NarrowView, Running};
 use crate::engine::{Alternative, Command, Load, Request, Stage};
 use crate::generate::{GenerateOptions, clock_seed};
 use crate::model::LoadOptions;
@@ -62,6 +62,8 @@ pub enum Action {
     ToggleTimings,
     ToggleSidebar,
     ShowShortcuts,
+    /// Closes what lies over the rest, or stops the model, or leaves an edit that has changed nothing.
+    Escape,
 }
 
 impl Action {
@@ -86,6 +88,13 @@ impl App {
     pub(super) fn load(&mut self, model: &str) {
         self.stop();
         self.load_cancel.store(true, Ordering::Relaxed);
+        if let ModelState::Ready(info) = std::mem::replace(&mut self.model, ModelState::None) {
+            self.before = Some(Before {
+                load: self.load,
+                asked: self.asked.clone(),
+                info,
+            });
+        }
         self.load += 1;
         self.is_recovering = false;
         let cancel = Arc::new(AtomicBool::new(false));
@@ -177,6 +186,7 @@ impl App {
 
     /// Adds an answer after `parent` that begins with `text` and then the `forced` tokens, and has the model write it.
     fn answer(&mut self, parent: Option<usize>, text: &str, forced: Vec<(u32, f32)>) {
+        self.chat.to_end = true;
         let template = self.template();
         let conversation = self.conversation_mut();
         let message = conversation.add(parent, Role::Assistant, text);
@@ -272,12 +282,10 @@ impl App {
                     self.tell(Banner::note("One at a time", text));
                     return;
                 }
-                let text = match conversation.mode {
-                    Mode::Chat => conversation.message(at).text.clone(),
-                    Mode::Completion => conversation.prompt(&self.template(), conversation.last()),
-                };
                 let id = conversation.id.clone();
+                let text = self.editable(at);
                 self.chat.editing.insert(id, (at, text));
+                self.chat.focus_editor = true;
             }
             Action::SaveEdit(at, text) => {
                 self.chat.inspected = None;
@@ -291,12 +299,7 @@ impl App {
                 }
             }
             Action::Copy(at) => {
-                let conversation = self.conversation();
-                let text = match conversation.mode {
-                    Mode::Chat => conversation.message(at).text.clone(),
-                    Mode::Completion => self.prompt(),
-                };
-                self.egui.copy_text(text);
+                self.egui.copy_text(self.editable(at));
             }
             Action::Delete(at) => {
                 self.chat.inspected = None;
@@ -366,6 +369,31 @@ impl App {
             }
             Action::ToggleSidebar => self.settings.sidebar = !self.settings.sidebar,
             Action::ShowShortcuts => self.shows_shortcuts = true,
+            Action::Escape => self.escape(),
+        }
+    }
+
+    fn escape(&mut self) {
+        if self.models.open || self.shows_prompt || self.shows_shortcuts {
+            self.models.open = false;
+            self.shows_prompt = false;
+            self.shows_shortcuts = false;
+        } else if self.running.is_some() {
+            self.stop();
+        } else if let Some((at, text)) = self.chat.editing.get(&self.conversation().id)
+            && *text == self.editable(*at)
+        {
+            let id = self.conversation().id.clone();
+            self.chat.editing.remove(&id);
+        }
+    }
+
+    /// What there is to edit when a message is to be edited: all of a text that is written together.
+    fn editable(&self, at: usize) -> String {
+        let conversation = self.conversation();
+        match conversation.mode {
+            Mode::Chat => conversation.message(at).text.clone(),
+            Mode::Completion => self.prompt(),
         }
     }
 

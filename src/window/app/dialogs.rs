@@ -1,7 +1,8 @@
 //! File dialogs, in threads of their own: one may stay open for long.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::App;
 use super::actions::Action;
@@ -42,10 +43,15 @@ pub enum Ask {
 /// Shows a dialog and waits for the answer, in a thread of its own.
 pub(super) type Dialog = Arc<dyn Fn(Ask) -> Option<PathBuf> + Send + Sync>;
 
+/// A person needs longer than this to close a dialog.
+const NOBODY: Duration = Duration::from_millis(250);
+
 pub(super) enum Answer {
     Model(PathBuf),
     Tokenizer(PathBuf),
     Written(PathBuf, std::io::Result<()>),
+    /// The desktop has no file dialogs.
+    NoDialog,
 }
 
 impl App {
@@ -54,19 +60,26 @@ impl App {
         self.dialog = Arc::new(dialog);
     }
 
-    /// Shows a dialog, off this thread: it may stay open for long.
+    /// Shows a dialog, off this thread: it may stay open for long. What is to be written goes to a place of this program where the
+    /// desktop has no dialogs.
     pub(super) fn ask(&self, ask: Ask, answer: impl FnOnce(PathBuf) -> Answer + Send + 'static) {
         let dialog = Arc::clone(&self.dialog);
         let answers = self.answers.0.clone();
         let egui = self.egui.clone();
+        let exports = self.store.folder().join("exports");
         let spawned = std::thread::Builder::new()
             .name("dialog".into())
             .spawn(move || {
-                if let Some(path) = dialog(ask) {
-                    // The window may be gone by now.
-                    let _ = answers.send(answer(path));
-                    egui.request_repaint();
-                }
+                let begin = Instant::now();
+                let answer = match (dialog(ask), ask) {
+                    (Some(path), _) => answer(path),
+                    (None, _) if begin.elapsed() > NOBODY => return,
+                    (None, Ask::Place(name)) => answer(free_place(&exports, name)),
+                    (None, _) => Answer::NoDialog,
+                };
+                // The window may be gone by now.
+                let _ = answers.send(answer);
+                egui.request_repaint();
             });
         // A machine without threads to give shows no dialog; the path can be typed.
         drop(spawned);
@@ -98,6 +111,11 @@ impl App {
                 let asked = self.asked.clone();
                 self.act(Action::Load(asked));
             }
+            Answer::NoDialog => {
+                let text = "Type the path of a model, drop its folder on the window, or start with --model and --tokenizer. \
+                            (Dialogs need a desktop portal or zenity.)";
+                self.tell(Banner::note("This desktop has no file dialogs", text));
+            }
             Answer::Written(path, Ok(())) => {
                 self.tell(Banner::note("Saved", path.display()));
             }
@@ -107,6 +125,15 @@ impl App {
             }
         }
     }
+}
+
+/// A file in `folder` that is not there yet.
+fn free_place(folder: &Path, name: &str) -> PathBuf {
+    let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
+    let numbered = (2..).map(|number| format!("{stem}-{number}.{ending}"));
+    let mut names = std::iter::once(name.to_owned()).chain(numbered);
+    let free = names.find(|name| !folder.join(name).exists());
+    folder.join(free.unwrap_or_else(|| name.to_owned()))
 }
 
 pub(super) fn native_dialog(ask: Ask) -> Option<PathBuf> {

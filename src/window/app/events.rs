@@ -45,6 +45,7 @@ impl App {
                 Mode::Completion
             });
         }
+        self.before = None;
         self.timings.model_loaded(&info);
         if self.timings.needs_bandwidth() {
             self.engine.send(Command::Measure);
@@ -53,20 +54,22 @@ impl App {
         self.model = ModelState::Ready(info);
     }
 
-    pub(super) fn load_failed(&mut self, error: &Error) {
+    /// `kept` is the load whose model is still there.
+    pub(super) fn load_failed(&mut self, error: &Error, kept: Option<u64>) {
         self.is_recovering = false;
         self.model = ModelState::None;
-        if matches!(error, Error::Cancelled) {
-            self.tell(
-                Banner::note("Loading was cancelled", "No model is loaded now.")
-                    .with_fix("Choose a model", Action::ShowModels),
-            );
-            return;
+        let mut state = "No model is loaded now.".to_owned();
+        let before = self.before.take();
+        if let Some(before) = before.filter(|before| Some(before.load) == kept) {
+            (self.load, self.asked) = (before.load, before.asked);
+            state = format!("`{}` is still here.", before.info.name);
+            self.model = ModelState::Ready(before.info);
         }
-        self.tell(
-            Banner::problem("The model could not be loaded", error)
-                .with_fix("Choose a model", Action::ShowModels),
-        );
+        let banner = match error {
+            Error::Cancelled => Banner::note("Loading was cancelled", state),
+            _ => Banner::problem("The model could not be loaded", format!("{error}. {state}")),
+        };
+        self.tell(banner.with_fix("Choose a model", Action::ShowModels));
     }
 
     /// Takes in everything that has happened since the last call.
@@ -105,7 +108,7 @@ impl App {
                 }
             }
             Event::Loaded { info, .. } => self.loaded(info),
-            Event::LoadFailed { error, .. } => self.load_failed(&error),
+            Event::LoadFailed { error, kept, .. } => self.load_failed(&error, kept),
             Event::DeviceLost { error, .. } => {
                 self.is_recovering = true;
                 self.model = ModelState::Loading {
@@ -231,7 +234,8 @@ impl App {
             self.tell(
                 Banner::note(
                     "The context is full",
-                    "The model has no further positions, so it stopped. Delete earlier messages, or begin something new.",
+                    "The model has no further positions, so it stopped. Regenerate or edit an earlier message to go on from there, or begin \
+                     something new.",
                 )
                 .with_fix("Begin something new", Action::New(self.conversation().mode)),
             );

@@ -48,6 +48,13 @@ pub enum ModelState {
     Ready(Box<ModelInfo>),
 }
 
+/// A model that was there when another was asked for.
+struct Before {
+    load: u64,
+    asked: String,
+    info: Box<ModelInfo>,
+}
+
 /// What the model is writing.
 pub struct Running {
     request: u64,
@@ -82,6 +89,8 @@ pub struct App {
     asked: String,
     load: u64,
     load_cancel: Arc<AtomicBool>,
+    /// The model that is there while another is asked for: it stays if that has no usable files.
+    before: Option<Before>,
     /// The device was lost and the model is loading again.
     is_recovering: bool,
     running: Option<Running>,
@@ -125,6 +134,15 @@ impl App {
             );
             banners.push(Banner::problem("Conversations that cannot be read", text));
         }
+        let mut chat = ChatView::default();
+        chat.draft.clone_from(&settings.draft);
+        for edit in &settings.edits {
+            let conversation = conversations.iter().find(|c| c.id == edit.conversation);
+            if conversation.is_some_and(|conversation| edit.message < conversation.total()) {
+                let open = (edit.message, edit.text.clone());
+                chat.editing.insert(edit.conversation.clone(), open);
+            }
+        }
         let mut app = Self {
             engine,
             saved_settings: serde_json::to_string(&settings).unwrap_or_default(),
@@ -135,11 +153,12 @@ impl App {
             asked: String::new(),
             load: 0,
             load_cancel: Arc::default(),
+            before: None,
             is_recovering: false,
             running: None,
             requests: 0,
             banners,
-            chat: ChatView::default(),
+            chat,
             sidebar: Sidebar::default(),
             models: ModelsView::default(),
             timings: Timings::default(),
@@ -199,6 +218,15 @@ impl App {
 
     pub(super) fn edit_conversation(&mut self, edit: impl FnOnce(&mut Conversation)) {
         edit(self.conversation_mut());
+    }
+
+    /// Has all conversations that use one template use another.
+    pub(super) fn rename_template(&mut self, from: &str, to: &str) {
+        let using = self.conversations.iter_mut();
+        for conversation in using.filter(|conversation| conversation.template == from) {
+            to.clone_into(&mut conversation.template);
+            self.dirty.insert(conversation.id.clone());
+        }
     }
 
     pub(super) fn info(&self) -> Option<&ModelInfo> {
@@ -334,8 +362,8 @@ impl App {
         if !is_writing && pressed(command, Key::Z) {
             actions.push(Action::Undo);
         }
-        if self.running.is_some() && pressed(Modifiers::NONE, Key::Escape) {
-            actions.push(Action::Stop);
+        if pressed(Modifiers::NONE, Key::Escape) {
+            actions.push(Action::Escape);
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::App;
 use super::actions::Action;
 use crate::window::banner::Banner;
+use crate::window::settings::Edit;
 use crate::window::store::{self, Store};
 
 /// How often a text in the making is put on disk.
@@ -74,6 +75,16 @@ impl App {
                 self.store.save_conversation(conversation);
             }
         }
+        self.settings.draft.clone_from(&self.chat.draft);
+        let edits = self.chat.editing.iter().filter_map(|(id, (at, text))| {
+            let conversation = self.conversations.iter().find(|c| c.id == *id)?;
+            Some(Edit {
+                conversation: id.clone(),
+                message: conversation.kept_index(*at)?,
+                text: text.clone(),
+            })
+        });
+        self.settings.edits = edits.collect();
         let settings = serde_json::to_string(&self.settings).unwrap_or_default();
         if settings != self.saved_settings {
             self.store.save_settings(&self.settings);
