@@ -15,9 +15,9 @@ use crate::generate::{
     Candidate, Finish, GenerateOptions, Model, ModelFiles, Sampling, Session, Timing, Token,
 };
 use crate::gpu::AdapterSummary;
-use crate::model::{LoadOptions, Progress, read_bandwidth};
+use crate::model::{LoadOptions, Progress, peaks};
 use crate::text::StreamDecoder;
-use crate::trace::{Step, TraceMode};
+use crate::trace::{Peaks, Step, TraceMode};
 
 /// While every step is traced, every so many tokens the device may run ahead without it: the difference is what tracing costs.
 const CONTROL_EVERY: usize = 16;
@@ -50,6 +50,8 @@ pub struct Request {
     /// Set `cancel` in it to end the request within a step.
     pub options: GenerateOptions,
     pub trace: TraceMode,
+    /// While it is set nothing is timed.
+    pub pause: Arc<AtomicBool>,
     /// How much longer a token may take on average for being traced, such as 0.05; so only some are, where that costs more.
     /// `None`: all steps are traced but one in sixteen, which tell what tracing costs.
     pub trace_budget: Option<f64>,
@@ -63,7 +65,7 @@ pub enum Command {
     Generate(Box<Request>),
     /// How many tokens a text has.
     Count(String),
-    /// Measures the adapter's read bandwidth.
+    /// Measures what the adapter can do at best.
     Measure,
 }
 
@@ -175,8 +177,8 @@ pub enum Event {
         error: Error,
     },
     Counted(usize),
-    /// Bytes a second.
-    ReadBandwidth(f64),
+    /// What the adapter can do at best.
+    Measured(Peaks),
     /// The worker has ended without being told to; nothing more will come.
     Stopped,
 }
@@ -467,9 +469,8 @@ fn run(
             }
             Command::Measure => {
                 // No figure is better than an error for a figure.
-                if let Ok(rates) = read_bandwidth(&model.network().gpu) {
-                    let best = rates.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
-                    sink.send(Event::ReadBandwidth(best));
+                if let Ok(peaks) = peaks(&model.network().gpu) {
+                    sink.send(Event::Measured(peaks));
                 }
             }
         }
@@ -527,6 +528,7 @@ fn generate(
         // The first token's step was the prompt's.
         is_due |= request.trace.is_detailed() && (count == 0 || rationing.traces(count));
         generation.set_trace(match request.trace {
+            _ if request.pause.load(Ordering::Relaxed) => TraceMode::Off,
             wish if is_due || wish == TraceMode::Off => wish,
             _ => TraceMode::Steps,
         });

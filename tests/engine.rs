@@ -29,6 +29,7 @@ fn request(id: u64, prompt: &str, tokens: usize) -> Request {
         forced: Vec::new(),
         options,
         trace: TraceMode::Kernels,
+        pause: Arc::default(),
         trace_budget: None,
     }
 }
@@ -117,11 +118,11 @@ fn a_prompt_becomes_tokens_steps_and_an_end() {
     assert!(woken.load(Ordering::Relaxed) > tokens.len());
 
     engine.send(Command::Measure);
-    let rate = until(&engine, |event| match event {
-        Event::ReadBandwidth(rate) => Some(rate),
+    let peaks = until(&engine, |event| match event {
+        Event::Measured(peaks) => Some(peaks),
         _ => None,
     });
-    assert!(rate > 1e6);
+    assert!(peaks.bytes_per_s > 1e6 && peaks.flops_per_s > 1e6);
 }
 
 #[test]

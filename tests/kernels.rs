@@ -11,8 +11,8 @@ use openelm::gpu::pipeline::window;
 use openelm::gpu::{KernelSpec, Readback};
 use openelm::kernels::linear::{Mapping, Output, Sums, Tuning, UNIFORM_WINDOW};
 use openelm::kernels::{
-    FILES, LANES, TokenInput, WeightSource, attention, embed, linear, qk_norm_rope, read_bandwidth,
-    rms_norm,
+    FILES, LANES, TokenInput, WeightSource, arithmetic_peak, attention, embed, linear,
+    qk_norm_rope, read_bandwidth, rms_norm,
 };
 use openelm::{Dtype, Gpu};
 use proptest::prelude::*;
@@ -685,6 +685,32 @@ fn f16_unpacks_exactly() {
         for (x, y) in out.iter().zip(&finite) {
             assert_eq!(x, y, "{source:?}");
         }
+    }
+}
+
+/// The peak is only true if every round was computed.
+#[test]
+fn arithmetic_peak_computes_every_round() {
+    let lab = lab();
+    let (workgroups, rounds) = (2, 700);
+    let (factor, offset) = (0.999, 0.001);
+    let shape = lab.uniform(arithmetic_peak::Shape {
+        rounds,
+        factor,
+        offset,
+    });
+    let results = lab.floats(&vec![0.0; (workgroups * LANES) as usize]);
+    let resources = [shape.as_entire_binding(), results.as_entire_binding()];
+    let spec = arithmetic_peak::spec();
+    let out = lab.run(&spec, &resources, &[], (workgroups, 1, 1), &results);
+    for (i, actual) in out.iter().enumerate() {
+        let lane = i % LANES as usize;
+        let (factor, offset) = (f64::from(factor), f64::from(offset));
+        let expected = twin::arithmetic_peak(lane, rounds, factor, offset);
+        assert!(
+            (f64::from(*actual) - expected).abs() < 1e-3 * expected,
+            "{actual} {expected}"
+        );
     }
 }
 

@@ -9,7 +9,9 @@ use openelm::gpu::shader::{Variant, resolve};
 use openelm::gpu::{BindingKind, KernelSpec};
 use openelm::kernels::linear::{Mapping, Output, Sums, Tokens, Tuning};
 use openelm::kernels::{self, TokenInput, WeightSource};
-use openelm::kernels::{attention, embed, linear, qk_norm_rope, read_bandwidth, rms_norm, sample};
+use openelm::kernels::{
+    arithmetic_peak, attention, embed, linear, qk_norm_rope, read_bandwidth, rms_norm, sample,
+};
 use openelm::{Dtype, Error};
 
 /// Name and offset of a struct's members.
@@ -17,6 +19,7 @@ type Fields = Vec<(String, usize)>;
 
 fn every_spec() -> Vec<KernelSpec> {
     let mut specs = vec![
+        arithmetic_peak::spec(),
         rms_norm::spec(),
         sample::groups_spec(),
         attention::merge_spec(),
@@ -81,6 +84,10 @@ fn has_subgroups(spec: &KernelSpec) -> bool {
 /// What the Rust side says about the uniform `Shape` of a shader.
 fn shape_fields(file: &str) -> (&'static [(&'static str, usize)], usize) {
     match file {
+        "arithmetic_peak.wgsl" => (
+            arithmetic_peak::Shape::FIELDS,
+            size_of::<arithmetic_peak::Shape>(),
+        ),
         "attention.wgsl" | "attention_lanes.wgsl" | "attention_merge.wgsl" => {
             (attention::Shape::FIELDS, size_of::<attention::Shape>())
         }

@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use openelm::trace::{self, Phase, Span, Step, TraceMode};
+use openelm::trace::{self, Bound, Peaks, Phase, Span, Step, Sum, TraceMode};
 use openelm::{GenerateOptions, SampleOn, WeightSource};
 use serde_json::{Value, json};
 
@@ -91,7 +91,7 @@ fn bytes_and_operations_are_those_of_the_model() {
     let (model, steps) = traced();
     let Some(spans) = &steps[1].spans else { return };
     let config = model.config();
-    let weights: u64 = spans.iter().map(|span| span.bytes).sum();
+    let weights: u64 = spans.iter().map(|span| span.read + span.written).sum();
     let expected = model.network().weight_bytes_per_token();
     // Beside the weights a token moves activations and a few positions of the cache.
     assert!(
@@ -179,7 +179,8 @@ fn made_up() -> Vec<Step> {
         kernel,
         start_ns,
         duration_ns,
-        bytes: 1000,
+        read: 900,
+        written: 100,
         flops: 2000,
     };
     vec![
@@ -218,11 +219,20 @@ fn sums_by_layer_and_kernel() {
     assert_eq!(names, ["embed", "qkv", "attention", "head"]);
     let qkv = kernels[1].sum;
     assert_eq!(
-        (qkv.calls, qkv.duration_ns, qkv.bytes, qkv.flops),
+        (qkv.calls, qkv.duration_ns, qkv.bytes(), qkv.flops),
         (2, 40_000, 2000, 4000)
     );
-    assert_eq!(qkv.gb_per_s(), 0.05);
-    assert_eq!(qkv.gflops(), 0.1);
+    assert_eq!(qkv.bytes_per_s(), Some(0.05e9));
+    assert_eq!(qkv.flops_per_s(), Some(0.1e9));
+    let unseen = Sum {
+        duration_ns: 0,
+        ..qkv
+    };
+    assert_eq!(
+        unseen.bytes_per_s(),
+        None,
+        "no figure is better than a made-up one"
+    );
     let layers = trace::by_layer(&steps);
     let totals: Vec<(Option<u32>, u64)> = layers
         .iter()
@@ -234,6 +244,55 @@ fn sums_by_layer_and_kernel() {
     );
     assert_eq!(steps[0].device_ns(), Some(85_000));
     assert_eq!(steps[1].device_ns(), None);
+}
+
+#[test]
+fn what_binds_is_what_takes_longest_at_its_best() {
+    let peaks = Peaks {
+        bytes_per_s: 1e9,
+        flops_per_s: 10e9,
+    };
+    let bound = |duration_ns, read, written, flops| {
+        let sum = Sum {
+            calls: 1,
+            duration_ns,
+            read,
+            written,
+            flops,
+        };
+        sum.bound_by(&peaks)
+    };
+    // A byte takes a nanosecond at best, an operation a tenth.
+    assert_eq!(bound(1000, 400, 200, 100), Bound::Memory);
+    assert_eq!(bound(1000, 400, 0, 6000), Bound::Arithmetic);
+    assert_eq!(bound(1000, 400, 0, 4000), Bound::Overhead);
+}
+
+/// Keys and values count once, whoever looks at them; what a product is added to is read too.
+#[test]
+fn prefill_counts_every_byte_once() {
+    let (model, steps) = traced();
+    let Some(spans) = &steps[0].spans else { return };
+    let config = model.config();
+    let layer = &config.layers[1];
+    let span = |kernel| {
+        let mut found = spans.iter();
+        let found = found.find(|span| span.layer == Some(1) && span.kernel == kernel);
+        found.unwrap()
+    };
+    let tokens = 3;
+    let q = 4 * layer.q_heads * config.head_dim;
+    // Two caches of f16.
+    let cache = 2 * 2 * layer.kv_heads * config.head_dim;
+    let attention = span("attention");
+    assert_eq!(attention.read, (tokens * (q + cache)) as u64);
+    assert_eq!(attention.written, (tokens * q) as u64);
+    let width = 4 * config.model_dim;
+    let out = span("out");
+    let weights = 2 * layer.q_heads * config.head_dim * config.model_dim;
+    assert_eq!(out.read, (weights + tokens * (q + width)) as u64);
+    assert_eq!(out.written, (tokens * width) as u64);
+    assert_eq!(spans[0].flops, 0, "copying a row computes nothing");
 }
 
 /// Slices of a thread, as [begin, end).
@@ -292,13 +351,26 @@ fn chrome_traces_are_json_and_nest() {
 
 #[test]
 fn csv_has_a_line_a_span() {
-    let text = trace::csv(&made_up());
+    let metadata = json!({ "adapter": { "name": "a \"quoted\", name", "driver": "1.0" } });
+    let text = trace::csv(&made_up(), &metadata);
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 1 + 5 + 1);
+    // The adapter's name has a comma.
     let columns = lines[0].split(',').count();
-    assert!(lines.iter().all(|line| line.split(',').count() == columns));
-    assert_eq!(lines[2], "0,prefill,5,0,0,qkv,20.000,20.000,1000,2000");
-    assert_eq!(lines[6], "1,decode,1,5,,,200.000,50.000,,");
+    assert!(
+        lines[1..]
+            .iter()
+            .all(|line| line.split(',').count() == columns + 1)
+    );
+    let device = r#""a ""quoted"", name","1.0""#;
+    assert_eq!(
+        lines[2],
+        format!("0,prefill,5,0,100.000,0,qkv,20.000,20.000,900,100,2000,{device}")
+    );
+    assert_eq!(
+        lines[6],
+        format!("1,decode,1,5,50.000,,,200.000,50.000,,,,{device}")
+    );
 }
 
 #[test]
@@ -308,6 +380,8 @@ fn json_holds_everything() {
     assert_eq!(value["metadata"]["model"], "demo");
     assert_eq!(value["steps"][0]["spans"][1]["kernel"], "qkv");
     assert_eq!(value["steps"][0]["phase"], "prefill");
+    assert_eq!(value["steps"][0]["begin_ns"], 10_000);
+    assert_eq!(value["steps"][0]["wall_ns"], 100_000);
     assert_eq!(value["steps"][1]["spans"], Value::Null);
 }
 
@@ -330,7 +404,7 @@ fn layers_are_the_sums_of_their_kernels() {
     let work = |steps: &[Step]| -> Vec<(Option<u32>, u64, u64)> {
         let sums = trace::by_layer(steps);
         sums.iter()
-            .map(|layer| (layer.layer, layer.sum.bytes, layer.sum.flops))
+            .map(|layer| (layer.layer, layer.sum.bytes(), layer.sum.flops))
             .collect()
     };
     assert_eq!(work(&steps), work(&kernels[..1]));

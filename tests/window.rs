@@ -12,7 +12,7 @@ use openelm::checkpoint::shapes;
 use openelm::engine::{
     Alternative, Command, Engine, Event, Memory, ModelInfo, Request, Stage, TokenEvent,
 };
-use openelm::trace::{Phase, Span, Step, TraceMode};
+use openelm::trace::{Peaks, Phase, Span, Step, TraceMode};
 use openelm::window::{App, Store};
 use openelm::{AdapterSummary, Dtype, Error, Finish, Sampling, Timing, Token};
 
@@ -225,7 +225,8 @@ fn step(position: u32, timed: bool) -> Step {
             kernel,
             start_ns: at,
             duration_ns,
-            bytes,
+            read: bytes / 4 * 3,
+            written: bytes / 4,
             flops: bytes,
         });
         at += duration_ns + 200;
@@ -720,7 +721,10 @@ fn the_keyboard_is_enough() {
 /// A window with forty steps of a text.
 fn timed<'a>(timestamps: bool) -> Scene<'a> {
     let mut stage = stage("OpenELM-270M");
-    stage.tell(Event::ReadBandwidth(400e9));
+    stage.tell(Event::Measured(Peaks {
+        bytes_per_s: 400e9,
+        flops_per_s: 20e12,
+    }));
     stage.write("Once upon a time");
     let request = stage.request();
     for position in 0..40 {
@@ -748,10 +752,10 @@ fn timed<'a>(timestamps: bool) -> Scene<'a> {
 fn timings_are_live_and_filter_each_other() {
     let mut stage = timed(true);
     assert!(stage.has("39 steps, 39 tokens"));
-    assert!(stage.has("reads 400.0 GB/s at best"));
+    assert!(stage.has("at best 400.0 GB/s read, 20000 GFLOP/s"));
     assert!(stage.has("Heat map of 17 rows and 39 columns"));
     stage.click("Layers");
-    assert!(stage.has("layer 15: ") && stage.has("20q 5kv · 5120"));
+    assert!(stage.has("layer 15: ") && stage.has("20 q, 5 kv · 5120"));
     stage.click("Prefill");
     assert!(stage.has("1 step, 5 tokens"));
     stage.click("Decode");
@@ -803,9 +807,21 @@ fn pausing_keeps_what_is_shown_and_times_nothing() {
     stage.click("Pause");
     stage.write(" more");
     let request = stage.request();
-    assert_eq!(request.trace, TraceMode::Off);
+    let is_paused = || request.pause.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(is_paused());
+    stage.tell(Event::Step(Box::new(step(50, true))));
     stage.finish(request.id, Finish::Length);
     assert!(stage.has("39 steps, 39 tokens"));
+    // It counts at once, also for what is going on.
+    stage.click("Pause");
+    assert!(!is_paused());
+    stage.write(" and more");
+    let request = stage.request();
+    stage.tell(Event::Step(Box::new(step(60, true))));
+    stage.click("Pause");
+    stage.tell(Event::Step(Box::new(step(61, true))));
+    assert!(stage.has("1 step, 1 token"));
+    stage.finish(request.id, Finish::Length);
 }
 
 #[test]
@@ -834,6 +850,22 @@ fn it_looks_as_it_did() {
         stage.window.run();
         results.add(stage.window.try_snapshot(format!("timings_{name}")));
     }
+    stage.write(" more");
+    let request = stage.request();
+    stage.tell(Event::Step(Box::new(step(50, true))));
+    stage.tell(Event::Step(Box::new(step(51, false))));
+    stage.finish(request.id, Finish::Length);
+    stage.click("Compare");
+    stage.window.remove_cursor();
+    stage.window.run();
+    results.add(stage.window.try_snapshot("timings_compare"));
+    stage.click("Settings");
+    stage.click("Light");
+    stage.click("Layers");
+    stage.click("History");
+    stage.window.remove_cursor();
+    stage.window.run();
+    results.add(stage.window.try_snapshot("timings_light"));
     let mut chat = chat_to_look_at();
     results.add(chat.window.try_snapshot("chat_dark"));
     chat.click("Settings");
@@ -903,7 +935,7 @@ fn the_demo_streams_and_stops_and_is_timed() {
     until(&mut window, end);
     until(&mut window, "tok/s");
     until(&mut window, "Regenerate");
-    until(&mut window, "GB/s at best");
+    until(&mut window, "GB/s read");
     // Closing while the model writes.
     window.get_by_label("Regenerate").click();
     window.step();

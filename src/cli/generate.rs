@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use openelm::trace::TraceMode;
-use openelm::{Finish, GenerateOptions, Generation, Model};
+use openelm::{Finish, GenerateOptions, Generation, Model, Session};
 use serde_json::json;
 
 use super::args::Generate;
@@ -41,24 +41,35 @@ pub fn run(arguments: &Generate) -> Result<()> {
     if trace.is_some() {
         session.set_trace(TraceMode::Kernels);
     }
-    let mut generation = session.generate(&ids, &options)?;
+    let done = write(arguments, &model, &mut session, &ids, &options);
+    // What was traced before something went wrong is worth keeping.
+    if let Some(trace) = trace {
+        trace.write(&session.take_trace(), &model)?;
+    }
+    done
+}
+
+fn write(
+    arguments: &Generate,
+    model: &Model,
+    session: &mut Session<'_>,
+    ids: &[u32],
+    options: &GenerateOptions,
+) -> Result<()> {
+    let mut generation = session.generate(ids, options)?;
     let bar = Bar::new("prompt", false);
     if arguments.json {
         generation.prefill(|done, total| bar.set(done as u64, total as u64))?;
         bar.clear();
-        print_json(&model, &ids, generation)?;
-    } else {
-        if let (Some(tokenizer), false) = (model.tokenizer(), arguments.no_echo) {
-            output::write(&tokenizer.decode(&ids)?)?;
-        }
-        generation.prefill(|done, total| bar.set(done as u64, total as u64))?;
-        bar.clear();
-        stream(&model, &mut generation)?;
-        print_speed(&model, &generation, options.sampling.seed);
+        return print_json(model, ids, generation);
     }
-    if let Some(trace) = trace {
-        trace.write(&session.take_trace(), &model)?;
+    if let (Some(tokenizer), false) = (model.tokenizer(), arguments.no_echo) {
+        output::write(&tokenizer.decode(ids)?)?;
     }
+    generation.prefill(|done, total| bar.set(done as u64, total as u64))?;
+    bar.clear();
+    stream(model, &mut generation)?;
+    print_speed(model, &generation, options.sampling.seed);
     Ok(())
 }
 

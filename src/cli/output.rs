@@ -85,8 +85,9 @@ impl<'a> TraceFile<'a> {
             "dtype": model.dtype().name(),
             "adapter": model.adapter(),
         });
-        let text = match self.path.extension().and_then(|ending| ending.to_str()) {
-            Some("csv") => trace::csv(steps),
+        let ending = self.path.extension().unwrap_or_default();
+        let text = match ending.to_ascii_lowercase().to_str() {
+            Some("csv") => trace::csv(steps, &metadata),
             Some("json") => trace::json(steps, &metadata),
             _ => trace::chrome(steps, &metadata),
         };

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use anyhow::{Result, bail};
 use openelm::Model;
-use openelm::model::read_bandwidth;
-use openelm::trace::{self, KernelSum, LayerSum, Phase, Step, Sum, TraceMode};
+use openelm::model::peaks;
+use openelm::trace::{self, KernelSum, LayerSum, Peaks, Phase, Step, Sum, TraceMode};
 use serde_json::json;
 
 use super::args::Profile;
@@ -84,10 +84,7 @@ pub fn run(arguments: &Profile) -> Result<()> {
         plain: least[0],
         traced: least[1],
     };
-    let bandwidth = read_bandwidth(&model.network().gpu)?
-        .into_iter()
-        .map(|(_, rate)| rate)
-        .fold(0.0, f64::max);
+    let peaks = peaks(&model.network().gpu)?;
     if let Some(trace) = trace {
         trace.write(&steps, &model)?;
     }
@@ -96,7 +93,9 @@ pub fn run(arguments: &Profile) -> Result<()> {
             let steps = of_phase(&steps, phase);
             json!({
                 "steps": steps.len(),
+                "tokens": tokens(&steps),
                 "wall_s": wall(&steps),
+                "device_s": device(&steps),
                 "kernels": trace::by_kernel(&steps),
                 "layers": trace::by_layer(&steps),
             })
@@ -105,7 +104,7 @@ pub fn run(arguments: &Profile) -> Result<()> {
             "model": model.name(),
             "adapter": model.adapter(),
             "dtype": model.dtype().name(),
-            "read_bandwidth": bandwidth,
+            "peaks": peaks,
             "decode_without_trace_s": cost.plain,
             "decode_with_trace_s": cost.traced,
             "prefill": phase(Phase::Prefill),
@@ -113,7 +112,7 @@ pub fn run(arguments: &Profile) -> Result<()> {
         });
         return output::write(&format!("{object}\n"));
     }
-    output::write(&report(&model, &steps, &cost, bandwidth)?)
+    output::write(&report(&model, &steps, &cost, &peaks)?)
 }
 
 fn of_phase(steps: &[Step], phase: Phase) -> Vec<Step> {
@@ -125,47 +124,72 @@ fn wall(steps: &[Step]) -> f64 {
     steps.iter().map(|step| step.wall.as_secs_f64()).sum()
 }
 
-fn report(model: &Model, steps: &[Step], cost: &Cost, bandwidth: f64) -> Result<String> {
+fn tokens(steps: &[Step]) -> u32 {
+    steps.iter().map(|step| step.tokens).sum()
+}
+
+/// Seconds within dispatches, of steps that all have timestamps.
+fn device(steps: &[Step]) -> Option<f64> {
+    let all: Option<u64> = steps.iter().map(Step::device_ns).sum();
+    all.map(|nanoseconds| 1e-9 * nanoseconds as f64)
+}
+
+fn report(model: &Model, steps: &[Step], cost: &Cost, peaks: &Peaks) -> Result<String> {
     let mut text = output::heading(model);
-    writeln!(text, "reads {:.1} GB/s at best", bandwidth / 1e9)?;
-    let decode = of_phase(steps, Phase::Decode);
-    if decode.iter().all(|step| step.spans.is_none()) {
+    writeln!(
+        text,
+        "at best reads {:.1} GB/s, computes {:.0} GFLOP/s",
+        peaks.bytes_per_s / 1e9,
+        peaks.flops_per_s / 1e9
+    )?;
+    let phases = [("decode", Phase::Decode), ("prefill", Phase::Prefill)];
+    let phases = phases.map(|(name, phase)| (name, of_phase(steps, phase)));
+    let [(_, decode), _] = &phases;
+    if decode.iter().any(|step| step.spans.is_some()) {
         writeln!(
             text,
-            "\nThis adapter has no timestamps, or none that make sense: only whole steps were timed, by the host's clock (approximate).\n\
-             decode: {:.3} ms a token",
-            1e3 * wall(&decode) / decode.len().max(1) as f64
+            "\ndecode, microseconds a token, mean of {}:",
+            decode.len()
         )?;
-        return Ok(text);
-    }
-    writeln!(
-        text,
-        "\ndecode, microseconds a token, mean of {}:",
-        decode.len()
-    )?;
-    layers(&mut text, model, &decode, bandwidth)?;
-    for (name, phase) in [("decode", Phase::Decode), ("prefill", Phase::Prefill)] {
-        let steps = of_phase(steps, phase);
-        if !steps.is_empty() {
-            kernels(&mut text, name, &steps, bandwidth)?;
+        layers(&mut text, model, decode, peaks)?;
+        for (name, steps) in &phases {
+            if !steps.is_empty() {
+                kernels(&mut text, name, steps, peaks)?;
+            }
         }
+    } else {
+        writeln!(
+            text,
+            "\nThis adapter has no timestamps, or none that make sense: only whole steps were timed, by the host's clock (approximate)."
+        )?;
     }
-    let per_token = wall(&decode) / decode.len() as f64;
+    writeln!(text)?;
+    for (name, steps) in phases.iter().filter(|(_, steps)| !steps.is_empty()) {
+        let each = 1e3 / f64::from(tokens(steps));
+        write!(text, "{name}: {:.3} ms a token", each * wall(steps))?;
+        if let Some(device) = device(steps) {
+            let gap = (wall(steps) - device).max(0.0);
+            write!(
+                text,
+                ", {:.3} ms of it within dispatches, {:.3} ms ({:.0} %) between and before them",
+                each * device,
+                each * gap,
+                100.0 * gap / wall(steps).max(1e-9)
+            )?;
+        }
+        writeln!(text)?;
+    }
     writeln!(
         text,
-        "\nA decoded token takes {:.2} ms, and {:.2} ms while it is timed: timing costs {}.\n\
-         A timed step takes {:.2} ms from submission to the end, of which {:.2} ms lie within dispatches; the rest is between\n\
-         them and before the first.",
+        "A decoded token takes {:.2} ms from one to the next, and {:.2} ms while it is timed: timing costs {}.",
         1e3 * cost.plain,
         1e3 * cost.traced,
         cost.describe(),
-        1e3 * per_token,
-        1e-6 * decode.iter().filter_map(Step::device_ns).sum::<u64>() as f64 / decode.len() as f64,
     )?;
     Ok(text)
 }
 
-fn layers(text: &mut String, model: &Model, steps: &[Step], bandwidth: f64) -> Result<()> {
+fn layers(text: &mut String, model: &Model, steps: &[Step], peaks: &Peaks) -> Result<()> {
     let count = steps.len() as f64;
     let micros = |sum: &Sum| sum.duration_ns as f64 / 1e3 / count;
     write!(
@@ -179,10 +203,10 @@ fn layers(text: &mut String, model: &Model, steps: &[Step], bandwidth: f64) -> R
     writeln!(text, " {:>9} {:>7} {:>10}", "total", "GB/s", "bandwidth")?;
     let tail = |sum: &Sum| {
         format!(
-            " {:>9.1} {:>7.2} {:>8.0} %",
+            " {:>9.1} {:>7} {:>10}",
             micros(sum),
-            sum.gb_per_s(),
-            100.0 * sum.gb_per_s() * 1e9 / bandwidth
+            giga(sum.bytes_per_s()),
+            share(sum.bytes_per_s(), peaks)
         )
     };
     let sums = trace::by_layer(steps);
@@ -209,6 +233,10 @@ fn layers(text: &mut String, model: &Model, steps: &[Step], bandwidth: f64) -> R
         }
         writeln!(text, "{}", tail(sum))?;
     }
+    let inside = sums.iter().filter(|sum| sum.layer.is_some());
+    if let Some(all) = inside.map(|sum| sum.sum).reduce(|a, b| a.and(&b)) {
+        writeln!(text, "{:<80}{}", "layers together", tail(&all))?;
+    }
     for outside in sums.iter().filter(|sum| sum.layer.is_none()) {
         let what = " other  (embedding, final norm, head)";
         writeln!(text, "{what:<80}{}", tail(&outside.sum))?;
@@ -216,33 +244,46 @@ fn layers(text: &mut String, model: &Model, steps: &[Step], bandwidth: f64) -> R
     Ok(())
 }
 
-fn kernels(text: &mut String, name: &str, steps: &[Step], bandwidth: f64) -> Result<()> {
+fn kernels(text: &mut String, name: &str, steps: &[Step], peaks: &Peaks) -> Result<()> {
     let mut sums = trace::by_kernel(steps);
     let all: u64 = sums.iter().map(|kernel| kernel.sum.duration_ns).sum();
-    let tokens: u32 = steps.iter().map(|step| step.tokens).sum();
     writeln!(
         text,
-        "\n{name} by kernel, {tokens} tokens in {} steps:",
+        "\n{name} by kernel, {} tokens in {} steps:",
+        tokens(steps),
         steps.len()
     )?;
     writeln!(
         text,
-        "{:>14} {:>7} {:>10} {:>9} {:>7} {:>9} {:>9} {:>10}",
+        "{:>14} {:>7} {:>10} {:>9} {:>7} {:>9} {:>9} {:>10}  bound by",
         "kernel", "calls", "total ms", "mean us", "share", "GB/s", "GFLOP/s", "bandwidth"
     )?;
     sums.sort_by_key(|kernel| std::cmp::Reverse(kernel.sum.duration_ns));
     for KernelSum { kernel, sum } in sums {
         writeln!(
             text,
-            "{kernel:>14} {:>7} {:>10.2} {:>9.1} {:>5.1} % {:>9.2} {:>9.2} {:>8.0} %",
+            "{kernel:>14} {:>7} {:>10.2} {:>9.1} {:>5.1} % {:>9} {:>9} {:>10}  {}",
             sum.calls,
             sum.duration_ns as f64 / 1e6,
             sum.duration_ns as f64 / 1e3 / sum.calls as f64,
             100.0 * sum.duration_ns as f64 / all.max(1) as f64,
-            sum.gb_per_s(),
-            sum.gflops(),
-            100.0 * sum.gb_per_s() * 1e9 / bandwidth,
+            giga(sum.bytes_per_s()),
+            giga(sum.flops_per_s()),
+            share(sum.bytes_per_s(), peaks),
+            sum.bound_by(peaks).name(),
         )?;
     }
     Ok(())
+}
+
+/// A rate in thousand millions a second; a dash for none.
+fn giga(rate: Option<f64>) -> String {
+    rate.map_or("-".to_owned(), |rate| format!("{:.2}", rate / 1e9))
+}
+
+/// A rate as a share of the best bandwidth.
+fn share(rate: Option<f64>, peaks: &Peaks) -> String {
+    rate.map_or(String::new(), |rate| {
+        format!("{:.0} %", 100.0 * rate / peaks.bytes_per_s)
+    })
 }

@@ -1,5 +1,6 @@
 //! One module a kernel: the parameters, bindings and dispatch shape of the `.wgsl` file of the same name, and nothing else.
 
+pub mod arithmetic_peak;
 pub mod attention;
 pub mod embed;
 pub mod linear;
@@ -18,6 +19,10 @@ pub const BLOCK: usize = 8;
 
 /// Every shader file by name, for [`crate::gpu::shader::resolve`].
 pub const FILES: &[(&str, &str)] = &[
+    (
+        "arithmetic_peak.wgsl",
+        include_str!("../../shaders/arithmetic_peak.wgsl"),
+    ),
     (
         "attention.wgsl",
         include_str!("../../shaders/attention.wgsl"),

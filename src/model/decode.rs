@@ -102,16 +102,13 @@ impl Decoder {
             storage | wgpu::BufferUsages::COPY_SRC,
         );
         let op =
-            |spec: &crate::gpu::KernelSpec, workgroups, resources: &[_], bytes| -> Result<Op> {
+            |spec: &crate::gpu::KernelSpec, workgroups, resources: &[_], traffic| -> Result<Op> {
                 let pipeline = network.pipelines.get(spec)?.clone();
                 Ok(Op {
                     stage: Stage::Sample,
                     layer: None,
                     base_macs: vocab as u64,
-                    traffic: Traffic {
-                        token: bytes,
-                        ..Traffic::default()
-                    },
+                    traffic,
                     one: Launch {
                         bind_group: pipeline.bind(gpu, resources),
                         pipeline,
@@ -132,7 +129,11 @@ impl Decoder {
                 adjusted.as_entire_binding(),
                 groups_buffer.as_entire_binding(),
             ],
-            2 * floats(vocab),
+            Traffic {
+                read: floats(vocab),
+                written: floats(vocab),
+                ..Traffic::default()
+            },
         )?;
         let pick = |choice| {
             let mut resources = vec![
@@ -144,12 +145,16 @@ impl Decoder {
                 scratch.tokens.as_entire_binding(),
                 report.as_entire_binding(),
             ];
-            let mut bytes = groups_count as u64 * 16;
+            let mut traffic = Traffic {
+                read: groups_count as u64 * 16,
+                written: REPORT_WORDS as u64 * 4,
+                ..Traffic::default()
+            };
             if choice == Choice::Random {
                 resources.push(uniforms.as_entire_binding());
-                bytes += floats(vocab);
+                traffic.read += floats(vocab);
             }
-            op(&sample::pick_spec(choice), 1, &resources, bytes)
+            op(&sample::pick_spec(choice), 1, &resources, traffic)
         };
         Ok(Self {
             picks: [pick(Choice::Highest)?, pick(Choice::Random)?],

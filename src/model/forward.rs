@@ -400,7 +400,7 @@ fn traced(
 ) -> trace::Step {
     let positions = positions(tokens);
     let span = |group: &[Task<'_>], (start, end): (u64, u64)| {
-        let bytes = |(op, extent): &Task<'_>| op.bytes(u64::from(extent.tokens), positions);
+        let bytes = |(op, extent): &Task<'_>| op.bytes(*extent);
         let flops = |(op, extent): &Task<'_>| 2 * op.macs(u64::from(extent.tokens), positions);
         trace::Span {
             layer: group[0].0.layer,
@@ -410,7 +410,8 @@ fn traced(
             },
             start_ns: start,
             duration_ns: end - start,
-            bytes: group.iter().map(bytes).sum(),
+            read: group.iter().map(|task| bytes(task).0).sum(),
+            written: group.iter().map(|task| bytes(task).1).sum(),
             flops: group.iter().map(flops).sum(),
         }
     };

@@ -2,11 +2,11 @@
 //!
 //! Architecture invariant: nothing here knows text. Token ids go in, logits come out.
 
-mod bandwidth;
 pub mod decode;
 pub mod forward;
 mod op;
 mod pack;
+mod peaks;
 mod plan;
 mod scratch;
 mod tune;
@@ -17,9 +17,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-pub use bandwidth::measure as read_bandwidth;
 pub use decode::{Choosing, Decoded};
 pub use forward::{Forward, StepToken};
+pub use peaks::{measure as peaks, read_bandwidth};
 use scratch::Scratch;
 #[cfg(any(feature = "cli", feature = "window"))]
 pub use tune_cache::default_path as tuning_cache;

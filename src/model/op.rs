@@ -94,9 +94,11 @@ pub struct Op {
 pub struct Traffic {
     /// Weights, once a step.
     pub weights: u64,
-    /// Activations, for each token.
-    pub token: u64,
-    /// Keys and values, for each token and each position that it looks at.
+    /// Activations read, for each token.
+    pub read: u64,
+    /// Activations and cache entries written, for each token.
+    pub written: u64,
+    /// Keys and values read, for each position that some token looks at.
     pub position: u64,
 }
 
@@ -163,14 +165,16 @@ impl Op {
         }
     }
 
-    /// Bytes that must be read and written for as many.
-    pub fn bytes(&self, tokens: u64, positions: u64) -> u64 {
+    /// Bytes that must be read, and written.
+    pub fn bytes(&self, extent: Extent) -> (u64, u64) {
         let Traffic {
             weights,
-            token,
+            read,
+            written,
             position,
         } = self.traffic;
-        weights + token * tokens + position * positions
+        let (tokens, reach) = (u64::from(extent.tokens), u64::from(extent.reach));
+        (weights + read * tokens + position * reach, written * tokens)
     }
 
     /// Whether there is anything to do.

@@ -168,10 +168,11 @@ impl Builder<'_> {
                 Ok(Op {
                     stage: Stage::Embed,
                     layer: None,
-                    base_macs: matrix.columns as u64,
+                    base_macs: 0,
                     traffic: Traffic {
                         // A row of the matrix, and the same as f32.
-                        token: u64::from(matrix.units()) * 16 + floats(matrix.columns),
+                        read: u64::from(matrix.units()) * 16,
+                        written: floats(matrix.columns),
                         ..Traffic::default()
                     },
                     one,
@@ -269,7 +270,8 @@ impl Builder<'_> {
             base_macs: 2 * width as u64,
             traffic: Traffic {
                 weights: floats(width),
-                token: 2 * floats(width),
+                read: floats(width),
+                written: floats(width),
                 ..Traffic::default()
             },
             one,
@@ -313,8 +315,8 @@ impl Builder<'_> {
             layer: None,
             base_macs: 4 * config.qkv_dim(layer) as u64,
             traffic: Traffic {
-                token: floats(config.qkv_dim(layer))
-                    + floats(layer.q_heads * config.head_dim)
+                read: floats(config.qkv_dim(layer)),
+                written: floats(layer.q_heads * config.head_dim)
                     + scratch::layer_position_bytes(config, layer.kv_heads, network.exact_kv),
                 ..Traffic::default()
             },
@@ -391,7 +393,8 @@ impl Builder<'_> {
             many,
         };
         let traffic = Traffic {
-            token: 2 * floats(q_dim),
+            read: floats(q_dim),
+            written: floats(q_dim),
             position: scratch::layer_position_bytes(config, layer.kv_heads, network.exact_kv),
             ..Traffic::default()
         };
@@ -436,6 +439,16 @@ impl Builder<'_> {
             .parts
             .iter()
             .map(|part| {
+                let outputs = match product.output {
+                    Output::Gated => part.rows / 2,
+                    _ => part.rows,
+                };
+                let written = floats(outputs as usize);
+                // What a product is added to is read as well.
+                let before = match product.output {
+                    Output::Residual => written,
+                    _ => 0,
+                };
                 let launch =
                     |tokens| self.linear_launch(product, part, Mapping::of(source, tokens, tile));
                 Ok(Op {
@@ -444,8 +457,8 @@ impl Builder<'_> {
                     base_macs: u64::from(part.rows) * product.matrix.columns as u64,
                     traffic: Traffic {
                         weights: u64::from(part.rows) * u64::from(product.matrix.units()) * 16,
-                        token: floats(product.matrix.columns)
-                            + floats(product.output.pairs(part.rows).0 as usize),
+                        read: floats(product.matrix.columns) + before,
+                        written,
                         ..Traffic::default()
                     },
                     one: launch(Tokens::One)?,

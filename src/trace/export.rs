@@ -13,7 +13,16 @@ fn microseconds(nanoseconds: u64) -> f64 {
 /// Chrome's trace event format: prefill and decode as two threads, in each a slice a step, in it slices for the layers, and in
 /// those the kernels. `metadata` (model, adapter, driver) is kept as given.
 pub fn chrome(steps: &[Step], metadata: &Value) -> String {
-    let mut events = Vec::new();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let process = format!(
+        "{} {} on {}",
+        text(&metadata["model"]),
+        text(&metadata["dtype"]),
+        text(&metadata["adapter"]["name"])
+    );
+    let mut events = vec![json!({
+        "ph": "M", "pid": 1, "tid": 0, "name": "process_name", "args": { "name": process },
+    })];
     for (thread, name) in [(1, "prefill"), (2, "decode")] {
         events.push(json!({
             "ph": "M", "pid": 1, "tid": thread, "name": "thread_name", "args": { "name": name },
@@ -57,7 +66,9 @@ pub fn chrome(steps: &[Step], metadata: &Value) -> String {
                 events.push(slice(&name, at, microseconds(end - start), json!({})));
             }
             for span in layer {
-                let args = json!({ "bytes": span.bytes, "flops": span.flops });
+                let args = json!({
+                    "bytes read": span.read, "bytes written": span.written, "flops": span.flops,
+                });
                 let at = begin + microseconds(span.start_ns);
                 events.push(slice(span.kernel, at, microseconds(span.duration_ns), args));
             }
@@ -66,20 +77,33 @@ pub fn chrome(steps: &[Step], metadata: &Value) -> String {
     json!({ "traceEvents": events, "displayTimeUnit": "ms", "otherData": metadata }).to_string()
 }
 
-/// One line a span; steps without timestamps have one line without a kernel.
-pub fn csv(steps: &[Step]) -> String {
-    let mut text =
-        String::from("step,phase,tokens,position,layer,kernel,start_us,duration_us,bytes,flops\n");
+/// One line a span; steps without timestamps have one line without a kernel. `metadata` gives adapter and driver.
+pub fn csv(steps: &[Step], metadata: &Value) -> String {
+    let mut text = String::from(
+        "step,phase,tokens,position,step_us,layer,kernel,start_us,duration_us,bytes_read,bytes_written,flops,adapter,driver\n",
+    );
+    let quoted = |value: &Value| {
+        format!(
+            "\"{}\"",
+            value.as_str().unwrap_or_default().replace('"', "\"\"")
+        )
+    };
+    let adapter = &metadata["adapter"];
+    let device = format!(
+        "{},{}",
+        quoted(&adapter["name"]),
+        quoted(&adapter["driver"])
+    );
     for (i, step) in steps.iter().enumerate() {
         let phase = match step.phase {
             super::Phase::Prefill => "prefill",
             super::Phase::Decode => "decode",
         };
-        let head = format!("{i},{phase},{},{}", step.tokens, step.position);
         let begin = step.begin.as_secs_f64() * 1e6;
+        let wall = step.wall.as_secs_f64() * 1e6;
+        let head = format!("{i},{phase},{},{},{wall:.3}", step.tokens, step.position);
         let Some(spans) = &step.spans else {
-            let wall = step.wall.as_secs_f64() * 1e6;
-            let _ = writeln!(text, "{head},,,{begin:.3},{wall:.3},,");
+            let _ = writeln!(text, "{head},,,{begin:.3},{wall:.3},,,,{device}");
             continue;
         };
         for span in spans {
@@ -89,11 +113,12 @@ pub fn csv(steps: &[Step]) -> String {
                 .unwrap_or_default();
             let _ = writeln!(
                 text,
-                "{head},{layer},{},{:.3},{:.3},{},{}",
+                "{head},{layer},{},{:.3},{:.3},{},{},{},{device}",
                 span.kernel,
                 begin + microseconds(span.start_ns),
                 microseconds(span.duration_ns),
-                span.bytes,
+                span.read,
+                span.written,
                 span.flops
             );
         }

@@ -50,9 +50,43 @@ pub struct Span {
     /// Nanoseconds from the first dispatch of the step.
     pub start_ns: u64,
     pub duration_ns: u64,
-    /// Weights, cache entries and activations that the operation must read and write, each counted once.
-    pub bytes: u64,
+    /// Bytes of weights, cache entries and activations that the operation must read at least: each counted once.
+    pub read: u64,
+    /// Bytes that it must write.
+    pub written: u64,
+    /// Floating-point operations of its products and sums; unpacking weights is none.
     pub flops: u64,
+}
+
+/// What the adapter can do at best, as measured.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Peaks {
+    /// Bytes read a second.
+    pub bytes_per_s: f64,
+    /// Floating-point operations a second.
+    pub flops_per_s: f64,
+}
+
+/// What holds an operation back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bound {
+    /// Its bytes, at the measured bandwidth, take more than half of its time.
+    Memory,
+    /// Its floating-point operations do, at the measured peak.
+    Arithmetic,
+    /// Neither: starting up, waiting, unpacking weights.
+    Overhead,
+}
+
+impl Bound {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Arithmetic => "arithmetic",
+            Self::Overhead => "overhead",
+        }
+    }
 }
 
 /// One step.
@@ -64,13 +98,19 @@ pub struct Step {
     /// Position of the first.
     pub position: u32,
     /// When it was submitted, from the beginning of the trace.
+    #[serde(rename = "begin_ns", serialize_with = "nanoseconds")]
     pub begin: Duration,
     /// On the host's clock: from submission to the end, or, if only whole steps were timed, from the token before to this one.
+    #[serde(rename = "wall_ns", serialize_with = "nanoseconds")]
     pub wall: Duration,
     /// How finely it was timed.
     pub mode: TraceMode,
     /// `None`: only the whole was timed, or the adapter has no timestamps, or none that make sense; then `wall` is all that is known.
     pub spans: Option<Vec<Span>>,
+}
+
+fn nanoseconds<S: serde::Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u64(time.as_nanos().try_into().unwrap_or(u64::MAX))
 }
 
 impl Step {
@@ -86,27 +126,72 @@ impl Step {
 pub struct Sum {
     pub calls: u64,
     pub duration_ns: u64,
-    pub bytes: u64,
+    /// Bytes, as of [`Span`].
+    pub read: u64,
+    pub written: u64,
     pub flops: u64,
+}
+
+impl From<&Span> for Sum {
+    fn from(span: &Span) -> Self {
+        Self {
+            calls: 1,
+            duration_ns: span.duration_ns,
+            read: span.read,
+            written: span.written,
+            flops: span.flops,
+        }
+    }
 }
 
 impl Sum {
     fn add(&mut self, span: &Span) {
-        self.calls += 1;
-        self.duration_ns += span.duration_ns;
-        self.bytes += span.bytes;
-        self.flops += span.flops;
+        *self = self.and(&span.into());
     }
 
-    /// Gigabytes a second.
-    pub fn gb_per_s(&self) -> f64 {
-        self.bytes as f64 / (self.duration_ns as f64).max(1.0)
+    /// The sum of both.
+    pub fn and(self, other: &Self) -> Self {
+        Self {
+            calls: self.calls + other.calls,
+            duration_ns: self.duration_ns + other.duration_ns,
+            read: self.read + other.read,
+            written: self.written + other.written,
+            flops: self.flops + other.flops,
+        }
     }
 
-    /// Thousand million operations a second.
-    pub fn gflops(&self) -> f64 {
-        self.flops as f64 / (self.duration_ns as f64).max(1.0)
+    /// Bytes read and written.
+    pub fn bytes(&self) -> u64 {
+        self.read + self.written
     }
+
+    /// Bytes a second; none for what took no time that the clock could see.
+    pub fn bytes_per_s(&self) -> Option<f64> {
+        rate(self.bytes(), self.duration_ns)
+    }
+
+    /// Floating-point operations a second; none likewise.
+    pub fn flops_per_s(&self) -> Option<f64> {
+        rate(self.flops, self.duration_ns)
+    }
+
+    /// What held it back: the roofline model.
+    pub fn bound_by(&self, peaks: &Peaks) -> Bound {
+        let memory = self.bytes() as f64 / peaks.bytes_per_s;
+        let arithmetic = self.flops as f64 / peaks.flops_per_s;
+        let half = 0.5e-9 * self.duration_ns as f64;
+        if memory.max(arithmetic) < half {
+            Bound::Overhead
+        } else if memory >= arithmetic {
+            Bound::Memory
+        } else {
+            Bound::Arithmetic
+        }
+    }
+}
+
+fn rate(amount: u64, nanoseconds: u64) -> Option<f64> {
+    (nanoseconds > 0).then(|| amount as f64 * 1e9 / nanoseconds as f64)
 }
 
 /// What a kernel cost.

@@ -38,7 +38,7 @@ pub fn viridis(share: f32) -> Color32 {
 }
 
 /// The kernels in the order of a layer, grouped as the layer bars stack them, with their colours.
-pub const GROUPS: [(&str, &[&str], Color32); 7] = [
+pub const GROUPS: [(&str, &[&str], Color32); 8] = [
     (
         "norm",
         &["attn_norm", "ffn_norm", "final_norm"],
@@ -49,7 +49,8 @@ pub const GROUPS: [(&str, &[&str], Color32); 7] = [
     ("attention", &["attention"], OKABE_ITO[5]),
     ("out", &["out"], OKABE_ITO[3]),
     ("FFN", &["proj_1", "proj_2"], OKABE_ITO[2]),
-    ("other", &["embed", "head", "sample", "layer"], OKABE_ITO[1]),
+    ("whole layer", &["layer"], Color32::from_gray(150)),
+    ("other", &["embed", "head", "sample"], OKABE_ITO[1]),
 ];
 
 /// The group of a kernel: its index in [`GROUPS`].

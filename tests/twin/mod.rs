@@ -99,3 +99,10 @@ pub fn read_bandwidth(
     }
     folded
 }
+
+/// Twelve numbers, `lane` to `lane + 11`, each taken through `rounds` of `x * factor + offset`, added up.
+pub fn arithmetic_peak(lane: usize, rounds: u32, factor: f64, offset: f64) -> f64 {
+    let numbers = (0..12).map(|i| (lane + i) as f64);
+    let taken = numbers.map(|x| (0..rounds).fold(x, |x, _| x * factor + offset));
+    taken.sum()
+}

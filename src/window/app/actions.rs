@@ -154,7 +154,7 @@ impl App {
             cancel: Some(Arc::clone(&cancel)),
         };
         let trace = match self.settings.timings {
-            true => self.timings.mode(self.settings.trace),
+            true => self.settings.trace,
             false => TraceMode::Off,
         };
         self.running = Some(Running {
@@ -168,13 +168,14 @@ impl App {
             first_token: None,
         });
         let name = self.conversation().name().to_owned();
-        self.timings.begin(&name);
+        self.timings.begin(&name, trace);
         self.engine.send(Command::Generate(Box::new(Request {
             id: self.requests,
             prompt,
             forced,
             options,
             trace,
+            pause: self.timings.pause(),
             trace_budget: (!self.settings.trace_all).then_some(TRACE_BUDGET),
         })));
     }

@@ -47,7 +47,7 @@ impl App {
         }
         self.before = None;
         self.timings.model_loaded(&info);
-        if self.timings.needs_bandwidth() {
+        if self.timings.needs_peaks() {
             self.engine.send(Command::Measure);
         }
         self.counted = None;
@@ -173,7 +173,7 @@ impl App {
                 self.tell(banner);
             }
             Event::Counted(count) => self.positions = count,
-            Event::ReadBandwidth(rate) => self.timings.set_bandwidth(rate),
+            Event::Measured(peaks) => self.timings.set_peaks(peaks),
         }
     }
 

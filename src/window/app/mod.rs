@@ -55,6 +55,9 @@ struct Before {
     info: Box<ModelInfo>,
 }
 
+/// Width that panels leave the chat.
+const LEAST_CHAT: f32 = 330.0;
+
 /// What the model is writing.
 pub struct Running {
     request: u64,
@@ -436,9 +439,13 @@ impl App {
                     .show(ui, |ui| Sidebar::show(ui, self, &mut actions));
             }
             if self.settings.timings {
+                // The chat keeps room to write in.
+                let most = (ui.available_width() - LEAST_CHAT)
+                    .min(width * 0.65)
+                    .max(281.0);
                 egui::Panel::right("timings")
                     .default_size((width * 0.46).clamp(320.0, 1100.0))
-                    .size_range(280.0..=(width * 0.65).max(281.0))
+                    .size_range(280.0..=most)
                     .show(ui, |ui| {
                         self.timings.show(ui, &mut self.settings, &mut actions);
                     });

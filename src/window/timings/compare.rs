@@ -2,8 +2,8 @@
 
 use egui::{ComboBox, RichText};
 
-use super::run::{Run, Sums};
-use super::{Selection, duration};
+use super::run::{Run, Sums, Wall};
+use super::{Selection, count, duration};
 use crate::trace::Phase;
 
 pub fn show(ui: &mut egui::Ui, run: &Run, earlier: &[Run], compared: &mut usize, phase: Phase) {
@@ -13,16 +13,21 @@ pub fn show(ui: &mut egui::Ui, run: &Run, earlier: &[Run], compared: &mut usize,
         );
         return;
     };
-    let choice = ComboBox::from_label("compared with")
-        .width(220.0)
-        .truncate()
-        .selected_text(name(*compared, &other.label))
-        .show_ui(ui, |ui| {
-            for (i, run) in earlier.iter().enumerate() {
-                ui.selectable_value(compared, i, name(i, &run.label));
-            }
-        });
-    drop(choice);
+    ui.label(RichText::new(format!("now: {}", name(run))).strong());
+    ui.horizontal_wrapped(|ui| {
+        let label = ui.label("compared with");
+        ComboBox::from_id_salt("compared with")
+            .width(260.0)
+            .truncate()
+            .selected_text(name(other))
+            .show_ui(ui, |ui| {
+                for (i, run) in earlier.iter().enumerate() {
+                    ui.selectable_value(compared, i, format!("{} back, {}", i + 1, name(run)));
+                }
+            })
+            .response
+            .labelled_by(label.id);
+    });
     let sums = |run| Sums::of(run, phase, &Selection::default());
     let (now, before) = (sums(run), sums(other));
     if now.all.steps == 0 || before.all.steps == 0 {
@@ -38,18 +43,24 @@ pub fn show(ui: &mut egui::Ui, run: &Run, earlier: &[Run], compared: &mut usize,
                 ui.strong(head);
             }
             ui.end_row();
-            let mut row = |what: &str, now: f64, before: f64| {
+            let mut row = |what: &str, now: Option<f64>, before: Option<f64>| {
                 ui.label(what);
-                ui.label(duration(now));
-                ui.label(duration(before));
-                match before > 0.0 && now > 0.0 {
-                    true => ui.label(format!("{:.2}x", now / before)),
-                    false => ui.weak("only in one"),
+                for time in [now, before] {
+                    ui.label(time.map_or("–".to_owned(), duration));
+                }
+                match now.zip(before) {
+                    Some((now, before)) if before > 0.0 => {
+                        ui.label(format!("{:.2}x", now / before))
+                    }
+                    Some(_) => ui.label(""),
+                    None => ui.weak("only in one"),
                 };
                 ui.end_row();
             };
-            let wall = |sums: &Sums| sums.all.per_token() * 1e9;
-            row("step (wall)", wall(&now), wall(&before));
+            // All steps, and those that were timed in detail: not the same, where that costs something.
+            let wall = |wall: &Wall| (wall.steps > 0).then(|| wall.per_token() * 1e9);
+            row("step (wall)", wall(&now.all), wall(&before.all));
+            row("timed in detail", wall(&now.timed), wall(&before.timed));
             let mut kernels: Vec<&str> = now.kernels.iter().map(|kernel| kernel.kernel).collect();
             for kernel in &before.kernels {
                 if !kernels.contains(&kernel.kernel) {
@@ -58,8 +69,7 @@ pub fn show(ui: &mut egui::Ui, run: &Run, earlier: &[Run], compared: &mut usize,
             }
             let of = |sums: &Sums, wanted: &str| {
                 let found = sums.kernels.iter().find(|kernel| kernel.kernel == wanted);
-                let time = found.map_or(0, |kernel| kernel.sum.duration_ns);
-                time as f64 / sums.timed.tokens.max(1) as f64
+                found.map(|kernel| kernel.sum.duration_ns as f64 / sums.timed.tokens.max(1) as f64)
             };
             for kernel in kernels {
                 row(kernel, of(&now, kernel), of(&before, kernel));
@@ -72,7 +82,8 @@ pub fn show(ui: &mut egui::Ui, run: &Run, earlier: &[Run], compared: &mut usize,
     );
 }
 
-fn name(index: usize, label: &str) -> String {
-    let label: String = label.chars().take(40).collect();
-    format!("{} back: {label}", index + 1)
+fn name(run: &Run) -> String {
+    let label: String = run.label.chars().take(40).collect();
+    let steps = count((run.steps.len() + run.dropped) as u64, "step");
+    format!("{label}, {steps}")
 }

@@ -3,8 +3,8 @@
 use egui::{Color32, Rect, RichText, Sense, Stroke, pos2, vec2};
 
 use super::run::Run;
-use super::{Selection, bytes, canvas, count, duration, layer_name};
-use crate::trace::{Phase, Span, Step};
+use super::{Selection, bytes, canvas, count, duration, giga, layer_name};
+use crate::trace::{Phase, Span, Step, Sum};
 use crate::window::theme::{GROUPS, ink_on, kernel_color};
 
 const ROW: f32 = 26.0;
@@ -144,18 +144,26 @@ impl View {
                 bar.color
             };
             painter.rect_filled(area, 1.0, color);
-            if area.width() > 24.0 {
+            if area.width() > 14.0 {
                 let ink = if is_off {
                     ui.visuals().text_color()
                 } else {
                     ink_on(bar.color)
                 };
-                let mut job =
-                    egui::text::LayoutJob::simple_singleline(bar.label.clone(), font.clone(), ink);
-                job.wrap = egui::text::TextWrapping::truncate_at_width(area.width() - 6.0);
-                let galley = painter.layout_job(job);
-                let at = pos2(area.left() + 3.0, area.center().y - galley.size().y / 2.0);
-                painter.galley(at, galley, ink);
+                // All of it, or the bare number of a layer, or nothing: the beginning of a word says little.
+                let number = match bar.layer {
+                    Some(Some(layer)) if bar.span.is_none() => layer.to_string(),
+                    _ => String::new(),
+                };
+                for label in [bar.label.clone(), number] {
+                    let galley = painter.layout_no_wrap(label, font.clone(), ink);
+                    if galley.size().x <= area.width() - 4.0 {
+                        let corner =
+                            egui::vec2(area.left() + 3.0, area.center().y - galley.size().y / 2.0);
+                        painter.galley(corner.to_pos2(), galley, ink);
+                        break;
+                    }
+                }
             }
             if pointer.is_some_and(|pointer| area.contains(pointer)) {
                 hovered = Some(bar);
@@ -253,14 +261,17 @@ impl View {
 fn describe(bar: &Bar, spans: &[Span]) -> String {
     let time = duration(bar.end - bar.start);
     match (bar.span.map(|span| &spans[span]), bar.layer) {
-        (Some(span), Some(layer)) => format!(
-            "{} of {}: {time}\n{} moved, {:.2} GB/s, {:.2} GFLOP/s",
-            span.kernel,
-            layer_name(layer),
-            bytes(span.bytes),
-            span.bytes as f64 / span.duration_ns.max(1) as f64,
-            span.flops as f64 / span.duration_ns.max(1) as f64,
-        ),
+        (Some(span), Some(layer)) => {
+            let sum = Sum::from(span);
+            format!(
+                "{} of {}: {time}\n{} moved, {} GB/s, {} GFLOP/s",
+                span.kernel,
+                layer_name(layer),
+                bytes(sum.bytes()),
+                giga(sum.bytes_per_s()),
+                giga(sum.flops_per_s()),
+            )
+        }
         (None, Some(layer)) => format!("{}: {time}", layer_name(layer)),
         _ => format!("{}: {time} from submission to the end", bar.label),
     }
@@ -279,13 +290,13 @@ fn selected(ui: &mut egui::Ui, spans: &[Span], selection: &Selection) {
         }
         ui.end_row();
         for span in wanted {
-            let time = span.duration_ns.max(1) as f64;
+            let sum = Sum::from(span);
             ui.label(span.kernel);
             ui.label(span.layer.map_or("other".into(), |layer| layer.to_string()));
-            ui.label(duration(time));
-            ui.label(bytes(span.bytes));
-            ui.label(format!("{:.2}", span.bytes as f64 / time));
-            ui.label(format!("{:.2}", span.flops as f64 / time));
+            ui.label(duration(span.duration_ns as f64));
+            ui.label(bytes(sum.bytes()));
+            ui.label(giga(sum.bytes_per_s()));
+            ui.label(giga(sum.flops_per_s()));
             ui.end_row();
         }
     });

@@ -19,10 +19,9 @@ pub struct View {
 #[derive(Default)]
 struct Map {
     rows: Vec<Option<u32>>,
-    /// Number of the first step of each column, and of the last of all.
-    columns: Vec<usize>,
-    last: usize,
-    /// [rows, columns]
+    /// Numbers of the first and the last step of each column; those between columns were timed as a whole.
+    columns: Vec<(usize, usize)>,
+    /// [rows, columns]; NaN where nothing of the kind was run.
     values: Vec<f64>,
     lowest: f64,
     highest: f64,
@@ -45,7 +44,7 @@ impl Map {
         rows.sort_by_key(|layer| layer.unwrap_or(u32::MAX));
         let each = steps.len().div_ceil(most_columns.max(1)).max(1);
         let groups: Vec<&[(usize, &Step)]> = steps.chunks(each).collect();
-        let mut values = vec![0.0; rows.len() * groups.len()];
+        let mut values = vec![f64::NAN; rows.len() * groups.len()];
         for (column, group) in groups.iter().enumerate() {
             let tokens: u32 = group.iter().map(|(_, step)| step.tokens).sum();
             for (_, step) in *group {
@@ -54,8 +53,9 @@ impl Map {
                         continue;
                     }
                     if let Some(row) = rows.iter().position(|layer| *layer == span.layer) {
-                        values[row * groups.len() + column] +=
-                            span.duration_ns as f64 / f64::from(tokens.max(1));
+                        let value = &mut values[row * groups.len() + column];
+                        let before = if value.is_nan() { 0.0 } else { *value };
+                        *value = before + span.duration_ns as f64 / f64::from(tokens.max(1));
                     }
                 }
             }
@@ -68,7 +68,7 @@ impl Map {
             &values[..]
         };
         // Nor may a few hiccups of the machine.
-        let mut sorted = scaled.to_vec();
+        let mut sorted: Vec<f64> = scaled.iter().copied().filter(|x| !x.is_nan()).collect();
         sorted.sort_unstable_by(f64::total_cmp);
         let quantile = |share: f64| {
             let at = (sorted.len().saturating_sub(1)) as f64 * share;
@@ -77,8 +77,10 @@ impl Map {
         Self {
             lowest: quantile(0.0),
             highest: quantile(0.97),
-            columns: groups.iter().map(|group| group[0].0).collect(),
-            last: steps.last().map_or(0, |(number, _)| *number),
+            columns: groups
+                .iter()
+                .map(|group| (group[0].0, group[group.len() - 1].0))
+                .collect(),
             rows,
             values,
         }
@@ -90,7 +92,11 @@ impl Map {
             .values
             .iter()
             .map(|value| (value - self.lowest) / range);
-        let pixels = shares.map(|share| viridis(share as f32)).collect();
+        let pixels = shares.map(|share| match share.is_nan() {
+            true => Color32::from_gray(96),
+            false => viridis(share as f32),
+        });
+        let pixels = pixels.collect();
         ColorImage::new([self.columns.len(), self.rows.len()], pixels)
     }
 }
@@ -156,11 +162,16 @@ impl View {
             mark(Rect::from_x_y_ranges(area.x_range(), top..=top + row));
         }
         if let Some((first, last)) = selection.steps {
-            let before = |number| map.columns.partition_point(|column| *column < number);
-            let left = before(first + 1).saturating_sub(1) as f32;
-            let right = before(last + 1).max(1) as f32;
-            let range = area.left() + column * left..=area.left() + column * right;
-            mark(Rect::from_x_y_ranges(range, area.y_range()));
+            let is_in = |column: &(usize, usize)| column.0 <= last && column.1 >= first;
+            let left = map.columns.iter().position(is_in);
+            let right = map.columns.iter().rposition(is_in);
+            if let (Some(left), Some(right)) = (left, right) {
+                let x = |at: usize| area.left() + column * at as f32;
+                // Outside, where it would cover a narrow column.
+                let around = if column < 6.0 { 3.0 } else { 0.0 };
+                let range = x(left) - around..=x(right + 1) + around;
+                mark(Rect::from_x_y_ranges(range, area.y_range()));
+            }
         }
         let at = |position: Pos2| {
             let inside = area.contains(position).then(|| position - area.min)?;
@@ -171,19 +182,24 @@ impl View {
         if response.clicked()
             && let Some((x, y)) = response.interact_pointer_pos().and_then(at)
         {
-            let last = map.columns.get(x + 1).map_or(map.last, |next| next - 1);
-            selection.steps = Some((map.columns[x], last.max(map.columns[x])));
-            selection.layer = Some(map.rows[y]);
+            let chosen = (Some(map.columns[x]), Some(map.rows[y]));
+            let again = chosen == (selection.steps, selection.layer);
+            (selection.steps, selection.layer) = if again { (None, None) } else { chosen };
         }
         if let Some((x, y)) = response.hover_pos().and_then(at) {
             let value = map.values[y * map.columns.len() + x];
             let what = selection.kernel.unwrap_or("all kernels");
-            response.on_hover_text(format!(
-                "step {}, {}: {} a token ({what})",
-                map.columns[x],
-                layer_name(map.rows[y]),
-                duration(value)
-            ));
+            let (first, last) = map.columns[x];
+            let steps = match first == last {
+                true => format!("step {first}"),
+                false => format!("steps {first} to {last}"),
+            };
+            let time = match value.is_nan() {
+                true => "nothing".to_owned(),
+                false => format!("{} a token", duration(value)),
+            };
+            let layer = layer_name(map.rows[y]);
+            response.on_hover_text(format!("{steps}, {layer}: {time} ({what})"));
         }
         legend(ui, map);
     }
@@ -210,7 +226,7 @@ fn legend(ui: &mut egui::Ui, map: &Map) {
         );
     });
     ui.label(
-        RichText::new("Layers down, steps across. Later layers are wider, so they are brighter; click a cell to see its step and layer elsewhere.")
+        RichText::new("Layers down, timed steps across; brighter is slower. OpenELM's later layers are wider by design. Click a cell to see its step and layer elsewhere.")
             .small()
             .weak(),
     );

@@ -4,12 +4,16 @@ use egui::RichText;
 use egui_extras::{Column, TableBuilder};
 
 use super::run::Sums;
-use super::{Selection, bytes, duration};
-use crate::trace::{KernelSum, Sum};
+use super::{Selection, bytes, duration, giga, share};
+use crate::trace::{KernelSum, Peaks};
 use crate::window::theme::kernel_color;
 
 /// Of the text: ten columns must fit beside a chat.
 const SIZE: f32 = 12.0;
+
+/// Widths of the name, and of the figures after it: fixed, so that numbers can end in line.
+const NAME: f32 = 92.0;
+const WIDTHS: [f32; 9] = [36.0, 58.0, 52.0, 44.0, 54.0, 44.0, 56.0, 48.0, 58.0];
 
 /// What a column is sorted by.
 type Key = fn(&KernelSum) -> f64;
@@ -24,22 +28,29 @@ const COLUMNS: [(&str, &str, Key); 8] = [
         k.sum.duration_ns as f64
     }),
     ("bytes", "Read and written, a call", |k| {
-        k.sum.bytes as f64 / k.sum.calls.max(1) as f64
+        k.sum.bytes() as f64 / k.sum.calls.max(1) as f64
     }),
-    ("GB/s", "Bytes a second", |k| k.sum.gb_per_s()),
+    ("GB/s", "Bytes a second", |k| {
+        k.sum.bytes_per_s().unwrap_or(0.0)
+    }),
     ("GFLOP/s", "Floating-point operations a second", |k| {
-        k.sum.gflops()
+        k.sum.flops_per_s().unwrap_or(0.0)
     }),
     (
         "of best",
         "GB/s against the adapter's measured bandwidth",
-        |k| k.sum.gb_per_s(),
+        |k| k.sum.bytes_per_s().unwrap_or(0.0),
     ),
 ];
 
 pub struct Sorting {
     column: usize,
     ascending: bool,
+}
+
+/// Ends in line with what is above and below.
+fn at_the_right() -> egui::Layout {
+    egui::Layout::right_to_left(egui::Align::Center)
 }
 
 impl Default for Sorting {
@@ -52,26 +63,12 @@ impl Default for Sorting {
     }
 }
 
-/// What holds a kernel back, as far as these numbers tell.
-fn bound_by(sum: &Sum, bandwidth: Option<f64>) -> &'static str {
-    let Some(best) = bandwidth else { return "" };
-    let share = sum.gb_per_s() * 1e9 / best;
-    let mean = sum.duration_ns as f64 / sum.calls.max(1) as f64;
-    if share > 0.6 {
-        "memory"
-    } else if share < 0.1 && mean < 100e3 {
-        "start-up"
-    } else {
-        "arithmetic"
-    }
-}
-
 impl Sorting {
     pub fn show(
         &mut self,
         ui: &mut egui::Ui,
         sums: &Sums,
-        bandwidth: Option<f64>,
+        peaks: Option<Peaks>,
         selection: &mut Selection,
     ) {
         let mut rows: Vec<KernelSum> = match selection.layer {
@@ -92,23 +89,29 @@ impl Sorting {
         }
         let all: u64 = rows.iter().map(|row| row.sum.duration_ns).sum();
         egui::ScrollArea::horizontal().show(ui, |ui| {
+            ui.spacing_mut().item_spacing.x = 3.0;
             let table = TableBuilder::new(ui)
                 .striped(true)
                 .vscroll(false)
                 .sense(egui::Sense::click())
                 .cell_layout(egui::Layout::left_to_right(egui::Align::Center))
-                .column(Column::auto().at_least(90.0))
-                .columns(Column::auto().at_least(36.0), COLUMNS.len() + 1);
+                .column(Column::exact(NAME));
+            let table = WIDTHS.iter().fold(table, |table, width| {
+                table.column(Column::exact(*width))
+            });
             let table = table.header(22.0, |mut header| {
                 header.col(|ui| {
                     ui.label(RichText::new("kernel").size(SIZE).strong());
                 });
                 for (i, (name, hint, _)) in COLUMNS.iter().enumerate() {
-                    header.col(|ui| self.head(ui, i, name, hint));
+                    header.col(|ui| {
+                        ui.with_layout(at_the_right(), |ui| self.head(ui, i, name, hint));
+                    });
                 }
                 header.col(|ui| {
                     ui.label(RichText::new("bound by").size(SIZE).strong()).on_hover_text(
-                        "memory: above 60 % of the measured bandwidth; start-up: little to do and short; arithmetic: the rest",
+                        "memory, arithmetic: that alone, at the measured best, takes more than half of the time; \
+                         overhead: neither (starting up, waiting, unpacking weights)",
                     );
                 });
             });
@@ -123,12 +126,17 @@ impl Sorting {
                             let name = RichText::new(row.kernel).size(SIZE);
                             ui.add(egui::Label::new(name).selectable(false).extend());
                         });
-                        for text in figures(row, all, bandwidth) {
+                        for (i, text) in figures(row, all, peaks).into_iter().enumerate() {
                             line.col(|ui| {
                                 let label = egui::Label::new(RichText::new(text).size(SIZE))
                                     .selectable(false)
                                     .extend();
-                                ui.add(label);
+                                // Numbers end in line.
+                                let layout = match i < COLUMNS.len() {
+                                    true => at_the_right(),
+                                    false => egui::Layout::left_to_right(egui::Align::Center),
+                                };
+                                ui.with_layout(layout, |ui| ui.add(label));
                             });
                         }
                         if line.response().clicked() {
@@ -156,10 +164,10 @@ impl Sorting {
     }
 }
 
-fn figures(row: &KernelSum, all: u64, bandwidth: Option<f64>) -> [String; 9] {
+fn figures(row: &KernelSum, all: u64, peaks: Option<Peaks>) -> [String; 9] {
     let sum = &row.sum;
     let calls = sum.calls.max(1);
-    let rate = sum.gb_per_s();
+    let rate = sum.bytes_per_s();
     [
         sum.calls.to_string(),
         duration(sum.duration_ns as f64),
@@ -168,12 +176,12 @@ fn figures(row: &KernelSum, all: u64, bandwidth: Option<f64>) -> [String; 9] {
             "{:.1} %",
             100.0 * sum.duration_ns as f64 / all.max(1) as f64
         ),
-        bytes(sum.bytes / calls),
-        format!("{rate:.2}"),
-        format!("{:.2}", sum.gflops()),
-        bandwidth.map_or(String::new(), |best| {
-            format!("{:.0} %", 100.0 * rate * 1e9 / best)
+        bytes(sum.bytes() / calls),
+        giga(rate),
+        giga(sum.flops_per_s()),
+        share(rate, peaks.map(|peaks| peaks.bytes_per_s)),
+        peaks.map_or(String::new(), |peaks| {
+            sum.bound_by(&peaks).name().to_owned()
         }),
-        bound_by(sum, bandwidth).to_owned(),
     ]
 }

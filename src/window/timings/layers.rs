@@ -3,58 +3,67 @@
 use egui::{Color32, Rect, RichText, Sense, Stroke, pos2, vec2};
 
 use super::run::Sums;
-use super::{Selection, bytes, canvas, duration, layer_name};
+use super::{Selection, bytes, canvas, duration, giga, layer_name, share};
 use crate::checkpoint::Config;
-use crate::trace::LayerSum;
+use crate::trace::{LayerSum, Peaks, Sum};
 use crate::window::theme::{GROUPS, group};
 
 const ROW: f32 = 22.0;
+
+/// Width of a layer's number, its shape and its figures; with less than `ROOMY` there is no room for shapes.
+const NUMBER: f32 = 38.0;
+const SHAPE: f32 = 104.0;
+const FIGURES: f32 = 158.0;
+const ROOMY: f32 = 420.0;
 
 pub fn show(
     ui: &mut egui::Ui,
     sums: &Sums,
     config: Option<&Config>,
-    bandwidth: Option<f64>,
+    peaks: Option<Peaks>,
     selection: &mut Selection,
 ) {
-    if sums.layers.is_empty() {
+    let tokens = sums.timed.tokens.max(1) as f64;
+    let all = sums
+        .layers
+        .iter()
+        .filter_map(|layer| Shown::of(layer, selection.kernel));
+    // Outside the layers comes last.
+    let (layers, outside): (Vec<Shown<'_>>, Vec<_>) =
+        all.partition(|shown| shown.of.layer.is_some());
+    if layers.is_empty() && outside.is_empty() {
         ui.weak("No step of this kind was timed kernel by kernel or layer by layer.");
         return;
     }
-    legend(ui);
-    let tokens = sums.timed.tokens.max(1) as f64;
-    // What is shown of a layer: all of it, or the selected kernel.
-    let shown = |layer: &LayerSum| -> f64 {
-        let kernels = layer.kernels.iter();
-        let wanted = kernels.filter(|kernel| selection.kernel.is_none_or(|k| k == kernel.kernel));
-        wanted.map(|kernel| kernel.sum.duration_ns as f64).sum()
-    };
-    let layers: Vec<&LayerSum> = sums
-        .layers
+    legend(ui, &sums.layers);
+    let count = layers.len().max(1) as f64;
+    let sum = |of: fn(&Sum) -> u64| layers.iter().map(|layer| of(&layer.sum)).sum::<u64>() as f64;
+    let (all_ns, all_bytes) = (sum(|sum| sum.duration_ns), sum(Sum::bytes).max(1.0));
+    // Where a layer would end if time followed bytes.
+    let by_size = |shown: &Shown<'_>| all_ns * shown.sum.bytes() as f64 / all_bytes;
+    let longest = layers
         .iter()
-        .filter(|sum| sum.layer.is_some())
-        .collect();
-    let outside = sums.layers.iter().filter(|sum| sum.layer.is_none());
-    let longest = layers.iter().map(|layer| shown(layer)).fold(1.0, f64::max);
-    let all_ns: f64 = layers.iter().map(|layer| shown(layer)).sum();
-    let all_bytes: u64 = layers.iter().map(|layer| layer.sum.bytes).sum();
+        .map(|shown| by_size(shown).max(shown.sum.duration_ns as f64))
+        .fold(1.0, f64::max);
+    head(ui);
     let mut clicked = None;
-    for layer in layers.iter().copied().chain(outside) {
-        let by_size = layer.layer.map(|_| {
-            let share = layer.sum.bytes as f64 / all_bytes.max(1) as f64;
-            (all_ns * share / longest) as f32
-        });
+    for shown in layers.iter().chain(&outside) {
+        let is_layer = shown.of.layer.is_some();
         let row = Row {
-            layer,
-            shape: shape(config, layer.layer),
-            time: shown(layer),
+            shown,
+            shape: shape(config, shown.of.layer),
             longest,
             tokens,
-            bandwidth,
-            by_size,
+            bandwidth: peaks.map(|peaks| peaks.bytes_per_s),
+            by_size: is_layer.then(|| (by_size(shown) / longest) as f32),
+            against_mean: is_layer.then(|| {
+                let bytes = shown.sum.bytes() as f64 * count / all_bytes;
+                let time = shown.sum.duration_ns as f64 * count / all_ns.max(1.0);
+                (bytes, time)
+            }),
         };
         if row.show(ui, selection) {
-            clicked = Some(layer.layer);
+            clicked = Some(shown.of.layer);
         }
     }
     if let Some(layer) = clicked {
@@ -62,14 +71,59 @@ pub fn show(
         selection.layer = (!again).then_some(layer);
     }
     ui.add_space(4.0);
-    let text = "Microseconds a token. The tick is where a layer would end if its time followed its bytes: \
-                OpenELM gives later layers more heads and a wider feed-forward network, so they are slower by design.";
+    let text = "The tick is where a layer would end if its time followed its bytes: OpenELM gives later layers more heads and a \
+                wider feed-forward network, so they are slower by design.";
     ui.label(RichText::new(text).small().weak());
 }
 
-fn legend(ui: &mut egui::Ui) {
+/// A layer with what is shown of it: all of it, or the selected kernel.
+struct Shown<'a> {
+    of: &'a LayerSum,
+    sum: Sum,
+}
+
+impl<'a> Shown<'a> {
+    /// `None` where the layer has no such kernel.
+    fn of(layer: &'a LayerSum, kernel: Option<&str>) -> Option<Self> {
+        let wanted = layer.kernels.iter();
+        let wanted = wanted.filter(|sum| kernel.is_none_or(|kernel| kernel == sum.kernel));
+        let sum = wanted.map(|kernel| kernel.sum).reduce(|a, b| a.and(&b))?;
+        Some(Self { of: layer, sum })
+    }
+}
+
+/// What the columns are.
+fn head(ui: &mut egui::Ui) {
+    let (response, painter) = canvas(
+        ui,
+        vec2(ui.available_width(), 14.0),
+        Sense::hover(),
+        "Columns",
+    );
+    let rect = response.rect;
+    let font = egui::TextStyle::Small.resolve(ui.style());
+    let color = ui.visuals().weak_text_color();
+    let text = |x: f32, align, text: &str| {
+        let at = pos2(x, rect.center().y);
+        painter.text(at, align, text, font.clone(), color);
+    };
+    let (left, right) = (egui::Align2::LEFT_CENTER, egui::Align2::RIGHT_CENTER);
+    text(rect.left(), left, "layer");
+    if rect.width() > ROOMY {
+        text(rect.left() + NUMBER, left, "heads · FFN width");
+        text(rect.left() + NUMBER + SHAPE, left, "kernels");
+    }
+    text(rect.right() - 4.0, right, "a token · bandwidth · of best");
+}
+
+/// The groups of kernels that there are.
+fn legend(ui: &mut egui::Ui, layers: &[LayerSum]) {
+    let kernels = layers.iter().flat_map(|layer| &layer.kernels);
+    let there: Vec<usize> = (0..GROUPS.len())
+        .filter(|of| kernels.clone().any(|sum| group(sum.kernel) == *of))
+        .collect();
     ui.horizontal_wrapped(|ui| {
-        for (name, _, color) in GROUPS {
+        for (name, _, color) in there.into_iter().map(|group| GROUPS[group]) {
             let (mark, painter) = ui.allocate_painter(vec2(10.0, 10.0), Sense::hover());
             painter.rect_filled(mark.rect, 1.0, color);
             ui.label(RichText::new(name).small());
@@ -84,7 +138,7 @@ fn shape(config: Option<&Config>, layer: Option<u32>) -> String {
     };
     match config.and_then(|config| config.layers.get(index as usize)) {
         Some(layer) => format!(
-            "{}q {}kv · {}",
+            "{} q, {} kv · {}",
             layer.q_heads, layer.kv_heads, layer.ffn_dim
         ),
         None => String::new(),
@@ -92,33 +146,32 @@ fn shape(config: Option<&Config>, layer: Option<u32>) -> String {
 }
 
 struct Row<'a> {
-    layer: &'a LayerSum,
+    shown: &'a Shown<'a>,
     shape: String,
-    time: f64,
     longest: f64,
     tokens: f64,
     bandwidth: Option<f64>,
     /// Where the bar would end if time followed bytes, as a share of the longest.
     by_size: Option<f32>,
+    /// Bytes and time against those of the mean layer.
+    against_mean: Option<(f64, f64)>,
 }
 
 impl Row<'_> {
     /// Draws the row; returns whether it was clicked.
     fn show(&self, ui: &mut egui::Ui, selection: &Selection) -> bool {
-        const NUMBER: f32 = 38.0;
-        const SHAPE: f32 = 104.0;
-        const FIGURES: f32 = 158.0;
-        let sum = &self.layer.sum;
+        let Shown { of, sum } = self.shown;
+        let time = sum.duration_ns as f64;
         let width = ui.available_width();
         let name = format!(
             "{}: {} a token, {}",
-            layer_name(self.layer.layer),
-            duration(self.time / self.tokens),
+            layer_name(of.layer),
+            duration(time / self.tokens),
             self.shape
         );
         let (response, painter) = canvas(ui, vec2(width, ROW), Sense::click(), &name);
         let rect = response.rect;
-        if selection.layer == Some(self.layer.layer) {
+        if selection.layer == Some(of.layer) {
             painter.rect_filled(
                 rect,
                 2.0,
@@ -129,10 +182,7 @@ impl Row<'_> {
         }
         let font = egui::TextStyle::Small.resolve(ui.style());
         let color = ui.visuals().text_color();
-        let label = self
-            .layer
-            .layer
-            .map_or("other".into(), |layer| layer.to_string());
+        let label = of.layer.map_or("other".into(), |layer| layer.to_string());
         let at = |x: f32| pos2(x, rect.center().y);
         let right = egui::Align2::RIGHT_CENTER;
         painter.text(
@@ -143,8 +193,8 @@ impl Row<'_> {
             color,
         );
         // Where there is no room for everything, the bar stays.
-        let has_shape = width > 420.0 && self.layer.layer.is_some();
-        let left = rect.left() + NUMBER + if width > 420.0 { SHAPE } else { 0.0 };
+        let has_shape = width > ROOMY && of.layer.is_some();
+        let left = rect.left() + NUMBER + if width > ROOMY { SHAPE } else { 0.0 };
         if has_shape {
             let left = egui::Align2::LEFT_CENTER;
             let weak = ui.visuals().weak_text_color();
@@ -161,7 +211,7 @@ impl Row<'_> {
         let mut x = left;
         let scale = full / self.longest as f32;
         let mut groups = [0.0_f64; GROUPS.len()];
-        for kernel in &self.layer.kernels {
+        for kernel in &of.kernels {
             if selection
                 .kernel
                 .is_none_or(|wanted| wanted == kernel.kernel)
@@ -176,7 +226,7 @@ impl Row<'_> {
             painter.rect_filled(part, 0.0, color);
             x = end;
         }
-        if self.time > self.longest {
+        if time > self.longest {
             // The head is several times as large as a layer: its bar is cut.
             let cut = pos2(left + full - 10.0, rect.center().y);
             let center = egui::Align2::CENTER_CENTER;
@@ -187,11 +237,13 @@ impl Row<'_> {
             let stroke = Stroke::new(1.5, ui.visuals().strong_text_color());
             painter.vline(x, rect.y_range(), stroke);
         }
-        let rate = sum.gb_per_s();
-        let mut figures = format!("{}  {rate:.1} GB/s", duration(self.time / self.tokens));
-        if let Some(best) = self.bandwidth {
-            figures += &format!("  {:.0} %", 100.0 * rate * 1e9 / best);
-        }
+        let rate = sum.bytes_per_s();
+        let figures = format!(
+            "{}  {} GB/s  {}",
+            duration(time / self.tokens),
+            giga(rate),
+            share(rate, self.bandwidth)
+        );
         painter.text(at(rect.right() - 4.0), right, figures, font, color);
         let clicked = response.clicked();
         response.on_hover_ui(|ui| self.details(ui));
@@ -200,15 +252,22 @@ impl Row<'_> {
 
     /// Everything about the layer.
     fn details(&self, ui: &mut egui::Ui) {
-        ui.strong(format!("{}  {}", layer_name(self.layer.layer), self.shape));
-        let sum = &self.layer.sum;
+        let Shown { of, sum } = self.shown;
+        ui.strong(format!("{}  {}", layer_name(of.layer), self.shape));
         ui.label(format!(
-            "{} moved a token, {:.2} GB/s, {:.2} GFLOP/s",
-            bytes((sum.bytes as f64 / self.tokens) as u64),
-            sum.gb_per_s(),
-            sum.gflops()
+            "{} read and {} written a token, {} GB/s ({} of the best), {} GFLOP/s",
+            bytes((sum.read as f64 / self.tokens) as u64),
+            bytes((sum.written as f64 / self.tokens) as u64),
+            giga(sum.bytes_per_s()),
+            share(sum.bytes_per_s(), self.bandwidth),
+            giga(sum.flops_per_s()),
         ));
-        for kernel in &self.layer.kernels {
+        if let Some((bytes, time)) = self.against_mean {
+            ui.label(format!(
+                "{bytes:.2} times the bytes of the mean layer take {time:.2} times its time"
+            ));
+        }
+        for kernel in &of.kernels {
             ui.label(format!(
                 "{}: {} a token",
                 kernel.kernel,

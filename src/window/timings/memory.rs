@@ -2,7 +2,7 @@
 
 use egui::{Color32, Rect, RichText, Sense, pos2, vec2};
 
-use super::{bytes, canvas};
+use super::{bytes, canvas, grouped};
 use crate::engine::ModelInfo;
 use crate::window::theme::ink_on;
 
@@ -68,8 +68,8 @@ pub fn show(ui: &mut egui::Ui, info: Option<&ModelInfo>) {
     ui.add_space(6.0);
     let per_position = memory.kv_cache / info.context_size.max(1) as u64;
     let text = format!(
-        "{} parameters as {}; keys and values for {} positions, {} each. What the driver hands out is more where it aligns.",
-        info.config.parameters(),
+        "{} parameters as {}; keys and values for {} positions, {} each. More is handed out than used, because memory is asked for in blocks.",
+        grouped(info.config.parameters()),
         info.dtype,
         info.context_size,
         bytes(per_position)

@@ -11,6 +11,10 @@ mod memory;
 mod run;
 mod strip;
 
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use egui::{ComboBox, RichText, ScrollArea};
 
 use self::run::{Mean, Run, Sums};
@@ -18,7 +22,7 @@ use super::app::{Action, Export};
 use super::settings::Settings;
 use super::{name, theme};
 use crate::engine::{ModelInfo, TokenEvent};
-use crate::trace::{Phase, Step, TraceMode};
+use crate::trace::{Peaks, Phase, Step, TraceMode};
 
 /// Runs to compare with.
 const EARLIER: usize = 3;
@@ -58,16 +62,17 @@ pub struct Timings {
     run: Run,
     earlier: Vec<Run>,
     compared: usize,
-    is_paused: bool,
+    /// While it is set nothing is timed.
+    pause: Arc<AtomicBool>,
     tab: Tab,
     phase: Phase,
     selection: Selection,
+    /// The model that is loaded.
     info: Option<Box<ModelInfo>>,
-    /// Bytes a second, and the adapter that it is true of.
-    bandwidth: Option<(f64, String)>,
-    /// Seconds a token with and without tracing.
-    traced: Mean,
-    untraced: Mean,
+    /// What adapters can do, by name.
+    peaks: HashMap<String, Peaks>,
+    /// Whether what comes now belongs to the run that is shown.
+    is_recording: bool,
     frame: Mean,
     sums: Sums,
     flame: flame::View,
@@ -81,14 +86,13 @@ impl Default for Timings {
             run: Run::default(),
             earlier: Vec::new(),
             compared: 0,
-            is_paused: false,
+            pause: Arc::default(),
             tab: Tab::default(),
             phase: Phase::Decode,
             selection: Selection::default(),
             info: None,
-            bandwidth: None,
-            traced: Mean::default(),
-            untraced: Mean::default(),
+            peaks: HashMap::new(),
+            is_recording: false,
             frame: Mean::default(),
             sums: Sums::default(),
             flame: flame::View::default(),
@@ -103,36 +107,46 @@ impl Timings {
 
     pub fn model_loaded(&mut self, info: &ModelInfo) {
         self.info = Some(Box::new(info.clone()));
-        self.traced = Mean::default();
-        self.untraced = Mean::default();
     }
 
-    /// Whether the adapter's bandwidth is not known yet.
-    pub fn needs_bandwidth(&self) -> bool {
-        let adapter = self.info.as_ref().map(|info| &info.adapter.name);
-        adapter != self.bandwidth.as_ref().map(|(_, adapter)| adapter)
+    /// Whether it is not known yet what the adapter can do.
+    pub fn needs_peaks(&self) -> bool {
+        let info = self.info.as_ref();
+        info.is_some_and(|info| !self.peaks.contains_key(&info.adapter.name))
     }
 
-    pub fn set_bandwidth(&mut self, rate: f64) {
+    pub fn set_peaks(&mut self, peaks: Peaks) {
         if let Some(info) = &self.info {
-            self.bandwidth = Some((rate, info.adapter.name.clone()));
+            self.peaks.insert(info.adapter.name.clone(), peaks);
         }
     }
 
-    /// How finely to time, given what the settings say.
-    pub fn mode(&self, wish: TraceMode) -> TraceMode {
-        if self.is_paused { TraceMode::Off } else { wish }
+    /// Of the run that is shown.
+    fn run_peaks(&self) -> Option<Peaks> {
+        let info = self.run.info.as_ref()?;
+        self.peaks.get(&info.adapter.name).copied()
     }
 
-    /// A new run begins.
-    pub fn begin(&mut self, label: &str) {
-        if self.is_paused {
+    /// The flag that keeps what is shown, and has nothing timed.
+    pub fn pause(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.pause)
+    }
+
+    fn is_paused(&self) -> bool {
+        self.pause.load(Ordering::Relaxed)
+    }
+
+    /// A new run begins. If it is not timed, what was timed before stays in sight.
+    pub fn begin(&mut self, label: &str, mode: TraceMode) {
+        self.is_recording = mode != TraceMode::Off && !self.is_paused();
+        if !self.is_recording {
             return;
         }
         let model = self.info.as_ref().map_or(String::new(), |info| {
             format!("{} {}", info.name, info.dtype)
         });
-        let run = Run::new(self.run.number + 1, format!("{model}: {label}"));
+        let label = format!("{model}: {label}");
+        let run = Run::new(self.run.number + 1, label, self.info.clone());
         let before = std::mem::replace(&mut self.run, run);
         if !before.steps.is_empty() {
             self.earlier.insert(0, before);
@@ -142,17 +156,21 @@ impl Timings {
     }
 
     pub fn step(&mut self, step: Step) {
-        if !self.is_paused {
+        if self.is_recording && !self.is_paused() {
             self.run.push(step);
         }
     }
 
     pub fn token(&mut self, token: &TokenEvent) {
+        if !self.is_recording {
+            return;
+        }
         // The first token's time is that of the prompt; tokens that were given took none.
-        if self.run.tokens > 0 && !token.token.time.is_zero() {
+        let is_timed = self.run.tokens > 0 && !token.token.time.is_zero();
+        if is_timed && !self.is_paused() {
             let mean = match token.traced {
-                true => &mut self.traced,
-                false => &mut self.untraced,
+                true => &mut self.run.traced,
+                false => &mut self.run.untraced,
             };
             mean.add(token.token.time.as_secs_f64());
         }
@@ -169,17 +187,17 @@ impl Timings {
     /// All steps of the run as another program reads them.
     pub fn export(&self, format: Export) -> String {
         let steps: Vec<Step> = self.run.steps.iter().cloned().collect();
-        let metadata = match &self.info {
+        let metadata = match &self.run.info {
             Some(info) => serde_json::json!({
                 "model": info.name,
                 "dtype": info.dtype.name(),
                 "adapter": info.adapter,
-                "read_bandwidth": self.bandwidth.as_ref().map(|(rate, _)| rate),
+                "peaks": self.run_peaks(),
             }),
             None => serde_json::Value::Null,
         };
         match format {
-            Export::TraceCsv => crate::trace::csv(&steps),
+            Export::TraceCsv => crate::trace::csv(&steps, &metadata),
             Export::TraceJson => crate::trace::json(&steps, &metadata),
             _ => crate::trace::chrome(&steps, &metadata),
         }
@@ -198,7 +216,7 @@ impl Timings {
         ui.add_space(2.0);
         self.controls(ui, settings, actions);
         self.sums.update(&self.run, self.phase, &self.selection);
-        self.summary(ui, settings.trace);
+        self.summary(ui);
         strip::show(ui, &self.run, self.phase, &mut self.selection);
         self.chips(ui);
         ui.horizontal_wrapped(|ui| {
@@ -211,8 +229,8 @@ impl Timings {
             ui.weak("Nothing has been timed yet: have the model write something.");
             return;
         }
-        let bandwidth = self.bandwidth.as_ref().map(|(rate, _)| *rate);
-        let config = self.info.as_ref().map(|info| &info.config);
+        let peaks = self.run_peaks();
+        let config = self.run.info.as_ref().map(|info| &info.config);
         ScrollArea::vertical()
             .id_salt(("view", self.tab as u8))
             .auto_shrink(false)
@@ -224,11 +242,11 @@ impl Timings {
                     .flame
                     .show(ui, &self.run, self.phase, &mut self.selection),
                 Tab::Layers => {
-                    layers::show(ui, &self.sums, config, bandwidth, &mut self.selection);
+                    layers::show(ui, &self.sums, config, peaks, &mut self.selection);
                 }
                 Tab::Kernels => {
                     self.kernels
-                        .show(ui, &self.sums, bandwidth, &mut self.selection);
+                        .show(ui, &self.sums, peaks, &mut self.selection);
                 }
                 Tab::Memory => {
                     memory::show(ui, self.info.as_deref());
@@ -264,10 +282,17 @@ impl Timings {
             ui.toggle_value(&mut settings.trace_all, "Every step")
                 .on_hover_text("Time all steps in detail but one in sixteen, whatever it costs; otherwise so many that the model gets 4 % slower at most, and the others as a whole");
             ui.separator();
+            let before = self.phase;
             ui.selectable_value(&mut self.phase, Phase::Decode, "Decode");
             ui.selectable_value(&mut self.phase, Phase::Prefill, "Prefill");
-            ui.toggle_value(&mut self.is_paused, "Pause")
+            if self.phase != before {
+                // Steps are of one phase or the other.
+                self.selection.steps = None;
+            }
+            let mut is_paused = self.is_paused();
+            ui.toggle_value(&mut is_paused, "Pause")
                 .on_hover_text("Keep what is shown; what comes now is not timed");
+            self.pause.store(is_paused, Ordering::Relaxed);
             ui.menu_button("Export trace", |ui| {
                 for (label, export) in [
                     ("Chrome trace (Perfetto)…", Export::TraceChrome),
@@ -283,11 +308,15 @@ impl Timings {
     }
 
     /// What a token costs, what of it is known, and what knowing it costs.
-    fn summary(&self, ui: &mut egui::Ui, mode: TraceMode) {
-        if let Some(info) = &self.info {
+    fn summary(&self, ui: &mut egui::Ui) {
+        if let Some(info) = self.run.info.as_ref().or(self.info.as_ref()) {
             let mut text = format!("{} · {}", info.adapter.name, info.adapter.driver);
-            if let Some((rate, _)) = &self.bandwidth {
-                text += &format!(" · reads {:.1} GB/s at best", rate / 1e9);
+            if let Some(peaks) = self.peaks.get(&info.adapter.name) {
+                text += &format!(
+                    " · at best {:.1} GB/s read, {:.0} GFLOP/s",
+                    peaks.bytes_per_s / 1e9,
+                    peaks.flops_per_s / 1e9
+                );
             }
             ui.add(egui::Label::new(RichText::new(text).small().weak()).truncate());
         }
@@ -325,15 +354,17 @@ impl Timings {
             );
         }
         let mut costs = Vec::new();
-        if let (Some(with), Some(without)) = (self.traced.mean(), self.untraced.mean())
-            && mode.is_detailed()
-        {
+        let (traced, untraced) = (&self.run.traced, &self.run.untraced);
+        if let (Some(with), Some(without)) = (traced.mean(), untraced.mean()) {
             let cost = with - without;
-            let share = self.traced.count() / (self.traced.count() + self.untraced.count());
+            let share = traced.count() / (traced.count() + untraced.count());
+            let percent = 100.0 * cost / without.max(1e-9);
+            let cost = match percent {
+                1.0.. => format!("{:.2} ms ({percent:+.0} %)", 1e3 * cost),
+                _ => "too little to be seen".to_owned(),
+            };
             costs.push(format!(
-                "timing a token costs {:.2} ms ({:+.0} %), and {:.0} % of them are timed",
-                1e3 * cost,
-                100.0 * cost / without.max(1e-9),
+                "timing a token in detail costs {cost}, and {:.0} % of them are timed",
                 100.0 * share
             ));
         }
@@ -410,6 +441,38 @@ fn count(number: u64, what: &str) -> String {
         1 => format!("1 {what}"),
         _ => format!("{number} {what}s"),
     }
+}
+
+/// A rate in thousand millions a second; a dash for none.
+fn giga(rate: Option<f64>) -> String {
+    match rate.map(|rate| rate / 1e9) {
+        None => "–".to_owned(),
+        Some(rate) if rate > 0.0 && rate < 0.01 => "<0.01".to_owned(),
+        Some(rate) if rate < 100.0 => format!("{rate:.2}"),
+        Some(rate) => format!("{rate:.0}"),
+    }
+}
+
+/// A rate as a share of the best there is, where both are known.
+fn share(rate: Option<f64>, best: Option<f64>) -> String {
+    match rate.zip(best).map(|(rate, best)| 100.0 * rate / best) {
+        None => String::new(),
+        Some(percent) if percent > 0.0 && percent < 1.0 => "<1 %".to_owned(),
+        Some(percent) => format!("{percent:.0} %"),
+    }
+}
+
+/// A large number in groups of three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// A duration with a unit that keeps it short.

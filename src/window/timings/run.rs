@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::Selection;
+use crate::engine::ModelInfo;
 use crate::trace::{KernelSum, LayerSum, Phase, Step, by_kernel, by_layer};
 
 /// Steps to keep: what is older is let go.
@@ -43,6 +44,11 @@ pub struct Run {
     /// No two runs have the same.
     pub number: u64,
     pub label: String,
+    /// The model that it was.
+    pub info: Option<Box<ModelInfo>>,
+    /// Seconds a token with and without detailed timing.
+    pub traced: Mean,
+    pub untraced: Mean,
     pub steps: VecDeque<Step>,
     /// Steps that were let go.
     pub dropped: usize,
@@ -52,10 +58,11 @@ pub struct Run {
 }
 
 impl Run {
-    pub fn new(number: u64, label: String) -> Self {
+    pub fn new(number: u64, label: String, info: Option<Box<ModelInfo>>) -> Self {
         Self {
             number,
             label,
+            info,
             ..Self::default()
         }
     }

@@ -1,4 +1,5 @@
-//! The adapter's measured read bandwidth: what decoding, which reads every weight once a token, is held against.
+//! What the adapter can do at best, measured: its read bandwidth, which decoding, that reads every weight once a token, is held
+//! against; and its arithmetic.
 
 use std::time::Instant;
 
@@ -6,7 +7,8 @@ use super::pack::UNIT;
 use super::weights::Store;
 use crate::error::Result;
 use crate::gpu::{Gpu, Pipeline};
-use crate::kernels::{FILES, LANES, WeightSource, read_bandwidth};
+use crate::kernels::{FILES, LANES, WeightSource, arithmetic_peak, read_bandwidth as kernel};
+use crate::trace::Peaks;
 
 /// As much as is read, where bindings allow: more than caches hold.
 const MOST_BYTES: u64 = 256 << 20;
@@ -22,12 +24,12 @@ const RUNS: usize = 8;
 ///
 /// # Errors
 /// Those of the device.
-pub fn measure(gpu: &Gpu) -> Result<Vec<(WeightSource, f64)>> {
+pub fn read_bandwidth(gpu: &Gpu) -> Result<Vec<(WeightSource, f64)>> {
     let mut sources = vec![WeightSource::Buffer];
     if gpu.max_texel_store_bytes() > 0 {
         sources.push(WeightSource::Texture);
     }
-    let specs: Vec<_> = sources.iter().copied().map(read_bandwidth::spec).collect();
+    let specs: Vec<_> = sources.iter().copied().map(kernel::spec).collect();
     let pipelines = gpu.compile(FILES, &specs)?;
     sources
         .into_iter()
@@ -55,10 +57,10 @@ fn read_rate(gpu: &Gpu, source: WeightSource, pipeline: &Pipeline) -> Result<f64
     })?;
     let shape = gpu.buffer(
         "shape",
-        size_of::<read_bandwidth::Shape>() as u64,
+        size_of::<kernel::Shape>() as u64,
         wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
     );
-    let units = read_bandwidth::Shape {
+    let units = kernel::Shape {
         units: UNITS as u32,
     };
     gpu.queue
@@ -72,6 +74,17 @@ fn read_rate(gpu: &Gpu, source: WeightSource, pipeline: &Pipeline) -> Result<f64
         ],
     );
     gpu.check()?;
+    let seconds = best_time(gpu, pipeline, &bind_group, workgroups as u32)?;
+    Ok(bytes as f64 / seconds)
+}
+
+/// The best time of some dispatches.
+fn best_time(
+    gpu: &Gpu,
+    pipeline: &Pipeline,
+    bind_group: &wgpu::BindGroup,
+    workgroups: u32,
+) -> Result<f64> {
     let mut best = f64::INFINITY;
     // The first run pays for what the driver puts off until then.
     for run in 0..=RUNS {
@@ -79,8 +92,8 @@ fn read_rate(gpu: &Gpu, source: WeightSource, pipeline: &Pipeline) -> Result<f64
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             pass.set_pipeline(&pipeline.pipeline);
-            pass.set_bind_group(0, &bind_group, &[]);
-            pass.dispatch_workgroups(workgroups as u32, 1, 1);
+            pass.set_bind_group(0, bind_group, &[]);
+            pass.dispatch_workgroups(workgroups, 1, 1);
         }
         let begin = Instant::now();
         let submission = gpu.queue.submit([encoder.finish()]);
@@ -89,5 +102,55 @@ fn read_rate(gpu: &Gpu, source: WeightSource, pipeline: &Pipeline) -> Result<f64
             best = best.min(begin.elapsed().as_secs_f64());
         }
     }
-    Ok(bytes as f64 / best)
+    Ok(best)
+}
+
+/// Workgroups that add and multiply: enough for the widest GPU.
+const ARITHMETIC_WORKGROUPS: u32 = 4096;
+
+/// A measurement of arithmetic takes at least this many seconds, so that submitting it does not count.
+const TELLING: f64 = 2e-3;
+
+/// Floating-point operations a second that a kernel does at best.
+fn arithmetic(gpu: &Gpu) -> Result<f64> {
+    let spec = arithmetic_peak::spec();
+    let pipelines = gpu.compile(FILES, std::slice::from_ref(&spec))?;
+    let shape = gpu.buffer(
+        "shape",
+        size_of::<arithmetic_peak::Shape>() as u64,
+        wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+    );
+    let lanes = u64::from(ARITHMETIC_WORKGROUPS * LANES);
+    let results = gpu.buffer("results", lanes * 4, wgpu::BufferUsages::STORAGE);
+    let resources = [shape.as_entire_binding(), results.as_entire_binding()];
+    let bind_group = pipelines[0].bind(gpu, &resources);
+    gpu.check()?;
+    let mut rounds = 16;
+    loop {
+        let values = arithmetic_peak::Shape {
+            rounds,
+            factor: 0.999,
+            offset: 0.001,
+        };
+        gpu.queue
+            .write_buffer(&shape, 0, bytemuck::bytes_of(&values));
+        let seconds = best_time(gpu, &pipelines[0], &bind_group, ARITHMETIC_WORKGROUPS)?;
+        if seconds > TELLING || rounds >= 1 << 16 {
+            let flops = lanes * u64::from(rounds) * arithmetic_peak::ROUND_FLOPS;
+            return Ok(flops as f64 / seconds);
+        }
+        rounds *= 4;
+    }
+}
+
+/// The best of each.
+///
+/// # Errors
+/// Those of the device.
+pub fn measure(gpu: &Gpu) -> Result<Peaks> {
+    let rates = read_bandwidth(gpu)?;
+    Ok(Peaks {
+        bytes_per_s: rates.iter().map(|(_, rate)| *rate).fold(0.0, f64::max),
+        flops_per_s: arithmetic(gpu)?,
+    })
 }
