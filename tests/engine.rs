@@ -127,23 +127,33 @@ fn a_prompt_becomes_tokens_steps_and_an_end() {
 
 #[test]
 fn cancelling_ends_a_request_early() {
-    let mut engine = Engine::start(|| {}).unwrap();
-    engine.send(load("demo"));
     let request = request(1, "Once upon a time", 450);
     let cancel = request.options.cancel.clone().unwrap();
-    engine.send(Command::Generate(Box::new(request)));
-    let mut after = 0;
-    let finish = until(&engine, |event| match event {
-        Event::Token { .. } => {
-            after += usize::from(cancel.swap(true, Ordering::Relaxed));
-            None
+    // The worker itself, after its fiftieth event: so it is known how many tokens there were.
+    let (woken, flag) = (AtomicUsize::new(0), Arc::clone(&cancel));
+    let mut engine = Engine::start(move || {
+        if woken.fetch_add(1, Ordering::Relaxed) == 50 {
+            flag.store(true, Ordering::Relaxed);
         }
-        Event::Finished { finish, .. } => Some(finish),
-        _ => None,
+    })
+    .unwrap();
+    engine.send(load("demo"));
+    engine.send(Command::Generate(Box::new(request)));
+    let (mut events, mut after) = (0, 0);
+    let finish = until(&engine, |event| {
+        events += 1;
+        match event {
+            Event::Token { .. } => {
+                after += usize::from(events > 51);
+                None
+            }
+            Event::Finished { finish, .. } => Some(finish),
+            _ => None,
+        }
     });
     assert_eq!(finish, Finish::Cancelled);
-    // The one in the making may still come; what was queued before we looked, too.
-    assert!(after < 300, "{after} tokens came after the cancellation");
+    // Of the step that had just been timed, and of the one after, which ends it.
+    assert!(events > 51 && after <= 2, "{after} tokens came after it");
 }
 
 #[test]

@@ -536,15 +536,18 @@ fn conversations_survive_the_window() {
     let request = stage.request();
     stage.say(request.id, &["I", " will"]);
     // As after a crash: nothing is finished or closed.
+    let saved = |stage: &Scene<'_>| {
+        let file = stage.files().into_iter().next();
+        file.map_or(String::new(), |file| {
+            std::fs::read_to_string(file).unwrap_or_default()
+        })
+    };
     let begin = Instant::now();
-    while stage.files().is_empty() && begin.elapsed() < Duration::from_secs(30) {
+    while !saved(&stage).contains("I will") && begin.elapsed() < Duration::from_secs(30) {
         std::thread::sleep(Duration::from_millis(50));
         stage.window.step();
     }
-    let files = stage.files();
-    let file = files.first().expect("a file");
-    let saved = std::fs::read_to_string(file).unwrap();
-    assert!(saved.contains("Remember **me**"), "{saved}");
+    assert!(saved(&stage).contains("Remember **me**"));
     let Scene { window, folder, .. } = stage;
     drop(window);
 
@@ -553,9 +556,7 @@ fn conversations_survive_the_window() {
     again.window.get_by_label("Remember **me**").click();
     again.window.run();
     assert!(again.has("You"));
-    let shown = again.window.query_all_by_label_contains("I will").count();
-    let text = std::fs::read_to_string(&again.files()[0]).unwrap();
-    assert_eq!(shown > 0, text.contains("I will"));
+    assert!(again.has("I will"));
 }
 
 #[test]
@@ -1155,6 +1156,99 @@ fn what_was_not_sent_yet_survives_the_window() {
     again.window.run();
     let edit = value(&again, "Edit message");
     assert_eq!(edit.as_deref(), Some("Remember this edit"));
+}
+
+/// What was set counts, even where nothing was said.
+#[test]
+fn a_system_prompt_alone_is_kept_and_counted() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.click("Settings");
+    let counts = |stage: &Scene<'_>| {
+        let counts = stage
+            .commands
+            .try_iter()
+            .filter_map(|command| match command {
+                Command::Count(prompt) => Some(prompt),
+                _ => None,
+            });
+        counts.last()
+    };
+    let field = stage.window.get_by_label("System prompt");
+    field.set_text_value_accesskit("Be brief.");
+    stage.window.run();
+    let prompt = counts(&stage).expect("what the model will be given is counted");
+    assert!(prompt.contains("Be brief."));
+    // The template goes with the mode.
+    stage.click("Text");
+    assert_eq!(stage.window.state().conversation().template, "Plain");
+    stage.click("Chat");
+    assert_eq!(stage.window.state().conversation().template, "Instruct");
+    ask_to_close(&mut stage);
+    let saved = std::fs::read_to_string(&stage.files()[0]).unwrap();
+    assert!(saved.contains("Be brief."));
+}
+
+#[test]
+fn stopping_before_the_first_token_leaves_no_empty_answer() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.write("Why?");
+    let request = stage.request();
+    stage.finish(request.id, Finish::Cancelled);
+    assert!(!stage.has("Assistant"));
+    stage.write("Well?");
+    assert!(
+        stage
+            .request()
+            .prompt
+            .ends_with("Why?</s>\n<|user|>\nWell?</s>\n<|assistant|>\n")
+    );
+}
+
+/// Who comes back after the model's folder has gone still has something to write with.
+#[test]
+fn a_model_that_is_gone_at_the_start_gives_way_to_the_demo() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("settings.json"), r#"{"model":"/gone"}"#).unwrap();
+    let mut stage = scene_of([1280.0, 800.0], folder);
+    stage
+        .window
+        .state_mut()
+        .begin(&openelm::window::Options::default());
+    let asked = |stage: &Scene<'_>| {
+        let loads = stage
+            .commands
+            .try_iter()
+            .filter_map(|command| match command {
+                Command::Load(load) => Some((load.id, load.model)),
+                _ => None,
+            });
+        loads.last().expect("a load")
+    };
+    let (load, model) = asked(&stage);
+    assert_eq!(model, "/gone");
+    stage.tell(Event::LoadFailed {
+        load,
+        error: Error::ModelNotFound("no folder `/gone`".into()),
+        kept: None,
+    });
+    assert!(stage.has("no folder `/gone`") && stage.has("The demo takes its place"));
+    let (load, model) = asked(&stage);
+    assert_eq!(model, "demo");
+    // Should that fail as well, that is the end of it.
+    stage.tell(Event::LoadFailed {
+        load,
+        error: Error::Gpu("broken".into()),
+        kept: None,
+    });
+    assert!(stage.has("No model is loaded now"));
+}
+
+#[test]
+fn real_weights_are_one_click_away() {
+    let mut stage = stage("demo");
+    stage.click("Get Apple's OpenELM weights…");
+    assert!(stage.has("hf download apple/OpenELM-270M-Instruct"));
+    assert!(stage.has("huggingface.co/meta-llama/Llama-2-7b-hf"));
 }
 
 #[test]

@@ -3,6 +3,9 @@
 use super::app::Action;
 use super::theme;
 
+/// With less width the buttons come below the title.
+const ROOMY: f32 = 480.0;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Note,
@@ -56,24 +59,32 @@ pub fn show(ui: &mut egui::Ui, banners: &mut Vec<Banner>, actions: &mut Vec<Acti
         ui.push_id(("banner", i), |ui| {
             frame.show(ui, |ui| {
                 ui.set_width(ui.available_width());
-                ui.horizontal(|ui| {
-                    ui.colored_label(color, egui::RichText::new(&banner.title).strong());
-                    ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                        if ui.small_button("Dismiss").clicked() {
-                            dismissed = Some(i);
-                        }
-                        if ui.small_button("Copy").clicked() {
-                            let text = format!("{}: {}", banner.title, banner.text);
-                            ui.ctx().copy_text(text);
-                        }
-                        if let Some((label, action)) = &banner.fix
-                            && ui.small_button(*label).clicked()
-                        {
-                            actions.push(action.clone());
-                            dismissed = Some(i);
-                        }
+                let mut buttons = |ui: &mut egui::Ui| {
+                    if ui.small_button("Dismiss").clicked() {
+                        dismissed = Some(i);
+                    }
+                    if ui.small_button("Copy").clicked() {
+                        let text = format!("{}: {}", banner.title, banner.text);
+                        ui.ctx().copy_text(text);
+                    }
+                    if let Some((label, action)) = &banner.fix
+                        && ui.small_button(*label).clicked()
+                    {
+                        actions.push(action.clone());
+                        dismissed = Some(i);
+                    }
+                };
+                let title = egui::RichText::new(&banner.title).strong();
+                if ui.available_width() < ROOMY {
+                    ui.colored_label(color, title);
+                    ui.horizontal(buttons);
+                } else {
+                    ui.horizontal(|ui| {
+                        ui.colored_label(color, title);
+                        let layout = egui::Layout::right_to_left(egui::Align::Center);
+                        ui.with_layout(layout, &mut buttons);
                     });
-                });
+                }
                 // A long message must not push the chat out of sight.
                 egui::ScrollArea::vertical()
                     .max_height(72.0)

@@ -59,6 +59,8 @@ pub struct Context<'a> {
     pub not_ready: Option<&'a str>,
     pub probabilities: bool,
     pub has_tokenizer: bool,
+    /// Whether the model is the embedded one.
+    pub is_demo: bool,
     pub pace: &'a Pace,
 }
 
@@ -121,6 +123,15 @@ impl ChatView {
                         if ui.add_enabled(can, button).clicked() {
                             actions.push(Action::Send(suggestion.to_owned()));
                         }
+                    }
+                }
+                if context.is_demo {
+                    ui.add_space(16.0);
+                    ui.weak(
+                        "This is the built-in demo: a tiny model that knows only old fairy tales.",
+                    );
+                    if ui.link("Get Apple's OpenELM weights…").clicked() {
+                        actions.push(Action::ShowModels);
                     }
                 }
             });

@@ -254,6 +254,14 @@ impl Conversation {
         self.update_path();
     }
 
+    /// Whether nothing was said or set yet.
+    pub fn is_untouched(&self) -> bool {
+        self.messages.is_empty()
+            && self.title.is_empty()
+            && self.system.is_empty()
+            && self.template == template_for(self.mode)
+    }
+
     /// What kind of conversation it is, with the template that goes with it.
     pub fn set_mode(&mut self, mode: Mode) {
         self.mode = mode;

@@ -14,7 +14,7 @@ use crate::gpu::adapters;
 /// How to get weights and their tokenizer, in commands.
 const HOW: [(&str, &str); 3] = [
     (
-        "Apple's weights are open. For the smallest that can chat (0.5 GB):",
+        "Apple's weights are open: huggingface.co/apple/OpenELM-270M-Instruct is the smallest that can chat (0.5 GB).",
         "hf download apple/OpenELM-270M-Instruct --local-dir OpenELM-270M-Instruct",
     ),
     (
@@ -54,9 +54,10 @@ impl ModelsView {
             .default_pos(ui.ctx().content_rect().center())
             .default_size([560.0_f32.min(size.x), 600.0_f32.min(size.y)])
             .max_height(size.y.max(100.0))
+            .max_width(size.x.max(100.0))
             .collapsible(false)
             .show(ui.ctx(), |ui| {
-                ScrollArea::vertical()
+                ScrollArea::both()
                     .auto_shrink([false, true])
                     .show(ui, |ui| {
                         choose(ui, app, actions);
@@ -203,7 +204,19 @@ fn find_adapters() -> Arc<OnceLock<Vec<String>>> {
 fn how(ui: &mut egui::Ui) {
     ui.strong("Real weights");
     for (what, command) in HOW {
-        ui.label(what);
+        ui.horizontal_wrapped(|ui| {
+            ui.spacing_mut().item_spacing.x = 0.0;
+            for word in what.split_inclusive(' ') {
+                match word.trim_end_matches([' ', ',', ':']) {
+                    address if address.starts_with("huggingface.co/") => {
+                        ui.hyperlink_to(word, format!("https://{address}"));
+                    }
+                    _ => {
+                        ui.label(word);
+                    }
+                }
+            }
+        });
         ui.horizontal(|ui| {
             if ui.small_button("Copy").clicked() {
                 ui.ctx().copy_text(command.to_owned());

@@ -165,6 +165,9 @@ fn mode(ui: &mut egui::Ui, app: &mut App) {
         || name != conversation.template;
     if has_changed {
         if mode != conversation.mode {
+            if name == template_for(conversation.mode) {
+                template_for(mode).clone_into(&mut name);
+            }
             // An edit of the whole text is none of a message, nor the other way round.
             let id = conversation.id.clone();
             app.chat.editing.remove(&id);

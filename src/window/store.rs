@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::conversation::Conversation;
 
@@ -38,6 +38,7 @@ impl Store {
     /// # Errors
     /// Says why no writer could be started.
     pub fn open(folder: &Path) -> Result<Self, String> {
+        remove_remains(folder);
         let (jobs, inbox) = channel();
         let (outbox, saved) = channel();
         let writer = std::thread::Builder::new()
@@ -77,7 +78,8 @@ impl Store {
         match parsed {
             Ok(settings) => (settings, None),
             Err(error) => {
-                let aside = path.with_extension("broken.json");
+                // One that was put aside before stays.
+                let aside = path.with_extension(format!("broken-{}.json", nanoseconds()));
                 let kept = match std::fs::rename(&path, &aside) {
                     Ok(()) => format!("it was put aside as {}", aside.display()),
                     Err(error) => format!("it could not be put aside ({error})"),
@@ -183,6 +185,21 @@ impl Drop for Store {
     }
 }
 
+/// Removes what a crash has left half-written; what is younger may be another window's.
+fn remove_remains(folder: &Path) {
+    const OLD: Duration = Duration::from_secs(3600);
+    for folder in [folder.to_owned(), folder.join("conversations")] {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let age = entry.metadata().and_then(|data| data.modified());
+            let age = age.ok().and_then(|time| time.elapsed().ok());
+            if path.extension().is_some_and(|end| end == "tmp") && age > Some(OLD) {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    }
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let describe = |error: std::io::Error| error.to_string();
     let size = std::fs::metadata(path).map_err(describe)?.len();
@@ -234,7 +251,15 @@ pub fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         let mut file = std::fs::File::create(&beside)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        std::fs::rename(&beside, path)
+        std::fs::rename(&beside, path)?;
+        // The name as well must survive a power cut; where folders cannot be opened, they need no such thing.
+        if let Some(folder) = path
+            .parent()
+            .and_then(|folder| std::fs::File::open(folder).ok())
+        {
+            let _ = folder.sync_all();
+        }
+        Ok(())
     };
     write().inspect_err(|_| {
         // The half-written one is of no use to anybody.
@@ -295,8 +320,10 @@ mod tests {
         let store = Store::open(folder.path()).unwrap();
         let (settings, problem) = store.settings::<Vec<u32>>();
         assert!(settings.is_empty());
-        assert!(problem.unwrap().contains("settings.broken.json"));
-        assert!(folder.path().join("settings.broken.json").exists());
+        assert!(problem.unwrap().contains("settings.broken-"));
+        let names = std::fs::read_dir(folder.path()).unwrap().flatten();
+        let aside = names.filter(|entry| entry.file_name().to_string_lossy().contains("broken-"));
+        assert_eq!(aside.count(), 1);
         assert!(!folder.path().join("settings.json").exists());
     }
 }

@@ -136,6 +136,24 @@ fn gauge(ui: &mut egui::Ui, app: &App) {
     }
 }
 
+/// Says what happens to what hangs over the window.
+pub fn drop_hint(ui: &egui::Ui) {
+    if ui.input(|input| input.raw.hovered_files.is_empty()) {
+        return;
+    }
+    let layer = egui::LayerId::new(egui::Order::Foreground, egui::Id::unique("drop"));
+    let painter = ui.ctx().layer_painter(layer);
+    let rect = ui.ctx().content_rect();
+    painter.rect_filled(rect, 0.0, egui::Color32::from_black_alpha(180));
+    painter.text(
+        rect.center(),
+        egui::Align2::CENTER_CENTER,
+        "Drop a model's folder to load it",
+        egui::TextStyle::Heading.resolve(ui.style()),
+        egui::Color32::WHITE,
+    );
+}
+
 /// What lies over the rest when asked for.
 pub fn dialogs(ui: &egui::Ui, app: &mut App) {
     let context = ui.ctx().clone();
@@ -145,6 +163,7 @@ pub fn dialogs(ui: &egui::Ui, app: &mut App) {
         egui::Window::new("Exact prompt")
             .open(&mut open)
             .default_size([520.0, 360.0])
+            .max_size(context.content_rect().size() - egui::vec2(24.0, 60.0))
             .show(&context, |ui| {
                 ui.horizontal(|ui| {
                     let what = match app.conversation().mode {
@@ -175,12 +194,18 @@ pub fn dialogs(ui: &egui::Ui, app: &mut App) {
             .open(&mut open)
             .resizable(false)
             .show(&context, |ui| {
-                egui::Grid::new("shortcuts").striped(true).show(ui, |ui| {
-                    for (keys, what) in SHORTCUTS {
-                        ui.monospace(keys);
-                        ui.label(what);
-                        ui.end_row();
-                    }
+                let room = context.content_rect().size() - egui::vec2(40.0, 80.0);
+                let scroll = egui::ScrollArea::both()
+                    .max_width(room.x)
+                    .max_height(room.y);
+                scroll.show(ui, |ui| {
+                    egui::Grid::new("shortcuts").striped(true).show(ui, |ui| {
+                        for (keys, what) in SHORTCUTS {
+                            ui.monospace(keys);
+                            ui.label(what);
+                            ui.end_row();
+                        }
+                    });
                 });
             });
         app.shows_shortcuts = open;

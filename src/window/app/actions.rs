@@ -84,6 +84,14 @@ impl Action {
     }
 }
 
+/// A folder's path that will be true wherever the program starts next time; other names as they are.
+fn absolute(model: &str) -> String {
+    match std::path::absolute(model) {
+        Ok(path) if path.is_dir() => path.display().to_string(),
+        _ => model.to_owned(),
+    }
+}
+
 impl App {
     pub(super) fn load(&mut self, model: &str) {
         self.stop();
@@ -341,7 +349,8 @@ impl App {
             Action::DeleteConversation(at) => self.delete_conversation(at),
             Action::Load(model) => {
                 self.models.open = false;
-                self.load(model.trim());
+                self.may_fall_back = false;
+                self.load(&absolute(model.trim()));
             }
             Action::CancelLoading => {
                 self.load_cancel.store(true, Ordering::Relaxed);

@@ -14,6 +14,9 @@ use crate::window::conversation::{Mode, Stats};
 use crate::window::settings::SamplingSettings;
 use crate::window::store;
 
+/// The model that is always there.
+const DEMO: &str = "demo";
+
 const DEVICE_LOST: &str = "The GPU device was lost";
 
 impl App {
@@ -38,7 +41,7 @@ impl App {
         self.load_cancel.store(false, Ordering::Relaxed);
         let is_instruct = info.name.to_lowercase().contains("instruct");
         let conversation = &mut self.conversations[self.current];
-        if conversation.total() == 0 && self.chat.draft.is_empty() {
+        if conversation.is_untouched() && self.chat.draft.is_empty() {
             conversation.set_mode(if is_instruct {
                 Mode::Chat
             } else {
@@ -46,6 +49,7 @@ impl App {
             });
         }
         self.before = None;
+        self.may_fall_back = false;
         self.timings.model_loaded(&info);
         if self.timings.needs_peaks() {
             self.engine.send(Command::Measure);
@@ -65,10 +69,19 @@ impl App {
             state = format!("`{}` is still here.", before.info.name);
             self.model = ModelState::Ready(before.info);
         }
+        let falls_back = std::mem::take(&mut self.may_fall_back)
+            && self.asked != DEMO
+            && !matches!(error, Error::Cancelled | Error::NoAdapter(_));
+        if falls_back {
+            "The demo takes its place.".clone_into(&mut state);
+        }
         let banner = match error {
             Error::Cancelled => Banner::note("Loading was cancelled", state),
             _ => Banner::problem("The model could not be loaded", format!("{error}. {state}")),
         };
+        if falls_back {
+            self.load(DEMO);
+        }
         self.tell(banner.with_fix("Choose a model", Action::ShowModels));
     }
 
@@ -221,7 +234,7 @@ impl App {
             .find(|conversation| conversation.id == running.conversation)
         {
             conversation.set_stats(running.message, stats);
-            if finish.is_none() {
+            if matches!(finish, None | Some(Finish::Cancelled)) {
                 // An answer that never came would be part of the next prompt.
                 conversation.discard_if_empty(running.message);
             }

@@ -94,6 +94,8 @@ pub struct App {
     load_cancel: Arc<AtomicBool>,
     /// The model that is there while another is asked for: it stays if that has no usable files.
     before: Option<Before>,
+    /// What is loading is what was used last; if that is gone, the demo takes its place.
+    may_fall_back: bool,
     /// The device was lost and the model is loading again.
     is_recovering: bool,
     running: Option<Running>,
@@ -110,6 +112,7 @@ pub struct App {
     counted: Option<(String, u64, usize)>,
     dirty: BTreeSet<String>,
     last_save: Instant,
+    last_retry: Instant,
     /// Files that could not be written or removed.
     unsaved: BTreeSet<PathBuf>,
     has_warned_of_loss: bool,
@@ -157,6 +160,7 @@ impl App {
             load: 0,
             load_cancel: Arc::default(),
             before: None,
+            may_fall_back: false,
             is_recovering: false,
             running: None,
             requests: 0,
@@ -171,6 +175,7 @@ impl App {
             counted: None,
             dirty: BTreeSet::new(),
             last_save: Instant::now(),
+            last_retry: Instant::now(),
             unsaved: BTreeSet::new(),
             has_warned_of_loss: false,
             shows_shortcuts: false,
@@ -200,6 +205,7 @@ impl App {
         self.models.device.clone_from(&options.device);
         self.models.tuning_cache.clone_from(&options.tuning_cache);
         let model = options.model.clone();
+        self.may_fall_back = model.is_none();
         self.load(&model.unwrap_or_else(|| self.settings.model.clone()));
     }
 
@@ -258,7 +264,7 @@ impl App {
         let empty = self
             .conversations
             .iter()
-            .position(|conversation| conversation.total() == 0);
+            .position(Conversation::is_untouched);
         match empty {
             Some(at) => {
                 self.current = at;
@@ -284,10 +290,11 @@ impl App {
 
     /// Keeps the count of the prompt's tokens true.
     fn count(&mut self) {
-        if !self.can_generate() || self.conversation().is_empty() {
-            if self.conversation().is_empty() {
-                self.positions = 0;
-            }
+        if !self.can_generate() {
+            return;
+        }
+        if self.conversation().is_empty() && self.prompt().is_empty() {
+            self.positions = 0;
             return;
         }
         let conversation = self.conversation();
@@ -305,7 +312,7 @@ impl App {
                 conversation.system
             ),
             changes,
-            conversation.last().unwrap_or(0),
+            conversation.last().map_or(0, |last| last + 1),
         );
         if self.counted.as_ref() != Some(&key) {
             let prompt = self.prompt();
@@ -391,6 +398,7 @@ impl App {
             not_ready: self.not_ready(),
             probabilities: self.settings.probabilities,
             has_tokenizer: self.info().is_none_or(|info| info.has_tokenizer),
+            is_demo: self.info().is_some_and(|info| info.name == "demo"),
             pace: &self.pace,
         };
         self.chat.show(ui, &context, actions);
@@ -454,6 +462,7 @@ impl App {
         }
         ModelsView::show(ui, self, &mut actions);
         top::dialogs(ui, self);
+        top::drop_hint(ui);
         for action in actions {
             self.act(action);
         }

@@ -14,7 +14,11 @@ pub(super) const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// How long closing waits for what the model was writing.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// How often what could not be written is tried again.
+const RETRY_EVERY: Duration = Duration::from_secs(5);
+
 const NOT_SAVED: &str = "Not saved";
+const WOULD_BE_LOST: &str = "Not everything is saved";
 
 impl App {
     pub(super) fn take_saved(&mut self, saved: store::Saved) {
@@ -23,7 +27,9 @@ impl App {
                 self.unsaved.remove(&saved.path);
                 if self.unsaved.is_empty() {
                     self.has_warned_of_loss = false;
-                    self.banners.retain(|banner| banner.title != NOT_SAVED);
+                    let told = [NOT_SAVED, WOULD_BE_LOST];
+                    self.banners
+                        .retain(|banner| !told.contains(&&*banner.title));
                 }
             }
             Some(error) => {
@@ -65,13 +71,22 @@ impl App {
             return;
         }
         self.last_save = now;
-        self.flush();
+        if self.unsaved.is_empty() {
+            self.flush();
+        } else if now.saturating_duration_since(self.last_retry) >= RETRY_EVERY {
+            // There may be room by now.
+            self.last_retry = now;
+            self.retry_save();
+        }
+        if !self.unsaved.is_empty() {
+            self.egui.request_repaint_after(RETRY_EVERY);
+        }
     }
 
     pub(super) fn flush(&mut self) {
         for id in std::mem::take(&mut self.dirty) {
             let found = self.conversations.iter().find(|c| c.id == id);
-            if let Some(conversation) = found.filter(|conversation| conversation.total() > 0) {
+            if let Some(conversation) = found.filter(|conversation| !conversation.is_untouched()) {
                 self.store.save_conversation(conversation);
             }
         }
@@ -109,7 +124,7 @@ impl App {
             self.take_saved(saved);
         }
         self.tell(Banner::problem(
-            "Not everything is saved",
+            WOULD_BE_LOST,
             "Closing now would lose it. Close the window once more to do that.",
         ));
         false
