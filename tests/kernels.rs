@@ -692,7 +692,7 @@ fn f16_unpacks_exactly() {
 #[test]
 fn arithmetic_peak_computes_every_round() {
     let lab = lab();
-    let (workgroups, rounds) = (2, 700);
+    let (workgroups, rounds) = (2, 704);
     let (factor, offset) = (0.999, 0.001);
     let shape = lab.uniform(arithmetic_peak::Shape {
         rounds,

@@ -388,13 +388,16 @@ impl App {
             self.models.open = false;
             self.shows_prompt = false;
             self.shows_shortcuts = false;
+            self.chat.focus = true;
         } else if self.running.is_some() {
             self.stop();
+            self.chat.focus = true;
         } else if let Some((at, text)) = self.chat.editing.get(&self.conversation().id)
             && *text == self.editable(*at)
         {
             let id = self.conversation().id.clone();
             self.chat.editing.remove(&id);
+            self.chat.focus = true;
         }
     }
 
