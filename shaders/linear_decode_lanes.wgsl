@@ -1,15 +1,15 @@
 // Matrix times vector for software adapters: QKV, out, FFN and head products of a single token.
 //     y = W x           W: [rows, K], x: [K], y: [rows]
-// A lane computes four pairs of rows on its own, LANES pairs apart. x is read from uniform memory at an index that all lanes share,
-// which is one load for the whole vector of lanes, and serves all eight rows; weights come from a texture. Two blocks an iteration:
-// rows are padded to an even number. Scales of quantised weights are fetched once a chunk.
+// A lane computes four pairs of rows on its own, LANES pairs apart. Each value of x
+// is read once for eight rows (lib/input_*.wgsl); weights come from a texture. Two blocks an iteration:
+// rows are padded to an even number. Scales of quantised weights are fetched once a chunk. Workgroup y are the rows.
 #import lib/linear_shape.wgsl
 #import lib/block_dot.wgsl
 #import <source>
 #import <format>
 #import <output>
 #import lib/lanes.wgsl
-@group(0) @binding(3) var<uniform> input: array<vec4<f32>, 4096>;
+#import <input>
 
 // Small workgroups spread narrow matrices over the cores; chosen by measuring.
 override LANES: u32 = 16u;
@@ -31,8 +31,9 @@ fn pair_dots(sums: vec4<f32>, rows: vec4<u32>, scales: RowScales, pair: u32, a: 
 }
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let start = workgroup.x * 4u * LANES + lane;
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, place: Place) {
+    let own = reader(place);
+    let start = workgroup.y * 4u * LANES + place.lane;
     let pairs = start + LANES * vec4<u32>(0u, 1u, 2u, 3u);
     let first = weight_rows(pairs);
     let second = weight_rows(pairs + shape.second);
@@ -44,8 +45,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let second_scales = load_row_scales(second, from_pair / PAIRS_PER_CHUNK);
         let end = min(from_pair + PAIRS_PER_CHUNK, all);
         for (var pair = from_pair; pair < end; pair += 1u) {
-            let a = Block(input[4u * pair], input[4u * pair + 1u]);
-            let b = Block(input[4u * pair + 2u], input[4u * pair + 3u]);
+            let a = block_0(own, 4u * pair);
+            let b = block_0(own, 4u * pair + 2u);
             sum_first = pair_dots(sum_first, first, first_scales, pair, a, b);
             sum_second = pair_dots(sum_second, second, second_scales, pair, a, b);
         }

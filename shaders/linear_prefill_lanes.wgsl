@@ -1,17 +1,16 @@
-// Matrix times four vectors for software adapters: the products of linear_decode_lanes.wgsl for four tokens at once.
-//     y[t] = W x[t]           W: [rows, K], x: [4, K], y: [4, rows]
-// A lane computes four pairs of rows for the four tokens: each weight is unpacked once and used four times, each activation is
-// loaded once for eight rows of all lanes. Sums are vec4s over the pairs.
+// Matrix times vectors for software adapters: the products of linear_decode_lanes.wgsl for several tokens.
+//     y[t] = W x[t]           W: [rows, K], x: [tokens, K], y: [tokens, rows]
+// A lane computes four pairs of rows for four tokens: each weight is unpacked once and used four times, each activation is
+// loaded once for eight rows of all lanes. Sums are vec4s over the pairs. The tokens are one of each window; workgroup x is which,
+// so that workgroups which run one after the other find their weights in the cache. y are the rows.
 #import lib/linear_shape.wgsl
 #import lib/block_dot.wgsl
 #import <source>
 #import <format>
 #import <output>
 #import lib/lanes.wgsl
-@group(0) @binding(3) var<uniform> input_0: array<vec4<f32>, 4096>;
-@group(0) @binding(4) var<uniform> input_1: array<vec4<f32>, 4096>;
-@group(0) @binding(5) var<uniform> input_2: array<vec4<f32>, 4096>;
-@group(0) @binding(6) var<uniform> input_3: array<vec4<f32>, 4096>;
+#import <input>
+#import <inputs>
 
 // Small workgroups spread narrow matrices over the cores; chosen by measuring.
 override LANES: u32 = 16u;
@@ -58,8 +57,14 @@ fn add_dots(sums: vec4<f32>, w: Weights, a: Block, b: Block) -> vec4<f32> {
 }
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let start = workgroup.x * 4u * LANES + lane;
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    place: Place,
+) {
+    let own = reader(place);
+    let start = workgroup.y * 4u * LANES + place.lane;
+    let input_start = workgroup.x * shape.in_stride;
     let pairs = start + LANES * vec4<u32>(0u, 1u, 2u, 3u);
     let first = weight_rows(pairs);
     let second = weight_rows(pairs + shape.second);
@@ -79,27 +84,28 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         for (var pair = from_pair; pair < end; pair += 1u) {
             let w = load_rows(first, first_scales, pair);
             let v = load_rows(second, second_scales, pair);
-            let i = 4u * pair;
-            let a_0 = Block(input_0[i], input_0[i + 1u]);
-            let b_0 = Block(input_0[i + 2u], input_0[i + 3u]);
+            let i = input_start + 4u * pair;
+            let a_0 = block_0(own, i);
+            let b_0 = block_0(own, i + 2u);
             first_0 = add_dots(first_0, w, a_0, b_0);
             second_0 = add_dots(second_0, v, a_0, b_0);
-            let a_1 = Block(input_1[i], input_1[i + 1u]);
-            let b_1 = Block(input_1[i + 2u], input_1[i + 3u]);
+            let a_1 = block_1(own, i);
+            let b_1 = block_1(own, i + 2u);
             first_1 = add_dots(first_1, w, a_1, b_1);
             second_1 = add_dots(second_1, v, a_1, b_1);
-            let a_2 = Block(input_2[i], input_2[i + 1u]);
-            let b_2 = Block(input_2[i + 2u], input_2[i + 3u]);
+            let a_2 = block_2(own, i);
+            let b_2 = block_2(own, i + 2u);
             first_2 = add_dots(first_2, w, a_2, b_2);
             second_2 = add_dots(second_2, v, a_2, b_2);
-            let a_3 = Block(input_3[i], input_3[i + 1u]);
-            let b_3 = Block(input_3[i + 2u], input_3[i + 3u]);
+            let a_3 = block_3(own, i);
+            let b_3 = block_3(own, i + 2u);
             first_3 = add_dots(first_3, w, a_3, b_3);
             second_3 = add_dots(second_3, v, a_3, b_3);
         }
     }
-    emit_pairs(0u, pairs, first_0, second_0);
-    emit_pairs(1u, pairs, first_1, second_1);
-    emit_pairs(2u, pairs, first_2, second_2);
-    emit_pairs(3u, pairs, first_3, second_3);
+    let token = workgroup.x;
+    emit_pairs(token, pairs, first_0, second_0);
+    emit_pairs(token + workgroups.x, pairs, first_1, second_1);
+    emit_pairs(token + 2u * workgroups.x, pairs, first_2, second_2);
+    emit_pairs(token + 3u * workgroups.x, pairs, first_3, second_3);
 }

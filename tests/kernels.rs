@@ -9,7 +9,7 @@ use common::{encode, noise};
 use openelm::checkpoint::quantize::{dequantize_row, quantize_row};
 use openelm::gpu::pipeline::window;
 use openelm::gpu::{KernelSpec, Readback};
-use openelm::kernels::linear::{Mapping, Output, Sums, Tuning, UNIFORM_WINDOW};
+use openelm::kernels::linear::{Mapping, Output, Tuning, UNIFORM_WINDOW};
 use openelm::kernels::{
     FILES, LANES, TokenInput, WeightSource, arithmetic_peak, attention, embed, linear,
     qk_norm_rope, read_bandwidth, rms_norm,
@@ -260,21 +260,16 @@ fn sources() -> impl Strategy<Value = WeightSource> {
     prop::sample::select(WeightSource::ALL.to_vec())
 }
 
-/// Every layout of lanes that this adapter can have.
 fn tunings() -> impl Strategy<Value = Tuning> {
-    let all = Tuning::LANES.into_iter().flat_map(|lanes| {
-        Tuning::COLUMNS.into_iter().flat_map(move |columns| {
-            Sums::ALL.map(move |sums| Tuning {
-                lanes,
-                columns,
-                sums,
-                ..Tuning::default()
-            })
-        })
-    });
-    let subgroup = lab().gpu.subgroup_lanes;
-    let possible: Vec<Tuning> = all.filter(|tuning| tuning.is_possible(subgroup)).collect();
-    prop::sample::select(possible)
+    let of = |sizes: [u32; 4]| prop::sample::select(sizes.to_vec());
+    (of(Tuning::LANES), of(Tuning::COLUMNS), any::<bool>()).prop_map(
+        |(lanes, columns, subgroups)| Tuning {
+            lanes,
+            columns,
+            subgroups,
+            ..Tuning::default()
+        },
+    )
 }
 
 fn token(id: u32, position: u32, cache_start: u32) -> TokenInput {
@@ -560,14 +555,18 @@ proptest! {
     ) {
         let lab = lab();
         let source = if mapping.windows() > 0 { WeightSource::Texture } else { WeightSource::Buffer };
+        // Where an adapter's subgroups are too small for a layout, it goes without.
+        let subgroups = tuning.subgroups && tuning.is_possible(source, lab.gpu.subgroup_lanes);
+        let tuning = Tuning { subgroups, ..tuning };
         let rows = if output == Output::Gated { rows.next_multiple_of(2) } else { rows };
         // Other widths are not quantised.
         let columns = if dtype.is_quantized() { columns.next_multiple_of(16) } else { columns };
         let outputs = if output == Output::Gated { rows / 2 } else { rows };
         // Lanes compute exactly their tokens a dispatch; rows and tiles any number.
+        let lanes_columns = 1 + extra % 5;
         let count = match mapping {
             Mapping::DecodeLanes => 1,
-            Mapping::PrefillLanes => 4,
+            Mapping::PrefillLanes => 4 * lanes_columns,
             Mapping::DecodeRows => 1 + extra % 3,
             Mapping::FewRows => 2 + extra % 15,
             Mapping::PrefillTiles => 1 + extra,
@@ -600,20 +599,25 @@ proptest! {
             let mut resources = vec![shape.as_entire_binding(), weights.store.binding()];
             let mut offsets = Vec::new();
             let grid_y = if mapping.windows() > 0 {
-                resources.push(window(&out_buffer, 0, (mapping.tokens() as usize * out_stride * 4) as u64));
+                resources.push(window(&out_buffer, 0, (count * out_stride * 4) as u64));
                 offsets.push(0);
                 for t in 0..mapping.windows() {
                     resources.push(window(&input, 0, UNIFORM_WINDOW));
-                    offsets.push(t * in_stride as u32 * 4);
+                    let columns = count as u32 / mapping.windows();
+                    offsets.push(t * columns * in_stride as u32 * 4);
                 }
-                1
+                0
             } else {
                 resources.push(out_buffer.as_entire_binding());
                 resources.push(input.as_entire_binding());
                 (count as u32).div_ceil(mapping.tokens())
             };
             let spec = linear::spec(mapping, source, dtype, output, tuning);
-            let grid = (mapping.workgroups(pairs, tuning), grid_y, 1);
+            let workgroups = mapping.workgroups(pairs, tuning);
+            let grid = match mapping.windows() {
+                0 => (workgroups, grid_y, 1),
+                windows => (count as u32 / windows, workgroups, 1),
+            };
             lab.run(&spec, &resources, &offsets, grid, &out_buffer)
         };
         let out = run(mapping);

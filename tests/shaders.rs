@@ -7,7 +7,7 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess, TypeInner, back};
 use openelm::gpu::shader::{Variant, resolve};
 use openelm::gpu::{BindingKind, KernelSpec};
-use openelm::kernels::linear::{Mapping, Output, Sums, Tokens, Tuning};
+use openelm::kernels::linear::{Mapping, Output, Tokens, Tuning};
 use openelm::kernels::{self, TokenInput, WeightSource};
 use openelm::kernels::{
     arithmetic_peak, attention, embed, linear, qk_norm_rope, read_bandwidth, rms_norm, sample,
@@ -66,10 +66,10 @@ fn every_output_and_tile() -> impl Iterator<Item = (Output, u32)> {
 fn tunings() -> impl Iterator<Item = Tuning> {
     let sizes = Tuning::LANES.into_iter().zip(Tuning::COLUMNS);
     sizes.flat_map(|(lanes, columns)| {
-        Sums::ALL.map(|sums| Tuning {
+        [false, true].map(|subgroups| Tuning {
             lanes,
             columns,
-            sums,
+            subgroups,
             ..Tuning::default()
         })
     })
@@ -78,7 +78,7 @@ fn tunings() -> impl Iterator<Item = Tuning> {
 /// Whether a variant is only for adapters with subgroups.
 fn has_subgroups(spec: &KernelSpec) -> bool {
     let mut slots = spec.variant.slots.iter();
-    slots.any(|(_, file)| *file == "lib/sums_subgroup.wgsl")
+    slots.any(|(_, file)| ["lib/sums_subgroup.wgsl", "lib/input_shared.wgsl"].contains(file))
 }
 
 /// What the Rust side says about the uniform `Shape` of a shader.

@@ -2,7 +2,7 @@
 
 mod common;
 
-use openelm::kernels::linear::{Sums, Tuning};
+use openelm::kernels::linear::Tuning;
 use openelm::{GenerateOptions, Gpu, LoadOptions, Model, Tune, WeightSource};
 use serde_json::Value;
 
@@ -34,14 +34,14 @@ fn a_measurement_is_kept_and_used_again() {
     assert_eq!(entry["source"], source.name());
     assert_eq!(entry["lanes"], tuning.lanes);
     assert_eq!(entry["columns"], tuning.columns);
-    assert_eq!(entry["sums"], tuning.sums.name());
+    assert_eq!(entry["subgroups"], tuning.subgroups);
     assert_eq!(entry["tile"], tuning.tile);
-    assert!(tuning.is_possible(64));
+    assert!(tuning.is_possible(source, 64));
 
     // It is the file that decides the next time.
     file["entries"][0]["lanes"] = 64.into();
     file["entries"][0]["columns"] = 8.into();
-    file["entries"][0]["sums"] = "workgroup".into();
+    file["entries"][0]["subgroups"] = false.into();
     file["entries"][0]["tile"] = 64.into();
     file["entries"][0]["source"] = "buffer".into();
     let changed = file.to_string();
@@ -51,7 +51,7 @@ fn a_measurement_is_kept_and_used_again() {
         Tuning {
             lanes: 64,
             columns: 8,
-            sums: Sums::Workgroup,
+            subgroups: false,
             tile: 64,
         },
     );
@@ -93,10 +93,10 @@ fn a_broken_or_foreign_file_is_measured_anew_and_replaced() {
         spoiled(&|file| file["entries"][0]["lanes"] = 7.into()),
         spoiled(&|file| file["entries"][0]["columns"] = 0.into()),
         spoiled(&|file| file["entries"][0]["tile"] = 48.into()),
-        spoiled(&|file| file["entries"][0]["sums"] = "by hand".into()),
+        spoiled(&|file| file["entries"][0]["subgroups"] = "by hand".into()),
         spoiled(&|file| {
             file["entries"][0]["columns"] = 65.into();
-            file["entries"][0]["sums"] = "subgroup".into();
+            file["entries"][0]["subgroups"] = true.into();
         }),
         spoiled(&|file| file["entries"][0]["source"] = "disk".into()),
         // Not what was asked for.
@@ -128,14 +128,12 @@ fn a_broken_or_foreign_file_is_measured_anew_and_replaced() {
 fn no_tuning_changes_the_numbers() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tuning.json");
-    load(&path, Tune::Auto, Some(WeightSource::Buffer));
-    let mut file = read(&path);
     let ids: Vec<u32> = (0..150).map(|i| 3 + i * 7 % 500).collect();
-    let greedy = |tune: Tune| -> (Tuning, Vec<(u32, f32)>) {
+    let greedy = |tune: Tune, source: WeightSource| -> (Tuning, Vec<(u32, f32)>) {
         let mut options = LoadOptions::default();
         options.tune = tune;
         options.tuning_cache = Some(path.clone());
-        options.weight_source = Some(WeightSource::Buffer);
+        options.weight_source = Some(source);
         let model = Model::load("demo", &options).unwrap();
         let mut session = model.session().unwrap();
         let mut wish = GenerateOptions::default();
@@ -147,34 +145,37 @@ fn no_tuning_changes_the_numbers() {
         let tuning = model.network().tuning;
         (tuning, tokens.collect::<Result<_, _>>().unwrap())
     };
-    let (_, expected) = greedy(Tune::Off);
     let lanes = Gpu::open(None).unwrap().subgroup_lanes;
-    for (columns, sums, tile) in [
-        (8, Sums::Workgroup, 64),
-        (64, Sums::Workgroup, 32),
-        (8, Sums::Subgroup, 64),
-    ] {
-        let tuning = Tuning {
-            columns,
-            sums,
-            tile,
-            ..Tuning::default()
-        };
-        if !tuning.is_possible(lanes) {
-            continue;
-        }
-        let entry = &mut file["entries"][0];
-        entry["lanes"] = tuning.lanes.into();
-        entry["columns"] = columns.into();
-        entry["sums"] = sums.name().into();
-        entry["tile"] = tile.into();
-        std::fs::write(&path, file.to_string()).unwrap();
-        let (used, actual) = greedy(Tune::Auto);
-        assert_eq!(used, tuning);
-        assert_eq!(actual.len(), 4);
-        for ((id, logprob), expected) in actual.iter().zip(&expected) {
-            assert_eq!(*id, expected.0);
-            assert!((logprob - expected.1).abs() < 1e-4);
+    for source in WeightSource::ALL {
+        let (_, expected) = greedy(Tune::Off, source);
+        load(&path, Tune::Again, Some(source));
+        let mut file = read(&path);
+        for (lanes_together, columns, subgroups, tile) in
+            [(8, 8, false, 64), (64, 64, false, 32), (16, 8, true, 64)]
+        {
+            let tuning = Tuning {
+                lanes: lanes_together,
+                columns,
+                subgroups,
+                tile,
+            };
+            if !tuning.is_possible(source, lanes) {
+                continue;
+            }
+            for entry in file["entries"].as_array_mut().unwrap() {
+                entry["lanes"] = tuning.lanes.into();
+                entry["columns"] = columns.into();
+                entry["subgroups"] = subgroups.into();
+                entry["tile"] = tile.into();
+            }
+            std::fs::write(&path, file.to_string()).unwrap();
+            let (used, actual) = greedy(Tune::Auto, source);
+            assert_eq!(used, tuning);
+            assert_eq!(actual.len(), 4);
+            for ((id, logprob), expected) in actual.iter().zip(&expected) {
+                assert_eq!(*id, expected.0);
+                assert!((logprob - expected.1).abs() < 1e-4);
+            }
         }
     }
 }

@@ -67,7 +67,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
             "tuning": {
                 "lanes": model.network().tuning.lanes,
                 "columns": model.network().tuning.columns,
-                "sums": model.network().tuning.sums.name(),
+                "subgroups": model.network().tuning.subgroups,
                 "tile": model.network().tuning.tile,
             },
             "load_s": model.load_time().as_secs_f64(),

@@ -1,6 +1,6 @@
 //! `linear_*.wgsl`: matrix products, six ways that share one `Shape` and one set of outputs.
 
-use super::{WeightSource, uniform_struct, weight_slots};
+use super::{BLOCK, WeightSource, uniform_struct, weight_slots};
 use crate::dtype::Dtype;
 use crate::gpu::shader::Variant;
 use crate::gpu::{BindingKind, KernelSpec};
@@ -23,34 +23,6 @@ uniform_struct! {
 /// Bytes of a window into uniform memory, which holds one token's input: 16384 floats.
 pub const UNIFORM_WINDOW: u64 = 65536;
 
-/// How the sums of lanes that walk along a row together meet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Sums {
-    /// In workgroup memory: everywhere.
-    Workgroup,
-    /// By subgroup operations, where the adapter has them.
-    Subgroup,
-}
-
-impl Sums {
-    pub const ALL: [Self; 2] = [Self::Workgroup, Self::Subgroup];
-
-    /// `workgroup` or `subgroup`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Workgroup => "workgroup",
-            Self::Subgroup => "subgroup",
-        }
-    }
-
-    fn file(self) -> &'static str {
-        match self {
-            Self::Workgroup => "lib/sums_workgroup.wgsl",
-            Self::Subgroup => "lib/sums_subgroup.wgsl",
-        }
-    }
-}
-
 /// What the best kernels of an adapter differ in; whatever it is, results are the same to the bit for any number of few tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tuning {
@@ -58,8 +30,8 @@ pub struct Tuning {
     pub lanes: u32,
     /// Lanes that walk along a row together in the two `rows` mappings.
     pub columns: u32,
-    /// How their sums meet.
-    pub sums: Sums,
+    /// Whether lanes tell each other what they have read, or added up, by subgroup operations.
+    pub subgroups: bool,
     /// Tokens that a tile covers in the two `tiles` mappings.
     pub tile: u32,
 }
@@ -69,12 +41,18 @@ impl Tuning {
     pub const COLUMNS: [u32; 4] = [8, 16, 32, 64];
     pub const TILES: [u32; 2] = [32, 64];
 
-    /// Whether there are such kernels, on an adapter whose subgroups have at least so many lanes (0: it has none).
-    pub fn is_possible(self, subgroup_lanes: u32) -> bool {
+    /// Whether there are such kernels for weights in `source`, on an adapter whose subgroups have at least so many lanes (0: it has
+    /// none).
+    pub fn is_possible(self, source: WeightSource, subgroup_lanes: u32) -> bool {
+        let together = match source {
+            // Eight lanes read a block.
+            WeightSource::Texture => BLOCK as u32,
+            WeightSource::Buffer => self.columns,
+        };
         Self::LANES.contains(&self.lanes)
             && Self::COLUMNS.contains(&self.columns)
             && Self::TILES.contains(&self.tile)
-            && (self.sums == Sums::Workgroup || self.columns <= subgroup_lanes)
+            && (!self.subgroups || together <= subgroup_lanes)
     }
 }
 
@@ -84,7 +62,7 @@ impl Default for Tuning {
         Self {
             lanes: 16,
             columns: 32,
-            sums: Sums::Workgroup,
+            subgroups: false,
             tile: 32,
         }
     }
@@ -153,7 +131,7 @@ impl Tokens {
 pub enum Mapping {
     /// One lane four row pairs, one token (`linear_decode_lanes.wgsl`).
     DecodeLanes,
-    /// One lane four row pairs, four tokens (`linear_prefill_lanes.wgsl`).
+    /// One lane four row pairs, four tokens, several a dispatch (`linear_prefill_lanes.wgsl`).
     PrefillLanes,
     /// Some lanes two row pairs, one token a workgroup row (`linear_decode_rows.wgsl`).
     DecodeRows,
@@ -187,7 +165,7 @@ impl Mapping {
         }
     }
 
-    /// Tokens that one dispatch (lanes) or one workgroup row (rows, tiles) computes.
+    /// Tokens that one workgroup computes.
     pub fn tokens(self) -> u32 {
         match self {
             Self::DecodeLanes | Self::DecodeRows => 1,
@@ -205,7 +183,7 @@ impl Mapping {
         }
     }
 
-    /// Workgroups along x for a part of `pairs` row pairs.
+    /// Workgroups for a part of `pairs` row pairs: along y for the two `lanes` mappings, along x for all others.
     pub fn workgroups(self, pairs: u32, tuning: Tuning) -> u32 {
         match self {
             Self::DecodeLanes | Self::PrefillLanes => pairs.div_ceil(4 * tuning.lanes),
@@ -219,6 +197,20 @@ impl Mapping {
             Self::DecodeLanes | Self::PrefillLanes => vec![("LANES", f64::from(tuning.lanes))],
             Self::DecodeRows | Self::FewRows => vec![("COLUMNS", f64::from(tuning.columns))],
             Self::PrefillTiles | Self::PrefillWide => Vec::new(),
+        }
+    }
+
+    /// How lanes tell each other what they have.
+    fn exchange(self, subgroups: bool) -> Vec<(&'static str, &'static str)> {
+        let pick = |without, with| if subgroups { with } else { without };
+        let input = pick("lib/input_each.wgsl", "lib/input_shared.wgsl");
+        let inputs = pick("lib/inputs_each.wgsl", "lib/inputs_shared.wgsl");
+        let sums = pick("lib/sums_workgroup.wgsl", "lib/sums_subgroup.wgsl");
+        match self {
+            Self::DecodeLanes => vec![("input", input)],
+            Self::PrefillLanes => vec![("input", input), ("inputs", inputs)],
+            Self::DecodeRows | Self::FewRows => vec![("sums", sums)],
+            Self::PrefillTiles | Self::PrefillWide => vec![],
         }
     }
 
@@ -251,9 +243,7 @@ pub fn spec(
     }
     let mut slots = weight_slots(source, dtype);
     slots.push(("output", output.file()));
-    if matches!(mapping, Mapping::DecodeRows | Mapping::FewRows) {
-        slots.push(("sums", tuning.sums.file()));
-    }
+    slots.extend(mapping.exchange(tuning.subgroups));
     KernelSpec {
         variant: Variant {
             file: mapping.file(),

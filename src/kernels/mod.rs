@@ -150,6 +150,22 @@ pub const FILES: &[(&str, &str)] = &[
         include_str!("../../shaders/lib/hidden_zero.wgsl"),
     ),
     (
+        "lib/input_each.wgsl",
+        include_str!("../../shaders/lib/input_each.wgsl"),
+    ),
+    (
+        "lib/input_shared.wgsl",
+        include_str!("../../shaders/lib/input_shared.wgsl"),
+    ),
+    (
+        "lib/inputs_each.wgsl",
+        include_str!("../../shaders/lib/inputs_each.wgsl"),
+    ),
+    (
+        "lib/inputs_shared.wgsl",
+        include_str!("../../shaders/lib/inputs_shared.wgsl"),
+    ),
+    (
         "lib/lanes.wgsl",
         include_str!("../../shaders/lib/lanes.wgsl"),
     ),

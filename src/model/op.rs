@@ -45,9 +45,11 @@ impl Stage {
 pub enum Spread {
     /// Workgroup row `y` is a token, or a tile of this many.
     Rows(u32),
-    /// A dispatch for so many tokens; each next one sees its inputs and outputs through windows that many tokens on.
+    /// A dispatch for `tokens` times up to `columns` tokens, and so on. Inputs are seen through `tokens` windows of one token a
+    /// workgroup column, outputs through one. Workgroup rows are the product's.
     Windows {
         tokens: u32,
+        columns: u32,
         in_bytes: u32,
         out_bytes: u32,
     },
@@ -135,16 +137,19 @@ impl Launch {
             }
             Spread::Windows {
                 tokens,
+                columns,
                 in_bytes,
                 out_bytes,
             } => {
-                for token in (first..first + count).step_by(tokens as usize) {
+                let end = first + count;
+                for token in (first..end).step_by((tokens * columns) as usize) {
+                    let columns = columns.min((end - token).div_ceil(tokens));
                     let mut offsets = [token * out_bytes; MAX_OFFSETS];
                     for (i, offset) in (0..tokens).zip(&mut offsets[1..]) {
-                        *offset = (token + i) * in_bytes;
+                        *offset = (token + i * columns) * in_bytes;
                     }
                     pass.set_bind_group(0, &self.bind_group, &offsets[..1 + tokens as usize]);
-                    pass.dispatch_workgroups(self.workgroups, 1, 1);
+                    pass.dispatch_workgroups(columns, self.workgroups, 1);
                 }
             }
         }

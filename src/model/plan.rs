@@ -498,19 +498,36 @@ impl Builder<'_> {
             resources.push(product.input.as_entire_binding());
             Spread::Rows(tokens)
         } else {
-            let out_bytes = tokens * out_stride * 4;
-            resources.push(window(product.to, 0, u64::from(out_bytes)));
+            let columns = columns(
+                windows,
+                in_stride,
+                self.scratch.rows_of(product.to, out_stride),
+            );
+            let out_bytes = u64::from(tokens * columns * out_stride) * 4;
+            resources.push(window(product.to, 0, out_bytes));
             for _ in 0..windows {
                 resources.push(window(product.input, 0, UNIFORM_WINDOW));
             }
             Spread::Windows {
                 tokens,
+                columns,
                 in_bytes: in_stride * 4,
                 out_bytes: out_stride * 4,
             }
         };
         self.launch(&spec, mapping.workgroups(pairs, tuning), spread, &resources)
     }
+}
+
+/// Tokens of each uniform window that one dispatch takes: as many as lie in it, of `rows` that there are, so that no window
+/// reaches beyond the last.
+fn columns(windows: u32, in_stride: u32, rows: u32) -> u32 {
+    let in_window = UNIFORM_WINDOW as u32 / (4 * in_stride);
+    let most = match windows {
+        1 => 1,
+        _ => in_window.min(rows / windows).max(1),
+    };
+    1 << most.ilog2()
 }
 
 const _: () = assert!(

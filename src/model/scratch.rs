@@ -170,6 +170,12 @@ impl Scratch {
         Ok(scratch)
     }
 
+    /// Tokens, or rows of logits, that a buffer of this struct has room for at `stride` floats each.
+    pub fn rows_of(&self, buffer: &wgpu::Buffer, stride: u32) -> u32 {
+        let rows = buffer.size() / (u64::from(stride) * 4);
+        rows.min(self.max_tokens as u64) as u32
+    }
+
     /// Attention's output for a layer of this width.
     pub fn attended(&self, width: usize) -> &wgpu::Buffer {
         self.attended.of(width)

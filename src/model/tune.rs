@@ -12,7 +12,7 @@ use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::gpu::pipeline::window;
 use crate::gpu::{Gpu, Pipeline};
-use crate::kernels::linear::{Mapping, Output, Shape, Sums, Tokens, Tuning, UNIFORM_WINDOW};
+use crate::kernels::linear::{Mapping, Output, Shape, Tokens, Tuning, UNIFORM_WINDOW};
 use crate::kernels::{self, BLOCK, WeightSource, linear};
 
 /// Bytes of weights in the sample: enough to outlast a dispatch's fixed cost, few enough to be over in milliseconds. Where that is
@@ -111,7 +111,8 @@ pub fn choose(gpu: &Gpu, config: &Config, dtype: Dtype, options: &LoadOptions) -
     };
     // What a file says is only taken where it can be true here.
     let is_possible = |known: &Chosen| {
-        possible.contains(&known.source) && known.tuning.is_possible(gpu.subgroup_lanes)
+        possible.contains(&known.source)
+            && known.tuning.is_possible(known.source, gpu.subgroup_lanes)
     };
     if let Some(known) = known.filter(is_possible) {
         return Ok(known);
@@ -125,69 +126,50 @@ pub fn choose(gpu: &Gpu, config: &Config, dtype: Dtype, options: &LoadOptions) -
 
 fn measure(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[WeightSource]) -> Result<Chosen> {
     let begin = Instant::now();
-    let mut best: Option<(Chosen, Duration)> = None;
-    for source in possible.iter().copied() {
-        let found = measure_source(gpu, config, dtype, source, begin)?;
-        // Buffers come first.
-        let margin = |(_, time): &(Chosen, Duration)| found.1.mul_f64(SOURCE_MARGIN) < *time;
-        if best.as_ref().is_none_or(margin) {
-            best = Some(found);
-        }
-    }
-    let (mut chosen, _) =
-        best.ok_or_else(|| Error::Gpu("no place for weights is possible".into()))?;
-    if chosen.source == WeightSource::Buffer {
-        let tunings = Tuning::TILES.map(|tile| Tuning {
-            tile,
-            ..chosen.tuning
-        });
-        let task = Task {
-            gpu,
-            config,
-            dtype,
-            source: chosen.source,
-            tokens: TILE_TOKENS,
-        };
-        chosen.tuning = task.fastest(&tunings, begin)?.0;
-    }
-    Ok(chosen)
-}
-
-/// The best layout of decoding for weights in `source`, and the time that it takes.
-fn measure_source(
-    gpu: &Gpu,
-    config: &Config,
-    dtype: Dtype,
-    source: WeightSource,
-    begin: Instant,
-) -> Result<(Chosen, Duration)> {
-    let default = Tuning::default();
-    let mut candidates = vec![default];
-    match source {
-        WeightSource::Texture => {
-            candidates.extend(Tuning::LANES.map(|lanes| Tuning { lanes, ..default }))
-        }
-        WeightSource::Buffer => {
-            for sums in Sums::ALL {
-                let tunings = Tuning::COLUMNS.map(|columns| Tuning {
-                    columns,
-                    sums,
-                    ..default
-                });
-                candidates.extend(tunings);
-            }
-        }
-    }
-    candidates.retain(|tuning| tuning.is_possible(gpu.subgroup_lanes));
-    let task = Task {
+    let task = |source, tokens| Task {
         gpu,
         config,
         dtype,
         source,
-        tokens: 1,
+        tokens,
     };
-    let (tuning, time) = task.fastest(&candidates, begin)?;
-    Ok((Chosen { source, tuning }, time))
+    let default = Tuning::default();
+    let mut best: Option<(WeightSource, Duration)> = None;
+    for source in possible.iter().copied() {
+        let candidates = with_and_without_subgroups(default, source, gpu);
+        let (_, time) = task(source, 1).fastest(&candidates, begin)?;
+        // Buffers come first.
+        let is_better = |(_, best): &(_, Duration)| time.mul_f64(SOURCE_MARGIN) < *best;
+        if best.as_ref().is_none_or(is_better) {
+            best = Some((source, time));
+        }
+    }
+    let (source, _) = best.ok_or_else(|| Error::Gpu("no place for weights is possible".into()))?;
+    let mut candidates = with_and_without_subgroups(default, source, gpu);
+    for size in 0..4 {
+        let mut tuning = default;
+        match source {
+            WeightSource::Texture => tuning.lanes = Tuning::LANES[size],
+            WeightSource::Buffer => tuning.columns = Tuning::COLUMNS[size],
+        }
+        candidates.extend(with_and_without_subgroups(tuning, source, gpu));
+    }
+    let (mut tuning, _) = task(source, 1).fastest(&candidates, begin)?;
+    if source == WeightSource::Buffer {
+        let tiles = Tuning::TILES.map(|tile| Tuning { tile, ..tuning });
+        (tuning, _) = task(source, TILE_TOKENS).fastest(&tiles, begin)?;
+    }
+    Ok(Chosen { source, tuning })
+}
+
+/// A layout and the same with subgroup operations, as far as they are possible.
+fn with_and_without_subgroups(tuning: Tuning, source: WeightSource, gpu: &Gpu) -> Vec<Tuning> {
+    let both = [false, true].map(|subgroups| Tuning {
+        subgroups,
+        ..tuning
+    });
+    let is_possible = |tuning: &Tuning| tuning.is_possible(source, gpu.subgroup_lanes);
+    both.into_iter().filter(is_possible).collect()
 }
 
 /// What candidates are timed on: a product for so many tokens.
@@ -223,7 +205,7 @@ impl Task<'_> {
         }
         let default_time = best.1;
         for tuning in candidates.iter().copied() {
-            if tuning == default {
+            if tuning == default || tuning == best.0 {
                 continue;
             }
             if begin.elapsed() > PATIENCE {
@@ -317,8 +299,11 @@ impl Sample {
         let gpu = task.gpu;
         let mapping = task.mapping(tuning);
         let workgroups = mapping.workgroups(self.pairs, tuning);
-        let workgroup_rows = task.tokens.div_ceil(mapping.tokens());
         let is_window = mapping.windows() > 0;
+        let (x, y) = match is_window {
+            true => (1, workgroups),
+            false => (workgroups, task.tokens.div_ceil(mapping.tokens())),
+        };
         let input_binding = if is_window {
             window(&self.input, 0, UNIFORM_WINDOW)
         } else {
@@ -341,7 +326,7 @@ impl Sample {
                 pass.set_pipeline(&pipeline.pipeline);
                 pass.set_bind_group(0, &bind_group, offsets);
                 for _ in 0..DISPATCHES {
-                    pass.dispatch_workgroups(workgroups, workgroup_rows, 1);
+                    pass.dispatch_workgroups(x, y, 1);
                 }
             }
             let begin = Instant::now();

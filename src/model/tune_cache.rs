@@ -11,10 +11,10 @@ use crate::checkpoint::Config;
 use crate::dtype::Dtype;
 use crate::gpu::Gpu;
 use crate::kernels::WeightSource;
-use crate::kernels::linear::{Sums, Tuning};
+use crate::kernels::linear::Tuning;
 
 /// Raised when kernels change so much that old measurements mean nothing.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// A larger file is none of ours.
 const MOST_BYTES: u64 = 1 << 20;
@@ -64,25 +64,22 @@ struct Entry {
     source: String,
     lanes: u32,
     columns: u32,
-    sums: String,
+    subgroups: bool,
     tile: u32,
 }
 
 impl Entry {
-    /// `None` for names that mean nothing.
+    /// `None` for a source that does not exist.
     fn chosen(&self) -> Option<Chosen> {
         let source = WeightSource::ALL
             .into_iter()
             .find(|source| source.name() == self.source)?;
-        let sums = Sums::ALL
-            .into_iter()
-            .find(|sums| sums.name() == self.sums)?;
         Some(Chosen {
             source,
             tuning: Tuning {
                 lanes: self.lanes,
                 columns: self.columns,
-                sums,
+                subgroups: self.subgroups,
                 tile: self.tile,
             },
         })
@@ -121,7 +118,7 @@ pub fn keep(path: &Path, key: Key, chosen: Chosen) {
         source: chosen.source.name().to_owned(),
         lanes: chosen.tuning.lanes,
         columns: chosen.tuning.columns,
-        sums: chosen.tuning.sums.name().to_owned(),
+        subgroups: chosen.tuning.subgroups,
         tile: chosen.tuning.tile,
     });
     let surplus = file.entries.len().saturating_sub(MOST_ENTRIES);
