@@ -567,6 +567,7 @@ proptest! {
         let count = match mapping {
             Mapping::DecodeLanes => 1,
             Mapping::PrefillLanes => 4 * lanes_columns,
+            Mapping::PrefillOctets => 8 * lanes_columns,
             Mapping::DecodeRows => 1 + extra % 3,
             Mapping::FewRows => 2 + extra % 15,
             Mapping::PrefillTiles => 1 + extra,
@@ -616,7 +617,7 @@ proptest! {
             let workgroups = mapping.workgroups(pairs, tuning);
             let grid = match mapping.windows() {
                 0 => (workgroups, grid_y, 1),
-                windows => (count as u32 / windows, workgroups, 1),
+                _ => (count as u32 / mapping.tokens(), workgroups, 1),
             };
             lab.run(&spec, &resources, &offsets, grid, &out_buffer)
         };

@@ -35,14 +35,16 @@ fn every_spec() -> Vec<KernelSpec> {
             specs.push(embed::spec(source, dtype));
             for tokens in Tokens::ALL {
                 for (output, tile) in every_output_and_tile() {
-                    let mapping = Mapping::of(source, tokens, tile);
-                    let tuning = Tuning::default();
-                    specs.push(linear::spec(mapping, source, dtype, output, tuning));
+                    for in_window in [1, 2] {
+                        let mapping = Mapping::of(source, tokens, tile, in_window);
+                        let tuning = Tuning::default();
+                        specs.push(linear::spec(mapping, source, dtype, output, tuning));
+                    }
                 }
             }
         }
-        for tokens in [Tokens::One, Tokens::Few] {
-            let mapping = Mapping::of(source, tokens, Tuning::default().tile);
+        for tokens in Tokens::ALL {
+            let mapping = Mapping::of(source, tokens, Tuning::default().tile, 2);
             for tuning in tunings() {
                 specs.push(linear::spec(
                     mapping,
@@ -282,7 +284,9 @@ fn workgroups_fit_the_least_adapter() {
             "attention_lanes.wgsl" => 8,
             "qk_norm_rope.wgsl" => 32,
             "sample_pick.wgsl" => 256,
-            file if file.ends_with("_lanes.wgsl") => spec.constants[0].1 as u32,
+            file if file.ends_with("_lanes.wgsl") || file.ends_with("_octets.wgsl") => {
+                spec.constants[0].1 as u32
+            }
             _ => kernels::LANES,
         };
         assert_eq!(entry.workgroup_size, [lanes, 1, 1]);

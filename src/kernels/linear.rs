@@ -133,6 +133,8 @@ pub enum Mapping {
     DecodeLanes,
     /// One lane four row pairs, four tokens, several a dispatch (`linear_prefill_lanes.wgsl`).
     PrefillLanes,
+    /// One lane four row pairs, eight tokens, two of each window (`linear_prefill_octets.wgsl`).
+    PrefillOctets,
     /// Some lanes two row pairs, one token a workgroup row (`linear_decode_rows.wgsl`).
     DecodeRows,
     /// The same for four tokens a workgroup row (`linear_few_rows.wgsl`).
@@ -144,19 +146,22 @@ pub enum Mapping {
 }
 
 impl Mapping {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::DecodeLanes,
         Self::PrefillLanes,
+        Self::PrefillOctets,
         Self::DecodeRows,
         Self::FewRows,
         Self::PrefillTiles,
         Self::PrefillWide,
     ];
 
-    /// The mapping that suits a weight source and so many tokens, where tiles cover `tile` of them.
-    pub fn of(source: WeightSource, tokens: Tokens, tile: u32) -> Self {
+    /// The mapping that suits a weight source and so many tokens, where tiles cover `tile` of them and uniform windows hold
+    /// `in_window` of them.
+    pub fn of(source: WeightSource, tokens: Tokens, tile: u32, in_window: u32) -> Self {
         match (source, tokens) {
             (WeightSource::Texture, Tokens::One) => Self::DecodeLanes,
+            (WeightSource::Texture, Tokens::Many) if in_window > 1 => Self::PrefillOctets,
             (WeightSource::Texture, Tokens::Few | Tokens::Many) => Self::PrefillLanes,
             (WeightSource::Buffer, Tokens::One) => Self::DecodeRows,
             (WeightSource::Buffer, Tokens::Few) => Self::FewRows,
@@ -170,6 +175,7 @@ impl Mapping {
         match self {
             Self::DecodeLanes | Self::DecodeRows => 1,
             Self::PrefillLanes | Self::FewRows => 4,
+            Self::PrefillOctets => 8,
             Self::PrefillTiles => 32,
             Self::PrefillWide => 64,
         }
@@ -178,7 +184,8 @@ impl Mapping {
     /// Uniform windows that the inputs are read through; 0 where the input is a storage buffer.
     pub fn windows(self) -> u32 {
         match self {
-            Self::DecodeLanes | Self::PrefillLanes => self.tokens(),
+            Self::DecodeLanes => 1,
+            Self::PrefillLanes | Self::PrefillOctets => 4,
             Self::DecodeRows | Self::FewRows | Self::PrefillTiles | Self::PrefillWide => 0,
         }
     }
@@ -186,7 +193,9 @@ impl Mapping {
     /// Workgroups for a part of `pairs` row pairs: along y for the two `lanes` mappings, along x for all others.
     pub fn workgroups(self, pairs: u32, tuning: Tuning) -> u32 {
         match self {
-            Self::DecodeLanes | Self::PrefillLanes => pairs.div_ceil(4 * tuning.lanes),
+            Self::DecodeLanes | Self::PrefillLanes | Self::PrefillOctets => {
+                pairs.div_ceil(4 * tuning.lanes)
+            }
             Self::DecodeRows | Self::FewRows => pairs.div_ceil(128 / tuning.columns),
             Self::PrefillTiles | Self::PrefillWide => pairs.div_ceil(32),
         }
@@ -194,7 +203,9 @@ impl Mapping {
 
     fn constants(self, tuning: Tuning) -> Vec<(&'static str, f64)> {
         match self {
-            Self::DecodeLanes | Self::PrefillLanes => vec![("LANES", f64::from(tuning.lanes))],
+            Self::DecodeLanes | Self::PrefillLanes | Self::PrefillOctets => {
+                vec![("LANES", f64::from(tuning.lanes))]
+            }
             Self::DecodeRows | Self::FewRows => vec![("COLUMNS", f64::from(tuning.columns))],
             Self::PrefillTiles | Self::PrefillWide => Vec::new(),
         }
@@ -208,7 +219,9 @@ impl Mapping {
         let sums = pick("lib/sums_workgroup.wgsl", "lib/sums_subgroup.wgsl");
         match self {
             Self::DecodeLanes => vec![("input", input)],
-            Self::PrefillLanes => vec![("input", input), ("inputs", inputs)],
+            Self::PrefillLanes | Self::PrefillOctets => {
+                vec![("input", input), ("inputs", inputs)]
+            }
             Self::DecodeRows | Self::FewRows => vec![("sums", sums)],
             Self::PrefillTiles | Self::PrefillWide => vec![],
         }
@@ -218,6 +231,7 @@ impl Mapping {
         match self {
             Self::DecodeLanes => "linear_decode_lanes.wgsl",
             Self::PrefillLanes => "linear_prefill_lanes.wgsl",
+            Self::PrefillOctets => "linear_prefill_octets.wgsl",
             Self::DecodeRows => "linear_decode_rows.wgsl",
             Self::FewRows => "linear_few_rows.wgsl",
             Self::PrefillTiles => "linear_prefill_tiles.wgsl",

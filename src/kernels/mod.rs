@@ -53,6 +53,10 @@ pub const FILES: &[(&str, &str)] = &[
         include_str!("../../shaders/linear_prefill_lanes.wgsl"),
     ),
     (
+        "linear_prefill_octets.wgsl",
+        include_str!("../../shaders/linear_prefill_octets.wgsl"),
+    ),
+    (
         "linear_prefill_tiles.wgsl",
         include_str!("../../shaders/linear_prefill_tiles.wgsl"),
     ),
@@ -136,6 +140,10 @@ pub const FILES: &[(&str, &str)] = &[
     (
         "lib/choose_random.wgsl",
         include_str!("../../shaders/lib/choose_random.wgsl"),
+    ),
+    (
+        "lib/four_rows.wgsl",
+        include_str!("../../shaders/lib/four_rows.wgsl"),
     ),
     (
         "lib/half_integer.wgsl",

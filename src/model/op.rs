@@ -45,10 +45,11 @@ impl Stage {
 pub enum Spread {
     /// Workgroup row `y` is a token, or a tile of this many.
     Rows(u32),
-    /// A dispatch for `tokens` times up to `columns` tokens, and so on. Inputs are seen through `tokens` windows of one token a
-    /// workgroup column, outputs through one. Workgroup rows are the product's.
+    /// A dispatch for up to `columns` workgroup columns of `tokens` tokens each, and so on. Inputs are seen through `windows`, which
+    /// hold the tokens in turn, outputs through one. Workgroup rows are the product's.
     Windows {
         tokens: u32,
+        windows: u32,
         columns: u32,
         in_bytes: u32,
         out_bytes: u32,
@@ -137,6 +138,7 @@ impl Launch {
             }
             Spread::Windows {
                 tokens,
+                windows,
                 columns,
                 in_bytes,
                 out_bytes,
@@ -145,10 +147,10 @@ impl Launch {
                 for token in (first..end).step_by((tokens * columns) as usize) {
                     let columns = columns.min((end - token).div_ceil(tokens));
                     let mut offsets = [token * out_bytes; MAX_OFFSETS];
-                    for (i, offset) in (0..tokens).zip(&mut offsets[1..]) {
-                        *offset = (token + i * columns) * in_bytes;
+                    for (i, offset) in (0..windows).zip(&mut offsets[1..]) {
+                        *offset = (token + i * columns * (tokens / windows)) * in_bytes;
                     }
-                    pass.set_bind_group(0, &self.bind_group, &offsets[..1 + tokens as usize]);
+                    pass.set_bind_group(0, &self.bind_group, &offsets[..1 + windows as usize]);
                     pass.dispatch_workgroups(columns, self.workgroups, 1);
                 }
             }

@@ -44,13 +44,14 @@ pub fn kernels(
     for dtype in layout.dtypes() {
         specs.push(embed::spec(source, dtype));
         for tokens in Tokens::ALL {
-            let mapping = Mapping::of(source, tokens, tuning.tile);
-            for output in [Output::Store, Output::Residual, ffn_output(config)] {
-                specs.push(linear::spec(mapping, source, dtype, output, tuning));
+            // Rows that fill a window, rows that do not, and the head's tile.
+            for (tile, in_window) in [(tuning.tile, 1), (tuning.tile, 2), (HEAD_TILE, 1)] {
+                let mapping = Mapping::of(source, tokens, tile, in_window);
+                for output in [Output::Store, Output::Residual, ffn_output(config)] {
+                    specs.push(linear::spec(mapping, source, dtype, output, tuning));
+                }
             }
         }
-        let head = Mapping::of(source, Tokens::Many, HEAD_TILE);
-        specs.push(linear::spec(head, source, dtype, Output::Store, tuning));
     }
     specs
 }
@@ -434,6 +435,7 @@ impl Builder<'_> {
             Stage::Head => HEAD_TILE,
             _ => self.network.tuning.tile,
         };
+        let in_window = in_window(stride(product.matrix.columns));
         product
             .matrix
             .parts
@@ -449,8 +451,9 @@ impl Builder<'_> {
                     Output::Residual => written,
                     _ => 0,
                 };
-                let launch =
-                    |tokens| self.linear_launch(product, part, Mapping::of(source, tokens, tile));
+                let launch = |tokens| {
+                    self.linear_launch(product, part, Mapping::of(source, tokens, tile, in_window))
+                };
                 Ok(Op {
                     stage: product.stage,
                     layer: None,
@@ -498,11 +501,8 @@ impl Builder<'_> {
             resources.push(product.input.as_entire_binding());
             Spread::Rows(tokens)
         } else {
-            let columns = columns(
-                windows,
-                in_stride,
-                self.scratch.rows_of(product.to, out_stride),
-            );
+            let rows = self.scratch.rows_of(product.to, out_stride);
+            let columns = columns(tokens, windows, in_stride, rows);
             let out_bytes = u64::from(tokens * columns * out_stride) * 4;
             resources.push(window(product.to, 0, out_bytes));
             for _ in 0..windows {
@@ -510,6 +510,7 @@ impl Builder<'_> {
             }
             Spread::Windows {
                 tokens,
+                windows,
                 columns,
                 in_bytes: in_stride * 4,
                 out_bytes: out_stride * 4,
@@ -519,15 +520,19 @@ impl Builder<'_> {
     }
 }
 
-/// Tokens of each uniform window that one dispatch takes: as many as lie in it, of `rows` that there are, so that no window
-/// reaches beyond the last.
-fn columns(windows: u32, in_stride: u32, rows: u32) -> u32 {
-    let in_window = UNIFORM_WINDOW as u32 / (4 * in_stride);
-    let most = match windows {
+/// Tokens whose input lies in one uniform window.
+fn in_window(in_stride: u32) -> u32 {
+    UNIFORM_WINDOW as u32 / (4 * in_stride)
+}
+
+/// Workgroup columns of a dispatch, `tokens` each: as many as there is input for in the windows, of `rows` that there are, so that
+/// nothing reaches beyond the last.
+fn columns(tokens: u32, windows: u32, in_stride: u32, rows: u32) -> u32 {
+    let most = match tokens {
         1 => 1,
-        _ => in_window.min(rows / windows).max(1),
+        _ => (in_window(in_stride) * windows).min(rows) / tokens,
     };
-    1 << most.ilog2()
+    1 << most.max(1).ilog2()
 }
 
 const _: () = assert!(

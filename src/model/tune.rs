@@ -183,7 +183,7 @@ struct Task<'a> {
 
 impl Task<'_> {
     fn mapping(&self, tuning: Tuning) -> Mapping {
-        Mapping::of(self.source, Tokens::of(self.tokens), tuning.tile)
+        Mapping::of(self.source, Tokens::of(self.tokens), tuning.tile, 1)
     }
 
     /// The best of the candidates, and its time for the smaller sample. The first is always tried, and stands where none of the
