@@ -4,15 +4,14 @@
 // One workgroup covers a token, up to four query heads that share a kv head (the components of every vec4), and four blocks of the
 // output's dimensions; scores are computed anew for every four blocks, which spreads a few heads over the cores. A lane has
 // every eighth position, with a running maximum and sums of its own (online softmax), so lanes meet only at the end: memory
-// of a workgroup is slow here. Queries are read through a window of uniform memory at an index that all lanes share, once for
-// four positions of each lane; `first` is the token that the window begins at.
+// of a workgroup is slow here. Queries are read through a window of uniform memory, once for four positions of each lane; `first` is the token that the window begins at.
 #import lib/tokens.wgsl
 #import lib/hidden_zero.wgsl
 #import lib/attention_shape.wgsl
 @group(0) @binding(1) var<storage, read> tokens: array<Token>;
-@group(0) @binding(2) var<uniform> queries: array<vec4<f32>, 4096>;
 #import lib/cache_read_texture.wgsl
 #import <cache>
+#import <queries>
 @group(0) @binding(5) var<storage, read_write> output: array<f32>;
 #import lib/store_heads.wgsl
 @group(0) @binding(6) var<uniform> first: vec4<u32>;
@@ -95,41 +94,30 @@ fn hand_over(block: u32, lane: u32, sums: Sums, scale: vec4<f32>) {
 
 // The same block of four heads' queries.
 struct Queries {
-    lo_0: vec4<f32>,
-    hi_0: vec4<f32>,
-    lo_1: vec4<f32>,
-    hi_1: vec4<f32>,
-    lo_2: vec4<f32>,
-    hi_2: vec4<f32>,
-    lo_3: vec4<f32>,
-    hi_3: vec4<f32>,
+    q0: Block,
+    q1: Block,
+    q2: Block,
+    q3: Block,
 }
 
-fn load_queries(at: vec4<u32>) -> Queries {
-    return Queries(
-        queries[at.x],
-        queries[at.x + 1u],
-        queries[at.y],
-        queries[at.y + 1u],
-        queries[at.z],
-        queries[at.z + 1u],
-        queries[at.w],
-        queries[at.w + 1u],
-    );
+fn load_queries(own: Reader, at: vec4<u32>) -> Queries {
+    return Queries(load_query(own, at.x), load_query(own, at.y), load_query(own, at.z), load_query(own, at.w));
 }
 
 // A block's part of four heads' scores against one key.
 fn block_scores(query: Queries, key: Block) -> vec4<f32> {
     return vec4<f32>(
-        dot(key.lo, query.lo_0) + dot(key.hi, query.hi_0),
-        dot(key.lo, query.lo_1) + dot(key.hi, query.hi_1),
-        dot(key.lo, query.lo_2) + dot(key.hi, query.hi_2),
-        dot(key.lo, query.lo_3) + dot(key.hi, query.hi_3),
+        dot(key.lo, query.q0.lo) + dot(key.hi, query.q0.hi),
+        dot(key.lo, query.q1.lo) + dot(key.hi, query.q1.hi),
+        dot(key.lo, query.q2.lo) + dot(key.hi, query.q2.hi),
+        dot(key.lo, query.q3.lo) + dot(key.hi, query.q3.hi),
     );
 }
 
 @compute @workgroup_size(8)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, place: Place) {
+    let lane = place.lane;
+    let own = reader(place);
     let chunks = (shape.blocks + 3u) / 4u;
     let chunk = workgroup.x % chunks;
     let quad_index = workgroup.x / chunks;
@@ -162,7 +150,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         var score_2 = vec4<f32>();
         var score_3 = vec4<f32>();
         for (var i = 0u; i < blocks; i += 1u) {
-            let query = load_queries(query_start + 2u * i);
+            let query = load_queries(own, query_start + 2u * i);
             score_0 += block_scores(query, load_key(entry.x + i));
             score_1 += block_scores(query, load_key(entry.y + i));
             score_2 += block_scores(query, load_key(entry.z + i));

@@ -445,7 +445,7 @@ proptest! {
     fn attention_matches_its_twin(
         half in prop_oneof![1usize..40, Just(64), Just(128)], kv_heads in 1usize..3, group in 1usize..7, exact: bool,
         source in sources(), position in prop_oneof![0u32..5, 60u32..70, 120u32..200, Just(214)],
-        split in prop_oneof![Just(64u32), Just(128), Just(u32::MAX)], spread in 0.1f32..20.0, seed: u64,
+        split in prop_oneof![Just(64u32), Just(128), Just(u32::MAX)], spread in 0.1f32..20.0, subgroups: bool, seed: u64,
     ) {
         let lab = lab();
         let (head_dim, q_heads) = (2 * half, kv_heads * group);
@@ -510,7 +510,8 @@ proptest! {
             WeightSource::Buffer => (position + 2).div_ceil(split),
             WeightSource::Texture => 1,
         };
-        let spec = attention::spec(source, exact);
+        let subgroups = subgroups && lab.gpu.subgroup_lanes >= 8;
+        let spec = attention::spec(source, exact, subgroups);
         let mut out = lab.run(&spec, &resources, offsets, (workgroups, 2, splits), &output);
         if splits > 1 {
             // Leaves alone what is done already.

@@ -29,7 +29,9 @@ fn every_spec() -> Vec<KernelSpec> {
         specs.push(read_bandwidth::spec(source));
         for exact in [false, true] {
             specs.push(qk_norm_rope::spec(source, exact));
-            specs.push(attention::spec(source, exact));
+            for subgroups in [false, true] {
+                specs.push(attention::spec(source, exact, subgroups));
+            }
         }
         for dtype in Dtype::ALL {
             specs.push(embed::spec(source, dtype));
@@ -80,7 +82,12 @@ fn tunings() -> impl Iterator<Item = Tuning> {
 /// Whether a variant is only for adapters with subgroups.
 fn has_subgroups(spec: &KernelSpec) -> bool {
     let mut slots = spec.variant.slots.iter();
-    slots.any(|(_, file)| ["lib/sums_subgroup.wgsl", "lib/input_shared.wgsl"].contains(file))
+    let files = [
+        "lib/sums_subgroup.wgsl",
+        "lib/input_shared.wgsl",
+        "lib/queries_shared.wgsl",
+    ];
+    slots.any(|(_, file)| files.contains(file))
 }
 
 /// What the Rust side says about the uniform `Shape` of a shader.

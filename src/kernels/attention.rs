@@ -42,8 +42,8 @@ pub fn partial_vectors(head_dim: usize) -> usize {
 }
 
 /// Bindings: shape, tokens, queries, keys, values, output; then partials, with textures the window's first token. `exact`: the cache is
-/// f32.
-pub fn spec(source: WeightSource, exact: bool) -> KernelSpec {
+/// f32. `subgroups`: as in [`super::linear::Tuning`].
+pub fn spec(source: WeightSource, exact: bool, subgroups: bool) -> KernelSpec {
     let formats = ["lib/cache_read_f16.wgsl", "lib/cache_read_f32.wgsl"];
     let mut bindings = vec![BindingKind::Uniform, BindingKind::Read];
     let file = match source {
@@ -63,11 +63,16 @@ pub fn spec(source: WeightSource, exact: bool) -> KernelSpec {
             "attention_lanes.wgsl"
         }
     };
+    let mut slots = cache_slots(source, exact, formats);
+    if source == WeightSource::Texture {
+        let file = match subgroups {
+            true => "lib/queries_shared.wgsl",
+            false => "lib/queries_each.wgsl",
+        };
+        slots.push(("queries", file));
+    }
     KernelSpec {
-        variant: Variant {
-            file,
-            slots: cache_slots(source, exact, formats),
-        },
+        variant: Variant { file, slots },
         constants: vec![],
         bindings,
     }

@@ -141,6 +141,7 @@ pub const FILES: &[(&str, &str)] = &[
         "lib/choose_random.wgsl",
         include_str!("../../shaders/lib/choose_random.wgsl"),
     ),
+    ("lib/each.wgsl", include_str!("../../shaders/lib/each.wgsl")),
     (
         "lib/four_rows.wgsl",
         include_str!("../../shaders/lib/four_rows.wgsl"),
@@ -205,10 +206,22 @@ pub const FILES: &[(&str, &str)] = &[
         "lib/pair_scale.wgsl",
         include_str!("../../shaders/lib/pair_scale.wgsl"),
     ),
+    (
+        "lib/queries_each.wgsl",
+        include_str!("../../shaders/lib/queries_each.wgsl"),
+    ),
+    (
+        "lib/queries_shared.wgsl",
+        include_str!("../../shaders/lib/queries_shared.wgsl"),
+    ),
     ("lib/rows.wgsl", include_str!("../../shaders/lib/rows.wgsl")),
     (
         "lib/sample_shape.wgsl",
         include_str!("../../shaders/lib/sample_shape.wgsl"),
+    ),
+    (
+        "lib/share.wgsl",
+        include_str!("../../shaders/lib/share.wgsl"),
     ),
     (
         "lib/source_buffer.wgsl",

@@ -36,7 +36,7 @@ pub fn kernels(
     let mut specs = vec![
         rms_norm::spec(),
         qk_norm_rope::spec(source, exact_kv),
-        attention::spec(source, exact_kv),
+        attention::spec(source, exact_kv, tuning.subgroups),
     ];
     if source == WeightSource::Buffer {
         specs.push(attention::merge_spec());
@@ -356,7 +356,7 @@ impl Builder<'_> {
                 splits: splits as u32,
             })
         };
-        let spec = attention::spec(network.source, network.exact_kv);
+        let spec = attention::spec(network.source, network.exact_kv, network.tuning.subgroups);
         let (q_heads, kv_heads) = (layer.q_heads as u32, layer.kv_heads as u32);
         let workgroups = attention::workgroups(network.source, q_heads, kv_heads, blocks);
         let attended = scratch.attended(q_dim);
@@ -435,7 +435,12 @@ impl Builder<'_> {
             Stage::Head => HEAD_TILE,
             _ => self.network.tuning.tile,
         };
-        let in_window = in_window(stride(product.matrix.columns));
+        // A vast vocabulary leaves room for a few rows of logits only.
+        let rows = self.scratch.rows_of(product.to, stride(product.to_width));
+        let in_window = match rows {
+            8.. => in_window(stride(product.matrix.columns)),
+            _ => 1,
+        };
         product
             .matrix
             .parts

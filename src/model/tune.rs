@@ -31,6 +31,9 @@ const RUNS: usize = 4;
 /// Dispatches a run: on a fast GPU a single one would be lost in the cost of submitting it.
 const DISPATCHES: usize = 4;
 
+/// Tokens of which weights in textures take four at once.
+const FEW_TOKENS: u32 = 4;
+
 /// Tokens that tiles of different sizes are timed with: whole ones of each.
 const TILE_TOKENS: u32 = 64;
 
@@ -145,20 +148,27 @@ fn measure(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[WeightSource]) 
         }
     }
     let (source, _) = best.ok_or_else(|| Error::Gpu("no place for weights is possible".into()))?;
-    let mut candidates = with_and_without_subgroups(default, source, gpu);
-    for size in 0..4 {
-        let mut tuning = default;
-        match source {
-            WeightSource::Texture => tuning.lanes = Tuning::LANES[size],
-            WeightSource::Buffer => tuning.columns = Tuning::COLUMNS[size],
+    let both = with_and_without_subgroups(default, source, gpu);
+    let tuning = match source {
+        WeightSource::Texture => {
+            // With several tokens it shows best what lanes gain by sharing.
+            let (best, _) = task(source, FEW_TOKENS).fastest(&both, begin)?;
+            let sizes = Tuning::LANES.map(|lanes| Tuning { lanes, ..best });
+            let candidates: Vec<Tuning> = std::iter::once(best).chain(sizes).collect();
+            task(source, 1).fastest(&candidates, begin)?.0
         }
-        candidates.extend(with_and_without_subgroups(tuning, source, gpu));
-    }
-    let (mut tuning, _) = task(source, 1).fastest(&candidates, begin)?;
-    if source == WeightSource::Buffer {
-        let tiles = Tuning::TILES.map(|tile| Tuning { tile, ..tuning });
-        (tuning, _) = task(source, TILE_TOKENS).fastest(&tiles, begin)?;
-    }
+        WeightSource::Buffer => {
+            let sizes = Tuning::COLUMNS.map(|columns| Tuning { columns, ..default });
+            let sizes = sizes.map(|size| with_and_without_subgroups(size, source, gpu));
+            let candidates: Vec<Tuning> = both
+                .into_iter()
+                .chain(sizes.into_iter().flatten())
+                .collect();
+            let (best, _) = task(source, 1).fastest(&candidates, begin)?;
+            let tiles = Tuning::TILES.map(|tile| Tuning { tile, ..best });
+            task(source, TILE_TOKENS).fastest(&tiles, begin)?.0
+        }
+    };
     Ok(Chosen { source, tuning })
 }
 
@@ -309,22 +319,23 @@ impl Sample {
         } else {
             self.input.as_entire_binding()
         };
-        let bind_group = pipeline.bind(
-            gpu,
-            &[
-                self.shape.as_entire_binding(),
-                self.weights.binding(),
-                self.output.as_entire_binding(),
-                input_binding,
-            ],
-        );
-        let offsets: &[u32] = if is_window { &[0, 0] } else { &[] };
+        let mut resources = vec![
+            self.shape.as_entire_binding(),
+            self.weights.binding(),
+            self.output.as_entire_binding(),
+        ];
+        resources.extend((0..mapping.windows().max(1)).map(|_| input_binding.clone()));
+        let bind_group = pipeline.bind(gpu, &resources);
+        let offsets = match is_window {
+            true => vec![0; 1 + mapping.windows() as usize],
+            false => vec![],
+        };
         let run = || -> Result<Duration> {
             let mut encoder = gpu.device.create_command_encoder(&Default::default());
             {
                 let mut pass = encoder.begin_compute_pass(&Default::default());
                 pass.set_pipeline(&pipeline.pipeline);
-                pass.set_bind_group(0, &bind_group, offsets);
+                pass.set_bind_group(0, &bind_group, &offsets);
                 for _ in 0..DISPATCHES {
                     pass.dispatch_workgroups(x, y, 1);
                 }
