@@ -27,6 +27,11 @@ pub struct Timer {
 impl Gpu {
     /// A timer for up to `capacity` dispatches a submission; `None` where the adapter has no timestamps.
     pub fn timer(&self, capacity: usize) -> Option<Timer> {
+        let inside = wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
+        self.timer_with(capacity, self.device.features().contains(inside))
+    }
+
+    fn timer_with(&self, capacity: usize, inside_passes: bool) -> Option<Timer> {
         let features = self.device.features();
         let count = 2 * capacity as u32;
         if !features.contains(wgpu::Features::TIMESTAMP_QUERY)
@@ -49,7 +54,7 @@ impl Gpu {
                 wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             ),
             period: f64::from(self.queue.get_timestamp_period()),
-            inside_passes: features.contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES),
+            inside_passes,
             capacity,
         })
     }
@@ -119,19 +124,72 @@ impl Timer {
             bytemuck::pod_collect_to_vec(&view)
         };
         self.staging.unmap();
-        let Some(origin) = ticks.first().copied() else {
-            return Ok(Some(Vec::new()));
-        };
-        let runs_forward = ticks.windows(2).all(|pair| pair[0] <= pair[1]);
-        let moves = ticks.last() > Some(&origin);
-        if origin == 0 || !runs_forward || !moves {
-            return Ok(None);
-        }
-        let nanoseconds = |tick: u64| ((tick - origin) as f64 * self.period) as u64;
-        let intervals = ticks
-            .chunks_exact(2)
+        Ok(intervals(&ticks, self.period))
+    }
+}
+
+/// Begins and ends in nanoseconds, from ticks of `period` nanoseconds; `None` for ticks that make no sense.
+fn intervals(ticks: &[u64], period: f64) -> Option<Intervals> {
+    let Some(origin) = ticks.first().copied() else {
+        return Some(Vec::new());
+    };
+    let runs_forward = ticks.is_sorted();
+    let moves = ticks.last() > Some(&origin);
+    if origin == 0 || !runs_forward || !moves || period <= 0.0 {
+        return None;
+    }
+    let nanoseconds = |tick: u64| ((tick - origin) as f64 * period) as u64;
+    let pairs = ticks.chunks_exact(2);
+    Some(
+        pairs
             .map(|pair| (nanoseconds(pair[0]), nanoseconds(pair[1])))
-            .collect();
-        Ok(Some(intervals))
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_that_make_no_sense_are_none() {
+        assert_eq!(intervals(&[5, 7, 7, 10], 2.0), Some(vec![(0, 4), (4, 10)]));
+        assert_eq!(intervals(&[], 1.0), Some(vec![]));
+        for ticks in [
+            // Zeros, time that stands still, and time that runs backwards.
+            [0, 0, 0, 0],
+            [0, 1, 2, 3],
+            [9, 9, 9, 9],
+            [5, 4, 6, 7],
+            [5, 8, 7, 9],
+        ] {
+            assert_eq!(intervals(&ticks, 1.0), None, "{ticks:?}");
+        }
+        assert_eq!(intervals(&[5, 7], 0.0), None);
+    }
+
+    /// As on Apple's GPUs, which have timestamps at the boundaries of passes only.
+    #[test]
+    fn boundaries_of_passes_will_do() {
+        let gpu = Gpu::open(None).unwrap();
+        let Some(timer) = gpu.timer_with(3, false) else {
+            eprintln!("no timestamps here: not checked");
+            return;
+        };
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        let mut recorded = 0;
+        timer.record(&mut encoder, 0, 3, |_, i| {
+            assert_eq!(i, recorded);
+            recorded += 1;
+        });
+        timer.resolve(&mut encoder, 3);
+        let submission = gpu.queue.submit([encoder.finish()]);
+        let intervals = timer.read(&gpu, submission, 3).unwrap();
+        if let Some(intervals) = intervals {
+            assert_eq!(intervals.len(), 3);
+            assert!(intervals.iter().all(|(begin, end)| begin <= end));
+        }
+        assert_eq!(recorded, 3);
+        gpu.check().unwrap();
     }
 }
