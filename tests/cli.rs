@@ -371,6 +371,48 @@ fn profile_shows_every_layer_and_traces_go_to_files() {
 }
 
 #[test]
+fn a_chat_keeps_what_was_said_and_takes_it_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("chat.json");
+    let trace = trace.to_str().unwrap();
+    let chat = |lines: &str, more: &[&str]| {
+        let arguments = ["chat", "-n", "8", "--temperature", "0"];
+        let mut child = openelm()
+            .args(arguments.iter().chain(more))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(lines.as_bytes()).unwrap();
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (text(&output.stdout), text(&output.stderr))
+    };
+    let (once, errors) = chat("The old king\n", &["--trace", trace]);
+    assert!(!once.trim().is_empty() && errors.contains("tok/s"));
+    let file: Value = serde_json::from_slice(&std::fs::read(trace).unwrap()).unwrap();
+    assert_eq!(file["steps"][0]["phase"], "prefill");
+    // Greedy: again is the same, and after it was taken back the same as never said.
+    let (again, _) = chat("The old king\n/again\n", &[]);
+    assert_eq!(again, once.repeat(2));
+    let (undone, _) = chat("A fox\n/undo\nThe old king\n/quit\nnever read\n", &[]);
+    assert!(undone.ends_with(&once));
+    let (_, errors) = chat("/what\n", &[]);
+    assert!(errors.contains("/undo"));
+    // Too much is told, and the conversation goes on.
+    let (text, errors) = chat(&format!("{}\nThe old king\n", "word ".repeat(600)), &[]);
+    assert!(
+        errors.contains("the context 512") && errors.contains("/new"),
+        "{errors}"
+    );
+    assert_eq!(text, once);
+}
+
+#[test]
 fn quantize_writes_a_folder_that_runs_and_never_overwrites() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("demo-q4");

@@ -25,6 +25,8 @@ pub struct Arguments {
 pub enum Verb {
     /// Continue a prompt (the default)
     Generate(Generate),
+    /// Talk with a model in the terminal
+    Chat(Chat),
     /// Print the log-probability of every token of a text, and the most probable next tokens
     Score(Score),
     /// Measure loading, prefill and decode, and the adapter's read bandwidth
@@ -126,15 +128,9 @@ pub struct PromptArgs {
     pub token_ids: Option<Vec<u32>>,
 }
 
+/// How tokens are chosen.
 #[derive(Args)]
-pub struct Generate {
-    #[command(flatten)]
-    pub model: ModelArgs,
-    #[command(flatten)]
-    pub prompt: PromptArgs,
-    /// The most tokens to generate
-    #[arg(short = 'n', long, default_value_t = 256, value_name = "N")]
-    pub max_tokens: usize,
+pub struct SamplingArgs {
     /// 0: always the most probable token [default: the model's generation_config.json, or 0]
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
     pub temperature: Option<f32>,
@@ -153,6 +149,19 @@ pub struct Generate {
     /// Of the random numbers; the same seed gives the same text [default: another one each time]
     #[arg(long)]
     pub seed: Option<u64>,
+}
+
+#[derive(Args)]
+pub struct Generate {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub prompt: PromptArgs,
+    /// The most tokens to generate
+    #[arg(short = 'n', long, default_value_t = 256, value_name = "N")]
+    pub max_tokens: usize,
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
     /// End where the text would contain this; may be given several times
     #[arg(long, value_name = "TEXT")]
     pub stop: Vec<String>,
@@ -168,6 +177,39 @@ pub struct Generate {
     /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum TemplateChoice {
+    /// The Instruct models' own
+    Instruct,
+    /// Turns as paragraphs
+    Plain,
+    /// Questions and answers
+    Questions,
+}
+
+#[derive(Args)]
+pub struct Chat {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// What the assistant is told beforehand
+    #[arg(long, value_name = "TEXT")]
+    pub system: Option<String>,
+    /// How turns are written [default: instruct where the model's name says so, else plain]
+    #[arg(long)]
+    pub template: Option<TemplateChoice>,
+    /// The most tokens of an answer
+    #[arg(short = 'n', long, default_value_t = 256, value_name = "N")]
+    pub max_tokens: usize,
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+    /// End an answer where it would contain this; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    pub stop: Vec<String>,
+    /// Write what every dispatch cost to a file, at the end: .csv, .json, or for anything else what Perfetto opens
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -409,9 +451,9 @@ impl Bench {
     }
 }
 
-impl Generate {
+impl SamplingArgs {
     /// The model's own settings with the person's wishes over them.
-    pub fn sampling(&self, model: &ModelFiles) -> Sampling {
+    pub fn over(&self, model: &ModelFiles) -> Sampling {
         let mut sampling = model.sampling_defaults();
         sampling.temperature = self.temperature.unwrap_or(sampling.temperature);
         sampling.top_k = self.top_k.unwrap_or(sampling.top_k);

@@ -25,7 +25,7 @@ pub fn run(arguments: &Generate) -> Result<()> {
     }
     let mut options = GenerateOptions::default();
     options.max_tokens = Some(arguments.max_tokens);
-    options.sampling = arguments.sampling(&files);
+    options.sampling = arguments.sampling.over(&files);
     options.sampling.check()?;
     options.stop.clone_from(&arguments.stop);
     options.ignore_eos = arguments.ignore_eos;
@@ -74,7 +74,7 @@ fn write(
 }
 
 /// The first Ctrl-C ends generation, the second the program.
-fn cancel_on_ctrl_c() -> Arc<AtomicBool> {
+pub fn cancel_on_ctrl_c() -> Arc<AtomicBool> {
     let cancel = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&cancel);
     let handler = move || {
@@ -87,19 +87,23 @@ fn cancel_on_ctrl_c() -> Arc<AtomicBool> {
     cancel
 }
 
-fn stream(model: &Model, generation: &mut Generation<'_, '_>) -> Result<()> {
+/// Prints tokens as they come; returns their text.
+pub fn stream(model: &Model, generation: &mut Generation<'_, '_>) -> Result<String> {
+    let mut text = String::new();
     for token in generation.by_ref() {
         let token = token?;
         match model.tokenizer() {
             Some(_) => output::write(&token.text)?,
             None => output::write(&format!("{} ", token.id))?,
         }
+        text += &token.text;
     }
-    output::write("\n")
+    output::write("\n")?;
+    Ok(text)
 }
 
 /// How fast it was and why it ended. A rate that was not measured is left out.
-fn print_speed(model: &Model, generation: &Generation<'_, '_>, seed: u64) {
+pub fn print_speed(model: &Model, generation: &Generation<'_, '_>, seed: u64) {
     let timing = generation.timing();
     let rate = |tokens: usize, time: std::time::Duration| match tokens {
         0 => String::new(),

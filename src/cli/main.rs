@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod chat;
 mod devices;
 mod generate;
 mod output;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     let done = match arguments.verb {
         None => generate::run(&arguments.generate),
         Some(Verb::Generate(arguments)) => generate::run(&arguments),
+        Some(Verb::Chat(arguments)) => chat::run(&arguments),
         Some(Verb::Score(arguments)) => score::run(&arguments),
         Some(Verb::Bench(arguments)) => bench::run(&arguments),
         Some(Verb::Profile(arguments)) => profile::run(&arguments),

@@ -27,6 +27,9 @@ struct Map {
     highest: f64,
 }
 
+/// What is so many times as slow as the median is a hiccup, and not the layer's doing.
+const HICCUP: f64 = 4.0;
+
 impl Map {
     fn of(run: &Run, phase: Phase, kernel: Option<&'static str>, most_columns: usize) -> Self {
         let timed = run.of_phase(phase).filter(|(_, step)| step.spans.is_some());
@@ -76,7 +79,7 @@ impl Map {
         };
         Self {
             lowest: quantile(0.0),
-            highest: quantile(0.97),
+            highest: quantile(0.97).min(HICCUP * quantile(0.5)),
             columns: groups
                 .iter()
                 .map(|group| (group[0].0, group[group.len() - 1].0))

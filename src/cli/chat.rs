@@ -1,0 +1,197 @@
+//! `openelm chat`: a conversation in the terminal.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Result;
+use openelm::text::{Role, Template, Turn};
+use openelm::trace::TraceMode;
+use openelm::{GenerateOptions, Model, Session};
+use rustyline::error::ReadlineError;
+
+use super::args::{Chat, TemplateChoice};
+use super::generate::{cancel_on_ctrl_c, print_speed, stream};
+use super::output::{self, TraceFile};
+
+const HELP: &str = "/again: another answer. /undo: take the last question back. /new: begin anew. /quit: end (or Ctrl-D). Ctrl-C stops an answer.";
+
+pub fn run(arguments: &Chat) -> Result<()> {
+    // All that can be a mistake first: loading takes long.
+    let files = arguments.model.open()?;
+    files.require_tokenizer()?;
+    let template = template(arguments);
+    let mut options = GenerateOptions::default();
+    options.max_tokens = Some(arguments.max_tokens);
+    options.sampling = arguments.sampling.over(&files);
+    options.sampling.check()?;
+    options.stop.clone_from(&arguments.stop);
+    options.stop.extend(template.stop.iter().cloned());
+    let trace = arguments
+        .trace
+        .as_deref()
+        .map(TraceFile::open)
+        .transpose()?;
+    let model = arguments.model.load(files)?;
+    let cancel = cancel_on_ctrl_c();
+    options.cancel = Some(Arc::clone(&cancel));
+    let mut session = model.session()?;
+    if trace.is_some() {
+        session.set_trace(TraceMode::Kernels);
+    }
+    let mut chat = Conversation {
+        system: arguments.system.clone(),
+        template,
+        turns: Vec::new(),
+    };
+    let done = talk(&model, &mut session, &mut chat, options, &cancel);
+    // What was traced before something went wrong is worth keeping.
+    if let Some(trace) = trace {
+        trace.write(&session.take_trace(), &model)?;
+    }
+    done
+}
+
+fn template(arguments: &Chat) -> Template {
+    let is_instruct = arguments.model.model.to_lowercase().contains("instruct");
+    match arguments.template {
+        Some(TemplateChoice::Instruct) => Template::instruct(),
+        Some(TemplateChoice::Questions) => Template::questions(),
+        Some(TemplateChoice::Plain) => Template::plain(),
+        None if is_instruct => Template::instruct(),
+        None => Template::plain(),
+    }
+}
+
+/// What was said, questions and answers in turn.
+struct Conversation {
+    system: Option<String>,
+    template: Template,
+    turns: Vec<String>,
+}
+
+impl Conversation {
+    /// The text that the model is to continue.
+    fn prompt(&self) -> String {
+        let system = self.system.iter().map(|text| Turn {
+            role: Role::System,
+            text,
+        });
+        let said = self.turns.iter().enumerate().map(|(i, text)| Turn {
+            role: match i % 2 {
+                0 => Role::User,
+                _ => Role::Assistant,
+            },
+            text,
+        });
+        let turns: Vec<Turn<'_>> = system.chain(said).collect();
+        self.template.render(&turns)
+    }
+}
+
+fn talk(
+    model: &Model,
+    session: &mut Session<'_>,
+    chat: &mut Conversation,
+    mut options: GenerateOptions,
+    cancel: &AtomicBool,
+) -> Result<()> {
+    let mut lines = Lines::new()?;
+    lines.note(HELP);
+    while let Some(line) = lines.next()? {
+        match line.trim() {
+            "" => continue,
+            "/quit" | "/exit" => break,
+            "/new" => {
+                chat.turns.clear();
+                continue;
+            }
+            "/undo" => {
+                let kept = chat.turns.len().saturating_sub(2);
+                chat.turns.truncate(kept);
+                continue;
+            }
+            "/again" if chat.turns.is_empty() => continue,
+            "/again" => {
+                chat.turns.pop();
+            }
+            command if command.starts_with('/') => {
+                output::note(HELP);
+                continue;
+            }
+            question => chat.turns.push(question.to_owned()),
+        }
+        cancel.store(false, Ordering::Relaxed);
+        let answered = answer(model, session, chat, &options);
+        // Another answer is to be another one.
+        options.sampling.seed = options.sampling.seed.wrapping_add(1);
+        match answered {
+            Ok(text) => chat.turns.push(text),
+            // A conversation that has grown too long is no reason to lose it.
+            Err(error)
+                if error
+                    .downcast_ref::<openelm::Error>()
+                    .is_some_and(is_of_prompt) =>
+            {
+                chat.turns.pop();
+                output::note(&format!("openelm: {error:#}; /undo or /new make room"));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn is_of_prompt(error: &openelm::Error) -> bool {
+    matches!(error, openelm::Error::Prompt(_))
+}
+
+/// Streams the next answer; returns it.
+fn answer(
+    model: &Model,
+    session: &mut Session<'_>,
+    chat: &Conversation,
+    options: &GenerateOptions,
+) -> Result<String> {
+    let ids = model.encode(&chat.prompt())?;
+    let mut generation = session.generate(&ids, options)?;
+    let text = stream(model, &mut generation)?;
+    print_speed(model, &generation, options.sampling.seed);
+    Ok(text.trim().to_owned())
+}
+
+/// Lines that a person types, or that a pipe brings.
+enum Lines {
+    Typed(Box<rustyline::DefaultEditor>),
+    Piped(std::io::Lines<std::io::StdinLock<'static>>),
+}
+
+impl Lines {
+    fn new() -> Result<Self> {
+        Ok(match std::io::stdin().is_terminal() {
+            true => Self::Typed(Box::new(rustyline::DefaultEditor::new()?)),
+            false => Self::Piped(std::io::stdin().lines()),
+        })
+    }
+
+    /// Tells a person, not a script.
+    fn note(&self, text: &str) {
+        if matches!(self, Self::Typed(_)) {
+            output::note(text);
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<String>> {
+        match self {
+            Self::Piped(lines) => Ok(lines.next().transpose()?),
+            Self::Typed(editor) => match editor.readline("> ") {
+                Ok(line) => {
+                    editor.add_history_entry(&line)?;
+                    Ok(Some(line))
+                }
+                Err(ReadlineError::Eof | ReadlineError::Interrupted) => Ok(None),
+                Err(error) => Err(error.into()),
+            },
+        }
+    }
+}
