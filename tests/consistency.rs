@@ -6,7 +6,7 @@ mod common;
 use common::{load, noise, synthetic};
 use openelm::gpu::Readback;
 use openelm::model::StepToken;
-use openelm::{Dtype, GenerateOptions, Gpu, LoadOptions, Model, WeightSource};
+use openelm::{Dtype, GenerateOptions, Gpu, LoadOptions, Model, Tune, WeightSource};
 
 const CONTEXT: usize = 96;
 
@@ -111,14 +111,21 @@ fn few_tokens_are_bit_identical_to_one() {
     let odd = folder.path().to_string_lossy().into_owned();
     for (path, exact) in [("demo", false), ("demo", true), (&odd, true)] {
         for source in WeightSource::ALL {
-            let model = load(path, Some(source), exact);
-            let ids = tokens(&model, 70);
-            let one_by_one = logits(&model, &ids, &[1]);
-            for size in [2, 3, 4, 5, 7, 8, 13, 16] {
-                let few = logits(&model, &ids, &[size]);
-                assert_eq!(few, one_by_one, "{path}, {source:?}, {size} tokens a step");
+            let other = Tune::Fixed(common::other_tuning(source));
+            let sizes: [(Tune, &[usize]); 2] =
+                [(Tune::Off, &[2, 3, 4, 5, 7, 8, 13, 16]), (other, &[4, 13])];
+            for (tune, sizes) in sizes {
+                let mut options = common::options(Some(source), exact);
+                options.tune = tune;
+                let model = Model::load(path, &options).unwrap();
+                let ids = tokens(&model, 70);
+                let one_by_one = logits(&model, &ids, &[1]);
+                for size in sizes.iter().copied() {
+                    let few = logits(&model, &ids, &[size]);
+                    assert_eq!(few, one_by_one, "{path}, {source:?}, {size} a step");
+                }
+                assert_eq!(logits(&model, &ids, &[3, 1, 16, 5, 2]), one_by_one);
             }
-            assert_eq!(logits(&model, &ids, &[3, 1, 16, 5, 2]), one_by_one);
         }
     }
 }

@@ -5,7 +5,9 @@ mod common;
 
 use common::{goldens, ids, load, numbers};
 use openelm::model::StepToken;
-use openelm::{GenerateOptions, Model, SampleOn, Sampling, Session, WeightSource, log_sum_exp};
+use openelm::{
+    GenerateOptions, Model, SampleOn, Sampling, Session, Tune, WeightSource, log_sum_exp,
+};
 use serde_json::Value;
 
 /// Below this, the two most probable tokens are too close to call.
@@ -133,11 +135,24 @@ fn f16_cache() {
     }
 }
 
+/// Layouts that tuning could choose.
+#[test]
+fn other_layouts() {
+    for (path, golden) in goldens() {
+        for source in WeightSource::ALL {
+            let mut options = common::options(Some(source), true);
+            options.tune = Tune::Fixed(common::other_tuning(source));
+            check(&Model::load(&path, &options).unwrap(), &golden, 2e-3, 48);
+        }
+    }
+}
+
 /// Whatever is chosen by measurement, and weights widened to f32.
 #[test]
 fn measured_source_and_f32_weights() {
     for (path, golden) in goldens() {
         let mut options = common::options(None, true);
+        options.tune = Tune::Auto;
         options.dtype = Some(openelm::Dtype::F32);
         check(&Model::load(&path, &options).unwrap(), &golden, 2e-3, 48);
     }

@@ -3,7 +3,7 @@
 mod common;
 
 use openelm::kernels::linear::Tuning;
-use openelm::{GenerateOptions, Gpu, LoadOptions, Model, Tune, WeightSource};
+use openelm::{GenerateOptions, LoadOptions, Model, Tune, WeightSource};
 use serde_json::Value;
 
 fn load(
@@ -126,13 +126,10 @@ fn a_broken_or_foreign_file_is_measured_anew_and_replaced() {
 /// Whatever was tuned, the numbers are the same but for the order of additions; a prompt long enough for every tile.
 #[test]
 fn no_tuning_changes_the_numbers() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("tuning.json");
     let ids: Vec<u32> = (0..150).map(|i| 3 + i * 7 % 500).collect();
-    let greedy = |tune: Tune, source: WeightSource| -> (Tuning, Vec<(u32, f32)>) {
+    let greedy = |tune: Tune, source: WeightSource| -> Vec<(u32, f32)> {
         let mut options = LoadOptions::default();
         options.tune = tune;
-        options.tuning_cache = Some(path.clone());
         options.weight_source = Some(source);
         let model = Model::load("demo", &options).unwrap();
         let mut session = model.session().unwrap();
@@ -142,35 +139,17 @@ fn no_tuning_changes_the_numbers() {
         wish.sampling.temperature = 0.0;
         let tokens = session.generate(&ids, &wish).unwrap();
         let tokens = tokens.map(|token| token.map(|token| (token.id, token.logprob)));
-        let tuning = model.network().tuning;
-        (tuning, tokens.collect::<Result<_, _>>().unwrap())
+        tokens.collect::<Result<_, _>>().unwrap()
     };
-    let lanes = Gpu::open(None).unwrap().subgroup_lanes;
     for source in WeightSource::ALL {
-        let (_, expected) = greedy(Tune::Off, source);
-        load(&path, Tune::Again, Some(source));
-        let mut file = read(&path);
-        for (lanes_together, columns, subgroups, tile) in
-            [(8, 8, false, 64), (64, 64, false, 32), (16, 8, true, 64)]
-        {
-            let tuning = Tuning {
-                lanes: lanes_together,
-                columns,
-                subgroups,
-                tile,
-            };
-            if !tuning.is_possible(source, lanes) {
-                continue;
-            }
-            for entry in file["entries"].as_array_mut().unwrap() {
-                entry["lanes"] = tuning.lanes.into();
-                entry["columns"] = columns.into();
-                entry["subgroups"] = subgroups.into();
-                entry["tile"] = tile.into();
-            }
-            std::fs::write(&path, file.to_string()).unwrap();
-            let (used, actual) = greedy(Tune::Auto, source);
-            assert_eq!(used, tuning);
+        let expected = greedy(Tune::Off, source);
+        let wide = Tuning {
+            lanes: 64,
+            columns: 64,
+            ..Tuning::default()
+        };
+        for tuning in [wide, common::other_tuning(source)] {
+            let actual = greedy(Tune::Fixed(tuning), source);
             assert_eq!(actual.len(), 4);
             for ((id, logprob), expected) in actual.iter().zip(&expected) {
                 assert_eq!(*id, expected.0);
@@ -178,4 +157,15 @@ fn no_tuning_changes_the_numbers() {
             }
         }
     }
+}
+
+#[test]
+fn a_layout_that_no_kernel_has_is_refused() {
+    let mut options = LoadOptions::default();
+    options.tune = Tune::Fixed(Tuning {
+        lanes: 7,
+        ..Tuning::default()
+    });
+    let error = common::message(Model::load("demo", &options));
+    assert!(error.contains("lanes: 7"), "{error}");
 }

@@ -68,6 +68,8 @@ pub enum Tune {
     Off,
     /// Always, whatever an earlier measurement said.
     Again,
+    /// Never: these, from the source that [`Tune::Off`] would take.
+    Fixed(Tuning),
 }
 
 /// How far loading has come.

@@ -83,7 +83,7 @@ fn texture_obstacle(gpu: &Gpu, config: &Config) -> Option<&'static str> {
 /// The best source and sizes for weights of `dtype`: as an earlier measurement had it, or by measuring.
 ///
 /// # Errors
-/// [`Error::Option`] for a source that cannot be used here; those of compiling and running the sample.
+/// [`Error::Option`] for a source or a layout that cannot be used here; those of compiling and running the sample.
 pub fn choose(gpu: &Gpu, config: &Config, dtype: Dtype, options: &LoadOptions) -> Result<Chosen> {
     let obstacle = texture_obstacle(gpu, config);
     let possible: Vec<WeightSource> = match (options.weight_source, obstacle) {
@@ -97,14 +97,27 @@ pub fn choose(gpu: &Gpu, config: &Config, dtype: Dtype, options: &LoadOptions) -
         (None, Some(_)) => vec![WeightSource::Buffer],
         (None, None) => WeightSource::ALL.to_vec(),
     };
-    if options.tune == Tune::Off {
-        let source = match possible[..] {
-            [only] => only,
-            _ if gpu.is_software() => WeightSource::Texture,
-            _ => WeightSource::Buffer,
+    let usual = match possible[..] {
+        [only] => only,
+        _ if gpu.is_software() => WeightSource::Texture,
+        _ => WeightSource::Buffer,
+    };
+    let fixed = match options.tune {
+        Tune::Off => Some(Tuning::default()),
+        Tune::Fixed(tuning) => Some(tuning),
+        Tune::Auto | Tune::Again => None,
+    };
+    if let Some(tuning) = fixed {
+        return match tuning.is_possible(usual, gpu.subgroup_lanes) {
+            true => Ok(Chosen {
+                source: usual,
+                tuning,
+            }),
+            false => Err(Error::Option(format!(
+                "`{}` cannot have kernels laid out as {tuning:?}",
+                gpu.adapter.name
+            ))),
         };
-        let tuning = Tuning::default();
-        return Ok(Chosen { source, tuning });
     }
     let key = Key::new(gpu, config, dtype, &possible);
     let cache = options.tuning_cache.as_deref();

@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-use openelm::{Checkpoint, Config, Dtype, LoadOptions, Model, Tune, WeightSource};
+use openelm::kernels::linear::Tuning;
+use openelm::{Checkpoint, Config, Dtype, Gpu, LoadOptions, Model, Tune, WeightSource};
 use serde_json::Value;
 
 pub const FIXTURES: [&str; 2] = ["openelm-f16", "openelm-bf16-sharded"];
@@ -51,6 +53,22 @@ pub fn options(source: Option<WeightSource>, exact_kv: bool) -> LoadOptions {
     // Tests must not depend on what a measurement finds.
     options.tune = Tune::Off;
     options
+}
+
+/// A layout with all that the usual one has not, as far as this machine's adapter can have it.
+pub fn other_tuning(source: WeightSource) -> Tuning {
+    static SUBGROUP: OnceLock<u32> = OnceLock::new();
+    let lanes = *SUBGROUP.get_or_init(|| Gpu::open(None).unwrap().subgroup_lanes);
+    let tuning = Tuning {
+        lanes: 8,
+        columns: 8,
+        subgroups: true,
+        tile: 64,
+    };
+    Tuning {
+        subgroups: tuning.is_possible(source, lanes),
+        ..tuning
+    }
 }
 
 pub fn load(path: &str, source: Option<WeightSource>, exact_kv: bool) -> Model {
