@@ -503,7 +503,13 @@ fn generate(
     let mut ids = prompt_ids(model, &request.prompt)?;
     let forced = forced(model, &mut ids, &request.forced)?;
     let mut generation = session.generate(&ids, &request.options)?;
-    generation.set_trace(request.trace);
+    // How finely a step is timed, if it `is_due` to be timed in detail.
+    let mode = |is_due: bool| match request.trace {
+        _ if request.pause.load(Ordering::Relaxed) => TraceMode::Off,
+        wish if is_due || wish == TraceMode::Off => wish,
+        _ => TraceMode::Steps,
+    };
+    generation.set_trace(mode(true));
     // Of a request that ended early.
     generation.take_trace();
     let send = |token: TokenEvent| {
@@ -527,11 +533,7 @@ fn generate(
     for count in 0.. {
         // The first token's step was the prompt's.
         is_due |= request.trace.is_detailed() && (count == 0 || rationing.traces(count));
-        generation.set_trace(match request.trace {
-            _ if request.pause.load(Ordering::Relaxed) => TraceMode::Off,
-            wish if is_due || wish == TraceMode::Off => wish,
-            _ => TraceMode::Steps,
-        });
+        generation.set_trace(mode(is_due));
         let Some(token) = generation.next() else {
             break;
         };

@@ -11,7 +11,7 @@ use openelm::{Dtype, GenerateOptions, Gpu, LoadOptions, Model, Tune, WeightSourc
 const CONTEXT: usize = 96;
 
 /// Odd in every way that a configuration allows: widths that fill no block or tile, groups of 3, head_dim 6 and 80.
-const ODD: [&str; 4] = [
+const ODD: [&str; 5] = [
     r#"{"model_type":"openelm","num_transformer_layers":3,"model_dim":37,"vocab_size":101,"head_dim":6,"num_gqa_groups":3,
         "num_query_heads":[3,6,9],"num_kv_heads":[1,2,3],"ffn_dim_divisor":5,"ffn_multipliers":[0.5,2.0],
         "normalize_qk_projections":true,"share_input_output_layers":true,"max_context_length":96}"#,
@@ -20,6 +20,10 @@ const ODD: [&str; 4] = [
         "normalize_qk_projections":false,"share_input_output_layers":false,"max_context_length":96}"#,
     r#"{"model_type":"openelm","num_transformer_layers":1,"model_dim":64,"vocab_size":40,"head_dim":256,"num_gqa_groups":5,
         "num_query_heads":[5],"ffn_dim_divisor":7,"ffn_multipliers":3.0,"normalize_qk_projections":true,
+        "share_input_output_layers":true,"max_context_length":96}"#,
+    // Uniform windows that hold three tokens' input, and one.
+    r#"{"model_type":"openelm","num_transformer_layers":2,"model_dim":32,"vocab_size":64,"head_dim":16,"num_gqa_groups":1,
+        "num_query_heads":[2,2],"ffn_dim_divisor":1,"ffn_multipliers":[156.25,281.5],"normalize_qk_projections":true,
         "share_input_output_layers":true,"max_context_length":96}"#,
     r#"{"model_type":"openelm","num_transformer_layers":2,"model_dim":2,"vocab_size":3,"head_dim":2,"num_gqa_groups":1,
         "num_query_heads":[1,1],"ffn_dim_divisor":1,"ffn_multipliers":[0.5,0.5],"normalize_qk_projections":true,

@@ -251,6 +251,39 @@ fn a_lost_device_is_opened_again_once() {
     assert_eq!(gpus.lock().unwrap().len(), 3);
 }
 
+/// While a request is paused nothing is timed, not even its prompt.
+#[test]
+fn a_paused_request_is_not_timed() {
+    let mut engine = Engine::start(|| {}).unwrap();
+    engine.send(load("demo"));
+    let paused = request(1, "Once upon a time", 4);
+    paused.pause.store(true, Ordering::Relaxed);
+    engine.send(Command::Generate(Box::new(paused)));
+    let outcome = outcome(&engine, 1);
+    assert!(outcome.end.is_ok() && outcome.tokens.len() == 4);
+    assert!(outcome.steps.is_empty());
+}
+
+/// A model whose files are no good does not cost the one that is there.
+#[test]
+fn a_model_stays_until_there_is_another() {
+    let mut engine = Engine::start(|| {}).unwrap();
+    engine.send(load("demo"));
+    loaded(&engine);
+    engine.send(Command::Load(Box::new(Load {
+        id: 5,
+        model: "/no/such/folder".into(),
+        ..Load::default()
+    })));
+    let kept = until(&engine, |event| match event {
+        Event::LoadFailed { load: 5, kept, .. } => Some(kept),
+        _ => None,
+    });
+    assert_eq!(kept, Some(0));
+    engine.send(Command::Generate(Box::new(request(2, "Once", 1))));
+    assert_eq!(outcome(&engine, 2).end.unwrap().0, Finish::Length);
+}
+
 /// A loader that fetches a model first tells how far it has come.
 #[test]
 fn a_loader_of_its_own_reports_its_download() {

@@ -600,7 +600,9 @@ proptest! {
             let out_buffer = lab.floats(&before);
             let mut resources = vec![shape.as_entire_binding(), weights.store.binding()];
             let mut offsets = Vec::new();
-            let grid_y = if mapping.windows() > 0 {
+            let workgroups = mapping.workgroups(pairs, tuning);
+            let token_groups = (count as u32).div_ceil(mapping.tokens());
+            let grid = if mapping.windows() > 0 {
                 resources.push(window(&out_buffer, 0, (count * out_stride * 4) as u64));
                 offsets.push(0);
                 for t in 0..mapping.windows() {
@@ -608,18 +610,13 @@ proptest! {
                     let columns = count as u32 / mapping.windows();
                     offsets.push(t * columns * in_stride as u32 * 4);
                 }
-                0
+                (token_groups, workgroups, 1)
             } else {
                 resources.push(out_buffer.as_entire_binding());
                 resources.push(input.as_entire_binding());
-                (count as u32).div_ceil(mapping.tokens())
+                (workgroups, token_groups, 1)
             };
             let spec = linear::spec(mapping, source, dtype, output, tuning);
-            let workgroups = mapping.workgroups(pairs, tuning);
-            let grid = match mapping.windows() {
-                0 => (workgroups, grid_y, 1),
-                _ => (count as u32 / mapping.tokens(), workgroups, 1),
-            };
             lab.run(&spec, &resources, &offsets, grid, &out_buffer)
         };
         let out = run(mapping);

@@ -823,6 +823,16 @@ fn pausing_keeps_what_is_shown_and_times_nothing() {
     stage.tell(Event::Step(Box::new(step(61, true))));
     assert!(stage.has("1 step, 1 token"));
     stage.finish(request.id, Finish::Length);
+    // What began paused is a run of its own from when it goes on.
+    stage.write(" still");
+    let request = stage.request();
+    stage.tell(Event::Step(Box::new(step(70, true))));
+    stage.click("Pause");
+    for position in [71, 72] {
+        stage.tell(Event::Step(Box::new(step(position, true))));
+    }
+    assert!(stage.has("2 steps, 2 tokens"));
+    stage.finish(request.id, Finish::Length);
 }
 
 #[test]
@@ -1183,9 +1193,19 @@ fn a_system_prompt_alone_is_kept_and_counted() {
     assert_eq!(stage.window.state().conversation().template, "Plain");
     stage.click("Chat");
     assert_eq!(stage.window.state().conversation().template, "Instruct");
-    ask_to_close(&mut stage);
+    let begin = Instant::now();
+    while stage.files().is_empty() && begin.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(50));
+        stage.window.step();
+    }
     let saved = std::fs::read_to_string(&stage.files()[0]).unwrap();
     assert!(saved.contains("Be brief."));
+    // Taken back, it does not come back.
+    let field = stage.window.get_by_label("System prompt");
+    field.set_text_value_accesskit("");
+    stage.window.run();
+    ask_to_close(&mut stage);
+    assert!(stage.files().is_empty());
 }
 
 #[test]
@@ -1270,6 +1290,17 @@ fn escape_closes_what_is_open_before_it_stops_anything() {
     stage.window.run();
     assert!(is_cancelled());
     stage.finish(request.id, Finish::Cancelled);
+    // A list that is open is closed, and nothing else.
+    stage.click("Model: demo · bf16");
+    stage.window.get_by_label("Weights format").click();
+    stage.window.run();
+    assert!(stage.has("q8"));
+    stage.window.key_press(egui::Key::Escape);
+    stage.window.run();
+    assert!(!stage.has("q8") && stage.has("How it is loaded"));
+    stage.window.key_press(egui::Key::Escape);
+    stage.window.run();
+    assert!(!stage.has("How it is loaded"));
     // An edit that changed nothing is left, one that did is not.
     stage.click("Edit");
     stage.window.key_press(egui::Key::Escape);

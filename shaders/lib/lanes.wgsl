@@ -1,4 +1,4 @@
-// What the two `lanes` products share: four row pairs a lane, of which the last lanes have fewer.
+// What the products of weights in textures share: four row pairs a lane, of which the last lanes have fewer.
 
 #import lib/hidden_zero.wgsl
 

@@ -53,7 +53,10 @@ pub fn run(arguments: &Chat) -> Result<()> {
 }
 
 fn template(arguments: &Chat) -> Template {
-    let is_instruct = arguments.model.model.to_lowercase().contains("instruct");
+    // The folder's own name, wherever it lies.
+    let path = std::path::absolute(&arguments.model.model).unwrap_or_default();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_instruct = name.to_lowercase().contains("instruct");
     match arguments.template {
         Some(TemplateChoice::Instruct) => Template::instruct(),
         Some(TemplateChoice::Questions) => Template::questions(),

@@ -84,10 +84,10 @@ pub fn run(arguments: &Profile) -> Result<()> {
         plain: least[0],
         traced: least[1],
     };
-    let peaks = peaks(&model.network().gpu)?;
     if let Some(trace) = trace {
         trace.write(&steps, &model)?;
     }
+    let peaks = peaks(&model.network().gpu)?;
     if arguments.json {
         let phase = |phase| {
             let steps = of_phase(&steps, phase);

@@ -188,7 +188,8 @@ impl<'a> Session<'a> {
         }
         let computed = self.cached.len() - keep;
         if phase == Phase::Prefill {
-            self.forward.note_whole(computed, keep, begin);
+            self.forward
+                .note_whole(computed, keep, begin, begin.elapsed());
         }
         Ok(computed)
     }
@@ -386,7 +387,7 @@ impl Generation<'_, '_> {
         if !is_first {
             // What was computed is the token before the one that was chosen.
             let forward = &mut self.session.forward;
-            forward.note_whole(1, self.ids.len() - 2, before);
+            forward.note_whole(1, self.ids.len() - 2, before, time);
         }
         if is_first {
             // The prefill may have been done before, by itself.
@@ -482,7 +483,6 @@ impl Generation<'_, '_> {
             position: position as u32,
         };
         let forward = &mut self.session.forward;
-        forward.phase = Phase::Decode;
         forward.start_decoding(next, steps, &choosing, &self.ids, &uniforms)?;
         Ok(true)
     }

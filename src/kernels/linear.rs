@@ -1,4 +1,4 @@
-//! `linear_*.wgsl`: matrix products, six ways that share one `Shape` and one set of outputs.
+//! `linear_*.wgsl`: matrix products, seven ways that share one `Shape` and one set of outputs.
 
 use super::{BLOCK, WeightSource, uniform_struct, weight_slots};
 use crate::dtype::Dtype;
@@ -20,13 +20,13 @@ uniform_struct! {
     }
 }
 
-/// Bytes of a window into uniform memory, which holds one token's input: 16384 floats.
+/// Bytes of a window into uniform memory, 16384 floats, which holds at least one token's input.
 pub const UNIFORM_WINDOW: u64 = 65536;
 
 /// What the best kernels of an adapter differ in; whatever it is, results are the same to the bit for any number of few tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tuning {
-    /// Lanes in a workgroup of the two `lanes` mappings.
+    /// Lanes in a workgroup of the three mappings for weights in textures.
     pub lanes: u32,
     /// Lanes that walk along a row together in the two `rows` mappings.
     pub columns: u32,
@@ -190,7 +190,7 @@ impl Mapping {
         }
     }
 
-    /// Workgroups for a part of `pairs` row pairs: along y for the two `lanes` mappings, along x for all others.
+    /// Workgroups for a part of `pairs` row pairs: along y for weights in textures, along x for buffers.
     pub fn workgroups(self, pairs: u32, tuning: Tuning) -> u32 {
         match self {
             Self::DecodeLanes | Self::PrefillLanes | Self::PrefillOctets => {
@@ -240,7 +240,7 @@ impl Mapping {
     }
 }
 
-/// Bindings: shape, weights, output, then the input: one storage buffer, or one uniform window a token.
+/// Bindings: shape, weights, output, then the input: one storage buffer, or uniform windows.
 pub fn spec(
     mapping: Mapping,
     source: WeightSource,

@@ -11,7 +11,7 @@ pub mod sample;
 
 use crate::dtype::Dtype;
 
-/// Lanes in every workgroup of this crate.
+/// Lanes in a workgroup of most kernels.
 pub const LANES: u32 = 64;
 
 /// Values in a block, the unit of rows; see `shaders/lib/block.wgsl`.

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Readback;
 use crate::kernels::TokenInput;
 use crate::kernels::sample::{self, Choice, GROUP, MOST_TOP, REPORT_WORDS};
+use crate::trace::Phase;
 
 /// Steps whose results may be unread: what is submitted ahead, and the one that is waited for.
 const RING: usize = 4;
@@ -214,6 +215,7 @@ impl Forward {
         history: &[u32],
         uniforms: &[f32],
     ) -> Result<()> {
+        self.phase = Phase::Decode;
         let network = std::sync::Arc::clone(self.network());
         let vocab = network.config.vocab_size;
         self.check(&[next], &[0])?;

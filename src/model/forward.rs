@@ -124,8 +124,14 @@ impl Forward {
             .map_or(TraceMode::Off, |tracer| tracer.mode)
     }
 
-    /// Notes a step that took from `begin` until now, unless steps are not traced or this one was.
-    pub(crate) fn note_whole(&mut self, tokens: usize, position: usize, begin: Instant) {
+    /// Notes a step that took so long from `begin`, unless steps are not traced or this one was.
+    pub(crate) fn note_whole(
+        &mut self,
+        tokens: usize,
+        position: usize,
+        begin: Instant,
+        wall: Duration,
+    ) {
         let phase = self.phase;
         let Some(tracer) = &mut self.tracer else {
             return;
@@ -140,7 +146,7 @@ impl Forward {
             tokens: tokens as u32,
             position: position as u32,
             begin: begin_at,
-            wall: begin.elapsed(),
+            wall,
             mode: TraceMode::Steps,
             spans: None,
         });

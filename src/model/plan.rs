@@ -441,6 +441,7 @@ impl Builder<'_> {
             8.. => in_window(stride(product.matrix.columns)),
             _ => 1,
         };
+        let fitting = |tokens: Tokens| if rows < 4 { Tokens::One } else { tokens };
         product
             .matrix
             .parts
@@ -457,7 +458,11 @@ impl Builder<'_> {
                     _ => 0,
                 };
                 let launch = |tokens| {
-                    self.linear_launch(product, part, Mapping::of(source, tokens, tile, in_window))
+                    self.linear_launch(
+                        product,
+                        part,
+                        Mapping::of(source, fitting(tokens), tile, in_window),
+                    )
                 };
                 Ok(Op {
                     stage: product.stage,
@@ -544,3 +549,32 @@ const _: () = assert!(
     LANES == 64,
     "attention and the padding of strides count on it"
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No window reaches beyond the tokens that there are, nor takes more than there is input for.
+    #[test]
+    fn columns_fit_windows_and_rows() {
+        // 270M: model_dim 1280 and the widest FFN, 5120; 3B: FFN of 12288.
+        assert_eq!(columns(8, 4, 1280, 32), 4);
+        assert_eq!(columns(4, 4, 1280, 32), 8);
+        assert_eq!(columns(8, 4, 5120, 32), 1);
+        assert_eq!(columns(4, 4, 5120, 32), 2);
+        assert_eq!(columns(4, 4, 12288, 32), 1);
+        assert_eq!(columns(4, 4, 64, 4), 1);
+        assert_eq!(columns(1, 1, 64, 32), 1);
+        for in_stride in (64..=16384).step_by(64) {
+            for (tokens, windows, rows) in [(4, 4, 32), (8, 4, 32), (4, 4, 4)] {
+                let in_window = in_window(in_stride);
+                if in_window * windows < tokens {
+                    continue;
+                }
+                let taken = tokens * columns(tokens, windows, in_stride, rows);
+                assert!(rows % taken == 0, "{in_stride}: {taken} of {rows}");
+                assert!(taken / windows <= in_window, "{in_stride}");
+            }
+        }
+    }
+}

@@ -114,7 +114,8 @@ pub fn choose(gpu: &Gpu, config: &Config, dtype: Dtype, options: &LoadOptions) -
                 tuning,
             }),
             false => Err(Error::Option(format!(
-                "`{}` cannot have kernels laid out as {tuning:?}",
+                "`{}` cannot have kernels laid out as {tuning:?}; take sizes of `Tuning::LANES`, `COLUMNS` and `TILES`, and subgroups \
+                 only where they are large enough",
                 gpu.adapter.name
             ))),
         };
@@ -165,7 +166,8 @@ fn measure(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[WeightSource]) 
     let tuning = match source {
         WeightSource::Texture => {
             // With several tokens it shows best what lanes gain by sharing.
-            let (best, _) = task(source, FEW_TOKENS).fastest(&both, begin)?;
+            // Whatever the time: it makes more of a difference than all sizes together.
+            let (best, _) = task(source, FEW_TOKENS).fastest(&both, Instant::now())?;
             let sizes = Tuning::LANES.map(|lanes| Tuning { lanes, ..best });
             let candidates: Vec<Tuning> = std::iter::once(best).chain(sizes).collect();
             task(source, 1).fastest(&candidates, begin)?.0

@@ -225,10 +225,13 @@ fn template(ui: &mut egui::Ui, app: &mut App, chosen: &mut String) {
         let is_built_in = Template::built_in()
             .iter()
             .any(|other| other.name == template.name);
+        let mut others = app.settings.templates.iter();
+        let is_taken = template.name != original && others.any(|own| own.name == template.name);
         let problem = match template.check() {
             Err(error) => Some(error.to_string()),
             Ok(()) if is_built_in => Some("Give it a name of its own to keep it".to_owned()),
             Ok(()) if template.name.trim().is_empty() => Some("It needs a name".to_owned()),
+            Ok(()) if is_taken => Some("Another template has that name".to_owned()),
             Ok(()) => None,
         };
         if let Some(problem) = &problem {
@@ -240,14 +243,19 @@ fn template(ui: &mut egui::Ui, app: &mut App, chosen: &mut String) {
                 let own = &mut app.settings.templates;
                 own.retain(|other| other.name != template.name && other.name != original);
                 own.push(template.clone());
-                chosen.clone_from(&template.name);
+                // The editor may still be open when another conversation is shown.
+                if *chosen == original {
+                    chosen.clone_from(&template.name);
+                }
                 renamed = is_own.then(|| template.name.clone());
                 done = true;
             }
             if is_own && ui.button("Delete template").clicked() {
                 app.settings.templates.retain(|own| own.name != original);
                 let fallback = template_for(Mode::Chat);
-                fallback.clone_into(chosen);
+                if *chosen == original {
+                    fallback.clone_into(chosen);
+                }
                 renamed = Some(fallback.to_owned());
                 done = true;
             }

@@ -193,11 +193,22 @@ fn remove_remains(folder: &Path) {
             let path = entry.path();
             let age = entry.metadata().and_then(|data| data.modified());
             let age = age.ok().and_then(|time| time.elapsed().ok());
-            if path.extension().is_some_and(|end| end == "tmp") && age > Some(OLD) {
+            if is_remains(&path) && age > Some(OLD) {
                 let _ = std::fs::remove_file(path);
             }
         }
     }
+}
+
+/// Whether a name is one that [`replace`] gives: `NAME.json.DIGITS.tmp`.
+fn is_remains(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let number = name
+        .strip_suffix(".tmp")
+        .and_then(|rest| rest.rsplit_once(".json."));
+    number.is_some_and(|(_, digits)| {
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
@@ -311,6 +322,26 @@ mod tests {
         assert!(failed[0].error.is_some());
         let kept = std::fs::read_to_string(folder.path().join("conversations")).unwrap();
         assert_eq!(kept, "in the way");
+    }
+
+    #[test]
+    fn only_old_remains_of_our_own_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = SystemTime::now() - Duration::from_secs(7200);
+        let make = |name: &str, is_old: bool| {
+            let path = folder.path().join(name);
+            let file = std::fs::File::create(&path).unwrap();
+            if is_old {
+                file.set_modified(old).unwrap();
+            }
+            path
+        };
+        let left = make("settings.json.1700000000000000000.tmp", true);
+        let young = make("settings.json.1700000000000000001.tmp", false);
+        let foreign = ["thesis.tmp", "a.json.tmp", "a.json.b1.tmp"].map(|name| make(name, true));
+        Store::open(folder.path()).unwrap();
+        assert!(!left.exists());
+        assert!(young.exists() && foreign.iter().all(|path| path.exists()));
     }
 
     #[test]

@@ -86,6 +86,9 @@ impl Action {
 
 /// A folder's path that will be true wherever the program starts next time; other names as they are.
 fn absolute(model: &str) -> String {
+    if model == "demo" || model.starts_with("shape:") {
+        return model.to_owned();
+    }
     match std::path::absolute(model) {
         Ok(path) if path.is_dir() => path.display().to_string(),
         _ => model.to_owned(),
@@ -350,6 +353,7 @@ impl App {
             Action::Load(model) => {
                 self.models.open = false;
                 self.may_fall_back = false;
+                self.has_fallen_back = false;
                 self.load(&absolute(model.trim()));
             }
             Action::CancelLoading => {

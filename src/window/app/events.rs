@@ -24,8 +24,10 @@ impl App {
         if !self.settings.sampling.own {
             self.settings.sampling = SamplingSettings::from(&info.sampling);
         }
-        self.settings.remember(&self.asked);
-        self.settings.model.clone_from(&self.asked);
+        if !self.has_fallen_back {
+            self.settings.remember(&self.asked);
+            self.settings.model.clone_from(&self.asked);
+        }
         for warning in &info.warnings {
             self.tell(Banner::note("About this model", warning));
         }
@@ -39,9 +41,13 @@ impl App {
         }
         // Cancelled too late: that must not end a load of the same model after the device was lost.
         self.load_cancel.store(false, Ordering::Relaxed);
-        let is_instruct = info.name.to_lowercase().contains("instruct");
+        let name = std::path::Path::new(&info.name).file_name();
+        let name = name.unwrap_or_default().to_string_lossy();
+        let is_instruct = name.to_lowercase().contains("instruct");
+        let is_first = !std::mem::replace(&mut self.has_loaded, true);
         let conversation = &mut self.conversations[self.current];
-        if conversation.is_untouched() && self.chat.draft.is_empty() {
+        // A draft from before the start is no reason to leave a chat model a text.
+        if conversation.is_untouched() && (is_first || self.chat.draft.is_empty()) {
             conversation.set_mode(if is_instruct {
                 Mode::Chat
             } else {
@@ -80,6 +86,7 @@ impl App {
             _ => Banner::problem("The model could not be loaded", format!("{error}. {state}")),
         };
         if falls_back {
+            self.has_fallen_back = true;
             self.load(DEMO);
         }
         self.tell(banner.with_fix("Choose a model", Action::ShowModels));

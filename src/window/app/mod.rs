@@ -96,6 +96,10 @@ pub struct App {
     before: Option<Before>,
     /// What is loading is what was used last; if that is gone, the demo takes its place.
     may_fall_back: bool,
+    /// The demo stands in for it, and is not to be remembered.
+    has_fallen_back: bool,
+    /// Whether a model was loaded since the window opened.
+    has_loaded: bool,
     /// The device was lost and the model is loading again.
     is_recovering: bool,
     running: Option<Running>,
@@ -161,6 +165,8 @@ impl App {
             load_cancel: Arc::default(),
             before: None,
             may_fall_back: false,
+            has_fallen_back: false,
+            has_loaded: false,
             is_recovering: false,
             running: None,
             requests: 0,
@@ -372,9 +378,6 @@ impl App {
         if !is_writing && pressed(command, Key::Z) {
             actions.push(Action::Undo);
         }
-        if pressed(Modifiers::NONE, Key::Escape) {
-            actions.push(Action::Escape);
-        }
     }
 
     fn not_ready(&self) -> Option<&'static str> {
@@ -406,6 +409,8 @@ impl App {
 
     fn show(&mut self, ui: &mut egui::Ui) {
         let mut actions = Vec::new();
+        // Menus and lists close themselves.
+        let has_popup = egui::Popup::is_any_open(ui.ctx());
         self.shortcuts(ui, &mut actions);
         let dropped = ui.input(|input| {
             let file = input.raw.dropped_files.first();
@@ -463,6 +468,10 @@ impl App {
         ModelsView::show(ui, self, &mut actions);
         top::dialogs(ui, self);
         top::drop_hint(ui);
+        // After everything else that Escape could mean.
+        if !has_popup && ui.input(|input| input.key_pressed(egui::Key::Escape)) {
+            actions.push(Action::Escape);
+        }
         for action in actions {
             self.act(action);
         }

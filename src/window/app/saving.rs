@@ -65,7 +65,7 @@ impl App {
     pub(super) fn save(&mut self) {
         let now = Instant::now();
         if now.saturating_duration_since(self.last_save) < SAVE_EVERY {
-            if !self.dirty.is_empty() {
+            if !self.dirty.is_empty() || self.chat.draft != self.settings.draft {
                 self.egui.request_repaint_after(SAVE_EVERY);
             }
             return;
@@ -85,9 +85,13 @@ impl App {
 
     pub(super) fn flush(&mut self) {
         for id in std::mem::take(&mut self.dirty) {
-            let found = self.conversations.iter().find(|c| c.id == id);
-            if let Some(conversation) = found.filter(|conversation| !conversation.is_untouched()) {
-                self.store.save_conversation(conversation);
+            match self.conversations.iter().find(|c| c.id == id) {
+                // What was set and taken back is not to come back.
+                Some(conversation) if conversation.is_untouched() => {
+                    self.store.remove_conversation(&id);
+                }
+                Some(conversation) => self.store.save_conversation(conversation),
+                None => {}
             }
         }
         self.settings.draft.clone_from(&self.chat.draft);

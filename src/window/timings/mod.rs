@@ -73,6 +73,8 @@ pub struct Timings {
     peaks: HashMap<String, Peaks>,
     /// Whether what comes now belongs to the run that is shown.
     is_recording: bool,
+    /// The name of a run of which nothing was timed yet, because it is paused.
+    pending: Option<String>,
     frame: Mean,
     sums: Sums,
     flame: flame::View,
@@ -93,6 +95,7 @@ impl Default for Timings {
             info: None,
             peaks: HashMap::new(),
             is_recording: false,
+            pending: None,
             frame: Mean::default(),
             sums: Sums::default(),
             flame: flame::View::default(),
@@ -138,10 +141,17 @@ impl Timings {
 
     /// A new run begins. If it is not timed, what was timed before stays in sight.
     pub fn begin(&mut self, label: &str, mode: TraceMode) {
-        self.is_recording = mode != TraceMode::Off && !self.is_paused();
-        if !self.is_recording {
-            return;
+        self.is_recording = false;
+        let label = (mode != TraceMode::Off).then(|| label.to_owned());
+        match label {
+            Some(label) if !self.is_paused() => self.record(&label),
+            label => self.pending = label,
         }
+    }
+
+    fn record(&mut self, label: &str) {
+        self.pending = None;
+        self.is_recording = true;
         let model = self.info.as_ref().map_or(String::new(), |info| {
             format!("{} {}", info.name, info.dtype)
         });
@@ -156,7 +166,13 @@ impl Timings {
     }
 
     pub fn step(&mut self, step: Step) {
-        if self.is_recording && !self.is_paused() {
+        if self.is_paused() {
+            return;
+        }
+        if let Some(label) = self.pending.take() {
+            self.record(&label);
+        }
+        if self.is_recording {
             self.run.push(step);
         }
     }
@@ -165,16 +181,19 @@ impl Timings {
         if !self.is_recording {
             return;
         }
-        // The first token's time is that of the prompt; tokens that were given took none.
-        let is_timed = self.run.tokens > 0 && !token.token.time.is_zero();
-        if is_timed && !self.is_paused() {
+        // Tokens that were given took no time, and that of the first other is the prompt's.
+        if token.token.time.is_zero() {
+            return;
+        }
+        let is_first = self.run.tokens == 0;
+        self.run.tokens += 1;
+        if !is_first && !self.is_paused() {
             let mean = match token.traced {
                 true => &mut self.run.traced,
                 false => &mut self.run.untraced,
             };
             mean.add(token.token.time.as_secs_f64());
         }
-        self.run.tokens += 1;
     }
 
     /// What the last frame took, where that is known.

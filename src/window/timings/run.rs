@@ -52,6 +52,7 @@ pub struct Run {
     pub steps: VecDeque<Step>,
     /// Steps that were let go.
     pub dropped: usize,
+    /// Tokens that took time.
     pub tokens: usize,
     /// Counts changes.
     pub version: u64,
