@@ -99,7 +99,7 @@ impl Forward {
     }
 
     /// From here on every step is timed as finely as `mode` says, by the device's clock where it has timestamps. A step that is timed
-    /// in detail waits for the device; whole ones are known to whoever makes tokens of them ([`Forward::note_whole`]).
+    /// in detail waits for the device; whole ones are known to whoever makes tokens of them, a `Generation`.
     pub fn set_trace(&mut self, mode: TraceMode) {
         match &mut self.tracer {
             Some(tracer) => tracer.mode = mode,
