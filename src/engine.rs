@@ -145,8 +145,8 @@ pub enum Event {
     LoadFailed {
         load: u64,
         error: Error,
-        /// The load whose model is still there; `None`: no model is loaded now.
-        kept: Option<u64>,
+        /// The load whose model is still there, and what that is; `None`: no model is loaded now.
+        kept: Option<(u64, Box<ModelInfo>)>,
     },
     /// The device went away or can no longer be used; the model is being loaded again.
     DeviceLost {
@@ -446,7 +446,7 @@ fn run(
                 Err(error) => sink.send(Event::LoadFailed {
                     load: next.id,
                     error,
-                    kept: Some(load),
+                    kept: Some((load, Box::new(info(model)))),
                 }),
             },
             Command::Generate(request) => {

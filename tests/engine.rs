@@ -276,10 +276,10 @@ fn a_model_stays_until_there_is_another() {
         ..Load::default()
     })));
     let kept = until(&engine, |event| match event {
-        Event::LoadFailed { load: 5, kept, .. } => Some(kept),
+        Event::LoadFailed { load: 5, kept, .. } => Some(kept.map(|(load, info)| (load, info.name))),
         _ => None,
     });
-    assert_eq!(kept, Some(0));
+    assert_eq!(kept, Some((0, "demo".to_owned())));
     engine.send(Command::Generate(Box::new(request(2, "Once", 1))));
     assert_eq!(outcome(&engine, 2).end.unwrap().0, Finish::Length);
 }

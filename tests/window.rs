@@ -1125,7 +1125,7 @@ fn a_model_that_cannot_be_opened_leaves_the_one_before() {
     stage.tell(Event::LoadFailed {
         load: 1,
         error: Error::ModelNotFound("no folder `y`".into()),
-        kept: Some(0),
+        kept: Some((0, Box::new(info("demo")))),
     });
     assert!(stage.has("no folder `y`") && stage.has("`demo` is still here"));
     assert!(stage.has("Model: demo · bf16"));
@@ -1133,9 +1133,25 @@ fn a_model_that_cannot_be_opened_leaves_the_one_before() {
     let request = stage.request();
     stage.say(request.id, &[" upon"]);
     assert!(stage.has("Once upon"));
+    // One that was loaded behind the window's back is shown as well.
+    stage.click("Stop");
+    stage.finish(request.id, Finish::Cancelled);
+    stage.click("Model: demo · bf16");
+    stage.click("shape:450M");
+    stage
+        .window
+        .key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::O);
+    stage.window.run();
+    stage.click("shape:3B");
+    stage.tell(Event::LoadFailed {
+        load: 2,
+        error: Error::ModelNotFound("no folder `z`".into()),
+        kept: Some((1, Box::new(info("shape:450M")))),
+    });
+    assert!(stage.has("Model: shape:450M · bf16"));
     // If its device is lost, that is news again.
     stage.tell(Event::DeviceLost {
-        load: 0,
+        load: 1,
         error: Error::DeviceLost("gone".into()),
     });
     assert!(stage.has("The GPU device was lost"));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::dialogs::{Answer, Ask, Export};
-use super::{App, Before, DELETED, ModelState, NarrowView, Running};
+use super::{App, DELETED, ModelState, NarrowView, Running};
 use crate::engine::{Alternative, Command, Load, Request, Stage};
 use crate::generate::{GenerateOptions, clock_seed};
 use crate::model::LoadOptions;
@@ -99,13 +99,7 @@ impl App {
     pub(super) fn load(&mut self, model: &str) {
         self.stop();
         self.load_cancel.store(true, Ordering::Relaxed);
-        if let ModelState::Ready(info) = std::mem::replace(&mut self.model, ModelState::None) {
-            self.before = Some(Before {
-                load: self.load,
-                asked: self.asked.clone(),
-                info,
-            });
-        }
+        self.earlier.push((self.load, self.asked.clone()));
         self.load += 1;
         self.is_recovering = false;
         let cancel = Arc::new(AtomicBool::new(false));

@@ -54,7 +54,7 @@ impl App {
                 Mode::Completion
             });
         }
-        self.before = None;
+        self.earlier.clear();
         self.may_fall_back = false;
         self.timings.model_loaded(&info);
         if self.timings.needs_peaks() {
@@ -64,18 +64,26 @@ impl App {
         self.model = ModelState::Ready(info);
     }
 
-    /// `kept` is the load whose model is still there.
-    pub(super) fn load_failed(&mut self, error: &Error, kept: Option<u64>) {
+    /// `kept` is the load whose model is still there, and what that is.
+    pub(super) fn load_failed(&mut self, error: &Error, kept: Option<(u64, Box<ModelInfo>)>) {
         self.is_recovering = false;
         self.model = ModelState::None;
         let mut state = "No model is loaded now.".to_owned();
-        let before = self.before.take();
-        if let Some(before) = before.filter(|before| Some(before.load) == kept) {
-            (self.load, self.asked) = (before.load, before.asked);
-            state = format!("`{}` is still here.", before.info.name);
-            self.model = ModelState::Ready(before.info);
+        let has_kept = kept.is_some();
+        if let Some((load, info)) = kept {
+            let mut earlier = std::mem::take(&mut self.earlier).into_iter();
+            self.asked = match earlier.find(|(id, _)| *id == load) {
+                Some((_, asked)) => asked,
+                None => info.name.clone(),
+            };
+            self.load = load;
+            state = format!("`{}` is still here.", info.name);
+            self.timings.model_loaded(&info);
+            self.counted = None;
+            self.model = ModelState::Ready(info);
         }
         let falls_back = std::mem::take(&mut self.may_fall_back)
+            && !has_kept
             && self.asked != DEMO
             && !matches!(error, Error::Cancelled | Error::NoAdapter(_));
         if falls_back {

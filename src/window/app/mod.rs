@@ -48,13 +48,6 @@ pub enum ModelState {
     Ready(Box<ModelInfo>),
 }
 
-/// A model that was there when another was asked for.
-struct Before {
-    load: u64,
-    asked: String,
-    info: Box<ModelInfo>,
-}
-
 /// Width that panels leave the chat.
 const LEAST_CHAT: f32 = 330.0;
 
@@ -92,8 +85,8 @@ pub struct App {
     asked: String,
     load: u64,
     load_cancel: Arc<AtomicBool>,
-    /// The model that is there while another is asked for: it stays if that has no usable files.
-    before: Option<Before>,
+    /// Earlier loads and what was asked for: a model stays if the next has no usable files.
+    earlier: Vec<(u64, String)>,
     /// What is loading is what was used last; if that is gone, the demo takes its place.
     may_fall_back: bool,
     /// The demo stands in for it, and is not to be remembered.
@@ -163,7 +156,7 @@ impl App {
             asked: String::new(),
             load: 0,
             load_cancel: Arc::default(),
-            before: None,
+            earlier: Vec::new(),
             may_fall_back: false,
             has_fallen_back: false,
             has_loaded: false,
