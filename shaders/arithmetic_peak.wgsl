@@ -9,42 +9,32 @@ struct Shape {
 @group(0) @binding(1) var<storage, read_write> results: array<f32>;
 #import lib/hidden_zero.wgsl
 
+// A lane's twelve numbers.
+struct Numbers {
+    a: vec4<f32>,
+    b: vec4<f32>,
+    c: vec4<f32>,
+}
+
+fn one_round(x: Numbers) -> Numbers {
+    return Numbers(
+        x.a * shape.factor + shape.offset,
+        x.b * shape.factor + shape.offset,
+        x.c * shape.factor + shape.offset,
+    );
+}
+
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     // Not the same number twice, or a compiler could do with one.
-    var a = vec4<f32>(0.0, 1.0, 2.0, 3.0) + f32(lane);
-    var b = a + 4.0;
-    var c = a + 8.0;
+    let start = vec4<f32>(0.0, 1.0, 2.0, 3.0) + f32(lane);
+    var x = Numbers(start, start + 4.0, start + 8.0);
     let end = shape.rounds + hidden_zero(workgroup);
-    let factor = shape.factor;
-    let offset = shape.offset;
     // Eight rounds at a time: the loop itself should cost nothing.
     for (var i = 0u; i < end; i += 8u) {
-        a = a * factor + offset;
-        b = b * factor + offset;
-        c = c * factor + offset;
-        a = a * factor + offset;
-        b = b * factor + offset;
-        c = c * factor + offset;
-        a = a * factor + offset;
-        b = b * factor + offset;
-        c = c * factor + offset;
-        a = a * factor + offset;
-        b = b * factor + offset;
-        c = c * factor + offset;
-        a = a * factor + offset;
-        b = b * factor + offset;
-        c = c * factor + offset;
-        a = a * factor + offset;
-        b = b * factor + offset;
-        c = c * factor + offset;
-        a = a * factor + offset;
-        b = b * factor + offset;
-        c = c * factor + offset;
-        a = a * factor + offset;
-        b = b * factor + offset;
-        c = c * factor + offset;
+        x = one_round(one_round(one_round(one_round(x))));
+        x = one_round(one_round(one_round(one_round(x))));
     }
-    let sum = a + b + c;
+    let sum = x.a + x.b + x.c;
     results[workgroup.x * 64u + lane] = (sum.x + sum.y) + (sum.z + sum.w);
 }

@@ -28,14 +28,10 @@ fn main(
     let pairs = start + LANES * vec4<u32>(0u, 1u, 2u, 3u);
     let first = weight_rows(pairs);
     let second = weight_rows(pairs + shape.second);
-    var first_0 = vec4<f32>();
-    var first_1 = vec4<f32>();
-    var first_2 = vec4<f32>();
-    var first_3 = vec4<f32>();
-    var second_0 = vec4<f32>();
-    var second_1 = vec4<f32>();
-    var second_2 = vec4<f32>();
-    var second_3 = vec4<f32>();
+    var sums_0 = Sums();
+    var sums_1 = Sums();
+    var sums_2 = Sums();
+    var sums_3 = Sums();
     let all = shape.blocks / 2u + hidden_zero(workgroup);
     for (var from_pair = 0u; from_pair < all; from_pair += PAIRS_PER_CHUNK) {
         let first_scales = load_row_scales(first, from_pair / PAIRS_PER_CHUNK);
@@ -45,27 +41,15 @@ fn main(
             let w = load_rows(first, first_scales, pair);
             let v = load_rows(second, second_scales, pair);
             let i = input_start + 4u * pair;
-            let a_0 = block_0(own, i);
-            let b_0 = block_0(own, i + 2u);
-            first_0 = add_dots(first_0, w, a_0, b_0);
-            second_0 = add_dots(second_0, v, a_0, b_0);
-            let a_1 = block_1(own, i);
-            let b_1 = block_1(own, i + 2u);
-            first_1 = add_dots(first_1, w, a_1, b_1);
-            second_1 = add_dots(second_1, v, a_1, b_1);
-            let a_2 = block_2(own, i);
-            let b_2 = block_2(own, i + 2u);
-            first_2 = add_dots(first_2, w, a_2, b_2);
-            second_2 = add_dots(second_2, v, a_2, b_2);
-            let a_3 = block_3(own, i);
-            let b_3 = block_3(own, i + 2u);
-            first_3 = add_dots(first_3, w, a_3, b_3);
-            second_3 = add_dots(second_3, v, a_3, b_3);
+            sums_0 = add_token(sums_0, w, v, block_0(own, i), block_0(own, i + 2u));
+            sums_1 = add_token(sums_1, w, v, block_1(own, i), block_1(own, i + 2u));
+            sums_2 = add_token(sums_2, w, v, block_2(own, i), block_2(own, i + 2u));
+            sums_3 = add_token(sums_3, w, v, block_3(own, i), block_3(own, i + 2u));
         }
     }
     let token = workgroup.x;
-    emit_pairs(token, pairs, first_0, second_0);
-    emit_pairs(token + workgroups.x, pairs, first_1, second_1);
-    emit_pairs(token + 2u * workgroups.x, pairs, first_2, second_2);
-    emit_pairs(token + 3u * workgroups.x, pairs, first_3, second_3);
+    emit_pairs(token, pairs, sums_0.first, sums_0.second);
+    emit_pairs(token + workgroups.x, pairs, sums_1.first, sums_1.second);
+    emit_pairs(token + 2u * workgroups.x, pairs, sums_2.first, sums_2.second);
+    emit_pairs(token + 3u * workgroups.x, pairs, sums_3.first, sums_3.second);
 }

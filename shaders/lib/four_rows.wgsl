@@ -40,3 +40,13 @@ fn add_dots(sums: vec4<f32>, w: Weights, a: Block, b: Block) -> vec4<f32> {
     );
     return sums + dots_a * w.scales + dots_b * w.scales;
 }
+
+// A token's sums: of the pairs' first rows, and of their second.
+struct Sums {
+    first: vec4<f32>,
+    second: vec4<f32>,
+}
+
+fn add_token(sums: Sums, first: Weights, second: Weights, a: Block, b: Block) -> Sums {
+    return Sums(add_dots(sums.first, first, a, b), add_dots(sums.second, second, a, b));
+}

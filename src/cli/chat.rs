@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
-use openelm::text::{Role, Template, Turn};
+use openelm::text::{Role, Template, Turn, is_instruct};
 use openelm::trace::TraceMode;
 use openelm::{GenerateOptions, Model, Session};
 use rustyline::error::ReadlineError;
@@ -55,13 +55,11 @@ pub fn run(arguments: &Chat) -> Result<()> {
 fn template(arguments: &Chat) -> Template {
     // The folder's own name, wherever it lies.
     let path = std::path::absolute(&arguments.model.model).unwrap_or_default();
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let is_instruct = name.to_lowercase().contains("instruct");
     match arguments.template {
         Some(TemplateChoice::Instruct) => Template::instruct(),
         Some(TemplateChoice::Questions) => Template::questions(),
         Some(TemplateChoice::Plain) => Template::plain(),
-        None if is_instruct => Template::instruct(),
+        None if is_instruct(&path) => Template::instruct(),
         None => Template::plain(),
     }
 }

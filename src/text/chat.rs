@@ -1,6 +1,14 @@
 //! Chat templates: turns of a conversation to the text that a model was trained to continue.
 
+use std::path::Path;
+
 use crate::error::{Error, Result};
+
+/// Whether a model's name, or its folder, says that it was tuned for chats, as `OpenELM-270M-Instruct` does.
+pub fn is_instruct(model: &Path) -> bool {
+    let name = model.file_name().unwrap_or_default().to_string_lossy();
+    name.to_lowercase().contains("instruct")
+}
 
 /// Stands for the text of a turn.
 const TEXT: &str = "{text}";
@@ -162,6 +170,13 @@ mod tests {
             "{prompt}"
         );
         assert_eq!(Template::plain().render(&turns), "Hi\nHel");
+    }
+
+    #[test]
+    fn the_name_of_the_folder_tells_who_chats() {
+        assert!(is_instruct(Path::new("/models/OpenELM-270M-Instruct")));
+        assert!(!is_instruct(Path::new("/instruct/OpenELM-270M")));
+        assert!(!is_instruct(Path::new("demo")));
     }
 
     #[test]

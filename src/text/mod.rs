@@ -4,6 +4,6 @@ mod chat;
 mod stream;
 mod tokenizer;
 
-pub use chat::{Role, Template, Turn};
+pub use chat::{Role, Template, Turn, is_instruct};
 pub use stream::StreamDecoder;
 pub use tokenizer::{HOW_TO_GET_ONE, Tokenizer};

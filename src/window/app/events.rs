@@ -1,5 +1,6 @@
 //! What has happened: events of the engine, answers of dialogs, files written.
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use super::{App, ModelState, Running};
 use crate::engine::{Command, Event, ModelInfo, Stage};
 use crate::error::Error;
 use crate::generate::{Finish, Timing};
+use crate::text::is_instruct;
 use crate::window::banner::Banner;
 use crate::window::conversation::{Mode, Stats};
 use crate::window::settings::SamplingSettings;
@@ -41,9 +43,7 @@ impl App {
         }
         // Cancelled too late: that must not end a load of the same model after the device was lost.
         self.load_cancel.store(false, Ordering::Relaxed);
-        let name = std::path::Path::new(&info.name).file_name();
-        let name = name.unwrap_or_default().to_string_lossy();
-        let is_instruct = name.to_lowercase().contains("instruct");
+        let is_instruct = is_instruct(Path::new(&info.name));
         let is_first = !std::mem::replace(&mut self.has_loaded, true);
         let conversation = &mut self.conversations[self.current];
         // A draft from before the start is no reason to leave a chat model a text.
