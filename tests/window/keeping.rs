@@ -1,0 +1,234 @@
+//! What is kept on disk, exported, or asked about before it is lost.
+
+use std::time::{Duration, Instant};
+
+use egui_kittest::kittest::Queryable;
+use openelm::engine::{Command, Event};
+use openelm::{Finish, Timing};
+
+use crate::scene::{Scene, ask_to_close, is_held_open, loaded, scene_of, stage, token, wait};
+
+#[test]
+fn conversations_survive_the_window() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.write("Remember **me**");
+    let request = stage.request();
+    stage.say(request.id, &["I", " will"]);
+    // As after a crash: nothing is finished or closed.
+    let saved = |stage: &Scene<'_>| {
+        let file = stage.files().into_iter().next();
+        file.map_or(String::new(), |file| {
+            std::fs::read_to_string(file).unwrap_or_default()
+        })
+    };
+    let begin = Instant::now();
+    while !saved(&stage).contains("I will") && begin.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(50));
+        stage.window.step();
+    }
+    assert!(saved(&stage).contains("Remember **me**"));
+    let Scene { window, folder, .. } = stage;
+    drop(window);
+
+    let mut again = scene_of([1280.0, 800.0], folder);
+    again.window.run();
+    again.window.get_by_label("Remember **me**").click();
+    again.window.run();
+    assert!(again.has("You"));
+    assert!(again.has("I will"));
+}
+
+#[test]
+fn a_disk_that_refuses_is_told_and_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let in_the_way = folder.path().join("conversations");
+    std::fs::write(&in_the_way, "").unwrap();
+    let mut stage = scene_of([1280.0, 800.0], folder);
+    stage.tell(loaded("demo"));
+    stage.write("Once");
+    let request = stage.request();
+    stage.finish(request.id, Finish::Eos);
+    wait(&mut stage, "Not saved");
+    std::fs::remove_file(&in_the_way).unwrap();
+    stage.click("Try again");
+    let begin = Instant::now();
+    while stage.files().is_empty() && begin.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(20));
+        stage.window.step();
+    }
+    assert_eq!(stage.files().len(), 1);
+    stage.window.run();
+    assert!(!stage.has("Not saved"));
+}
+
+#[test]
+fn files_are_exported_where_the_dialog_says() {
+    let mut stage = stage("demo");
+    let target = stage.folder.path().join("story.md");
+    let answer = target.clone();
+    stage
+        .window
+        .state_mut()
+        .set_dialog(move |_| Some(answer.clone()));
+    stage.write("Once");
+    let request = stage.request();
+    stage.say(request.id, &[" upon"]);
+    stage.finish(request.id, Finish::Eos);
+    stage
+        .window
+        .key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::S);
+    stage.window.run();
+    wait(&mut stage, "Saved");
+    let expected = "# Once\n\nOnce upon\n";
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), expected);
+
+    // Where the desktop has no dialogs, nothing is lost either.
+    stage.window.state_mut().set_dialog(|_| None);
+    for name in ["conversation.md", "conversation-2.md"] {
+        stage.click("Dismiss");
+        stage
+            .window
+            .key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::S);
+        stage.window.run();
+        wait(&mut stage, "Saved");
+        let path = stage.folder.path().join("exports").join(name);
+        assert_eq!(std::fs::read_to_string(path).unwrap(), expected);
+    }
+    stage.click("Model: demo · bf16");
+    stage.click("Open folder…");
+    wait(&mut stage, "no file dialogs");
+}
+
+#[test]
+fn a_conversation_can_be_deleted_for_good() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.write("Forget me");
+    let request = stage.request();
+    stage.finish(request.id, Finish::Eos);
+    let wait_for = |stage: &mut Scene<'_>, count: usize| {
+        let begin = Instant::now();
+        while stage.files().len() != count {
+            assert!(
+                begin.elapsed() < Duration::from_secs(30),
+                "not {count} files"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+            stage.window.step();
+        }
+    };
+    wait_for(&mut stage, 1);
+    stage.click("Delete conversation Forget me");
+    stage.click("Delete for good");
+    assert!(!stage.has("Forget me"));
+    wait_for(&mut stage, 0);
+}
+
+#[test]
+fn what_was_not_sent_yet_survives_the_window() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.write("Remember");
+    let request = stage.request();
+    stage.say(request.id, &["I", " will"]);
+    stage.finish(request.id, Finish::Eos);
+    stage.edit_first(" this edit");
+    let message = stage.window.get_by_label("Message");
+    message.focus();
+    message.type_text("a draft");
+    stage.window.run();
+    ask_to_close(&mut stage);
+    assert!(!is_held_open(&stage));
+    let Scene { window, folder, .. } = stage;
+    drop(window);
+
+    let mut again = scene_of([1280.0, 800.0], folder);
+    again.window.run();
+    let value = |again: &Scene<'_>, label: &str| again.window.get_by_label(label).value();
+    assert_eq!(value(&again, "Message").as_deref(), Some("a draft"));
+    again.window.get_by_label("Remember").click();
+    again.window.run();
+    let edit = value(&again, "Edit message");
+    assert_eq!(edit.as_deref(), Some("Remember this edit"));
+}
+
+/// What was set counts, even where nothing was said.
+#[test]
+fn a_system_prompt_alone_is_kept_and_counted() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.click("Settings");
+    let counts = |stage: &Scene<'_>| {
+        let counts = stage
+            .commands
+            .try_iter()
+            .filter_map(|command| match command {
+                Command::Count(prompt) => Some(prompt),
+                _ => None,
+            });
+        counts.last()
+    };
+    let field = stage.window.get_by_label("System prompt");
+    field.set_text_value_accesskit("Be brief.");
+    stage.window.run();
+    let prompt = counts(&stage).expect("what the model will be given is counted");
+    assert!(prompt.contains("Be brief."));
+    // The template goes with the mode.
+    stage.click("Text");
+    assert_eq!(stage.window.state().conversation().template, "Plain");
+    stage.click("Chat");
+    assert_eq!(stage.window.state().conversation().template, "Instruct");
+    let begin = Instant::now();
+    while stage.files().is_empty() && begin.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(50));
+        stage.window.step();
+    }
+    let saved = std::fs::read_to_string(&stage.files()[0]).unwrap();
+    assert!(saved.contains("Be brief."));
+    // Taken back, it does not come back.
+    let field = stage.window.get_by_label("System prompt");
+    field.set_text_value_accesskit("");
+    stage.window.run();
+    ask_to_close(&mut stage);
+    assert!(stage.files().is_empty());
+}
+
+#[test]
+fn closing_keeps_the_last_words() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.write("Tell me");
+    let request = stage.request();
+    // Said, but not yet seen by the window.
+    for piece in ["Last", " words"] {
+        let event = Event::Token {
+            request: request.id,
+            token: Box::new(token(piece)),
+        };
+        stage.events.send(event).unwrap();
+    }
+    let end = Event::Finished {
+        request: request.id,
+        finish: Finish::Cancelled,
+        timing: Timing::default(),
+        positions: 9,
+    };
+    stage.events.send(end).unwrap();
+    ask_to_close(&mut stage);
+    assert!(!is_held_open(&stage));
+    let saved = std::fs::read_to_string(&stage.files()[0]).unwrap();
+    assert!(saved.contains("Last words"), "{saved}");
+}
+
+#[test]
+fn closing_asks_once_before_anything_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("conversations"), "").unwrap();
+    let mut stage = scene_of([1280.0, 800.0], folder);
+    stage.tell(loaded("demo"));
+    stage.write("Once");
+    let request = stage.request();
+    stage.finish(request.id, Finish::Eos);
+    ask_to_close(&mut stage);
+    assert!(is_held_open(&stage));
+    stage.window.run();
+    assert!(stage.has("Not everything is saved"));
+    ask_to_close(&mut stage);
+    assert!(!is_held_open(&stage));
+}

@@ -1,0 +1,9 @@
+//! The window as people and screen readers see it, with a scripted engine; and once with the real one and the demo model.
+#![cfg(feature = "window")]
+
+mod chat;
+mod keeping;
+mod looks;
+mod models;
+mod scene;
+mod timings;

@@ -1,0 +1,230 @@
+//! Models: loaded, lost, dropped on the window, not to be had.
+
+use egui_kittest::kittest::Queryable;
+use openelm::engine::{Command, Event, Stage};
+use openelm::{Error, Finish};
+
+use crate::scene::{Scene, info, loaded, scene_of, stage};
+
+/// What belongs to a load or a request that another has replaced changes nothing.
+#[test]
+fn late_events_of_others_are_ignored() {
+    let mut stage = stage("demo");
+    stage.write("Once");
+    let request = stage.request();
+    stage.click("Model: demo · bf16");
+    stage.click("shape:450M");
+    stage.tell(loaded("OpenELM-late"));
+    assert!(!stage.has("Model: OpenELM-late"), "that was load 0");
+    stage.tell(Event::LoadFailed {
+        load: 0,
+        error: Error::Cancelled,
+        kept: None,
+    });
+    assert!(!stage.has("Loading was cancelled"));
+    // Tokens that were on their way are still text.
+    stage.say(request.id, &[" upon"]);
+    assert!(stage.has("Once upon"));
+    stage.finish(request.id, Finish::Cancelled);
+    stage.say(request.id, &[" never"]);
+    assert!(!stage.has("never"));
+    stage.click("Cancel loading");
+    stage.tell(Event::LoadFailed {
+        load: 1,
+        error: Error::Cancelled,
+        kept: None,
+    });
+    assert!(stage.has("Loading was cancelled"));
+}
+
+#[test]
+fn failures_are_banners_and_lose_nothing() {
+    let mut stage = stage("demo");
+    stage.write("Once");
+    let request = stage.request();
+    stage.say(request.id, &[" upon"]);
+    stage
+        .events
+        .send(Event::Failed {
+            request: request.id,
+            error: Error::DeviceLost("driver reset".into()),
+        })
+        .unwrap();
+    stage.tell(Event::DeviceLost {
+        load: 0,
+        error: Error::DeviceLost("driver reset".into()),
+    });
+    assert!(stage.has("The GPU device was lost") && stage.has("driver reset"));
+    assert!(stage.has("Once upon"), "what was written is kept");
+    assert!(
+        stage.has("Loading demo")
+            || stage.has("The model is loading")
+            || stage.has("Cancel loading")
+    );
+    stage.tell(loaded("demo"));
+    assert!(stage.has("Recovered") && !stage.has("The GPU device was lost"));
+
+    stage.write(" a time");
+    let request = stage.request();
+    assert_eq!(request.prompt, "Once upon a time");
+    stage.tell(Event::Failed {
+        request: request.id,
+        error: Error::Prompt("the prompt has 9000 tokens, the context 512".into()),
+    });
+    assert!(stage.has("9000 tokens"));
+    stage.tell(Event::LoadFailed {
+        load: 0,
+        error: Error::ModelNotFound("no folder `x`".into()),
+        kept: None,
+    });
+    assert!(stage.has("The model could not be loaded") && stage.has("no folder `x`"));
+    // Its button leads on.
+    let fixes = stage.window.get_all_by_label("Choose a model");
+    fixes.last().unwrap().click();
+    stage.window.run();
+    assert!(stage.has("Random weights of a true shape"));
+    stage.click("shape:450M");
+    let loads = stage
+        .commands
+        .try_iter()
+        .filter_map(|command| match command {
+            Command::Load(load) => Some(load.model),
+            _ => None,
+        });
+    assert_eq!(loads.last().unwrap(), "shape:450M");
+    stage.tell(Event::Loading {
+        load: 1,
+        stage: Stage::Download,
+        done: 100_000_000,
+        total: 543_000_000,
+    });
+    assert!(
+        stage.has("Downloading shape:450M: 100 of 543 MB"),
+        "{:#?}",
+        stage.window.root()
+    );
+}
+
+/// A folder as the system hands it over when it is dropped on a window.
+#[derive(Debug)]
+struct Dropped(std::path::PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        Err("a folder".into())
+    }
+}
+
+#[test]
+fn a_dropped_folder_is_loaded() {
+    let mut stage = stage("demo");
+    let folder = stage.folder.path().to_owned();
+    let file = folder.join("config.json");
+    std::fs::write(&file, "{}").unwrap();
+    for path in [folder.clone(), file] {
+        let dropped = std::sync::Arc::new(Dropped(path));
+        stage.window.input_mut().dropped_files.push(dropped);
+        stage.window.run();
+        let loads = stage
+            .commands
+            .try_iter()
+            .filter_map(|command| match command {
+                Command::Load(load) => Some(load.model),
+                _ => None,
+            });
+        let loaded = loads.last().expect("a load");
+        assert_eq!(std::path::Path::new(&loaded), folder);
+    }
+}
+
+/// The model that is there stays until there is something to put in its place.
+#[test]
+fn a_model_that_cannot_be_opened_leaves_the_one_before() {
+    let mut stage = stage("demo");
+    stage.click("Model: demo · bf16");
+    stage.click("shape:450M");
+    stage.tell(Event::LoadFailed {
+        load: 1,
+        error: Error::ModelNotFound("no folder `y`".into()),
+        kept: Some((0, Box::new(info("demo")))),
+    });
+    assert!(stage.has("no folder `y`") && stage.has("`demo` is still here"));
+    assert!(stage.has("Model: demo · bf16"));
+    stage.write("Once");
+    let request = stage.request();
+    stage.say(request.id, &[" upon"]);
+    assert!(stage.has("Once upon"));
+    // One that was loaded behind the window's back is shown as well.
+    stage.click("Stop");
+    stage.finish(request.id, Finish::Cancelled);
+    stage.click("Model: demo · bf16");
+    stage.click("shape:450M");
+    stage
+        .window
+        .key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::O);
+    stage.window.run();
+    stage.click("shape:3B");
+    stage.tell(Event::LoadFailed {
+        load: 2,
+        error: Error::ModelNotFound("no folder `z`".into()),
+        kept: Some((1, Box::new(info("shape:450M")))),
+    });
+    assert!(stage.has("Model: shape:450M · bf16"));
+    // If its device is lost, that is news again.
+    stage.tell(Event::DeviceLost {
+        load: 1,
+        error: Error::DeviceLost("gone".into()),
+    });
+    assert!(stage.has("The GPU device was lost"));
+}
+
+/// Who comes back after the model's folder has gone still has something to write with.
+#[test]
+fn a_model_that_is_gone_at_the_start_gives_way_to_the_demo() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("settings.json"), r#"{"model":"/gone"}"#).unwrap();
+    let mut stage = scene_of([1280.0, 800.0], folder);
+    stage
+        .window
+        .state_mut()
+        .begin(&openelm::window::Options::default());
+    let asked = |stage: &Scene<'_>| {
+        let loads = stage
+            .commands
+            .try_iter()
+            .filter_map(|command| match command {
+                Command::Load(load) => Some((load.id, load.model)),
+                _ => None,
+            });
+        loads.last().expect("a load")
+    };
+    let (load, model) = asked(&stage);
+    assert_eq!(model, "/gone");
+    stage.tell(Event::LoadFailed {
+        load,
+        error: Error::ModelNotFound("no folder `/gone`".into()),
+        kept: None,
+    });
+    assert!(stage.has("no folder `/gone`") && stage.has("The demo takes its place"));
+    let (load, model) = asked(&stage);
+    assert_eq!(model, "demo");
+    // Should that fail as well, that is the end of it.
+    stage.tell(Event::LoadFailed {
+        load,
+        error: Error::Gpu("broken".into()),
+        kept: None,
+    });
+    assert!(stage.has("No model is loaded now"));
+}
+
+#[test]
+fn real_weights_are_one_click_away() {
+    let mut stage = stage("demo");
+    stage.click("Get Apple's OpenELM weights…");
+    assert!(stage.has("hf download apple/OpenELM-270M-Instruct"));
+    assert!(stage.has("huggingface.co/meta-llama/Llama-2-7b-hf"));
+}
