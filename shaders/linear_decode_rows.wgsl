@@ -4,11 +4,12 @@
 // loaded once for four rows; the other lanes do the same for the next pairs. Their sums meet in workgroup memory or lane to
 // lane (lib/sums_*.wgsl). Workgroup y is the token.
 #import lib/linear_shape.wgsl
-#import lib/block_dot.wgsl
 #import <source>
 #import <format>
 #import <output>
 @group(0) @binding(3) var<storage, read> input: array<vec4<f32>>;
+
+#import <arithmetic>
 
 alias Sum = f32;
 #import lib/rows.wgsl
@@ -24,12 +25,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, place: Place) {
     var sum_c = Sum();
     var sum_d = Sum();
     for (var block = column; block < shape.blocks; block += COLUMNS) {
-        let x_lo = input[input_start + 2u * block];
-        let x_hi = input[input_start + 2u * block + 1u];
-        sum_a += block_dot(load_weights(rows.x, block), x_lo, x_hi);
-        sum_b += block_dot(load_weights(rows.y, block), x_lo, x_hi);
-        sum_c += block_dot(load_weights(rows.z, block), x_lo, x_hi);
-        sum_d += block_dot(load_weights(rows.w, block), x_lo, x_hi);
+        let x = load_input(input_start + 2u * block);
+        sum_a += dot_row(load_row(rows.x, block), x);
+        sum_b += dot_row(load_row(rows.y, block), x);
+        sum_c += dot_row(load_row(rows.z, block), x);
+        sum_d += dot_row(load_row(rows.w, block), x);
     }
     let sums = meet(lane, sum_a, sum_b, sum_c, sum_d);
     let pair = workgroup.x * PAIRS + sums.index;

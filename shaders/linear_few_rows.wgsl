@@ -3,49 +3,32 @@
 // Lanes stride over K as for a single token, but each weight is read once for four tokens. Sums are vec4s over the tokens. Workgroup y
 // is the quad of tokens; those beyond the step's last are computed into padding that nobody reads.
 #import lib/linear_shape.wgsl
-#import lib/block_dot.wgsl
 #import <source>
 #import <format>
 #import <output>
 @group(0) @binding(3) var<storage, read> input: array<vec4<f32>>;
 
+#import <arithmetic>
+
 alias Sum = vec4<f32>;
 #import lib/rows.wgsl
 
-// The same block of four tokens' activations.
+// The same block of four tokens' inputs.
 struct Inputs {
-    lo_0: vec4<f32>,
-    hi_0: vec4<f32>,
-    lo_1: vec4<f32>,
-    hi_1: vec4<f32>,
-    lo_2: vec4<f32>,
-    hi_2: vec4<f32>,
-    lo_3: vec4<f32>,
-    hi_3: vec4<f32>,
+    x: Input,
+    y: Input,
+    z: Input,
+    w: Input,
 }
 
 fn load_inputs(start: u32, block: u32) -> Inputs {
     let at = start + 2u * block;
     let step = shape.in_stride;
-    return Inputs(
-        input[at],
-        input[at + 1u],
-        input[at + step],
-        input[at + step + 1u],
-        input[at + 2u * step],
-        input[at + 2u * step + 1u],
-        input[at + 3u * step],
-        input[at + 3u * step + 1u],
-    );
+    return Inputs(load_input(at), load_input(at + step), load_input(at + 2u * step), load_input(at + 3u * step));
 }
 
-fn block_dots(w: Block, x: Inputs) -> vec4<f32> {
-    return vec4<f32>(
-        block_dot(w, x.lo_0, x.hi_0),
-        block_dot(w, x.lo_1, x.hi_1),
-        block_dot(w, x.lo_2, x.hi_2),
-        block_dot(w, x.lo_3, x.hi_3),
-    );
+fn dots(w: Weights, inputs: Inputs) -> vec4<f32> {
+    return vec4<f32>(dot_row(w, inputs.x), dot_row(w, inputs.y), dot_row(w, inputs.z), dot_row(w, inputs.w));
 }
 
 @compute @workgroup_size(64)
@@ -59,11 +42,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, place: Place) {
     var sum_c = Sum();
     var sum_d = Sum();
     for (var block = column; block < shape.blocks; block += COLUMNS) {
-        let x = load_inputs(input_start, block);
-        sum_a += block_dots(load_weights(rows.x, block), x);
-        sum_b += block_dots(load_weights(rows.y, block), x);
-        sum_c += block_dots(load_weights(rows.z, block), x);
-        sum_d += block_dots(load_weights(rows.w, block), x);
+        let inputs = load_inputs(input_start, block);
+        sum_a += dots(load_row(rows.x, block), inputs);
+        sum_b += dots(load_row(rows.y, block), inputs);
+        sum_c += dots(load_row(rows.z, block), inputs);
+        sum_d += dots(load_row(rows.w, block), inputs);
     }
     let sums = meet(lane, sum_a, sum_b, sum_c, sum_d);
     let pair = workgroup.x * PAIRS + sums.index;

@@ -4,17 +4,12 @@
 // loaded once for eight rows of all lanes. Sums are vec4s over the pairs. The tokens are one of each window; workgroup x is which,
 // so that workgroups which run one after the other find their weights in the cache. y are the rows.
 #import lib/linear_shape.wgsl
-#import lib/block_dot.wgsl
 #import <source>
 #import <format>
 #import <output>
 #import lib/lanes.wgsl
 #import <input>
 #import <inputs>
-#import lib/four_rows.wgsl
-
-// Small workgroups spread narrow matrices over the cores; chosen by measuring.
-override LANES: u32 = 16u;
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -23,9 +18,8 @@ fn main(
     place: Place,
 ) {
     let own = reader(place);
-    let start = workgroup.y * 4u * LANES + place.lane;
     let input_start = workgroup.x * shape.in_stride;
-    let pairs = start + LANES * vec4<u32>(0u, 1u, 2u, 3u);
+    let pairs = lane_pairs(workgroup.y, place.lane);
     let first = weight_rows(pairs);
     let second = weight_rows(pairs + shape.second);
     var sums_0 = Sums();
@@ -37,19 +31,19 @@ fn main(
         let first_scales = load_row_scales(first, from_pair / PAIRS_PER_CHUNK);
         let second_scales = load_row_scales(second, from_pair / PAIRS_PER_CHUNK);
         let end = min(from_pair + PAIRS_PER_CHUNK, all);
-        for (var pair = from_pair; pair < end; pair += 1u) {
+        for (var pair = from_pair; pair < end; pair += STEP_PAIRS) {
             let w = load_rows(first, first_scales, pair);
             let v = load_rows(second, second_scales, pair);
             let i = input_start + 4u * pair;
-            sums_0 = add_token(sums_0, w, v, block_0(own, i), block_0(own, i + 2u));
-            sums_1 = add_token(sums_1, w, v, block_1(own, i), block_1(own, i + 2u));
-            sums_2 = add_token(sums_2, w, v, block_2(own, i), block_2(own, i + 2u));
-            sums_3 = add_token(sums_3, w, v, block_3(own, i), block_3(own, i + 2u));
+            sums_0 = add_token(sums_0, w, v, step_0(own, i));
+            sums_1 = add_token(sums_1, w, v, step_1(own, i));
+            sums_2 = add_token(sums_2, w, v, step_2(own, i));
+            sums_3 = add_token(sums_3, w, v, step_3(own, i));
         }
     }
     let token = workgroup.x;
-    emit_pairs(token, pairs, sums_0.first, sums_0.second);
-    emit_pairs(token + workgroups.x, pairs, sums_1.first, sums_1.second);
-    emit_pairs(token + 2u * workgroups.x, pairs, sums_2.first, sums_2.second);
-    emit_pairs(token + 3u * workgroups.x, pairs, sums_3.first, sums_3.second);
+    emit_pairs(token, pairs, sums_0);
+    emit_pairs(token + workgroups.x, pairs, sums_1);
+    emit_pairs(token + 2u * workgroups.x, pairs, sums_2);
+    emit_pairs(token + 3u * workgroups.x, pairs, sums_3);
 }

@@ -2,17 +2,12 @@
 //     y[t] = W x[t]           W: [rows, K], x: [tokens, K], y: [tokens, rows]
 // They are two of each window, so a window must have room for two; weights are unpacked half as often.
 #import lib/linear_shape.wgsl
-#import lib/block_dot.wgsl
 #import <source>
 #import <format>
 #import <output>
 #import lib/lanes.wgsl
 #import <input>
 #import <inputs>
-#import lib/four_rows.wgsl
-
-// Small workgroups spread narrow matrices over the cores; chosen by measuring.
-override LANES: u32 = 16u;
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -21,8 +16,7 @@ fn main(
     place: Place,
 ) {
     let own = reader(place);
-    let start = workgroup.y * 4u * LANES + place.lane;
-    let pairs = start + LANES * vec4<u32>(0u, 1u, 2u, 3u);
+    let pairs = lane_pairs(workgroup.y, place.lane);
     let first = weight_rows(pairs);
     let second = weight_rows(pairs + shape.second);
     let columns = workgroups.x;
@@ -42,28 +36,28 @@ fn main(
         let first_scales = load_row_scales(first, from_pair / PAIRS_PER_CHUNK);
         let second_scales = load_row_scales(second, from_pair / PAIRS_PER_CHUNK);
         let end = min(from_pair + PAIRS_PER_CHUNK, all);
-        for (var pair = from_pair; pair < end; pair += 1u) {
+        for (var pair = from_pair; pair < end; pair += STEP_PAIRS) {
             let w = load_rows(first, first_scales, pair);
             let v = load_rows(second, second_scales, pair);
             let i = input_a + 4u * pair;
             let j = input_b + 4u * pair;
-            sums_0a = add_token(sums_0a, w, v, block_0(own, i), block_0(own, i + 2u));
-            sums_1a = add_token(sums_1a, w, v, block_1(own, i), block_1(own, i + 2u));
-            sums_2a = add_token(sums_2a, w, v, block_2(own, i), block_2(own, i + 2u));
-            sums_3a = add_token(sums_3a, w, v, block_3(own, i), block_3(own, i + 2u));
-            sums_0b = add_token(sums_0b, w, v, block_0(own, j), block_0(own, j + 2u));
-            sums_1b = add_token(sums_1b, w, v, block_1(own, j), block_1(own, j + 2u));
-            sums_2b = add_token(sums_2b, w, v, block_2(own, j), block_2(own, j + 2u));
-            sums_3b = add_token(sums_3b, w, v, block_3(own, j), block_3(own, j + 2u));
+            sums_0a = add_token(sums_0a, w, v, step_0(own, i));
+            sums_1a = add_token(sums_1a, w, v, step_1(own, i));
+            sums_2a = add_token(sums_2a, w, v, step_2(own, i));
+            sums_3a = add_token(sums_3a, w, v, step_3(own, i));
+            sums_0b = add_token(sums_0b, w, v, step_0(own, j));
+            sums_1b = add_token(sums_1b, w, v, step_1(own, j));
+            sums_2b = add_token(sums_2b, w, v, step_2(own, j));
+            sums_3b = add_token(sums_3b, w, v, step_3(own, j));
         }
     }
     let token = workgroup.x;
-    emit_pairs(token, pairs, sums_0a.first, sums_0a.second);
-    emit_pairs(token + columns, pairs, sums_0b.first, sums_0b.second);
-    emit_pairs(token + 2u * columns, pairs, sums_1a.first, sums_1a.second);
-    emit_pairs(token + 3u * columns, pairs, sums_1b.first, sums_1b.second);
-    emit_pairs(token + 4u * columns, pairs, sums_2a.first, sums_2a.second);
-    emit_pairs(token + 5u * columns, pairs, sums_2b.first, sums_2b.second);
-    emit_pairs(token + 6u * columns, pairs, sums_3a.first, sums_3a.second);
-    emit_pairs(token + 7u * columns, pairs, sums_3b.first, sums_3b.second);
+    emit_pairs(token, pairs, sums_0a);
+    emit_pairs(token + columns, pairs, sums_0b);
+    emit_pairs(token + 2u * columns, pairs, sums_1a);
+    emit_pairs(token + 3u * columns, pairs, sums_1b);
+    emit_pairs(token + 4u * columns, pairs, sums_2a);
+    emit_pairs(token + 5u * columns, pairs, sums_2b);
+    emit_pairs(token + 6u * columns, pairs, sums_3a);
+    emit_pairs(token + 7u * columns, pairs, sums_3b);
 }

@@ -134,6 +134,40 @@ fn few_tokens_are_bit_identical_to_one() {
     }
 }
 
+/// The same for activations of eight bits, whose blocks must not depend on company either.
+#[test]
+fn few_tokens_of_eight_bits_are_bit_identical_to_one() {
+    for source in WeightSource::ALL {
+        let Some(tuning) = common::int8_tuning(source) else {
+            continue;
+        };
+        let mut options = common::options(Some(source), false);
+        options.dtype = Some(Dtype::Q8);
+        let float = Model::load("demo", &options).unwrap();
+        options.tune = Tune::Fixed(tuning);
+        let model = Model::load("demo", &options).unwrap();
+        let ids = tokens(&model, 70);
+        let one_by_one = logits(&model, &ids, &[1]);
+        for size in [4, 13, 16] {
+            assert_eq!(
+                logits(&model, &ids, &[size]),
+                one_by_one,
+                "{source:?}, {size} a step"
+            );
+        }
+        // They are others than without, but not by much; and so are those of a prefill, which is exact.
+        let exact = logits(&float, &ids, &[1]);
+        assert_ne!(one_by_one, exact);
+        assert_close(&one_by_one, &exact, 0.1, "eight bits lose too much");
+        assert_close(
+            &logits(&model, &ids, &[32]),
+            &exact,
+            0.1,
+            "prefill is another model",
+        );
+    }
+}
+
 /// Where a token's positions begin to be split between workgroups, company still changes nothing.
 #[test]
 fn few_tokens_are_bit_identical_across_the_first_split() {

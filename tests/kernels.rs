@@ -11,7 +11,7 @@ use openelm::gpu::pipeline::window;
 use openelm::gpu::{KernelSpec, Readback};
 use openelm::kernels::linear::{Mapping, Output, Tuning, UNIFORM_WINDOW};
 use openelm::kernels::{
-    FILES, LANES, TokenInput, WeightSource, arithmetic_peak, attention, embed, linear,
+    FILES, LANES, ROW_PAD, TokenInput, WeightSource, arithmetic_peak, attention, embed, linear,
     qk_norm_rope, read_bandwidth, rms_norm,
 };
 use openelm::{Dtype, Gpu};
@@ -164,9 +164,9 @@ impl Lab {
         source: WeightSource,
     ) -> Weights {
         let rows = values.len() / columns;
-        let row_bytes = dtype.row_bytes(columns.next_multiple_of(16));
+        let row_bytes = dtype.row_bytes(columns.next_multiple_of(ROW_PAD));
         let units = row_bytes / 16;
-        let mut bytes = vec![0; rows.next_multiple_of(8) * row_bytes];
+        let mut bytes = vec![0; rows.next_multiple_of(32) * row_bytes];
         let mut exact = Vec::new();
         for (row, values) in values.chunks_exact(columns).enumerate() {
             let mut packed = vec![0; row_bytes];
@@ -183,7 +183,7 @@ impl Lab {
             for unit in 0..units {
                 let at = match source {
                     WeightSource::Buffer => row * units + unit,
-                    WeightSource::Texture => (row / 8 * units + unit) * 8 + row % 8,
+                    WeightSource::Texture => (row / 32 * units + unit) * 32 + row % 32,
                 };
                 bytes[at * 16..][..16].copy_from_slice(&packed[unit * 16..][..16]);
             }
@@ -262,11 +262,13 @@ fn sources() -> impl Strategy<Value = WeightSource> {
 
 fn tunings() -> impl Strategy<Value = Tuning> {
     let of = |sizes: [u32; 4]| prop::sample::select(sizes.to_vec());
-    (of(Tuning::LANES), of(Tuning::COLUMNS), any::<bool>()).prop_map(
-        |(lanes, columns, subgroups)| Tuning {
+    let flags = (any::<bool>(), any::<bool>());
+    (of(Tuning::LANES), of(Tuning::COLUMNS), flags).prop_map(
+        |(lanes, columns, (subgroups, int8))| Tuning {
             lanes,
             columns,
             subgroups,
+            int8,
             ..Tuning::default()
         },
     )
@@ -557,8 +559,12 @@ proptest! {
         let lab = lab();
         let source = if mapping.windows() > 0 { WeightSource::Texture } else { WeightSource::Buffer };
         // Where an adapter's subgroups are too small for a layout, it goes without.
-        let subgroups = tuning.subgroups && tuning.is_possible(source, lab.gpu.subgroup_lanes);
+        let lanes = lab.gpu.subgroup_lanes;
+        let exact = Tuning { int8: false, ..tuning };
+        let subgroups = tuning.subgroups && exact.is_possible(source, lanes);
         let tuning = Tuning { subgroups, ..tuning };
+        let int8 = tuning.int8 && tuning.is_possible(source, lanes);
+        let tuning = Tuning { int8, ..tuning };
         let rows = if output == Output::Gated { rows.next_multiple_of(2) } else { rows };
         // Other widths are not quantised.
         let columns = if dtype.is_quantized() { columns.next_multiple_of(16) } else { columns };
@@ -584,7 +590,7 @@ proptest! {
         let (pairs, second) = output.pairs(rows as u32);
         let shape = lab.uniform(linear::Shape {
             rows: rows as u32,
-            blocks: columns.div_ceil(16) as u32 * 2,
+            blocks: (columns.next_multiple_of(ROW_PAD) / 8) as u32,
             units: weights.units,
             pairs,
             second,
@@ -626,7 +632,13 @@ proptest! {
             prop_assert_eq!(&out[..all], &alone[..all]);
         }
         for t in 0..count {
-            let x = widen(&x[t * columns..][..columns]);
+            let x = &x[t * columns..][..columns];
+            // Eight lanes make four numbers each, or one lane makes eight.
+            let x = match (mapping.is_int8(dtype, tuning), source) {
+                (true, WeightSource::Texture) => twin::eight_bits(x, 32),
+                (true, WeightSource::Buffer) => twin::eight_bits(x, 8),
+                (false, _) => widen(x),
+            };
             let products = twin::linear(&weights.exact, &x);
             let magnitudes = twin::linear_magnitude(&weights.exact, &x);
             for o in 0..outputs {

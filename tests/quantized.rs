@@ -4,13 +4,13 @@
 mod common;
 
 use common::{fixture, message};
-use openelm::model::StepToken;
-use openelm::{Checkpoint, Dtype, LoadOptions, Model, WeightSource, log_sum_exp};
+use openelm::kernels::linear::MOST_FEW;
+use openelm::model::{StepToken, Tune};
+use openelm::{Checkpoint, Dtype, Model, WeightSource, log_sum_exp};
 
 fn load(path: &str, dtype: Option<Dtype>) -> Model {
-    let mut options = LoadOptions::default();
+    let mut options = common::options(None, true);
     options.dtype = dtype;
-    options.exact_kv = true;
     Model::load(path, &options).unwrap()
 }
 
@@ -27,11 +27,16 @@ fn stories(model: &Model) -> Vec<Vec<u32>> {
         .collect()
 }
 
-/// Logits after every token.
+/// Logits after every token, in as few steps as possible.
 fn logits(model: &Model, ids: &[u32]) -> Vec<Vec<f32>> {
+    logits_by(model, ids, usize::MAX)
+}
+
+/// Logits after every token, `most` a step.
+fn logits_by(model: &Model, ids: &[u32], most: usize) -> Vec<Vec<f32>> {
     let mut forward = model.network().forward().unwrap();
     let mut all = Vec::new();
-    let size = forward.max_tokens().min(forward.max_logits());
+    let size = forward.max_tokens().min(forward.max_logits()).min(most);
     for (at, chunk) in ids.chunks(size).enumerate() {
         let step: Vec<StepToken> = chunk
             .iter()
@@ -49,11 +54,11 @@ fn logits(model: &Model, ids: &[u32]) -> Vec<Vec<f32>> {
     all
 }
 
-/// Mean negative log-likelihood of the stories, and mean divergence from `reference`.
-fn measure(model: &Model, reference: &[Vec<Vec<f32>>]) -> (f64, f64) {
+/// Mean negative log-likelihood of the stories, and mean divergence from `reference`, in steps of `most` tokens.
+fn measure(model: &Model, reference: &[Vec<Vec<f32>>], most: usize) -> (f64, f64) {
     let (mut loss, mut divergence, mut tokens, mut rows) = (0.0, 0.0, 0, 0);
     for (ids, reference) in stories(model).iter().zip(reference) {
-        let ours = logits(model, ids);
+        let ours = logits_by(model, ids, most);
         for (i, (p, q)) in reference.iter().zip(&ours).enumerate() {
             let (p_sum, q_sum) = (log_sum_exp(p), log_sum_exp(q));
             divergence += p
@@ -81,17 +86,33 @@ fn perplexity_and_divergence_stay_within_bounds() {
         .iter()
         .map(|ids| logits(&exact, ids))
         .collect();
-    let (exact_loss, zero) = measure(&exact, &reference);
+    let (exact_loss, zero) = measure(&exact, &reference, usize::MAX);
     assert_eq!(zero, 0.0);
     assert!((3.0..4.0).contains(&exact_loss), "{exact_loss}");
     // Measured on 15,330 tokens of validation text: q8 0.03 %, q4 2.15 % (ARCHITECTURE.md).
-    for (dtype, most_percent, most_divergence) in [(Dtype::Q8, 0.1, 3e-4), (Dtype::Q4, 3.0, 0.04)] {
-        let (loss, divergence) = measure(&load("demo", Some(dtype)), &reference);
+    let check = |name: &str, (loss, divergence): (f64, f64), most_percent, most_divergence| {
         let percent = 100.0 * ((loss - exact_loss).exp() - 1.0);
-        eprintln!("{dtype}: perplexity {percent:+.3} %, divergence {divergence:.6} nats");
-        assert!(percent.abs() < most_percent, "{dtype}: {percent} %");
-        assert!(divergence < most_divergence, "{dtype}: {divergence}");
-        assert!(divergence > 1e-6, "nothing was quantised");
+        eprintln!("{name}: perplexity {percent:+.3} %, divergence {divergence:.6} nats");
+        assert!(percent.abs() < most_percent, "{name}: {percent} %");
+        assert!(divergence < most_divergence, "{name}: {divergence}");
+        assert!(divergence > 1e-6, "{name}: nothing was quantised");
+    };
+    for (dtype, most_percent, most_divergence) in [(Dtype::Q8, 0.1, 3e-4), (Dtype::Q4, 3.0, 0.04)] {
+        let measured = measure(&load("demo", Some(dtype)), &reference, usize::MAX);
+        check(dtype.name(), measured, most_percent, most_divergence);
+    }
+    // Activations too, which prefill leaves alone: so in steps of few tokens.
+    for source in WeightSource::ALL {
+        let mut options = common::options(Some(source), true);
+        options.dtype = Some(Dtype::Q8);
+        let Some(tuning) = common::int8_tuning(source) else {
+            continue;
+        };
+        options.tune = Tune::Fixed(tuning);
+        let model = Model::load("demo", &options).unwrap();
+        let measured = measure(&model, &reference, MOST_FEW as usize);
+        let name = format!("q8 and activations, weights in a {}", source.name());
+        check(&name, measured, 0.1, 6e-4);
     }
 }
 

@@ -55,6 +55,19 @@ fn every_spec() -> Vec<KernelSpec> {
                     Output::Store,
                     tuning,
                 ));
+                let int8 = Tuning {
+                    int8: true,
+                    ..tuning
+                };
+                if int8.is_possible(source, 64) {
+                    specs.push(linear::spec(
+                        mapping,
+                        source,
+                        Dtype::Q8,
+                        Output::Store,
+                        int8,
+                    ));
+                }
             }
         }
     }
@@ -84,6 +97,7 @@ fn has_subgroups(spec: &KernelSpec) -> bool {
     let mut slots = spec.variant.slots.iter();
     let files = [
         "lib/sums_subgroup.wgsl",
+        "lib/input_int8.wgsl",
         "lib/input_shared.wgsl",
         "lib/queries_shared.wgsl",
     ];

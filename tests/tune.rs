@@ -3,7 +3,7 @@
 mod common;
 
 use openelm::kernels::linear::Tuning;
-use openelm::{GenerateOptions, LoadOptions, Model, Tune, WeightSource};
+use openelm::{Dtype, GenerateOptions, LoadOptions, Model, Tune, WeightSource};
 use serde_json::Value;
 
 fn load(
@@ -36,6 +36,7 @@ fn a_measurement_is_kept_and_used_again() {
     assert_eq!(entry["columns"], tuning.columns);
     assert_eq!(entry["subgroups"], tuning.subgroups);
     assert_eq!(entry["tile"], tuning.tile);
+    assert_eq!(entry["int8"], tuning.int8);
     assert!(tuning.is_possible(source, 64));
 
     // It is the file that decides the next time.
@@ -43,6 +44,7 @@ fn a_measurement_is_kept_and_used_again() {
     file["entries"][0]["columns"] = 8.into();
     file["entries"][0]["subgroups"] = false.into();
     file["entries"][0]["tile"] = 64.into();
+    file["entries"][0]["int8"] = true.into();
     file["entries"][0]["source"] = "buffer".into();
     let changed = file.to_string();
     std::fs::write(&path, &changed).unwrap();
@@ -53,6 +55,7 @@ fn a_measurement_is_kept_and_used_again() {
             columns: 8,
             subgroups: false,
             tile: 64,
+            int8: true,
         },
     );
     assert_eq!(load(&path, Tune::Auto, None), expected);
@@ -97,6 +100,11 @@ fn a_broken_or_foreign_file_is_measured_anew_and_replaced() {
         spoiled(&|file| {
             file["entries"][0]["columns"] = 65.into();
             file["entries"][0]["subgroups"] = true.into();
+        }),
+        spoiled(&|file| {
+            // In a texture there is no such kernel.
+            file["entries"][0]["subgroups"] = false.into();
+            file["entries"][0]["int8"] = true.into();
         }),
         spoiled(&|file| file["entries"][0]["source"] = "disk".into()),
         // Not what was asked for.
@@ -156,6 +164,36 @@ fn no_tuning_changes_the_numbers() {
                 assert!((logprob - expected.1).abs() < 1e-4);
             }
         }
+    }
+}
+
+/// Activations of eight bits change numbers, so whoever asks for them or for exact ones gets what was asked for.
+#[test]
+fn a_wish_for_activations_is_granted_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tuning.json");
+    let load = |dtype, tune, source, int8| {
+        let mut options = common::options(Some(source), false);
+        options.dtype = Some(dtype);
+        options.tune = tune;
+        options.int8 = int8;
+        options.tuning_cache = Some(path.clone());
+        Model::load("demo", &options)
+    };
+    for source in WeightSource::ALL {
+        for tune in [Tune::Off, Tune::Again, Tune::Auto] {
+            for int8 in [false, true] {
+                if int8 && common::int8_tuning(source).is_none() {
+                    continue;
+                }
+                let model = load(Dtype::Q8, tune, source, Some(int8)).unwrap();
+                assert_eq!(model.network().tuning.int8, int8, "{source:?} {tune:?}");
+            }
+        }
+        let default = load(Dtype::Q8, Tune::Off, source, None).unwrap();
+        assert!(!default.network().tuning.int8);
+        let text = common::message(load(Dtype::F16, Tune::Off, source, Some(true)));
+        assert!(text.contains("in f16; add --dtype q8"), "{text}");
     }
 }
 

@@ -2,6 +2,15 @@
 
 #import lib/hidden_zero.wgsl
 
+// Small workgroups spread narrow matrices over the cores; chosen by measuring.
+override LANES: u32 = 16u;
+
+// A lane's row pairs: eight lanes compute 32 of them, which lie side by side.
+fn lane_pairs(workgroup: u32, lane: u32) -> vec4<u32> {
+    let first = 4u * (workgroup * LANES + (lane & ~7u)) + (lane & 7u);
+    return first + vec4<u32>(0u, 8u, 16u, 24u);
+}
+
 // Where four rows begin; the last row stands in for those that are not there.
 fn weight_rows(rows: vec4<u32>) -> vec4<u32> {
     let there = min(rows, vec4<u32>(shape.rows - 1u));
@@ -25,17 +34,38 @@ fn load_row_scales(rows: vec4<u32>, chunk: u32) -> RowScales {
     );
 }
 
-fn emit_pairs(token: u32, pairs: vec4<u32>, first: vec4<f32>, second: vec4<f32>) {
+fn pair_scales(scales: RowScales, pair: u32) -> vec4<f32> {
+    return vec4<f32>(
+        pair_scale(scales.x, pair),
+        pair_scale(scales.y, pair),
+        pair_scale(scales.z, pair),
+        pair_scale(scales.w, pair),
+    );
+}
+
+#import <arithmetic>
+
+// A token's sums: of the pairs' first rows, and of their second.
+struct Sums {
+    first: vec4<f32>,
+    second: vec4<f32>,
+}
+
+fn add_token(sums: Sums, first: Weights, second: Weights, x: Input) -> Sums {
+    return Sums(add_dots(sums.first, first, x), add_dots(sums.second, second, x));
+}
+
+fn emit_pairs(token: u32, pairs: vec4<u32>, sums: Sums) {
     if pairs.x < shape.pairs {
-        emit(token, pairs.x, first.x, second.x);
+        emit(token, pairs.x, sums.first.x, sums.second.x);
     }
     if pairs.y < shape.pairs {
-        emit(token, pairs.y, first.y, second.y);
+        emit(token, pairs.y, sums.first.y, sums.second.y);
     }
     if pairs.z < shape.pairs {
-        emit(token, pairs.z, first.z, second.z);
+        emit(token, pairs.z, sums.first.z, sums.second.z);
     }
     if pairs.w < shape.pairs {
-        emit(token, pairs.w, first.w, second.w);
+        emit(token, pairs.w, sums.first.w, sums.second.w);
     }
 }

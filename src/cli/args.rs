@@ -76,6 +76,13 @@ pub enum SourceChoice {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
+pub enum Activations {
+    Auto,
+    F32,
+    Int8,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
 pub enum SampleOnChoice {
     Auto,
     Host,
@@ -106,6 +113,9 @@ pub struct ModelArgs {
     /// Where weights lie on the device; auto measures both
     #[arg(long, default_value = "auto")]
     pub weight_source: SourceChoice,
+    /// What q8 weights are multiplied with while decoding; auto takes int8 where it measures clearly faster
+    #[arg(long, default_value = "auto")]
+    pub activations: Activations,
     /// Do not measure which kernels suit the adapter, take the usual ones
     #[arg(long, conflicts_with = "retune")]
     pub no_tune: bool,
@@ -348,6 +358,11 @@ impl ModelArgs {
             SourceChoice::Auto => None,
             SourceChoice::Buffer => Some(WeightSource::Buffer),
             SourceChoice::Texture => Some(WeightSource::Texture),
+        };
+        options.int8 = match self.activations {
+            Activations::Auto => None,
+            Activations::F32 => Some(false),
+            Activations::Int8 => Some(true),
         };
         options.tune = match (self.no_tune, self.retune) {
             (true, _) => Tune::Off,

@@ -69,6 +69,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
                 "columns": model.network().tuning.columns,
                 "subgroups": model.network().tuning.subgroups,
                 "tile": model.network().tuning.tile,
+                "int8": model.network().tuning.int8,
             },
             "load_s": model.load_time().as_secs_f64(),
             "read_bandwidth": bandwidth.iter()

@@ -34,6 +34,8 @@ pub struct Tuning {
     pub subgroups: bool,
     /// Tokens that a tile covers in the two `tiles` mappings.
     pub tile: u32,
+    /// Whether activations become whole numbers of eight bits where they meet `q8` weights, for up to [`MOST_FEW`] tokens.
+    pub int8: bool,
 }
 
 impl Tuning {
@@ -53,6 +55,8 @@ impl Tuning {
             && Self::COLUMNS.contains(&self.columns)
             && Self::TILES.contains(&self.tile)
             && (!self.subgroups || together <= subgroup_lanes)
+            // In textures lanes make them together.
+            && (!self.int8 || source == WeightSource::Buffer || self.subgroups)
     }
 }
 
@@ -64,6 +68,7 @@ impl Default for Tuning {
             columns: 32,
             subgroups: false,
             tile: 32,
+            int8: false,
         }
     }
 }
@@ -211,18 +216,41 @@ impl Mapping {
         }
     }
 
-    /// How lanes tell each other what they have.
-    fn exchange(self, subgroups: bool) -> Vec<(&'static str, &'static str)> {
-        let pick = |without, with| if subgroups { with } else { without };
-        let input = pick("lib/input_each.wgsl", "lib/input_shared.wgsl");
-        let inputs = pick("lib/inputs_each.wgsl", "lib/inputs_shared.wgsl");
-        let sums = pick("lib/sums_workgroup.wgsl", "lib/sums_subgroup.wgsl");
+    /// Whether weights of `dtype` meet whole numbers of eight bits.
+    pub fn is_int8(self, dtype: Dtype, tuning: Tuning) -> bool {
+        let is_few = matches!(
+            self,
+            Self::DecodeLanes | Self::PrefillLanes | Self::DecodeRows | Self::FewRows
+        );
+        tuning.int8 && dtype == Dtype::Q8 && is_few
+    }
+
+    /// How lanes multiply, and how they tell each other what they have.
+    fn slots(self, dtype: Dtype, tuning: Tuning) -> Vec<(&'static str, &'static str)> {
+        let is_int8 = self.is_int8(dtype, tuning);
+        let sums = match tuning.subgroups {
+            false => "lib/sums_workgroup.wgsl",
+            true => "lib/sums_subgroup.wgsl",
+        };
+        let (input, inputs) = match (is_int8, tuning.subgroups) {
+            (true, _) => ("lib/input_int8.wgsl", "lib/inputs_int8.wgsl"),
+            (false, true) => ("lib/input_shared.wgsl", "lib/inputs_shared.wgsl"),
+            (false, false) => ("lib/input_each.wgsl", "lib/inputs_each.wgsl"),
+        };
+        let lanes = match is_int8 {
+            false => "lib/lanes_float.wgsl",
+            true => "lib/lanes_int8.wgsl",
+        };
+        let rows = match is_int8 {
+            false => "lib/rows_float.wgsl",
+            true => "lib/rows_int8.wgsl",
+        };
         match self {
-            Self::DecodeLanes => vec![("input", input)],
+            Self::DecodeLanes => vec![("arithmetic", lanes), ("input", input)],
             Self::PrefillLanes | Self::PrefillOctets => {
-                vec![("input", input), ("inputs", inputs)]
+                vec![("arithmetic", lanes), ("input", input), ("inputs", inputs)]
             }
-            Self::DecodeRows | Self::FewRows => vec![("sums", sums)],
+            Self::DecodeRows | Self::FewRows => vec![("arithmetic", rows), ("sums", sums)],
             Self::PrefillTiles | Self::PrefillWide => vec![],
         }
     }
@@ -257,7 +285,7 @@ pub fn spec(
     }
     let mut slots = weight_slots(source, dtype);
     slots.push(("output", output.file()));
-    slots.extend(mapping.exchange(tuning.subgroups));
+    slots.extend(mapping.slots(dtype, tuning));
     KernelSpec {
         variant: Variant {
             file: mapping.file(),

@@ -143,10 +143,6 @@ pub const FILES: &[(&str, &str)] = &[
     ),
     ("lib/each.wgsl", include_str!("../../shaders/lib/each.wgsl")),
     (
-        "lib/four_rows.wgsl",
-        include_str!("../../shaders/lib/four_rows.wgsl"),
-    ),
-    (
         "lib/half_integer.wgsl",
         include_str!("../../shaders/lib/half_integer.wgsl"),
     ),
@@ -163,6 +159,10 @@ pub const FILES: &[(&str, &str)] = &[
         include_str!("../../shaders/lib/input_each.wgsl"),
     ),
     (
+        "lib/input_int8.wgsl",
+        include_str!("../../shaders/lib/input_int8.wgsl"),
+    ),
+    (
         "lib/input_shared.wgsl",
         include_str!("../../shaders/lib/input_shared.wgsl"),
     ),
@@ -171,12 +171,24 @@ pub const FILES: &[(&str, &str)] = &[
         include_str!("../../shaders/lib/inputs_each.wgsl"),
     ),
     (
+        "lib/inputs_int8.wgsl",
+        include_str!("../../shaders/lib/inputs_int8.wgsl"),
+    ),
+    (
         "lib/inputs_shared.wgsl",
         include_str!("../../shaders/lib/inputs_shared.wgsl"),
     ),
     (
         "lib/lanes.wgsl",
         include_str!("../../shaders/lib/lanes.wgsl"),
+    ),
+    (
+        "lib/lanes_float.wgsl",
+        include_str!("../../shaders/lib/lanes_float.wgsl"),
+    ),
+    (
+        "lib/lanes_int8.wgsl",
+        include_str!("../../shaders/lib/lanes_int8.wgsl"),
     ),
     (
         "lib/linear_shape.wgsl",
@@ -215,6 +227,14 @@ pub const FILES: &[(&str, &str)] = &[
         include_str!("../../shaders/lib/queries_shared.wgsl"),
     ),
     ("lib/rows.wgsl", include_str!("../../shaders/lib/rows.wgsl")),
+    (
+        "lib/rows_float.wgsl",
+        include_str!("../../shaders/lib/rows_float.wgsl"),
+    ),
+    (
+        "lib/rows_int8.wgsl",
+        include_str!("../../shaders/lib/rows_int8.wgsl"),
+    ),
     (
         "lib/sample_shape.wgsl",
         include_str!("../../shaders/lib/sample_shape.wgsl"),
@@ -279,10 +299,14 @@ pub const FILES: &[(&str, &str)] = &[
         "lib/weight_q8.wgsl",
         include_str!("../../shaders/lib/weight_q8.wgsl"),
     ),
+    (
+        "lib/whole.wgsl",
+        include_str!("../../shaders/lib/whole.wgsl"),
+    ),
 ];
 
-/// Rows of weights are padded with zeros to a multiple of this many values: kernels take two blocks at a time.
-pub const ROW_PAD: usize = 2 * BLOCK;
+/// Rows of weights are padded with zeros to a multiple of this many values: kernels take two blocks at a time, or four.
+pub const ROW_PAD: usize = 4 * BLOCK;
 
 /// Where weights lie on the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -44,6 +44,9 @@ pub struct LoadOptions {
     pub exact_kv: bool,
     /// Where weights lie; `None`: whichever is faster on this adapter, by a short measurement.
     pub weight_source: Option<WeightSource>,
+    /// Whether activations become whole numbers of eight bits where they meet weights in q8, for up to 16 tokens a step; `None`: where
+    /// that is clearly faster, by a short measurement.
+    pub int8: Option<bool>,
     /// Whether kernel sizes, and the source where it is open, are found by measuring.
     pub tune: Tune,
     /// A file to keep measurements in, so that the next start need not repeat them; `None`: every load measures.

@@ -25,7 +25,7 @@ const TELLING: Duration = Duration::from_micros(500);
 /// Columns of the sample at most: wide enough for all that depends on the width.
 const MOST_COLUMNS: usize = 2048;
 
-/// Timed runs of each candidate; the best counts.
+/// Timed runs of each candidate; the best counts. Candidates take turns, so that whatever else the machine does meets all of them.
 const RUNS: usize = 4;
 
 /// Dispatches a run: on a fast GPU a single one would be lost in the cost of submitting it.
@@ -46,6 +46,9 @@ const SOURCE_MARGIN: f64 = 1.3;
 
 /// How much faster another layout of lanes must be than the default one.
 const SIZE_MARGIN: f64 = 1.05;
+
+/// How much faster activations of eight bits must be than exact ones.
+const INT8_MARGIN: f64 = 1.1;
 
 /// What was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,25 +105,55 @@ pub fn choose(gpu: &Gpu, config: &Config, dtype: Dtype, options: &LoadOptions) -
         _ if gpu.is_software() => WeightSource::Texture,
         _ => WeightSource::Buffer,
     };
-    let fixed = match options.tune {
-        Tune::Off => Some(Tuning::default()),
-        Tune::Fixed(tuning) => Some(tuning),
-        Tune::Auto | Tune::Again => None,
+    let usual = |tuning| Chosen {
+        source: usual,
+        tuning,
     };
-    if let Some(tuning) = fixed {
-        return match tuning.is_possible(usual, gpu.subgroup_lanes) {
-            true => Ok(Chosen {
-                source: usual,
-                tuning,
-            }),
-            false => Err(Error::Option(format!(
-                "`{}` cannot have kernels laid out as {tuning:?}; take sizes of `Tuning::LANES`, `COLUMNS` and `TILES`, and subgroups \
-                 only where they are large enough",
-                gpu.adapter.name
-            ))),
-        };
+    let chosen = match options.tune {
+        Tune::Off => usual(Tuning::default()),
+        Tune::Fixed(tuning) => usual(tuning),
+        Tune::Auto | Tune::Again => known_or_measured(gpu, config, dtype, options, &possible)?,
+    };
+    with_wish(gpu, dtype, options, chosen)
+}
+
+/// What was chosen, with activations as they are wished for.
+fn with_wish(gpu: &Gpu, dtype: Dtype, options: &LoadOptions, chosen: Chosen) -> Result<Chosen> {
+    let Chosen { source, mut tuning } = chosen;
+    let name = &gpu.adapter.name;
+    if let Some(int8) = options.int8 {
+        if int8 && dtype != Dtype::Q8 {
+            return Err(Error::Option(format!(
+                "activations of eight bits are for weights in q8, and these are in {dtype}; add --dtype q8"
+            )));
+        }
+        tuning.int8 = int8;
+        // In textures there are no such kernels without.
+        tuning.subgroups |= int8 && source == WeightSource::Texture;
+        if !tuning.is_possible(source, gpu.subgroup_lanes) {
+            return Err(Error::Option(format!(
+                "`{name}` has no subgroups of eight lanes, which activations of eight bits need for weights in textures; use \
+                 --activations f32 or --weight-source buffer"
+            )));
+        }
     }
-    let key = Key::new(gpu, config, dtype, &possible);
+    if !tuning.is_possible(source, gpu.subgroup_lanes) {
+        return Err(Error::Option(format!(
+            "`{name}` cannot have kernels laid out as {tuning:?}; take sizes of `Tuning::LANES`, `COLUMNS` and `TILES`, and subgroups \
+             only where they are large enough"
+        )));
+    }
+    Ok(Chosen { source, tuning })
+}
+
+fn known_or_measured(
+    gpu: &Gpu,
+    config: &Config,
+    dtype: Dtype,
+    options: &LoadOptions,
+    possible: &[WeightSource],
+) -> Result<Chosen> {
+    let key = Key::new(gpu, config, dtype, possible);
     let cache = options.tuning_cache.as_deref();
     let known = match options.tune {
         Tune::Again => None,
@@ -134,7 +167,7 @@ pub fn choose(gpu: &Gpu, config: &Config, dtype: Dtype, options: &LoadOptions) -
     if let Some(known) = known.filter(is_possible) {
         return Ok(known);
     }
-    let chosen = measure(gpu, config, dtype, &possible)?;
+    let chosen = measure(gpu, config, dtype, possible)?;
     if let Some(path) = cache {
         tune_cache::keep(path, key, chosen);
     }
@@ -154,7 +187,7 @@ fn measure(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[WeightSource]) 
     let mut best: Option<(WeightSource, Duration)> = None;
     for source in possible.iter().copied() {
         let candidates = with_and_without_subgroups(default, source, gpu);
-        let (_, time) = task(source, 1).fastest(&candidates, begin)?;
+        let (_, time) = task(source, 1).fastest(&candidates, SIZE_MARGIN, begin)?;
         // Buffers come first.
         let is_better = |(_, best): &(_, Duration)| time.mul_f64(SOURCE_MARGIN) < *best;
         if best.as_ref().is_none_or(is_better) {
@@ -167,10 +200,10 @@ fn measure(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[WeightSource]) 
         WeightSource::Texture => {
             // With several tokens it shows best what lanes gain by sharing.
             // Whatever the time: it makes more of a difference than all sizes together.
-            let (best, _) = task(source, FEW_TOKENS).fastest(&both, Instant::now())?;
+            let (best, _) = task(source, FEW_TOKENS).fastest(&both, SIZE_MARGIN, Instant::now())?;
             let sizes = Tuning::LANES.map(|lanes| Tuning { lanes, ..best });
             let candidates: Vec<Tuning> = std::iter::once(best).chain(sizes).collect();
-            task(source, 1).fastest(&candidates, begin)?.0
+            task(source, 1).fastest(&candidates, SIZE_MARGIN, begin)?.0
         }
         WeightSource::Buffer => {
             let sizes = Tuning::COLUMNS.map(|columns| Tuning { columns, ..default });
@@ -179,11 +212,22 @@ fn measure(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[WeightSource]) 
                 .into_iter()
                 .chain(sizes.into_iter().flatten())
                 .collect();
-            let (best, _) = task(source, 1).fastest(&candidates, begin)?;
+            let (best, _) = task(source, 1).fastest(&candidates, SIZE_MARGIN, begin)?;
             let tiles = Tuning::TILES.map(|tile| Tuning { tile, ..best });
-            task(source, TILE_TOKENS).fastest(&tiles, begin)?.0
+            task(source, TILE_TOKENS)
+                .fastest(&tiles, SIZE_MARGIN, begin)?
+                .0
         }
     };
+    let int8 = Tuning {
+        int8: true,
+        ..tuning
+    };
+    if dtype != Dtype::Q8 || !int8.is_possible(source, gpu.subgroup_lanes) {
+        return Ok(Chosen { source, tuning });
+    }
+    let both = [tuning, int8];
+    let (tuning, _) = task(source, 1).fastest(&both, INT8_MARGIN, Instant::now())?;
     Ok(Chosen { source, tuning })
 }
 
@@ -212,42 +256,42 @@ impl Task<'_> {
     }
 
     /// The best of the candidates, and its time for the smaller sample. The first is always tried, and stands where none of the
-    /// others is clearly faster.
-    fn fastest(&self, candidates: &[Tuning], begin: Instant) -> Result<(Tuning, Duration)> {
-        let compile = |tuning: Tuning| {
-            let mapping = self.mapping(tuning);
-            let spec = linear::spec(mapping, self.source, self.dtype, Output::Store, tuning);
-            self.gpu
-                .compile(kernels::FILES, std::slice::from_ref(&spec))
-        };
-        let default = candidates[0];
-        let first = compile(default)?;
-        let mut sample = Sample::new(self, SAMPLES[0]);
-        let mut best = (default, sample.time(self, &first[0], default)?);
-        if best.1 < TELLING {
-            sample = Sample::new(self, SAMPLES[1]);
-            best.1 = sample.time(self, &first[0], default)?;
-        }
-        let default_time = best.1;
+    /// others is faster by `margin`.
+    fn fastest(
+        &self,
+        candidates: &[Tuning],
+        margin: f64,
+        begin: Instant,
+    ) -> Result<(Tuning, Duration)> {
+        let mut compiled: Vec<(Tuning, Pipeline)> = Vec::new();
         for tuning in candidates.iter().copied() {
-            if tuning == default || tuning == best.0 {
+            if compiled.iter().any(|(known, _)| *known == tuning) {
                 continue;
             }
-            if begin.elapsed() > PATIENCE {
+            if !compiled.is_empty() && begin.elapsed() > PATIENCE {
                 break;
             }
-            let pipelines = compile(tuning)?;
-            let time = sample.time(self, &pipelines[0], tuning)?;
-            if time < best.1 && time.mul_f64(SIZE_MARGIN) < default_time {
-                best = (tuning, time);
-            }
+            let mapping = self.mapping(tuning);
+            let spec = linear::spec(mapping, self.source, self.dtype, Output::Store, tuning);
+            let pipelines = self.gpu.compile(kernels::FILES, &[spec])?;
+            compiled.extend(pipelines.into_iter().map(|pipeline| (tuning, pipeline)));
         }
-        let (tuning, time) = best;
+        let mut sample = Sample::new(self, SAMPLES[0]);
+        let mut times = sample.times(self, &compiled)?;
+        if times[0] < TELLING {
+            sample = Sample::new(self, SAMPLES[1]);
+            times = sample.times(self, &compiled)?;
+        }
+        let tunings = compiled.iter().map(|(tuning, _)| *tuning);
+        let first = (candidates[0], times[0]);
+        let (tuning, time) = tunings
+            .zip(times)
+            .filter(|(_, time)| time.mul_f64(margin) < first.1)
+            .min_by_key(|(_, time)| *time)
+            .unwrap_or(first);
         // By the byte: samples may differ in size.
-        Ok((
-            tuning,
-            time.div_f64(sample.bytes as f64 / SAMPLES[0] as f64),
-        ))
+        let scale = sample.bytes as f64 / SAMPLES[0] as f64;
+        Ok((tuning, time.div_f64(scale)))
     }
 }
 
@@ -319,53 +363,75 @@ impl Sample {
         }
     }
 
-    /// The best time of a run.
-    fn time(&self, task: &Task<'_>, pipeline: &Pipeline, tuning: Tuning) -> Result<Duration> {
-        let gpu = task.gpu;
+    /// The best time of a run of each, in turns.
+    fn times(&self, task: &Task<'_>, compiled: &[(Tuning, Pipeline)]) -> Result<Vec<Duration>> {
+        let runs: Vec<Run<'_>> = compiled
+            .iter()
+            .map(|(tuning, pipeline)| self.run(task, *tuning, pipeline))
+            .collect();
+        // The first run pays for what the driver puts off until then.
+        for run in &runs {
+            run.time(task.gpu)?;
+        }
+        let mut best = vec![Duration::MAX; runs.len()];
+        for _ in 0..RUNS {
+            for (best, run) in best.iter_mut().zip(&runs) {
+                *best = run.time(task.gpu)?.min(*best);
+            }
+        }
+        Ok(best)
+    }
+
+    fn run<'a>(&self, task: &Task<'_>, tuning: Tuning, pipeline: &'a Pipeline) -> Run<'a> {
         let mapping = task.mapping(tuning);
         let workgroups = mapping.workgroups(self.pairs, tuning);
-        let is_window = mapping.windows() > 0;
-        let (x, y) = match is_window {
-            true => (1, workgroups),
-            false => (workgroups, task.tokens.div_ceil(mapping.tokens())),
-        };
-        let input_binding = if is_window {
-            window(&self.input, 0, UNIFORM_WINDOW)
-        } else {
-            self.input.as_entire_binding()
+        let windows = mapping.windows();
+        let input_binding = match windows {
+            0 => self.input.as_entire_binding(),
+            _ => window(&self.input, 0, UNIFORM_WINDOW),
         };
         let mut resources = vec![
             self.shape.as_entire_binding(),
             self.weights.binding(),
             self.output.as_entire_binding(),
         ];
-        resources.extend((0..mapping.windows().max(1)).map(|_| input_binding.clone()));
-        let bind_group = pipeline.bind(gpu, &resources);
-        let offsets = match is_window {
-            true => vec![0; 1 + mapping.windows() as usize],
-            false => vec![],
+        resources.extend((0..windows.max(1)).map(|_| input_binding.clone()));
+        let bind_group = pipeline.bind(task.gpu, &resources);
+        let (offsets, grid) = match windows {
+            0 => (vec![], (workgroups, task.tokens.div_ceil(mapping.tokens()))),
+            _ => (vec![0; 1 + windows as usize], (1, workgroups)),
         };
-        let run = || -> Result<Duration> {
-            let mut encoder = gpu.device.create_command_encoder(&Default::default());
-            {
-                let mut pass = encoder.begin_compute_pass(&Default::default());
-                pass.set_pipeline(&pipeline.pipeline);
-                pass.set_bind_group(0, &bind_group, &offsets);
-                for _ in 0..DISPATCHES {
-                    pass.dispatch_workgroups(x, y, 1);
-                }
-            }
-            let begin = Instant::now();
-            let submission = gpu.queue.submit([encoder.finish()]);
-            gpu.wait(Some(submission))?;
-            Ok(begin.elapsed())
-        };
-        // The first run pays for what the driver puts off until then.
-        run()?;
-        let mut best = run()?;
-        for _ in 1..RUNS {
-            best = best.min(run()?);
+        Run {
+            pipeline,
+            bind_group,
+            offsets,
+            grid,
         }
-        Ok(best)
+    }
+}
+
+/// A candidate's dispatches, to submit again and again.
+struct Run<'a> {
+    pipeline: &'a Pipeline,
+    bind_group: wgpu::BindGroup,
+    offsets: Vec<u32>,
+    grid: (u32, u32),
+}
+
+impl Run<'_> {
+    fn time(&self, gpu: &Gpu) -> Result<Duration> {
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            pass.set_pipeline(&self.pipeline.pipeline);
+            pass.set_bind_group(0, &self.bind_group, &self.offsets);
+            for _ in 0..DISPATCHES {
+                pass.dispatch_workgroups(self.grid.0, self.grid.1, 1);
+            }
+        }
+        let begin = Instant::now();
+        let submission = gpu.queue.submit([encoder.finish()]);
+        gpu.wait(Some(submission))?;
+        Ok(begin.elapsed())
     }
 }

@@ -14,7 +14,7 @@ use crate::kernels::WeightSource;
 use crate::kernels::linear::Tuning;
 
 /// Raised when kernels change so much that old measurements mean nothing.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// A larger file is none of ours.
 const MOST_BYTES: u64 = 1 << 20;
@@ -66,6 +66,7 @@ struct Entry {
     columns: u32,
     subgroups: bool,
     tile: u32,
+    int8: bool,
 }
 
 impl Entry {
@@ -81,6 +82,7 @@ impl Entry {
                 columns: self.columns,
                 subgroups: self.subgroups,
                 tile: self.tile,
+                int8: self.int8,
             },
         })
     }
@@ -120,6 +122,7 @@ pub fn keep(path: &Path, key: Key, chosen: Chosen) {
         columns: chosen.tuning.columns,
         subgroups: chosen.tuning.subgroups,
         tile: chosen.tuning.tile,
+        int8: chosen.tuning.int8,
     });
     let surplus = file.entries.len().saturating_sub(MOST_ENTRIES);
     file.entries.drain(..surplus);

@@ -55,20 +55,36 @@ pub fn options(source: Option<WeightSource>, exact_kv: bool) -> LoadOptions {
     options
 }
 
+/// Lanes of this machine's subgroups, at least.
+fn subgroup_lanes() -> u32 {
+    static LANES: OnceLock<u32> = OnceLock::new();
+    *LANES.get_or_init(|| Gpu::open(None).unwrap().subgroup_lanes)
+}
+
 /// A layout with all that the usual one has not, as far as this machine's adapter can have it.
 pub fn other_tuning(source: WeightSource) -> Tuning {
-    static SUBGROUP: OnceLock<u32> = OnceLock::new();
-    let lanes = *SUBGROUP.get_or_init(|| Gpu::open(None).unwrap().subgroup_lanes);
     let tuning = Tuning {
         lanes: 8,
         columns: 8,
         subgroups: true,
         tile: 64,
+        int8: false,
     };
     Tuning {
-        subgroups: tuning.is_possible(source, lanes),
+        subgroups: tuning.is_possible(source, subgroup_lanes()),
         ..tuning
     }
+}
+
+/// The same with activations of eight bits; `None` where the adapter cannot have that.
+pub fn int8_tuning(source: WeightSource) -> Option<Tuning> {
+    let tuning = Tuning {
+        int8: true,
+        ..other_tuning(source)
+    };
+    tuning
+        .is_possible(source, subgroup_lanes())
+        .then_some(tuning)
 }
 
 pub fn load(path: &str, source: Option<WeightSource>, exact_kv: bool) -> Model {

@@ -79,6 +79,19 @@ pub fn attention(query: &[f64], keys: &[Vec<f64>], values: &[Vec<f64>]) -> Vec<f
         .collect()
 }
 
+/// Activations as whole numbers from -127 to 127 with a scale for every `block` of them. In f32, because another rounding could make
+/// another number of it.
+pub fn eight_bits(x: &[f32], block: usize) -> Vec<f64> {
+    let in_block = |block: &[f32]| -> Vec<f64> {
+        let most = block.iter().fold(1e-30f32, |most, x| most.max(x.abs()));
+        let factor = 127.0 / most;
+        let number = |x: &f32| f64::from((x * factor).round_ties_even());
+        let scale = f64::from(most) / 127.0;
+        block.iter().map(|x| number(x) * scale).collect()
+    };
+    x.chunks(block).flat_map(in_block).collect()
+}
+
 /// What each lane makes of its 16-byte units: lanes of a workgroup read side by side in a buffer; in a texture each reads a row,
 /// of which eight are interleaved.
 pub fn read_bandwidth(

@@ -1,0 +1,42 @@
+// How a lane multiplies: weights of four rows unpacked to f32, a pair of blocks at a time.
+#import lib/block_dot.wgsl
+
+const STEP_PAIRS = 1u;
+
+// A step of four rows, with their scales.
+struct Weights {
+    x: BlockPair,
+    y: BlockPair,
+    z: BlockPair,
+    w: BlockPair,
+    scales: vec4<f32>,
+}
+
+fn load_rows(rows: vec4<u32>, scales: RowScales, pair: u32) -> Weights {
+    return Weights(
+        load_pair(rows.x, pair),
+        load_pair(rows.y, pair),
+        load_pair(rows.z, pair),
+        load_pair(rows.w, pair),
+        pair_scales(scales, pair),
+    );
+}
+
+// A step of a token's input.
+alias Input = BlockPair;
+
+fn add_dots(sums: vec4<f32>, w: Weights, x: Input) -> vec4<f32> {
+    let dots_a = vec4<f32>(
+        block_dot(w.x.a, x.a.lo, x.a.hi),
+        block_dot(w.y.a, x.a.lo, x.a.hi),
+        block_dot(w.z.a, x.a.lo, x.a.hi),
+        block_dot(w.w.a, x.a.lo, x.a.hi),
+    );
+    let dots_b = vec4<f32>(
+        block_dot(w.x.b, x.b.lo, x.b.hi),
+        block_dot(w.y.b, x.b.lo, x.b.hi),
+        block_dot(w.z.b, x.b.lo, x.b.hi),
+        block_dot(w.w.b, x.b.lo, x.b.hi),
+    );
+    return sums + dots_a * w.scales + dots_b * w.scales;
+}

@@ -1,0 +1,40 @@
+// How a lane of the `rows` products multiplies q8 weights and inputs of eight bits, without unpacking them: a block of eight
+// at a time, with a scale of its own. Sums of a block are exact.
+#import lib/whole.wgsl
+
+struct Weights {
+    numbers: vec2<u32>,
+    scale: f32,
+}
+
+fn load_row(row_start: u32, block: u32) -> Weights {
+    let pair = block >> 1u;
+    let unit = pair_unit(row_start, pair);
+    let numbers = select(unit.xy, unit.zw, (block & 1u) == 1u);
+    return Weights(numbers, pair_scale(load_scales(row_start, pair / PAIRS_PER_CHUNK), pair));
+}
+
+struct Input {
+    numbers: vec2<u32>,
+    scale: f32,
+}
+
+// Four numbers, as dot4I8Packed wants them.
+fn pack(x: vec4<f32>) -> u32 {
+    let bytes = vec4<u32>(vec4<i32>(whole(x.x), whole(x.y), whole(x.z), whole(x.w))) & vec4<u32>(255u);
+    return bytes.x | (bytes.y << 8u) | (bytes.z << 16u) | (bytes.w << 24u);
+}
+
+// The block that begins at vec4 `at`.
+fn load_input(at: u32) -> Input {
+    let lo = input[at];
+    let hi = input[at + 1u];
+    let most = bitcast<f32>(max(magnitude(lo), magnitude(hi)));
+    let factor = 127.0 / most;
+    return Input(vec2<u32>(pack(lo * factor), pack(hi * factor)), most / 127.0);
+}
+
+fn dot_row(w: Weights, x: Input) -> f32 {
+    let dot = dot4I8Packed(w.numbers.x, x.numbers.x) + dot4I8Packed(w.numbers.y, x.numbers.y);
+    return f32(dot) * (w.scale * x.scale);
+}
