@@ -7,9 +7,6 @@
 #import <source>
 #import <format>
 #import <output>
-@group(0) @binding(3) var<storage, read> input: array<vec4<f32>>;
-
-#import <arithmetic>
 
 alias Sum = f32;
 #import lib/rows.wgsl
@@ -24,14 +21,22 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, place: Place) {
     var sum_b = Sum();
     var sum_c = Sum();
     var sum_d = Sum();
+    var squares = Sum();
     for (var block = column; block < shape.blocks; block += COLUMNS) {
-        let x = load_input(input_start + 2u * block);
+        let raw = load_block_at(input_start + 2u * block);
+        let x = weighed(raw, block);
+        squares += squares_of(raw);
         sum_a += dot_row(load_row(rows.x, block), x);
         sum_b += dot_row(load_row(rows.y, block), x);
         sum_c += dot_row(load_row(rows.z, block), x);
         sum_d += dot_row(load_row(rows.w, block), x);
     }
-    let sums = meet(lane, sum_a, sum_b, sum_c, sum_d);
+    var sums = meet(lane, sum_a, sum_b, sum_c, sum_d);
+    if NORMED {
+        let scale = norm_scale(meet_squares(lane, squares));
+        sums.first *= scale;
+        sums.second *= scale;
+    }
     let pair = workgroup.x * PAIRS + sums.index;
     if sums.is_here && pair < shape.pairs {
         emit(workgroup.y, pair, sums.first, sums.second);

@@ -6,25 +6,34 @@
 #import <source>
 #import <format>
 #import <output>
-@group(0) @binding(3) var<storage, read> input: array<vec4<f32>>;
-
-#import <arithmetic>
 
 alias Sum = vec4<f32>;
 #import lib/rows.wgsl
 
 // The same block of four tokens' inputs.
+struct Blocks {
+    x: Block,
+    y: Block,
+    z: Block,
+    w: Block,
+}
+
+fn load_blocks(start: u32, block: u32) -> Blocks {
+    let at = start + 2u * block;
+    let step = shape.in_stride;
+    return Blocks(
+        load_block_at(at),
+        load_block_at(at + step),
+        load_block_at(at + 2u * step),
+        load_block_at(at + 3u * step),
+    );
+}
+
 struct Inputs {
     x: Input,
     y: Input,
     z: Input,
     w: Input,
-}
-
-fn load_inputs(start: u32, block: u32) -> Inputs {
-    let at = start + 2u * block;
-    let step = shape.in_stride;
-    return Inputs(load_input(at), load_input(at + step), load_input(at + 2u * step), load_input(at + 3u * step));
 }
 
 fn dots(w: Weights, inputs: Inputs) -> vec4<f32> {
@@ -41,14 +50,28 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, place: Place) {
     var sum_b = Sum();
     var sum_c = Sum();
     var sum_d = Sum();
+    var squares = Sum();
     for (var block = column; block < shape.blocks; block += COLUMNS) {
-        let inputs = load_inputs(input_start, block);
+        let raw = load_blocks(input_start, block);
+        let inputs = Inputs(
+            weighed(raw.x, block),
+            weighed(raw.y, block),
+            weighed(raw.z, block),
+            weighed(raw.w, block),
+        );
+        squares += vec4<f32>(squares_of(raw.x), squares_of(raw.y), squares_of(raw.z), squares_of(raw.w));
         sum_a += dots(load_row(rows.x, block), inputs);
         sum_b += dots(load_row(rows.y, block), inputs);
         sum_c += dots(load_row(rows.z, block), inputs);
         sum_d += dots(load_row(rows.w, block), inputs);
     }
-    let sums = meet(lane, sum_a, sum_b, sum_c, sum_d);
+    var sums = meet(lane, sum_a, sum_b, sum_c, sum_d);
+    if NORMED {
+        let all = meet_squares(lane, squares);
+        let scale = vec4<f32>(norm_scale(all.x), norm_scale(all.y), norm_scale(all.z), norm_scale(all.w));
+        sums.first *= scale;
+        sums.second *= scale;
+    }
     let pair = workgroup.x * PAIRS + sums.index;
     if sums.is_here && pair < shape.pairs {
         let token = workgroup.y * 4u;

@@ -8,7 +8,6 @@
 #import <format>
 #import <output>
 #import lib/lanes.wgsl
-#import <input>
 #import <inputs>
 
 @compute @workgroup_size(LANES)
@@ -34,11 +33,12 @@ fn main(
         for (var pair = from_pair; pair < end; pair += STEP_PAIRS) {
             let w = load_rows(first, first_scales, pair);
             let v = load_rows(second, second_scales, pair);
-            let i = input_start + 4u * pair;
-            sums_0 = add_token(sums_0, w, v, step_0(own, i));
-            sums_1 = add_token(sums_1, w, v, step_1(own, i));
-            sums_2 = add_token(sums_2, w, v, step_2(own, i));
-            sums_3 = add_token(sums_3, w, v, step_3(own, i));
+            let at = 4u * pair;
+            let i = input_start + at;
+            sums_0 = add_token(sums_0, w, v, own, raw_0(own, i), at);
+            sums_1 = add_token(sums_1, w, v, own, raw_1(own, i), at);
+            sums_2 = add_token(sums_2, w, v, own, raw_2(own, i), at);
+            sums_3 = add_token(sums_3, w, v, own, raw_3(own, i), at);
         }
     }
     let token = workgroup.x;

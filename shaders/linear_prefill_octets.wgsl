@@ -6,7 +6,6 @@
 #import <format>
 #import <output>
 #import lib/lanes.wgsl
-#import <input>
 #import <inputs>
 
 @compute @workgroup_size(LANES)
@@ -39,16 +38,17 @@ fn main(
         for (var pair = from_pair; pair < end; pair += STEP_PAIRS) {
             let w = load_rows(first, first_scales, pair);
             let v = load_rows(second, second_scales, pair);
-            let i = input_a + 4u * pair;
-            let j = input_b + 4u * pair;
-            sums_0a = add_token(sums_0a, w, v, step_0(own, i));
-            sums_1a = add_token(sums_1a, w, v, step_1(own, i));
-            sums_2a = add_token(sums_2a, w, v, step_2(own, i));
-            sums_3a = add_token(sums_3a, w, v, step_3(own, i));
-            sums_0b = add_token(sums_0b, w, v, step_0(own, j));
-            sums_1b = add_token(sums_1b, w, v, step_1(own, j));
-            sums_2b = add_token(sums_2b, w, v, step_2(own, j));
-            sums_3b = add_token(sums_3b, w, v, step_3(own, j));
+            let at = 4u * pair;
+            let i = input_a + at;
+            let j = input_b + at;
+            sums_0a = add_token(sums_0a, w, v, own, raw_0(own, i), at);
+            sums_1a = add_token(sums_1a, w, v, own, raw_1(own, i), at);
+            sums_2a = add_token(sums_2a, w, v, own, raw_2(own, i), at);
+            sums_3a = add_token(sums_3a, w, v, own, raw_3(own, i), at);
+            sums_0b = add_token(sums_0b, w, v, own, raw_0(own, j), at);
+            sums_1b = add_token(sums_1b, w, v, own, raw_1(own, j), at);
+            sums_2b = add_token(sums_2b, w, v, own, raw_2(own, j), at);
+            sums_3b = add_token(sums_3b, w, v, own, raw_3(own, j), at);
         }
     }
     let token = workgroup.x;

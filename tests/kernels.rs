@@ -9,7 +9,7 @@ use common::{encode, noise};
 use openelm::checkpoint::quantize::{dequantize_row, quantize_row};
 use openelm::gpu::pipeline::window;
 use openelm::gpu::{KernelSpec, Readback};
-use openelm::kernels::linear::{Mapping, Output, Tuning, UNIFORM_WINDOW};
+use openelm::kernels::linear::{Input, Mapping, Output, Tuning, UNIFORM_WINDOW};
 use openelm::kernels::{
     FILES, LANES, ROW_PAD, TokenInput, WeightSource, arithmetic_peak, attention, embed, linear,
     qk_norm_rope, read_bandwidth, rms_norm,
@@ -554,9 +554,10 @@ proptest! {
         mapping in prop::sample::select(Mapping::ALL.to_vec()), dtype in dtypes(),
         output in prop::sample::select(Output::ALL.to_vec()), rows in 1usize..300, columns in 1usize..400,
         extra in 0usize..40, out_offset in 0usize..70, activation in 0u32..4,
-        tuning in tunings(), seed: u64,
+        tuning in tunings(), is_normed: bool, seed: u64,
     ) {
         let lab = lab();
+        let kind = if is_normed && mapping.is_for_few() { Input::Normed } else { Input::Plain };
         let source = if mapping.windows() > 0 { WeightSource::Texture } else { WeightSource::Buffer };
         // Where an adapter's subgroups are too small for a layout, it goes without.
         let lanes = lab.gpu.subgroup_lanes;
@@ -598,7 +599,11 @@ proptest! {
             out_stride: out_stride as u32,
             in_stride: in_stride as u32 / 4,
             activation,
+            width: columns as u32,
+            epsilon: 1e-6,
         });
+        let norm: Vec<f32> = noise(seed ^ 3, columns).iter().map(|x| 1.0 + x).collect();
+        let norm_buffer = lab.floats(&strided(&norm, columns, UNIFORM_WINDOW as usize / 4));
         let mut input = strided(&x, columns, in_stride);
         input.resize(input.len() + UNIFORM_WINDOW as usize / 4, 0.0);
         let input = lab.floats(&input);
@@ -610,6 +615,7 @@ proptest! {
             let token_groups = (count as u32).div_ceil(mapping.tokens());
             let grid = if mapping.windows() > 0 {
                 resources.push(window(&out_buffer, 0, (count * out_stride * 4) as u64));
+                resources.push(norm_buffer.as_entire_binding());
                 offsets.push(0);
                 for t in 0..mapping.windows() {
                     resources.push(window(&input, 0, UNIFORM_WINDOW));
@@ -620,9 +626,12 @@ proptest! {
             } else {
                 resources.push(out_buffer.as_entire_binding());
                 resources.push(input.as_entire_binding());
+                if mapping.is_for_few() {
+                    resources.push(norm_buffer.as_entire_binding());
+                }
                 (workgroups, token_groups, 1)
             };
-            let spec = linear::spec(mapping, source, dtype, output, tuning);
+            let spec = linear::spec(mapping, source, dtype, kind, output, tuning);
             lab.run(&spec, &resources, &offsets, grid, &out_buffer)
         };
         let out = run(mapping);
@@ -633,12 +642,22 @@ proptest! {
         }
         for t in 0..count {
             let x = &x[t * columns..][..columns];
+            // A norm's weights come before, its division after whatever is lost to eight bits.
+            let (weighed, scale) = match kind {
+                Input::Plain => (x.to_vec(), 1.0),
+                Input::Normed => {
+                    let weighed = x.iter().zip(&norm).map(|(x, weight)| x * weight);
+                    (weighed.collect(), twin::rms_scale(&widen(x), 1e-6))
+                }
+            };
+            let x = &weighed[..];
             // Eight lanes make four numbers each, or one lane makes eight.
             let x = match (mapping.is_int8(dtype, tuning), source) {
                 (true, WeightSource::Texture) => twin::eight_bits(x, 32),
                 (true, WeightSource::Buffer) => twin::eight_bits(x, 8),
                 (false, _) => widen(x),
             };
+            let x: Vec<f64> = x.iter().map(|x| x * scale).collect();
             let products = twin::linear(&weights.exact, &x);
             let magnitudes = twin::linear_magnitude(&weights.exact, &x);
             for o in 0..outputs {

@@ -7,7 +7,7 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess, TypeInner, back};
 use openelm::gpu::shader::{Variant, resolve};
 use openelm::gpu::{BindingKind, KernelSpec};
-use openelm::kernels::linear::{Mapping, Output, Tokens, Tuning};
+use openelm::kernels::linear::{Input, Mapping, Output, Tokens, Tuning};
 use openelm::kernels::{self, TokenInput, WeightSource};
 use openelm::kernels::{
     arithmetic_peak, attention, embed, linear, qk_norm_rope, read_bandwidth, rms_norm, sample,
@@ -40,7 +40,9 @@ fn every_spec() -> Vec<KernelSpec> {
                     for in_window in [1, 2] {
                         let mapping = Mapping::of(source, tokens, tile, in_window);
                         let tuning = Tuning::default();
-                        specs.push(linear::spec(mapping, source, dtype, output, tuning));
+                        for input in inputs(mapping).iter().copied() {
+                            specs.push(linear::spec(mapping, source, dtype, input, output, tuning));
+                        }
                     }
                 }
             }
@@ -48,30 +50,31 @@ fn every_spec() -> Vec<KernelSpec> {
         for tokens in Tokens::ALL {
             let mapping = Mapping::of(source, tokens, Tuning::default().tile, 2);
             for tuning in tunings() {
-                specs.push(linear::spec(
-                    mapping,
-                    source,
-                    Dtype::F16,
-                    Output::Store,
-                    tuning,
-                ));
                 let int8 = Tuning {
                     int8: true,
                     ..tuning
                 };
-                if int8.is_possible(source, 64) {
-                    specs.push(linear::spec(
-                        mapping,
-                        source,
-                        Dtype::Q8,
-                        Output::Store,
-                        int8,
-                    ));
+                for input in inputs(mapping).iter().copied() {
+                    let spec = |dtype, tuning| {
+                        linear::spec(mapping, source, dtype, input, Output::Store, tuning)
+                    };
+                    specs.push(spec(Dtype::F16, tuning));
+                    if int8.is_possible(source, 64) {
+                        specs.push(spec(Dtype::Q8, int8));
+                    }
                 }
             }
         }
     }
     specs
+}
+
+/// What a mapping can be of.
+fn inputs(mapping: Mapping) -> &'static [Input] {
+    match mapping.is_for_few() {
+        true => &[Input::Plain, Input::Normed],
+        false => &[Input::Plain],
+    }
 }
 
 fn every_output_and_tile() -> impl Iterator<Item = (Output, u32)> {

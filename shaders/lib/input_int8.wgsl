@@ -1,18 +1,17 @@
 // The input of a `lanes` product as whole numbers of eight bits, with a scale for 32: eight lanes of a subgroup make four each,
 // and tell all others.
+#import lib/share.wgsl
 #import lib/whole.wgsl
-@group(0) @binding(3) var<uniform> input_0: array<vec4<f32>, 4096>;
 
-struct Place {
-    @builtin(local_invocation_index) lane: u32,
-    @builtin(subgroup_invocation_id) subgroup_lane: u32,
+// What a lane reads of a step.
+alias Raw = vec4<f32>;
+
+fn lane_vector(own: Reader) -> u32 {
+    return 4u * own.x + own.y;
 }
 
-// Which vec4 of a step a lane reads.
-alias Reader = u32;
-
-fn reader(place: Place) -> Reader {
-    return place.subgroup_lane & 7u;
+fn raw_squares(raw: Raw) -> f32 {
+    return dot(raw, raw);
 }
 
 fn share_magnitude(own: u32) -> u32 {
@@ -23,71 +22,77 @@ fn share_magnitude(own: u32) -> u32 {
     return max(max(a, b), max(c, d));
 }
 
-fn quantize(x: vec4<f32>) -> Input {
+fn take(own: Reader, raw: Raw, at: u32) -> Input {
+    var x = raw;
+    if NORMED {
+        x *= norm[at + lane_vector(own)];
+    }
     let most = bitcast<f32>(share_magnitude(magnitude(x)));
     let scaled = x * (127.0 / most);
     let even = bitcast<u32>((whole(scaled.x) << 16u) + whole(scaled.z));
     let odd = bitcast<u32>((whole(scaled.y) << 16u) + whole(scaled.w));
     // What the weights' offset of 128 adds to a product, taken away; and 2^15 more.
-    let own = Four(even, odd, 0x8000u - 0x00800080u * even, 0x8000u - 0x00800080u * odd);
+    let four = Four(even, odd, 0x8000u - 0x00800080u * even, 0x8000u - 0x00800080u * odd);
     return Input(
         array<Four, 4>(
             Four(
-                subgroupBroadcast(own.even, 0u),
-                subgroupBroadcast(own.odd, 0u),
-                subgroupBroadcast(own.even_offset, 0u),
-                subgroupBroadcast(own.odd_offset, 0u),
+                subgroupBroadcast(four.even, 0u),
+                subgroupBroadcast(four.odd, 0u),
+                subgroupBroadcast(four.even_offset, 0u),
+                subgroupBroadcast(four.odd_offset, 0u),
             ),
             Four(
-                subgroupBroadcast(own.even, 1u),
-                subgroupBroadcast(own.odd, 1u),
-                subgroupBroadcast(own.even_offset, 1u),
-                subgroupBroadcast(own.odd_offset, 1u),
+                subgroupBroadcast(four.even, 1u),
+                subgroupBroadcast(four.odd, 1u),
+                subgroupBroadcast(four.even_offset, 1u),
+                subgroupBroadcast(four.odd_offset, 1u),
             ),
             Four(
-                subgroupBroadcast(own.even, 2u),
-                subgroupBroadcast(own.odd, 2u),
-                subgroupBroadcast(own.even_offset, 2u),
-                subgroupBroadcast(own.odd_offset, 2u),
+                subgroupBroadcast(four.even, 2u),
+                subgroupBroadcast(four.odd, 2u),
+                subgroupBroadcast(four.even_offset, 2u),
+                subgroupBroadcast(four.odd_offset, 2u),
             ),
             Four(
-                subgroupBroadcast(own.even, 3u),
-                subgroupBroadcast(own.odd, 3u),
-                subgroupBroadcast(own.even_offset, 3u),
-                subgroupBroadcast(own.odd_offset, 3u),
+                subgroupBroadcast(four.even, 3u),
+                subgroupBroadcast(four.odd, 3u),
+                subgroupBroadcast(four.even_offset, 3u),
+                subgroupBroadcast(four.odd_offset, 3u),
             ),
         ),
         array<Four, 4>(
             Four(
-                subgroupBroadcast(own.even, 4u),
-                subgroupBroadcast(own.odd, 4u),
-                subgroupBroadcast(own.even_offset, 4u),
-                subgroupBroadcast(own.odd_offset, 4u),
+                subgroupBroadcast(four.even, 4u),
+                subgroupBroadcast(four.odd, 4u),
+                subgroupBroadcast(four.even_offset, 4u),
+                subgroupBroadcast(four.odd_offset, 4u),
             ),
             Four(
-                subgroupBroadcast(own.even, 5u),
-                subgroupBroadcast(own.odd, 5u),
-                subgroupBroadcast(own.even_offset, 5u),
-                subgroupBroadcast(own.odd_offset, 5u),
+                subgroupBroadcast(four.even, 5u),
+                subgroupBroadcast(four.odd, 5u),
+                subgroupBroadcast(four.even_offset, 5u),
+                subgroupBroadcast(four.odd_offset, 5u),
             ),
             Four(
-                subgroupBroadcast(own.even, 6u),
-                subgroupBroadcast(own.odd, 6u),
-                subgroupBroadcast(own.even_offset, 6u),
-                subgroupBroadcast(own.odd_offset, 6u),
+                subgroupBroadcast(four.even, 6u),
+                subgroupBroadcast(four.odd, 6u),
+                subgroupBroadcast(four.even_offset, 6u),
+                subgroupBroadcast(four.odd_offset, 6u),
             ),
             Four(
-                subgroupBroadcast(own.even, 7u),
-                subgroupBroadcast(own.odd, 7u),
-                subgroupBroadcast(own.even_offset, 7u),
-                subgroupBroadcast(own.odd_offset, 7u),
+                subgroupBroadcast(four.even, 7u),
+                subgroupBroadcast(four.odd, 7u),
+                subgroupBroadcast(four.even_offset, 7u),
+                subgroupBroadcast(four.odd_offset, 7u),
             ),
         ),
         most / 127.0,
     );
 }
 
-// The step that begins at vec4 `at`.
-fn step_0(own: Reader, at: u32) -> Input {
-    return quantize(input_0[at + own]);
+@group(0) @binding(4) var<uniform> input_0: array<vec4<f32>, 4096>;
+
+// Of the step that begins at vec4 `at`.
+fn raw_0(own: Reader, at: u32) -> Raw {
+    return input_0[at + lane_vector(own)];
 }

@@ -1,8 +1,24 @@
 // The input of a `lanes` product, shared by lanes.
 #import lib/share.wgsl
-@group(0) @binding(3) var<uniform> input_0: array<vec4<f32>, 4096>;
 
-// The step that begins at vec4 `at`.
-fn step_0(own: Reader, at: u32) -> Input {
-    return Input(share(input_0[at + own.x][own.y]), share(input_0[at + 2u + own.x][own.y]));
+// What a lane reads of a step: a value of each block.
+alias Raw = vec2<f32>;
+
+fn raw_squares(raw: Raw) -> f32 {
+    return dot(raw, raw);
+}
+
+fn take(own: Reader, raw: Raw, at: u32) -> Input {
+    var x = raw;
+    if NORMED {
+        x *= vec2<f32>(norm[at + own.x][own.y], norm[at + 2u + own.x][own.y]);
+    }
+    return Input(share(x.x), share(x.y));
+}
+
+@group(0) @binding(4) var<uniform> input_0: array<vec4<f32>, 4096>;
+
+// Of the step that begins at vec4 `at`.
+fn raw_0(own: Reader, at: u32) -> Raw {
+    return Raw(input_0[at + own.x][own.y], input_0[at + 2u + own.x][own.y]);
 }

@@ -44,18 +44,34 @@ fn pair_scales(scales: RowScales, pair: u32) -> vec4<f32> {
 }
 
 #import <arithmetic>
+#import <input>
 
-// A token's sums: of the pairs' first rows, and of their second.
+// Weights of the norm; not read where the input is not normed.
+@group(0) @binding(3) var<uniform> norm: array<vec4<f32>, 4096>;
+
+// Of a token: sums of the pairs' first rows, and of their second; of the squares that a lane has read.
 struct Sums {
     first: vec4<f32>,
     second: vec4<f32>,
+    squares: f32,
 }
 
-fn add_token(sums: Sums, first: Weights, second: Weights, x: Input) -> Sums {
-    return Sums(add_dots(sums.first, first, x), add_dots(sums.second, second, x));
+// Adds a step: what a lane read of it itself, and where it lies in a row.
+fn add_token(sums: Sums, first: Weights, second: Weights, own: Reader, raw: Raw, at: u32) -> Sums {
+    let x = take(own, raw, at);
+    return Sums(add_dots(sums.first, first, x), add_dots(sums.second, second, x), sums.squares + raw_squares(raw));
 }
 
-fn emit_pairs(token: u32, pairs: vec4<u32>, sums: Sums) {
+fn normed(sums: Sums) -> Sums {
+    if !NORMED {
+        return sums;
+    }
+    let scale = norm_scale(all_squares(sums.squares));
+    return Sums(sums.first * scale, sums.second * scale, 0.0);
+}
+
+fn emit_pairs(token: u32, pairs: vec4<u32>, unnormed: Sums) {
+    let sums = normed(unnormed);
     if pairs.x < shape.pairs {
         emit(token, pairs.x, sums.first.x, sums.second.x);
     }

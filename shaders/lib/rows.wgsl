@@ -7,6 +7,29 @@ override COLUMNS: u32 = 32u;
 // Row pairs of a workgroup.
 override PAIRS: u32 = 128u / COLUMNS;
 
+@group(0) @binding(3) var<storage, read> input: array<vec4<f32>>;
+// Weights of the norm; not read where the input is not normed.
+@group(0) @binding(4) var<storage, read> norm: array<vec4<f32>>;
+
+#import <arithmetic>
+
+// The block that begins at vec4 `at`.
+fn load_block_at(at: u32) -> Block {
+    return Block(input[at], input[at + 1u]);
+}
+
+fn squares_of(x: Block) -> f32 {
+    return dot(x.lo, x.lo) + dot(x.hi, x.hi);
+}
+
+// A block of a row as it is multiplied.
+fn weighed(x: Block, block: u32) -> Input {
+    if !NORMED {
+        return take(x);
+    }
+    return take(Block(x.lo * norm[2u * block], x.hi * norm[2u * block + 1u]));
+}
+
 // Where a lane's four rows begin: first rows of its group's two pairs, then the second rows. The last row stands in for those that
 // are not there.
 fn lane_rows(workgroup: u32, lane: u32) -> vec4<u32> {

@@ -25,13 +25,10 @@ fn pack(x: vec4<f32>) -> u32 {
     return bytes.x | (bytes.y << 8u) | (bytes.z << 16u) | (bytes.w << 24u);
 }
 
-// The block that begins at vec4 `at`.
-fn load_input(at: u32) -> Input {
-    let lo = input[at];
-    let hi = input[at + 1u];
-    let most = bitcast<f32>(max(magnitude(lo), magnitude(hi)));
+fn take(x: Block) -> Input {
+    let most = bitcast<f32>(max(magnitude(x.lo), magnitude(x.hi)));
     let factor = 127.0 / most;
-    return Input(vec2<u32>(pack(lo * factor), pack(hi * factor)), most / 127.0);
+    return Input(vec2<u32>(pack(x.lo * factor), pack(x.hi * factor)), most / 127.0);
 }
 
 fn dot_row(w: Weights, x: Input) -> f32 {

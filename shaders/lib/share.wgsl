@@ -31,3 +31,9 @@ fn share(own: f32) -> Block {
         ),
     );
 }
+
+// What eight lanes have together.
+fn all_squares(own: f32) -> f32 {
+    let all = share(own);
+    return (all.lo.x + all.lo.y + all.lo.z + all.lo.w) + (all.hi.x + all.hi.y + all.hi.z + all.hi.w);
+}

@@ -29,3 +29,12 @@ fn meet(lane: u32, a: Sum, b: Sum, c: Sum, d: Sum) -> Pair {
     let pair = (lane / COLUMNS) * 2u + column;
     return Pair(pair, column < 2u, select(sum_a, sum_b, is_second), select(sum_c, sum_d, is_second));
 }
+
+// What the lanes of a group have together.
+fn meet_squares(lane: u32, own: Sum) -> Sum {
+    var sum = own;
+    for (var distance = COLUMNS / 2u; distance > 0u; distance /= 2u) {
+        sum += subgroupShuffleXor(sum, distance);
+    }
+    return sum;
+}

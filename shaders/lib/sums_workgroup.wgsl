@@ -32,3 +32,14 @@ fn meet(lane: u32, a: Sum, b: Sum, c: Sum, d: Sum) -> Pair {
     }
     return Pair(pair, lane < PAIRS, first, second);
 }
+
+// What the lanes of a group have together, after they have met: every group has walked along the same input, so the first one's will do.
+fn meet_squares(lane: u32, own: Sum) -> Sum {
+    partial[lane] = own;
+    workgroupBarrier();
+    var sum = Sum();
+    for (var i = 0u; i < COLUMNS; i += 1u) {
+        sum += partial[i];
+    }
+    return sum;
+}

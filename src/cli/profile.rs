@@ -11,9 +11,8 @@ use serde_json::json;
 use super::args::Profile;
 use super::output::{self, TraceFile, decode_seconds};
 
-/// The columns of the layer table, and the kernels that each adds up.
-const COLUMNS: [(&str, &[&str]); 6] = [
-    ("norms", &["attn_norm", "ffn_norm"]),
+/// The columns of the layer table, and the kernels that each adds up. Norms are part of qkv and proj_1 while decoding.
+const COLUMNS: [(&str, &[&str]); 5] = [
     ("qkv", &["qkv"]),
     ("rope", &["qk_norm_rope"]),
     ("attn", &["attention"]),
@@ -235,11 +234,11 @@ fn layers(text: &mut String, model: &Model, steps: &[Step], peaks: &Peaks) -> Re
     }
     let inside = sums.iter().filter(|sum| sum.layer.is_some());
     if let Some(all) = inside.map(|sum| sum.sum).reduce(|a, b| a.and(&b)) {
-        writeln!(text, "{:<80}{}", "layers together", tail(&all))?;
+        writeln!(text, "{:<71}{}", "layers together", tail(&all))?;
     }
     for outside in sums.iter().filter(|sum| sum.layer.is_none()) {
         let what = " other  (embedding, final norm, head)";
-        writeln!(text, "{what:<80}{}", tail(&outside.sum))?;
+        writeln!(text, "{what:<71}{}", tail(&outside.sum))?;
     }
     Ok(())
 }

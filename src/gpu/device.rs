@@ -235,7 +235,7 @@ impl Gpu {
     /// Whether a compute stage may bind whole 64 KiB windows of uniform memory, and enough of them.
     pub fn has_uniform_windows(&self, count: u32) -> bool {
         self.limits.max_uniform_buffer_binding_size >= 65536
-            && self.limits.max_uniform_buffers_per_shader_stage > count
+            && self.limits.max_uniform_buffers_per_shader_stage >= count + 2
             && self.limits.max_dynamic_uniform_buffers_per_pipeline_layout >= count
     }
 

@@ -17,6 +17,8 @@ uniform_struct! {
         out_stride: u32,
         in_stride: u32,
         activation: u32,
+        width: u32,
+        epsilon: f32,
     }
 }
 
@@ -71,6 +73,15 @@ impl Default for Tuning {
             int8: false,
         }
     }
+}
+
+/// What a product is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Input {
+    /// What is there.
+    Plain,
+    /// Its RMSNorm, computed along with the product of up to [`MOST_FEW`] tokens.
+    Normed,
 }
 
 /// What becomes of a product.
@@ -216,13 +227,17 @@ impl Mapping {
         }
     }
 
+    /// Whether it serves up to [`MOST_FEW`] tokens, though perhaps more.
+    pub fn is_for_few(self) -> bool {
+        match self {
+            Self::DecodeLanes | Self::PrefillLanes | Self::DecodeRows | Self::FewRows => true,
+            Self::PrefillOctets | Self::PrefillTiles | Self::PrefillWide => false,
+        }
+    }
+
     /// Whether weights of `dtype` meet whole numbers of eight bits.
     pub fn is_int8(self, dtype: Dtype, tuning: Tuning) -> bool {
-        let is_few = matches!(
-            self,
-            Self::DecodeLanes | Self::PrefillLanes | Self::DecodeRows | Self::FewRows
-        );
-        tuning.int8 && dtype == Dtype::Q8 && is_few
+        tuning.int8 && dtype == Dtype::Q8 && self.is_for_few()
     }
 
     /// How lanes multiply, and how they tell each other what they have.
@@ -268,30 +283,37 @@ impl Mapping {
     }
 }
 
-/// Bindings: shape, weights, output, then the input: one storage buffer, or uniform windows.
+/// Bindings: shape, weights, output, then for weights in textures the norm's weights and uniform windows into the input; for weights
+/// in buffers the input, and for mappings of few tokens the norm's weights. Where the input is plain, anything as large will do for those.
 pub fn spec(
     mapping: Mapping,
     source: WeightSource,
     dtype: Dtype,
+    input: Input,
     output: Output,
     tuning: Tuning,
 ) -> KernelSpec {
     let mut bindings = vec![BindingKind::Uniform, source.binding()];
-    if mapping.windows() == 0 {
-        bindings.extend([BindingKind::Write, BindingKind::Read]);
-    } else {
-        bindings.push(BindingKind::WriteWindow);
+    if mapping.windows() > 0 {
+        bindings.extend([BindingKind::WriteWindow, BindingKind::Uniform]);
         bindings.extend((0..mapping.windows()).map(|_| BindingKind::UniformWindow));
+    } else {
+        bindings.extend([BindingKind::Write, BindingKind::Read]);
+        bindings.extend(mapping.is_for_few().then_some(BindingKind::Read));
     }
     let mut slots = weight_slots(source, dtype);
     slots.push(("output", output.file()));
     slots.extend(mapping.slots(dtype, tuning));
+    let mut constants = mapping.constants(tuning);
+    if input == Input::Normed {
+        constants.push(("NORMED", 1.0));
+    }
     KernelSpec {
         variant: Variant {
             file: mapping.file(),
             slots,
         },
-        constants: mapping.constants(tuning),
+        constants,
         bindings,
     }
 }

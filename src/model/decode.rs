@@ -110,12 +110,12 @@ impl Decoder {
                     layer: None,
                     base_macs: vocab as u64,
                     traffic,
-                    one: Launch {
+                    one: Some(Launch {
                         bind_group: pipeline.bind(gpu, resources),
                         pipeline,
                         workgroups,
                         spread: Spread::Rows(1),
-                    },
+                    }),
                     few: None,
                     many: None,
                 })

@@ -79,7 +79,8 @@ pub struct Launch {
     pub spread: Spread,
 }
 
-/// One operation of a step: how to run it for a single token, and for more where that differs.
+/// One operation of a step: how to run it for a single token, and for more where that differs. What has no way to run for so many
+/// tokens is part of another operation then.
 pub struct Op {
     pub stage: Stage,
     /// `None`: outside the layers.
@@ -87,7 +88,7 @@ pub struct Op {
     /// Multiply-adds for a token; of attention for a token and a position, in each of its two products.
     pub base_macs: u64,
     pub traffic: Traffic,
-    pub one: Launch,
+    pub one: Option<Launch>,
     pub few: Option<Launch>,
     pub many: Option<Launch>,
 }
@@ -184,11 +185,22 @@ impl Op {
         (weights + read * tokens + position * reach, written * tokens)
     }
 
+    /// How it runs for so many tokens.
+    fn launch(&self, tokens: u32) -> Option<&Launch> {
+        let special = match Tokens::of(tokens) {
+            Tokens::One => None,
+            Tokens::Few => self.few.as_ref(),
+            Tokens::Many => self.many.as_ref(),
+        };
+        special.or(self.one.as_ref())
+    }
+
     /// Whether there is anything to do.
     pub fn is_needed(&self, extent: Extent) -> bool {
-        match self.one.spread {
-            Spread::Merge(split) => extent.tokens <= MOST_FEW && extent.reach > split,
-            _ => extent.tokens > 0,
+        match self.launch(extent.tokens).map(|launch| launch.spread) {
+            Some(Spread::Merge(split)) => extent.tokens <= MOST_FEW && extent.reach > split,
+            Some(_) => extent.tokens > 0,
+            None => false,
         }
     }
 
@@ -198,19 +210,14 @@ impl Op {
             tokens: count,
             reach,
         } = extent;
-        let launch = match Tokens::of(count) {
-            Tokens::One => None,
-            Tokens::Few => self.few.as_ref(),
-            Tokens::Many => self.many.as_ref(),
+        let Some(launch) = self.launch(count) else {
+            return;
         };
-        let Some(launch) = launch else {
-            return self.one.record(pass, 0, count, reach);
-        };
-        match launch.spread {
+        match (launch.spread, &self.one) {
             // A single token left over costs less by itself than a whole window.
-            Spread::Windows { tokens, .. } if count % tokens == 1 => {
+            (Spread::Windows { tokens, .. }, Some(one)) if tokens > 1 && count % tokens == 1 => {
                 launch.record(pass, 0, count - 1, reach);
-                self.one.record(pass, count - 1, 1, reach);
+                one.record(pass, count - 1, 1, reach);
             }
             _ => launch.record(pass, 0, count, reach),
         }

@@ -9,7 +9,7 @@ use crate::checkpoint::{Activation, Config};
 use crate::error::Result;
 use crate::gpu::KernelSpec;
 use crate::gpu::pipeline::window;
-use crate::kernels::linear::{Mapping, Output, Tokens, Tuning, UNIFORM_WINDOW};
+use crate::kernels::linear::{Input, Mapping, Output, Tokens, Tuning, UNIFORM_WINDOW};
 use crate::kernels::{
     BLOCK, LANES, WeightSource, attention, embed, linear, qk_norm_rope, rms_norm,
 };
@@ -44,16 +44,32 @@ pub fn kernels(
     for dtype in layout.dtypes() {
         specs.push(embed::spec(source, dtype));
         for tokens in Tokens::ALL {
+            let normed = normed_for(tokens);
+            // QKV, head, out and proj_2, proj_1.
+            let products = [
+                (normed, Output::Store),
+                (Input::Plain, Output::Store),
+                (Input::Plain, Output::Residual),
+                (normed, ffn_output(config)),
+            ];
             // Rows that fill a window, rows that do not, and the head's tile.
             for (tile, in_window) in [(tuning.tile, 1), (tuning.tile, 2), (HEAD_TILE, 1)] {
                 let mapping = Mapping::of(source, tokens, tile, in_window);
-                for output in [Output::Store, Output::Residual, ffn_output(config)] {
-                    specs.push(linear::spec(mapping, source, dtype, output, tuning));
+                for (input, output) in products {
+                    specs.push(linear::spec(mapping, source, dtype, input, output, tuning));
                 }
             }
         }
     }
     specs
+}
+
+/// How the products behind a norm see it: many tokens share a dispatch of their own, few compute it along.
+fn normed_for(tokens: Tokens) -> Input {
+    match tokens {
+        Tokens::One | Tokens::Few => Input::Normed,
+        Tokens::Many => Input::Plain,
+    }
 }
 
 fn ffn_output(config: &Config) -> Output {
@@ -89,6 +105,7 @@ impl Plan {
             matrix: weights.head(),
             output: Output::Store,
             stage: Stage::Head,
+            norm: None,
             input: &scratch.normed,
             to: &scratch.logits,
             to_width: config.vocab_size,
@@ -108,6 +125,8 @@ struct Product<'a> {
     matrix: &'a Matrix,
     output: Output,
     stage: Stage,
+    /// Weights of the norm that the input is of, where few tokens compute it along.
+    norm: Option<&'a wgpu::Buffer>,
     input: &'a wgpu::Buffer,
     to: &'a wgpu::Buffer,
     /// Floats a token in `to`.
@@ -148,8 +167,10 @@ impl Builder<'_> {
             .parts
             .iter()
             .map(|part| {
+                // What pads a row beyond them is zero and stays so: norms count on it.
+                let blocks = matrix.columns.div_ceil(BLOCK) as u32;
                 let shape = self.uniform(embed::Shape {
-                    blocks: matrix.blocks(),
+                    blocks,
                     units: matrix.units(),
                     row_first: part.first,
                     row_count: part.rows,
@@ -157,7 +178,7 @@ impl Builder<'_> {
                 });
                 let one = self.launch(
                     &spec,
-                    embed::workgroups(matrix.blocks()),
+                    embed::workgroups(blocks),
                     Spread::Rows(1),
                     &[
                         shape.as_entire_binding(),
@@ -176,7 +197,7 @@ impl Builder<'_> {
                         written: floats(matrix.columns),
                         ..Traffic::default()
                     },
-                    one,
+                    one: Some(one),
                     few: None,
                     many: None,
                 })
@@ -189,10 +210,11 @@ impl Builder<'_> {
         let weights = &self.network.weights.layers[index];
         let layer = &config.layers[index];
         let q_dim = layer.q_heads * config.head_dim;
-        let product = |matrix, output, stage, input, to, to_width| Product {
+        let product = |matrix, output, stage, norm, input, to, to_width| Product {
             matrix,
             output,
             stage,
+            norm,
             input,
             to,
             to_width,
@@ -202,6 +224,7 @@ impl Builder<'_> {
             &weights.qkv,
             Output::Store,
             Stage::Qkv,
+            Some(&weights.attn_norm),
             &scratch.normed,
             &scratch.qkv,
             qkv_dim,
@@ -211,6 +234,7 @@ impl Builder<'_> {
             &weights.out,
             Output::Residual,
             Stage::Out,
+            None,
             attended,
             &scratch.hidden,
             config.model_dim,
@@ -220,6 +244,7 @@ impl Builder<'_> {
             &weights.proj_1,
             ffn_output(config),
             Stage::Proj1,
+            Some(&weights.ffn_norm),
             &scratch.normed,
             ffn,
             layer.ffn_dim,
@@ -228,6 +253,7 @@ impl Builder<'_> {
             &weights.proj_2,
             Output::Residual,
             Stage::Proj2,
+            None,
             ffn,
             &scratch.hidden,
             config.model_dim,
@@ -253,7 +279,7 @@ impl Builder<'_> {
             gather: u32::from(stage == Stage::FinalNorm),
             epsilon: NORM_EPSILON,
         });
-        let one = self.launch(
+        let launch = self.launch(
             &rms_norm::spec(),
             1,
             Spread::Rows(1),
@@ -265,6 +291,11 @@ impl Builder<'_> {
                 self.scratch.tokens.as_entire_binding(),
             ],
         )?;
+        let (one, many) = match stage {
+            Stage::FinalNorm => (Some(launch), None),
+            // For fewer, QKV and proj_1 compute it along.
+            _ => (None, Some(launch)),
+        };
         Ok(Op {
             stage,
             layer: None,
@@ -277,7 +308,7 @@ impl Builder<'_> {
             },
             one,
             few: None,
-            many: None,
+            many,
         })
     }
 
@@ -321,7 +352,7 @@ impl Builder<'_> {
                     + scratch::layer_position_bytes(config, layer.kv_heads, network.exact_kv),
                 ..Traffic::default()
             },
-            one,
+            one: Some(one),
             few: None,
             many: None,
         })
@@ -389,7 +420,7 @@ impl Builder<'_> {
             layer: None,
             base_macs: q_dim as u64,
             traffic,
-            one,
+            one: Some(one),
             few: None,
             many,
         };
@@ -458,11 +489,12 @@ impl Builder<'_> {
                     _ => 0,
                 };
                 let launch = |tokens| {
-                    self.linear_launch(
-                        product,
-                        part,
-                        Mapping::of(source, fitting(tokens), tile, in_window),
-                    )
+                    let mapping = Mapping::of(source, fitting(tokens), tile, in_window);
+                    let norm = match normed_for(tokens) {
+                        Input::Normed => product.norm,
+                        Input::Plain => None,
+                    };
+                    self.linear_launch(product, part, mapping, norm)
                 };
                 Ok(Op {
                     stage: product.stage,
@@ -474,7 +506,7 @@ impl Builder<'_> {
                         written,
                         ..Traffic::default()
                     },
-                    one: launch(Tokens::One)?,
+                    one: Some(launch(Tokens::One)?),
                     few: Some(launch(Tokens::Few)?),
                     many: Some(launch(Tokens::Many)?),
                 })
@@ -487,6 +519,7 @@ impl Builder<'_> {
         product: &Product<'_>,
         part: &Part,
         mapping: Mapping,
+        norm: Option<&wgpu::Buffer>,
     ) -> Result<Launch> {
         let Product { matrix, output, .. } = *product;
         let (pairs, second) = output.pairs(part.rows);
@@ -501,22 +534,32 @@ impl Builder<'_> {
             out_stride,
             in_stride: in_stride / 4,
             activation: activation_number(self.network.config.activation),
+            width: matrix.columns as u32,
+            epsilon: NORM_EPSILON,
         });
         let (source, tuning) = (self.network.source, self.network.tuning);
-        let spec = linear::spec(mapping, source, matrix.dtype, output, tuning);
+        let (input, from) = match norm {
+            Some(_) => (Input::Normed, &self.scratch.hidden),
+            None => (Input::Plain, product.input),
+        };
+        let spec = linear::spec(mapping, source, matrix.dtype, input, output, tuning);
         let (windows, tokens) = (mapping.windows(), mapping.tokens());
         let mut resources = vec![shape.as_entire_binding(), part.store.binding()];
         let spread = if windows == 0 {
             resources.push(product.to.as_entire_binding());
-            resources.push(product.input.as_entire_binding());
+            resources.push(from.as_entire_binding());
+            if mapping.is_for_few() {
+                resources.push(norm.unwrap_or(from).as_entire_binding());
+            }
             Spread::Rows(tokens)
         } else {
             let rows = self.scratch.rows_of(product.to, out_stride);
             let columns = columns(tokens, windows, in_stride, rows);
             let out_bytes = u64::from(tokens * columns * out_stride) * 4;
             resources.push(window(product.to, 0, out_bytes));
+            resources.push(window(norm.unwrap_or(from), 0, UNIFORM_WINDOW));
             for _ in 0..windows {
-                resources.push(window(product.input, 0, UNIFORM_WINDOW));
+                resources.push(window(from, 0, UNIFORM_WINDOW));
             }
             Spread::Windows {
                 tokens,

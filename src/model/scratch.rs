@@ -147,7 +147,7 @@ impl Scratch {
                 (max_tokens * size_of::<TokenInput>()) as u64,
                 storage | wgpu::BufferUsages::COPY_DST,
             ),
-            hidden: activations("hidden", config.model_dim, storage),
+            hidden: input("hidden")(config.model_dim),
             normed: input("normed")(config.model_dim),
             qkv: activations("qkv", widest_qkv, storage),
             queries: input("queries")(widest_q),

@@ -12,7 +12,7 @@ use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::gpu::pipeline::window;
 use crate::gpu::{Gpu, Pipeline};
-use crate::kernels::linear::{Mapping, Output, Shape, Tokens, Tuning, UNIFORM_WINDOW};
+use crate::kernels::linear::{Input, Mapping, Output, Shape, Tokens, Tuning, UNIFORM_WINDOW};
 use crate::kernels::{self, BLOCK, WeightSource, linear};
 
 /// Bytes of weights in the sample: enough to outlast a dispatch's fixed cost, few enough to be over in milliseconds. Where that is
@@ -272,7 +272,8 @@ impl Task<'_> {
                 break;
             }
             let mapping = self.mapping(tuning);
-            let spec = linear::spec(mapping, self.source, self.dtype, Output::Store, tuning);
+            let (input, output) = (Input::Plain, Output::Store);
+            let spec = linear::spec(mapping, self.source, self.dtype, input, output, tuning);
             let pipelines = self.gpu.compile(kernels::FILES, &[spec])?;
             compiled.extend(pipelines.into_iter().map(|pipeline| (tuning, pipeline)));
         }
@@ -334,6 +335,8 @@ impl Sample {
             out_stride: rows as u32,
             in_stride: (columns / 4) as u32,
             activation: 0,
+            width: 0,
+            epsilon: 0.0,
         };
         let uniform = wgpu::BufferUsages::UNIFORM;
         let shape_buffer = gpu.buffer(
@@ -395,7 +398,9 @@ impl Sample {
             self.weights.binding(),
             self.output.as_entire_binding(),
         ];
-        resources.extend((0..windows.max(1)).map(|_| input_binding.clone()));
+        // Of the input, and of a norm that there is not.
+        let inputs = windows.max(1) + u32::from(mapping.is_for_few() || windows > 0);
+        resources.extend((0..inputs).map(|_| input_binding.clone()));
         let bind_group = pipeline.bind(task.gpu, &resources);
         let (offsets, grid) = match windows {
             0 => (vec![], (workgroups, task.tokens.div_ceil(mapping.tokens()))),

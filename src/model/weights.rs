@@ -10,6 +10,7 @@ use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::gpu::memory::Target;
 use crate::gpu::{Gpu, Uploader};
+use crate::kernels::linear::UNIFORM_WINDOW;
 use crate::kernels::{BLOCK, ROW_PAD, WeightSource};
 
 /// Where a part's bytes are.
@@ -265,7 +266,8 @@ impl<P: FnMut(Progress) -> Result<()>> Loader<'_, P> {
         })
     }
 
-    /// One or two norms after each other, in f32, padded to whole blocks.
+    /// One or two norms after each other, in f32, with as many zeros behind as any kernel may read: what pads a row, and where
+    /// norms are computed along with products of weights in textures, a whole uniform window.
     fn vector(&mut self, specs: &[&TensorSpec]) -> Result<wgpu::Buffer> {
         let mut values: Vec<f32> = Vec::new();
         for spec in specs {
@@ -276,9 +278,16 @@ impl<P: FnMut(Progress) -> Result<()>> Loader<'_, P> {
                 self.warn(&spec.name, Dtype::F32, tensor.dtype);
             }
         }
-        // Kernels read whole blocks, also from where the second norm begins.
-        values.resize(values.len().next_multiple_of(BLOCK) + BLOCK, 0.0);
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+        // Whole blocks, also from where the second norm begins.
+        let read = values.len().next_multiple_of(ROW_PAD) + BLOCK;
+        let least = match self.source {
+            WeightSource::Buffer => 0,
+            WeightSource::Texture => UNIFORM_WINDOW as usize / 4,
+        };
+        values.resize(read.max(least), 0.0);
+        let usage = wgpu::BufferUsages::STORAGE
+            | wgpu::BufferUsages::UNIFORM
+            | wgpu::BufferUsages::COPY_DST;
         let buffer = self.gpu.buffer("norm", (values.len() * 4) as u64, usage);
         self.gpu
             .queue

@@ -12,9 +12,14 @@ pub fn embed(embeddings: &[f64], width: usize, ids: &[u32]) -> Vec<f64> {
 
 /// One row: `x * rsqrt(mean(x^2) + epsilon) * weight`
 pub fn rms_norm(x: &[f64], weight: &[f64], epsilon: f64) -> Vec<f64> {
-    let mean = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
-    let scale = 1.0 / (mean + epsilon).sqrt();
+    let scale = rms_scale(x, epsilon);
     x.iter().zip(weight).map(|(x, w)| x * scale * w).collect()
+}
+
+/// What an RMSNorm divides by, inverted.
+pub fn rms_scale(x: &[f64], epsilon: f64) -> f64 {
+    let mean = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
+    1.0 / (mean + epsilon).sqrt()
 }
 
 /// One row of products: `y = W x`, W [rows, x.len()].
