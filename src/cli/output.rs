@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use openelm::trace::{self, Step};
-use openelm::{GenerateOptions, Model, SampleOn, Session};
+use openelm::{Dtype, GenerateOptions, Model, SampleOn, Session};
 use serde_json::json;
 
 /// Bars appear only for what takes longer than this.
@@ -30,11 +30,16 @@ pub fn note(text: &str) {
 /// Model and adapter, two lines.
 pub fn heading(model: &Model) -> String {
     let adapter = model.adapter();
+    let network = model.network();
+    let activations = match network.tuning.int8 && model.dtype() == Dtype::Q8 {
+        true => " and int8 activations",
+        false => "",
+    };
     format!(
-        "{}, {}, weights in a {}\n{} ({}, {})\n",
+        "{}, {}{activations}, weights in a {}\n{} ({}, {})\n",
         model.name(),
         model.dtype(),
-        model.network().source.name(),
+        network.source.name(),
         adapter.name,
         adapter.backend,
         adapter.driver
