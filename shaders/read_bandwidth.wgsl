@@ -1,5 +1,5 @@
 // How fast weights can be read at best: every lane folds 16-byte units into one word, and does nothing else.
-// In a buffer all lanes of a workgroup read side by side, in a texture eight lanes do.
+// Units lie as in a matrix of that source: in a buffer lanes of a workgroup read side by side, in a texture eight lanes do.
 struct Shape {
     units: u32,  // units a row; a multiple of 8
 }

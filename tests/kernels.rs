@@ -166,7 +166,7 @@ impl Lab {
         let rows = values.len() / columns;
         let row_bytes = dtype.row_bytes(columns.next_multiple_of(ROW_PAD));
         let units = row_bytes / 16;
-        let mut bytes = vec![0; rows.next_multiple_of(32) * row_bytes];
+        let mut bytes = vec![0; rows.next_multiple_of(8) * row_bytes];
         let mut exact = Vec::new();
         for (row, values) in values.chunks_exact(columns).enumerate() {
             let mut packed = vec![0; row_bytes];
@@ -183,7 +183,7 @@ impl Lab {
             for unit in 0..units {
                 let at = match source {
                     WeightSource::Buffer => row * units + unit,
-                    WeightSource::Texture => (row / 32 * units + unit) * 32 + row % 32,
+                    WeightSource::Texture => (row / 8 * units + unit) * 8 + row % 8,
                 };
                 bytes[at * 16..][..16].copy_from_slice(&packed[unit * 16..][..16]);
             }

@@ -5,7 +5,7 @@
 // Small workgroups spread narrow matrices over the cores; chosen by measuring.
 override LANES: u32 = 16u;
 
-// A lane's row pairs: eight lanes compute 32 of them, which lie side by side.
+// A lane's row pairs: eight lanes compute 32 that follow each other.
 fn lane_pairs(workgroup: u32, lane: u32) -> vec4<u32> {
     let first = 4u * (workgroup * LANES + (lane & ~7u)) + (lane & 7u);
     return first + vec4<u32>(0u, 8u, 16u, 24u);

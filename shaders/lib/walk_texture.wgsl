@@ -1,6 +1,6 @@
-// How a lane walks through a texture: eight lanes side by side, which is what software drivers gather at once.
-const WALK_STRIDE = 8u;
+// How a lane walks through a texture: along one row of eight that are interleaved.
+const WALK_STRIDE = UNIT_STRIDE;
 
 fn walk_start(workgroup: u32, lane: u32) -> u32 {
-    return (workgroup * 64u + (lane & ~7u)) * shape.units + (lane & 7u);
+    return weight_row(workgroup * 64u + lane);
 }

@@ -1,4 +1,4 @@
-//! Rows of a checkpoint to the bytes that a kernel reads: converted, padded, and for textures interleaved 32 rows at a time
+//! Rows of a checkpoint to the bytes that a kernel reads: converted, padded, and for textures interleaved eight rows at a time
 //! (`shaders/lib/source_texture.wgsl`).
 
 use std::ops::Range;
@@ -8,16 +8,13 @@ use crate::dtype::Dtype;
 use crate::kernels::{ROW_PAD, WeightSource};
 
 /// Rows that are packed together.
-pub const GROUP: usize = 32;
+pub const GROUP: usize = 8;
 
 /// Bytes of a 16-byte unit.
 pub const UNIT: usize = 16;
 
 /// Groups that are packed at once: enough to be worth several threads where rows have to be quantised.
-const BATCH: usize = 2;
-
-/// Threads that quantise at most.
-const MOST_THREADS: usize = 8;
+const BATCH: usize = 8;
 
 /// 16-byte units in a row of `columns` numbers.
 pub fn units(columns: usize, dtype: Dtype) -> usize {
@@ -53,7 +50,7 @@ impl<'a> Packer<'a> {
         let row_bytes = units(tensor.columns, dtype) * UNIT;
         // Only quantising takes longer than reading.
         let threads = if dtype.is_quantized() && dtype != tensor.dtype {
-            std::thread::available_parallelism().map_or(1, |n| n.get().min(MOST_THREADS))
+            std::thread::available_parallelism().map_or(1, |n| n.get().min(BATCH))
         } else {
             1
         };
