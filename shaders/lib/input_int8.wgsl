@@ -35,56 +35,16 @@ fn take(own: Reader, raw: Raw, at: u32) -> Input {
     let four = Four(even, odd, 0x8000u - 0x00800080u * even, 0x8000u - 0x00800080u * odd);
     return Input(
         array<Four, 4>(
-            Four(
-                subgroupBroadcast(four.even, 0u),
-                subgroupBroadcast(four.odd, 0u),
-                subgroupBroadcast(four.even_offset, 0u),
-                subgroupBroadcast(four.odd_offset, 0u),
-            ),
-            Four(
-                subgroupBroadcast(four.even, 1u),
-                subgroupBroadcast(four.odd, 1u),
-                subgroupBroadcast(four.even_offset, 1u),
-                subgroupBroadcast(four.odd_offset, 1u),
-            ),
-            Four(
-                subgroupBroadcast(four.even, 2u),
-                subgroupBroadcast(four.odd, 2u),
-                subgroupBroadcast(four.even_offset, 2u),
-                subgroupBroadcast(four.odd_offset, 2u),
-            ),
-            Four(
-                subgroupBroadcast(four.even, 3u),
-                subgroupBroadcast(four.odd, 3u),
-                subgroupBroadcast(four.even_offset, 3u),
-                subgroupBroadcast(four.odd_offset, 3u),
-            ),
+            subgroupBroadcast(four, 0u),
+            subgroupBroadcast(four, 1u),
+            subgroupBroadcast(four, 2u),
+            subgroupBroadcast(four, 3u),
         ),
         array<Four, 4>(
-            Four(
-                subgroupBroadcast(four.even, 4u),
-                subgroupBroadcast(four.odd, 4u),
-                subgroupBroadcast(four.even_offset, 4u),
-                subgroupBroadcast(four.odd_offset, 4u),
-            ),
-            Four(
-                subgroupBroadcast(four.even, 5u),
-                subgroupBroadcast(four.odd, 5u),
-                subgroupBroadcast(four.even_offset, 5u),
-                subgroupBroadcast(four.odd_offset, 5u),
-            ),
-            Four(
-                subgroupBroadcast(four.even, 6u),
-                subgroupBroadcast(four.odd, 6u),
-                subgroupBroadcast(four.even_offset, 6u),
-                subgroupBroadcast(four.odd_offset, 6u),
-            ),
-            Four(
-                subgroupBroadcast(four.even, 7u),
-                subgroupBroadcast(four.odd, 7u),
-                subgroupBroadcast(four.even_offset, 7u),
-                subgroupBroadcast(four.odd_offset, 7u),
-            ),
+            subgroupBroadcast(four, 4u),
+            subgroupBroadcast(four, 5u),
+            subgroupBroadcast(four, 6u),
+            subgroupBroadcast(four, 7u),
         ),
         most / 127.0,
     );

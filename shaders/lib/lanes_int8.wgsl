@@ -13,7 +13,7 @@ struct Numbers {
 }
 
 fn load_numbers(row_start: u32, pair: u32) -> Numbers {
-    // From two's complement to an offset of 128, which the input's `offsets` take away again.
+    // From two's complement to an offset of 128, which the input takes away again (lib/input_int8.wgsl).
     let signs = vec4<u32>(0x80808080u);
     return Numbers(pair_unit(row_start, pair) ^ signs, pair_unit(row_start, pair + 1u) ^ signs);
 }
@@ -37,13 +37,8 @@ fn load_rows(rows: vec4<u32>, scales: RowScales, pair: u32) -> Weights {
     );
 }
 
-// Four inputs as they meet a word of weights: the first and third, the second and fourth.
-struct Four {
-    even: u32,
-    odd: u32,
-    even_offset: u32,
-    odd_offset: u32,
-}
+// Four inputs as they meet a word of weights: first and third, second and fourth, and what is added to the products of each.
+alias Four = vec4<u32>;
 
 // A step of a token's input.
 struct Input {
@@ -53,8 +48,8 @@ struct Input {
 }
 
 fn word_dot(word: u32, x: Four) -> i32 {
-    let even = (word & 0x00ff00ffu) * x.even + x.even_offset;
-    let odd = ((word >> 8u) & 0x00ff00ffu) * x.odd + x.odd_offset;
+    let even = (word & 0x00ff00ffu) * x.x + x.z;
+    let odd = ((word >> 8u) & 0x00ff00ffu) * x.y + x.w;
     return (bitcast<i32>(even) >> 16u) + (bitcast<i32>(odd) >> 16u);
 }
 

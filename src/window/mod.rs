@@ -70,6 +70,8 @@ pub fn run(options: Options) -> Result<()> {
             "the system names no folder for a program's data; name one with --data-dir".into(),
         )
     })?;
+    // Until the window is closed.
+    let _lock = store::lock(&folder).map_err(Error::Window)?;
     let native = eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default()
             .with_title("OpenELM")

@@ -1,6 +1,7 @@
 //! Conversations and settings on disk. Every file is replaced whole or not at all, in a thread of its own: a crash, a full disk
 //! or a slow one costs neither text nor frames.
 
+use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -174,6 +175,29 @@ impl Store {
     }
 }
 
+/// Keeps other windows from `folder` for as long as the file lives: each would write over what the other has kept. `None` where the
+/// system cannot tell.
+///
+/// # Errors
+/// Says that another window is there, and what to do.
+pub fn lock(folder: &Path) -> Result<Option<File>, String> {
+    // What keeps the folder from being made is said when something is saved.
+    let _ = std::fs::create_dir_all(folder);
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true);
+    let Ok(file) = options.open(folder.join("lock")) else {
+        return Ok(None);
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::Error(_)) => Ok(None),
+        Err(TryLockError::WouldBlock) => Err(format!(
+            "another window keeps its conversations in {}; close it first, or begin elsewhere with --data-dir",
+            folder.display()
+        )),
+    }
+}
+
 fn nanoseconds() -> u128 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.map_or(0, |now| now.as_nanos())
@@ -283,6 +307,23 @@ mod tests {
     use super::super::conversation::Mode;
     use super::*;
     use crate::text::Role;
+
+    #[test]
+    fn one_window_a_folder() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("not/there");
+        let held = lock(&folder).unwrap();
+        if held.is_none() {
+            return;
+        }
+        let text = lock(&folder).unwrap_err();
+        assert!(text.contains("--data-dir"), "{text}");
+        drop(held);
+        assert!(lock(&folder).unwrap().is_some());
+        // Where a folder cannot be made, saving says so.
+        std::fs::write(parent.path().join("file"), "").unwrap();
+        assert!(lock(&parent.path().join("file/folder")).unwrap().is_none());
+    }
 
     #[test]
     fn what_is_saved_comes_back() {
