@@ -34,16 +34,32 @@ fn load_row_scales(rows: vec4<u32>, chunk: u32) -> RowScales {
     );
 }
 
-fn pair_scales(scales: RowScales, pair: u32) -> vec4<f32> {
-    return vec4<f32>(
-        pair_scale(scales.x, pair),
-        pair_scale(scales.y, pair),
-        pair_scale(scales.z, pair),
-        pair_scale(scales.w, pair),
+#import <arithmetic>
+
+// A step of four rows, with their scales.
+struct Weights {
+    x: RowStep,
+    y: RowStep,
+    z: RowStep,
+    w: RowStep,
+    scales: vec4<f32>,
+}
+
+fn load_rows(rows: vec4<u32>, scales: RowScales, pair: u32) -> Weights {
+    return Weights(
+        load_step(rows.x, pair),
+        load_step(rows.y, pair),
+        load_step(rows.z, pair),
+        load_step(rows.w, pair),
+        vec4<f32>(
+            pair_scale(scales.x, pair),
+            pair_scale(scales.y, pair),
+            pair_scale(scales.z, pair),
+            pair_scale(scales.w, pair),
+        ),
     );
 }
 
-#import <arithmetic>
 #import <input>
 
 // Weights of the norm; not read where the input is not normed.

@@ -3,23 +3,11 @@
 
 const STEP_PAIRS = 1u;
 
-// A step of four rows, with their scales.
-struct Weights {
-    x: BlockPair,
-    y: BlockPair,
-    z: BlockPair,
-    w: BlockPair,
-    scales: vec4<f32>,
-}
+// A step of a row.
+alias RowStep = BlockPair;
 
-fn load_rows(rows: vec4<u32>, scales: RowScales, pair: u32) -> Weights {
-    return Weights(
-        load_pair(rows.x, pair),
-        load_pair(rows.y, pair),
-        load_pair(rows.z, pair),
-        load_pair(rows.w, pair),
-        pair_scales(scales, pair),
-    );
+fn load_step(row_start: u32, pair: u32) -> RowStep {
+    return load_pair(row_start, pair);
 }
 
 // A step of a token's input.

@@ -1,40 +1,21 @@
 // How a lane multiplies q8 weights and inputs of eight bits, 32 at a time, without unpacking them: one 32-bit product does two
 // multiply-adds. With whole numbers b, c from two bytes of a word and p, q of an input,
 //     (b + c * 2^16) * (q + p * 2^16) = b * q + (b * p + c * q) * 2^16        (mod 2^32)
-// of which the upper half is wanted. Numbers lie within -127 and 127, so it fits, and adding 2^15 keeps a negative b * q from
-// borrowing from it. Sums of a block are exact.
+// of which the upper half is wanted. Numbers lie within -127 and 127 (weights of a foreign file: -128), so it fits, and adding 2^15
+// keeps a negative b * q from borrowing from it. Sums of a block are exact.
 
 const STEP_PAIRS = 2u;
 
-// Of 32 bytes of a row.
-struct Numbers {
+// A step of a row: 32 bytes.
+struct RowStep {
     a: vec4<u32>,
     b: vec4<u32>,
 }
 
-fn load_numbers(row_start: u32, pair: u32) -> Numbers {
+fn load_step(row_start: u32, pair: u32) -> RowStep {
     // From two's complement to an offset of 128, which the input takes away again (lib/input_int8.wgsl).
     let signs = vec4<u32>(0x80808080u);
-    return Numbers(pair_unit(row_start, pair) ^ signs, pair_unit(row_start, pair + 1u) ^ signs);
-}
-
-// A step of four rows, with their scales.
-struct Weights {
-    x: Numbers,
-    y: Numbers,
-    z: Numbers,
-    w: Numbers,
-    scales: vec4<f32>,
-}
-
-fn load_rows(rows: vec4<u32>, scales: RowScales, pair: u32) -> Weights {
-    return Weights(
-        load_numbers(rows.x, pair),
-        load_numbers(rows.y, pair),
-        load_numbers(rows.z, pair),
-        load_numbers(rows.w, pair),
-        pair_scales(scales, pair),
-    );
+    return RowStep(pair_unit(row_start, pair) ^ signs, pair_unit(row_start, pair + 1u) ^ signs);
 }
 
 // Four inputs as they meet a word of weights: first and third, second and fourth, and what is added to the products of each.
@@ -53,13 +34,13 @@ fn word_dot(word: u32, x: Four) -> i32 {
     return (bitcast<i32>(even) >> 16u) + (bitcast<i32>(odd) >> 16u);
 }
 
-fn dot_numbers(w: Numbers, x: Input) -> f32 {
+fn dot_step(w: RowStep, x: Input) -> f32 {
     let a = word_dot(w.a.x, x.a[0]) + word_dot(w.a.y, x.a[1]) + word_dot(w.a.z, x.a[2]) + word_dot(w.a.w, x.a[3]);
     let b = word_dot(w.b.x, x.b[0]) + word_dot(w.b.y, x.b[1]) + word_dot(w.b.z, x.b[2]) + word_dot(w.b.w, x.b[3]);
     return f32(a + b);
 }
 
 fn add_dots(sums: vec4<f32>, w: Weights, x: Input) -> vec4<f32> {
-    let dots = vec4<f32>(dot_numbers(w.x, x), dot_numbers(w.y, x), dot_numbers(w.z, x), dot_numbers(w.w, x));
+    let dots = vec4<f32>(dot_step(w.x, x), dot_step(w.y, x), dot_step(w.z, x), dot_step(w.w, x));
     return sums + dots * (w.scales * x.scale);
 }

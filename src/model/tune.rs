@@ -121,6 +121,12 @@ pub fn choose(gpu: &Gpu, config: &Config, dtype: Dtype, options: &LoadOptions) -
 fn with_wish(gpu: &Gpu, dtype: Dtype, options: &LoadOptions, chosen: Chosen) -> Result<Chosen> {
     let Chosen { source, mut tuning } = chosen;
     let name = &gpu.adapter.name;
+    if !tuning.is_possible(source, gpu.subgroup_lanes) {
+        return Err(Error::Option(format!(
+            "`{name}` cannot have kernels laid out as {tuning:?}; take sizes of `Tuning::LANES`, `COLUMNS` and `TILES`, and subgroups \
+             only where they are large enough"
+        )));
+    }
     if let Some(int8) = options.int8 {
         if int8 && dtype != Dtype::Q8 {
             return Err(Error::Option(format!(
@@ -136,12 +142,6 @@ fn with_wish(gpu: &Gpu, dtype: Dtype, options: &LoadOptions, chosen: Chosen) -> 
                  --activations f32 or --weight-source buffer"
             )));
         }
-    }
-    if !tuning.is_possible(source, gpu.subgroup_lanes) {
-        return Err(Error::Option(format!(
-            "`{name}` cannot have kernels laid out as {tuning:?}; take sizes of `Tuning::LANES`, `COLUMNS` and `TILES`, and subgroups \
-             only where they are large enough"
-        )));
     }
     Ok(Chosen { source, tuning })
 }
