@@ -197,7 +197,7 @@ impl Engine {
     /// Starts the worker. `wake` is called from its thread after every event.
     ///
     /// # Errors
-    /// [`Error::Option`] if the system gives no thread.
+    /// [`Error::Thread`] if the system gives no thread.
     pub fn start(wake: impl Fn() + Send + 'static) -> Result<Self> {
         let load = |load: &Load, progress: &mut dyn FnMut(Stage, Progress)| {
             let upload = |done| progress(Stage::Upload, done);
@@ -242,7 +242,7 @@ impl Engine {
         let worker = std::thread::Builder::new()
             .name("engine".into())
             .spawn(move || work(&inbox, &sink, &check, load))
-            .map_err(|error| Error::Option(format!("cannot start a thread: {error}")))?;
+            .map_err(Error::Thread)?;
         let mut engine = Self::from_channels(commands, events);
         engine.worker = Some(worker);
         Ok(engine)
@@ -387,7 +387,7 @@ fn next_load(commands: &Receiver<Command>, sink: &Sink) -> Option<Box<Load>> {
             Command::Load(load) => return Some(load),
             Command::Generate(request) => sink.send(Event::Failed {
                 request: request.id,
-                error: Error::ModelNotFound("no model is loaded; choose one first".into()),
+                error: Error::NoModel,
             }),
             Command::Count(_) | Command::Measure => {}
         }
@@ -578,7 +578,10 @@ fn alternatives(model: &Model, token: &Token) -> Vec<Alternative> {
 fn forced(model: &Model, ids: &mut Vec<u32>, tokens: &[(u32, f32)]) -> Result<Vec<TokenEvent>> {
     let vocab = model.config().vocab_size;
     if let Some((id, _)) = tokens.iter().find(|(id, _)| *id as usize >= vocab) {
-        return Err(Error::Prompt(format!("this model has no token {id}")));
+        return Err(Error::TokenOutOfRange {
+            id: *id,
+            vocab_size: vocab,
+        });
     }
     let mut decoder = match model.tokenizer() {
         Some(tokenizer) => Some(StreamDecoder::after(tokenizer, ids)?),

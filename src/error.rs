@@ -1,6 +1,9 @@
-//! The one error type. Every message says what was wrong, where, and what to do about it.
+//! The one error type. A message says what was wrong and where, in words that are true for whoever reads it; what can be done about
+//! it is in the fields, and each face says that in words of its own (`cli/advice.rs`, `window/advice.rs`).
 
 use std::path::{Path, PathBuf};
+
+use crate::dtype::Dtype;
 
 /// Shorthand for results of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -15,15 +18,23 @@ pub enum Error {
         path: PathBuf,
         cause: std::io::Error,
     },
-    /// A file or folder could not be written.
+    /// A file or folder could not be written; `cause` tells apart one that is there already.
     #[error("cannot write {}: {cause}", path.display())]
     Write {
         path: PathBuf,
         cause: std::io::Error,
     },
     /// A model name that is neither a folder, nor `demo`, nor `shape:NAME`.
-    #[error("{0}")]
-    ModelNotFound(String),
+    #[error("{}", model_not_found(model, *is_file))]
+    ModelNotFound {
+        /// As it was asked for.
+        model: String,
+        /// Whether there is a file of that name.
+        is_file: bool,
+    },
+    /// An engine was asked for text before it had a model.
+    #[error("no model is loaded")]
+    NoModel,
     /// `config.json` is absent, malformed, or describes something that is not OpenELM.
     #[error("{}: {what}", path.display())]
     Config { path: PathBuf, what: String },
@@ -37,26 +48,115 @@ pub enum Error {
         name: String,
         what: String,
     },
-    /// The tokenizer is absent or malformed.
+    /// Text was to be read or written, and the model has no tokenizer. Ids need none.
+    #[error("`{model}` has no tokenizer. {HOW_TO_GET_A_TOKENIZER}")]
+    NoTokenizer {
+        /// What the model was called when it was loaded.
+        model: String,
+    },
+    /// A `tokenizer.json` is malformed, or belongs to another model.
+    #[error("{}: {what}", path.display())]
+    Tokenizer { path: PathBuf, what: String },
+    /// The tokenizer cannot express a text, or cannot spell out ids.
     #[error("{0}")]
-    Tokenizer(String),
-    /// The prompt cannot be used: empty, too long, or with ids that the model does not have.
-    #[error("{0}")]
-    Prompt(String),
-    /// An option has a value that makes no sense.
-    #[error("{0}")]
-    Option(String),
-    /// No adapter, or none that matches the wish.
-    #[error("{0}")]
-    NoAdapter(String),
-    /// The device has too little memory for the model.
-    #[error("{0}")]
-    OutOfMemory(String),
-    /// The device went away: driver reset, unplugged, or destroyed.
+    Text(String),
+    /// A prompt without a single token.
+    #[error("the prompt is empty; it needs at least one token (id 1 is the begin-of-text token)")]
+    EmptyPrompt,
+    /// The prompt does not fit the context, or leaves no position for what is to follow it.
+    #[error("{}", prompt_too_long(*tokens, *context_size, *max_context_size))]
+    PromptTooLong {
+        /// Tokens of the prompt, begin-of-text included.
+        tokens: usize,
+        /// Positions that there are.
+        context_size: usize,
+        /// Positions that the model could have, if it were loaded with so many.
+        max_context_size: usize,
+    },
+    /// A token id that the model does not have.
+    #[error("token id {id} is out of range: this model has ids 0 to {}", vocab_size.saturating_sub(1))]
+    TokenOutOfRange {
+        id: u32,
+        /// Ids of the model, counted from 0.
+        vocab_size: usize,
+    },
+    /// A number that was chosen is not one of those that make sense.
+    #[error("{name} is {value}; {low} to {high} is possible")]
+    OptionOutOfRange {
+        /// As people write it: `temperature`, `top-p`.
+        name: &'static str,
+        value: f32,
+        low: f32,
+        high: f32,
+    },
+    /// Keys and values were wanted for more positions than there can be, or for none.
+    #[error("{}", context_size(*requested, *possible, adapter.as_deref()))]
+    ContextSize {
+        /// Positions that were asked for.
+        requested: usize,
+        /// The most positions that can be had.
+        possible: usize,
+        /// The adapter, if it allows no more; `None`: the model has no more.
+        adapter: Option<String>,
+    },
+    /// A part of a chat template has no place for the words of a turn, or more than one.
     #[error(
-        "the GPU device was lost ({0}); load the model again, and if it happens again try another --device"
+        "the {part} part of the template `{name}` needs {{text}} exactly once: the words of the turn go there"
     )]
+    Template {
+        name: String,
+        /// `system`, `user` or `assistant`.
+        part: &'static str,
+    },
+    /// No adapter, or none that matches the wish.
+    #[error("{}", no_adapter(requested.as_deref(), found))]
+    NoAdapter {
+        /// The index or part of a name that was asked for.
+        requested: Option<String>,
+        /// Names of this machine's adapters, best first; the index of each is its place.
+        found: Vec<String>,
+    },
+    /// The adapter is there but cannot be used.
+    #[error("adapter `{adapter}` gives no device: {cause}")]
+    NoDevice { adapter: String, cause: String },
+    /// The adapter lacks something that was asked for or that the model needs.
+    #[error("`{adapter}` cannot {feature}: {why}")]
+    Unsupported {
+        adapter: String,
+        feature: Feature,
+        why: String,
+    },
+    /// Activations of eight bits were asked for with weights that they cannot meet.
+    #[error("activations of eight bits are for weights in q8, and these are in {dtype}")]
+    Int8NeedsQ8 {
+        /// Format of the weights.
+        dtype: Dtype,
+    },
+    /// The device has too little memory.
+    #[error("{}", out_of_memory(adapter, need.as_ref()))]
+    OutOfMemory {
+        adapter: String,
+        /// What the model needs; `None` where the device only said that it has no more.
+        need: Option<MemoryNeed>,
+    },
+    /// The device went away: driver reset, unplugged, or destroyed.
+    #[error("the GPU device was lost ({0}); load the model again")]
     DeviceLost(String),
+    /// Arguments that contradict each other or the model: a mistake of the calling program, not of a person or a file.
+    #[error("{0}")]
+    Misuse(String),
+    /// The system gives no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+    /// There is no display to open a window on.
+    #[error("there is no display to open a window on (DISPLAY and WAYLAND_DISPLAY are not set)")]
+    NoDisplay,
+    /// The system names no folder for a program's data, and no other was named.
+    #[error("the system names no folder for a program's data")]
+    NoDataFolder,
+    /// Another window keeps its data there.
+    #[error("another window keeps its conversations in {}", folder.display())]
+    DataFolderInUse { folder: PathBuf },
     /// The window could not be opened, or keep its data.
     #[error("{0}")]
     Window(String),
@@ -73,6 +173,143 @@ pub enum Error {
     /// wgpu reported an error that this crate did not cause knowingly.
     #[error("GPU error: {0} (this is a bug in openelm or in the driver: please report it)")]
     Gpu(String),
+}
+
+/// What an adapter may lack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Feature {
+    /// Weights in textures.
+    Textures,
+    /// Activations of eight bits that meet weights in textures.
+    Int8InTextures,
+    /// Kernels with sizes that the caller fixed.
+    Layout,
+    /// A model as large as this one, whatever its memory.
+    Model,
+}
+
+impl std::fmt::Display for Feature {
+    /// Completes "the adapter cannot".
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Textures => "keep weights in textures",
+            Self::Int8InTextures => "multiply activations of eight bits with weights in textures",
+            Self::Layout => "run kernels of the sizes asked for",
+            Self::Model => "run this model",
+        })
+    }
+}
+
+/// What a model needs on a device, and what there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryNeed {
+    /// Bytes of weights.
+    pub weights: u64,
+    /// Bytes of keys, values and activations of one session.
+    pub session: u64,
+    /// Bytes that there are; `None` where the driver does not tell.
+    pub available: Option<u64>,
+    /// Whether `available` is what the caller allowed, not what is free.
+    pub is_limit: bool,
+    /// Format of the weights that the need was reckoned for.
+    pub dtype: Dtype,
+    /// Positions that it was reckoned for.
+    pub context_size: usize,
+    /// Whether keys and values were to be f32, which takes twice the memory of f16.
+    pub exact_kv: bool,
+}
+
+/// Where the tokenizer is to be had; the same for every face.
+const HOW_TO_GET_A_TOKENIZER: &str = "OpenELM uses the tokenizer of Llama 2, which Apple's repositories do not carry: accept Meta's licence at \
+     huggingface.co/meta-llama/Llama-2-7b-hf, fetch its tokenizer.json (`hf download meta-llama/Llama-2-7b-hf tokenizer.json --local-dir .`), \
+     and put it into the model's folder";
+
+fn model_not_found(model: &str, is_file: bool) -> String {
+    if is_file {
+        return format!(
+            "`{model}` is a file; a model is the folder that holds config.json and the .safetensors files"
+        );
+    }
+    match model.strip_prefix("shape:") {
+        Some(shape) => format!("no shape `{shape}`; there are 270M, 450M, 1_1B and 3B"),
+        None => format!(
+            "no folder `{model}`. A model is a folder with config.json and safetensors, `demo`, or `shape:270M|450M|1_1B|3B`"
+        ),
+    }
+}
+
+fn prompt_too_long(tokens: usize, context_size: usize, max_context_size: usize) -> String {
+    let possible = match max_context_size > context_size {
+        true => format!(" (this model can have {max_context_size})"),
+        false => String::new(),
+    };
+    match tokens > context_size {
+        true => format!("the prompt has {tokens} tokens, the context {context_size}{possible}"),
+        false => format!(
+            "the prompt's {tokens} tokens fill the context of {context_size}{possible}: nothing can follow"
+        ),
+    }
+}
+
+fn context_size(requested: usize, possible: usize, adapter: Option<&str>) -> String {
+    match adapter {
+        None => format!(
+            "a context of {requested} positions is not possible: this model takes 1 to {possible}"
+        ),
+        Some(adapter) => format!(
+            "a context of {requested} positions needs more than `{adapter}` can bind at once, which is enough for {possible}"
+        ),
+    }
+}
+
+fn no_adapter(requested: Option<&str>, found: &[String]) -> String {
+    match requested {
+        Some(requested) if !found.is_empty() => {
+            let names: Vec<String> = (0..)
+                .zip(found)
+                .map(|(index, name): (usize, _)| format!("{index}: {name}"))
+                .collect();
+            format!(
+                "no adapter matches `{requested}`; this machine has {}",
+                names.join(", ")
+            )
+        }
+        _ => format!("no GPU adapter was found; {}", how_to_get_an_adapter()),
+    }
+}
+
+/// The system's own remedy, the same for every face.
+fn how_to_get_an_adapter() -> &'static str {
+    if cfg!(target_os = "linux") {
+        "install a Vulkan driver: for software rendering `apt install libvulkan1 mesa-vulkan-drivers` (Debian, Ubuntu), \
+         `dnf install vulkan-loader mesa-vulkan-drivers` (Fedora) or `pacman -S vulkan-icd-loader vulkan-swrast` (Arch); \
+         for a GPU its vendor's driver"
+    } else if cfg!(target_os = "windows") {
+        "install your GPU vendor's driver, which brings DirectX 12 and Vulkan"
+    } else {
+        "Metal is part of macOS: this machine seems to have no usable GPU, as some virtual machines"
+    }
+}
+
+fn out_of_memory(adapter: &str, need: Option<&MemoryNeed>) -> String {
+    const MIB: u64 = 1 << 20;
+    let Some(need) = need else {
+        return format!("`{adapter}` has no memory left");
+    };
+    let has = match need.available {
+        Some(bytes) if need.is_limit => format!("{} MiB are allowed", bytes / MIB),
+        Some(bytes) => format!("{} MiB are free", bytes / MIB),
+        None => "it has less".into(),
+    };
+    format!(
+        "the model does not fit on `{adapter}`: {} MiB of weights ({}) and {} MiB for a context of {} are needed, {has}",
+        need.weights / MIB,
+        need.dtype,
+        need.session / MIB,
+        need.context_size,
+    )
 }
 
 impl Error {
@@ -110,5 +347,20 @@ impl Error {
             name: name.to_owned(),
             what: what.into(),
         }
+    }
+
+    pub(crate) fn tokenizer(path: &Path, what: impl Into<String>) -> Self {
+        Self::Tokenizer {
+            path: path.to_owned(),
+            what: what.into(),
+        }
+    }
+
+    /// Whether a shorter or another prompt would do: whatever was computed before is still good.
+    pub fn is_of_prompt(&self) -> bool {
+        matches!(
+            self,
+            Self::EmptyPrompt | Self::PromptTooLong { .. } | Self::TokenOutOfRange { .. }
+        )
     }
 }

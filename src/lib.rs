@@ -41,7 +41,7 @@ pub mod window;
 
 pub use checkpoint::{Checkpoint, Config};
 pub use dtype::Dtype;
-pub use error::{Error, Result};
+pub use error::{Error, Feature, MemoryNeed, Result};
 pub use generate::{
     Candidate, Finish, GenerateOptions, Generation, Model, ModelFiles, SampleOn, Sampler, Sampling,
     Score, Session, Timing, Token, clock_seed, log_sum_exp,

@@ -202,7 +202,7 @@ fn mistakes_are_events_and_the_engine_goes_on() {
         1,
     ))));
     let error = outcome(&engine, 2).end.unwrap_err();
-    assert!(matches!(error, Error::Prompt(_)), "{error}");
+    assert!(matches!(error, Error::PromptTooLong { .. }), "{error}");
     engine.send(Command::Generate(Box::new(request(3, "Once", 1))));
     assert_eq!(outcome(&engine, 3).end.unwrap().0, Finish::Length);
 }

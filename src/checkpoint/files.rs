@@ -223,7 +223,7 @@ impl TensorFiles {
             };
             let Some(dtype) = dtype(info) else {
                 return fail(format!(
-                    "is stored as {:?}; F32, F16 and BF16 can be read, and U8 that `openelm quantize` wrote",
+                    "is stored as {:?}; F32, F16 and BF16 can be read, and U8 rows that openelm quantised",
                     info.dtype
                 ));
             };

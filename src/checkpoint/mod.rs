@@ -111,7 +111,10 @@ impl Checkpoint {
         }
         let folder = Path::new(model);
         if !folder.is_dir() {
-            return Err(Error::ModelNotFound(not_found(model, folder)));
+            return Err(Error::ModelNotFound {
+                model: model.to_owned(),
+                is_file: folder.is_file(),
+            });
         }
         let config_path = folder.join("config.json");
         if !config_path.exists() {
@@ -192,23 +195,11 @@ impl Checkpoint {
     }
 }
 
-fn not_found(model: &str, folder: &Path) -> String {
-    if folder.is_file() {
-        return format!(
-            "`{model}` is a file; give the folder that holds config.json and the .safetensors files"
-        );
-    }
-    let hint = if model.split('/').count() == 2 && !model.starts_with(['.', '/', '~']) {
-        format!(
-            " If it is a Hugging Face id, fetch it first: `hf download {model} --local-dir {0}`, then `-m {0}`.",
-            model.rsplit('/').next().unwrap_or(model)
-        )
-    } else {
-        String::new()
-    };
-    format!(
-        "no folder `{model}`. A model is a folder with config.json and safetensors, `demo`, or `shape:270M|450M|1_1B|3B`.{hint}"
-    )
+/// Whether a model's name looks like an id on the Hugging Face hub, as `apple/OpenELM-270M` does.
+pub fn is_hub_id(model: &str) -> bool {
+    model.split('/').filter(|part| !part.is_empty()).count() == 2
+        && model.matches('/').count() == 1
+        && !model.starts_with(['.', '~'])
 }
 
 /// Opens a file, refusing what is none: a pipe or a device would hang, or never end.

@@ -26,9 +26,10 @@ pub const NAMES: [&str; 4] = [SHAPES[0].0, SHAPES[1].0, SHAPES[2].0, SHAPES[3].0
 /// [`Error::ModelNotFound`] for another name.
 pub fn config_json(name: &str) -> Result<String> {
     let Some((_, layers, model_dim, head_dim)) = SHAPES.iter().find(|shape| shape.0 == name) else {
-        return Err(Error::ModelNotFound(format!(
-            "no shape `{name}`; there are 270M, 450M, 1_1B and 3B"
-        )));
+        return Err(Error::ModelNotFound {
+            model: format!("shape:{name}"),
+            is_file: false,
+        });
     };
     let json = json!({
         "model_type": "openelm",

@@ -88,7 +88,7 @@ impl Checkpoint {
     /// Writes the model to `folder`, which must not exist yet, with its matrices as `dtype`, calling `progress(done, total)` with bytes.
     ///
     /// # Errors
-    /// [`Error::Option`] if the folder exists, and for a `dtype` that is not quantised; [`Error::Write`] if it cannot be written.
+    /// [`Error::Write`] if the folder exists or cannot be written; [`Error::Misuse`] for a `dtype` that is not quantised.
     pub fn write_quantized(
         &self,
         folder: &Path,
@@ -96,7 +96,7 @@ impl Checkpoint {
         progress: impl Fn(u64, u64),
     ) -> Result<()> {
         if !dtype.is_quantized() {
-            return Err(Error::Option(format!(
+            return Err(Error::Misuse(format!(
                 "{dtype} is not a quantised format; q8 and q4 are"
             )));
         }
@@ -104,12 +104,6 @@ impl Checkpoint {
             let path = path.to_owned();
             move |error| Error::write(&path, error)
         };
-        if folder.exists() {
-            return Err(Error::Option(format!(
-                "{} exists already; name a folder that does not",
-                folder.display()
-            )));
-        }
         std::fs::create_dir(folder).map_err(io(folder))?;
         let specs = self.config.tensors();
         let (done, total) = (Cell::new(0), Cell::new(0));

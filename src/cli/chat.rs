@@ -132,7 +132,7 @@ fn talk(
             Err(error)
                 if error
                     .downcast_ref::<openelm::Error>()
-                    .is_some_and(is_of_prompt) =>
+                    .is_some_and(openelm::Error::is_of_prompt) =>
             {
                 chat.turns.pop();
                 output::note(&format!("openelm: {error:#}; /undo or /new make room"));
@@ -141,10 +141,6 @@ fn talk(
         }
     }
     Ok(())
-}
-
-fn is_of_prompt(error: &openelm::Error) -> bool {
-    matches!(error, openelm::Error::Prompt(_))
 }
 
 /// Streams the next answer; returns it.

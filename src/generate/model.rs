@@ -77,7 +77,7 @@ impl ModelFiles {
     /// As [`Model::require_tokenizer`].
     ///
     /// # Errors
-    /// [`Error::Tokenizer`] with advice.
+    /// [`Error::NoTokenizer`].
     pub fn require_tokenizer(&self) -> Result<&Tokenizer> {
         require(self.tokenizer.as_ref(), &self.checkpoint.name)
     }
@@ -85,7 +85,7 @@ impl ModelFiles {
     /// As [`Model::encode`].
     ///
     /// # Errors
-    /// [`Error::Tokenizer`] if the model has no tokenizer.
+    /// [`Error::NoTokenizer`]; [`Error::Text`] if the tokenizer cannot express the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         self.require_tokenizer()?.encode(text)
     }
@@ -93,7 +93,7 @@ impl ModelFiles {
     /// Checks that a prompt can be used with a context of `context_size`; `None`: all that the model has.
     ///
     /// # Errors
-    /// [`Error::Prompt`].
+    /// One that [`Error::is_of_prompt`].
     pub fn check_prompt(&self, ids: &[u32], context_size: Option<usize>) -> Result<()> {
         let most = self.config().max_context_length;
         check_ids(ids, self.config(), context_size.unwrap_or(most).min(most))
@@ -180,7 +180,7 @@ impl Model {
     /// Ids of `text`, bos first.
     ///
     /// # Errors
-    /// [`Error::Tokenizer`] if the model has no tokenizer.
+    /// [`Error::NoTokenizer`]; [`Error::Text`] if the tokenizer cannot express the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         self.require_tokenizer()?.encode(text)
     }
@@ -190,10 +190,10 @@ impl Model {
         self.tokenizer.as_ref()
     }
 
-    /// The tokenizer, or advice on how to get one.
+    /// The tokenizer, or an error that says where to get one.
     ///
     /// # Errors
-    /// [`Error::Tokenizer`] with that advice.
+    /// [`Error::NoTokenizer`].
     pub fn require_tokenizer(&self) -> Result<&Tokenizer> {
         require(self.tokenizer.as_ref(), &self.name)
     }
@@ -251,43 +251,31 @@ fn tokenizer_at(path: &Path, config: &Config) -> Result<Tokenizer> {
 }
 
 fn require<'a>(tokenizer: Option<&'a Tokenizer>, name: &str) -> Result<&'a Tokenizer> {
-    tokenizer.ok_or_else(|| {
-        Error::Tokenizer(format!(
-            "`{name}` has no tokenizer. {}",
-            crate::text::HOW_TO_GET_ONE
-        ))
-    })
+    tokenizer.ok_or_else(|| Error::NoTokenizer { model: name.into() })
 }
 
 /// Checks that a model can take these ids.
 pub(super) fn check_ids(ids: &[u32], config: &Config, context_size: usize) -> Result<()> {
     if ids.is_empty() {
-        return Err(Error::Prompt(
-            "the prompt is empty; give at least one token (id 1 is the begin-of-text token)".into(),
-        ));
+        return Err(Error::EmptyPrompt);
     }
-    let vocab = config.vocab_size;
-    if let Some(id) = ids.iter().find(|id| **id as usize >= vocab) {
-        return Err(Error::Prompt(format!(
-            "token id {id} is out of range: this model has ids 0 to {}",
-            vocab - 1
-        )));
+    let vocab_size = config.vocab_size;
+    if let Some(id) = ids.iter().find(|id| **id as usize >= vocab_size) {
+        return Err(Error::TokenOutOfRange {
+            id: *id,
+            vocab_size,
+        });
     }
     if ids.len() > context_size {
-        return Err(Error::Prompt(format!(
-            "the prompt has {} tokens, the context {context_size}; shorten the prompt{}",
-            ids.len(),
-            longer_context_hint(config, context_size)
-        )));
+        return Err(prompt_too_long(ids, config, context_size));
     }
     Ok(())
 }
 
-pub(super) fn longer_context_hint(config: &Config, context_size: usize) -> String {
-    let most = config.max_context_length;
-    if context_size < most {
-        format!(", or ask for a context of up to {most}")
-    } else {
-        String::new()
+pub(super) fn prompt_too_long(ids: &[u32], config: &Config, context_size: usize) -> Error {
+    Error::PromptTooLong {
+        tokens: ids.len(),
+        context_size,
+        max_context_size: config.max_context_length,
     }
 }

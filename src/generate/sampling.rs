@@ -59,15 +59,18 @@ impl Sampling {
     }
 
     /// # Errors
-    /// [`Error::Option`] that names the setting and its range.
+    /// [`Error::OptionOutOfRange`] that names the setting and its range.
     pub fn check(&self) -> Result<()> {
-        let in_range = |name: &str, value: f32, low: f32, high: f32| {
+        let in_range = |name: &'static str, value: f32, low: f32, high: f32| {
             if (low..=high).contains(&value) {
                 Ok(())
             } else {
-                Err(Error::Option(format!(
-                    "{name} is {value}; {low} to {high} is possible"
-                )))
+                Err(Error::OptionOutOfRange {
+                    name,
+                    value,
+                    low,
+                    high,
+                })
             }
         };
         in_range("temperature", self.temperature, 0.0, 100.0)?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::model::{Model, check_ids, longer_context_hint};
+use super::model::{Model, check_ids, prompt_too_long};
 use super::sampling::{Candidate, Sampler, Sampling, log_sum_exp, top_candidates};
 use super::stop::StopFilter;
 use crate::error::{Error, Result};
@@ -145,7 +145,7 @@ impl<'a> Session<'a> {
     /// hand for what follows.
     ///
     /// # Errors
-    /// [`Error::Prompt`] for an empty, too long or invalid sequence; device errors.
+    /// One that [`Error::is_of_prompt`] for an empty, too long or invalid sequence; device errors.
     pub fn prefill(
         &mut self,
         ids: &[u32],
@@ -197,7 +197,7 @@ impl<'a> Session<'a> {
     /// Continues `ids` token by token. Dropping the iterator ends generation; the session keeps what was computed.
     ///
     /// # Errors
-    /// [`Error::Prompt`] for ids that cannot be used, [`Error::Option`] for impossible sampling settings. Errors of the device
+    /// One that [`Error::is_of_prompt`] for ids that cannot be used, [`Error::OptionOutOfRange`] for impossible sampling settings. Errors of the device
     /// come from the iterator.
     pub fn generate<'s>(
         &'s mut self,
@@ -207,12 +207,11 @@ impl<'a> Session<'a> {
         self.check_ids(ids)?;
         options.sampling.check()?;
         if ids.len() >= self.model.context_size() {
-            return Err(Error::Prompt(format!(
-                "the prompt's {} tokens fill the context of {}: nothing can follow; shorten the prompt{}",
-                ids.len(),
+            return Err(prompt_too_long(
+                ids,
+                self.model.config(),
                 self.model.context_size(),
-                longer_context_hint(self.model.config(), self.model.context_size())
-            )));
+            ));
         }
         let decoder = match self.model.tokenizer() {
             Some(tokenizer) => Some(StreamDecoder::after(tokenizer, ids)?),

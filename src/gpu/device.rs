@@ -104,7 +104,7 @@ impl Gpu {
     /// Opens an adapter: `wish` is its index in [`adapters`], or a part of its name or backend; `None` takes the first.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] where none is found or none matches.
+    /// [`Error::NoAdapter`] where none is found or none matches, [`Error::NoDevice`] where it cannot be used.
     pub fn open(wish: Option<&str>) -> Result<Self> {
         Self::open_with(wish, |limits| limits)
     }
@@ -112,7 +112,7 @@ impl Gpu {
     /// As [`Gpu::open`], with the adapter's limits narrowed by `restrict`: a way to behave as a lesser adapter would.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] where none is found, none matches, or the limits are refused.
+    /// As [`Gpu::open`]; [`Error::NoDevice`] also where the limits are refused.
     pub fn open_with(
         wish: Option<&str>,
         restrict: impl FnOnce(wgpu::Limits) -> wgpu::Limits,
@@ -130,9 +130,9 @@ impl Gpu {
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         }))
-        .map_err(|error| {
-            let name = adapter.get_info().name;
-            Error::NoAdapter(format!("adapter `{name}` gives no device: {error}; try another --device (`openelm devices` lists them)"))
+        .map_err(|error| Error::NoDevice {
+            adapter: adapter.get_info().name,
+            cause: error.to_string(),
         })?;
 
         let faults = Arc::new(Mutex::new(Faults::default()));
@@ -206,7 +206,10 @@ impl Gpu {
     }
 
     fn out_of_memory(&self) -> Error {
-        Error::OutOfMemory(format!("`{}` has no memory left", self.adapter.name))
+        Error::OutOfMemory {
+            adapter: self.adapter.name.clone(),
+            need: None,
+        }
     }
 
     /// Blocks until `submission` (or, with `None`, the latest one) is done and its callbacks have run.
@@ -275,47 +278,29 @@ impl Gpu {
 }
 
 fn choose<'a>(found: &'a [wgpu::Adapter], wish: Option<&str>) -> Result<&'a wgpu::Adapter> {
-    if found.is_empty() {
-        return Err(Error::NoAdapter(no_adapter_advice()));
-    }
-    let Some(wish) = wish else {
-        return Ok(&found[0]);
+    let index = match wish {
+        None => Some(0),
+        Some(wish) => wish
+            .parse()
+            .ok()
+            .filter(|index| *index < found.len())
+            // A number may also be part of a name, as in `RTX 3090`.
+            .or_else(|| found.iter().position(|adapter| matches(adapter, wish))),
     };
-    let index = wish
-        .parse()
-        .ok()
-        .filter(|index: &usize| *index < found.len());
-    // A number may also be part of a name, as in `RTX 3090`.
-    let index = index.or_else(|| {
-        found.iter().position(|adapter| {
-            let info = adapter.get_info();
-            format!("{} {}", info.name, info.backend)
-                .to_lowercase()
-                .contains(&wish.to_lowercase())
+    index
+        .and_then(|index| found.get(index))
+        .ok_or_else(|| Error::NoAdapter {
+            requested: wish.map(str::to_owned),
+            found: found
+                .iter()
+                .map(|adapter| adapter.get_info().name)
+                .collect(),
         })
-    });
-    index.map(|index| &found[index]).ok_or_else(|| {
-        let names: Vec<String> = found
-            .iter()
-            .enumerate()
-            .map(|(index, adapter)| format!("{index}: {}", adapter.get_info().name))
-            .collect();
-        Error::NoAdapter(format!(
-            "no adapter matches `{wish}`; this machine has {}",
-            names.join(", ")
-        ))
-    })
 }
 
-fn no_adapter_advice() -> String {
-    let advice = if cfg!(target_os = "linux") {
-        "install a Vulkan driver: for software rendering `apt install libvulkan1 mesa-vulkan-drivers` (Debian, Ubuntu), \
-         `dnf install vulkan-loader mesa-vulkan-drivers` (Fedora) or `pacman -S vulkan-icd-loader vulkan-swrast` (Arch); \
-         for a GPU its vendor's driver"
-    } else if cfg!(target_os = "windows") {
-        "install your GPU vendor's driver, which brings DirectX 12 and Vulkan"
-    } else {
-        "Metal is part of macOS: this machine seems to have no usable GPU, as some virtual machines"
-    };
-    format!("no GPU adapter was found; {advice}")
+fn matches(adapter: &wgpu::Adapter, wish: &str) -> bool {
+    let info = adapter.get_info();
+    format!("{} {}", info.name, info.backend)
+        .to_lowercase()
+        .contains(&wish.to_lowercase())
 }

@@ -206,7 +206,7 @@ impl Forward {
     /// ids that the repetition penalty knows of; `uniforms` the random numbers in [0, 1) of the steps, for a temperature above 0.
     ///
     /// # Errors
-    /// [`Error::Prompt`] and [`Error::Option`] for what does not fit the model or its context.
+    /// [`Error::TokenOutOfRange`] and [`Error::Misuse`] for what does not fit the model or its context.
     pub fn start_decoding(
         &mut self,
         next: StepToken,
@@ -222,7 +222,7 @@ impl Forward {
         let end = next.position as usize + steps;
         let is_random = choosing.temperature > 0.0;
         if end > network.context_size || (is_random && uniforms.len() < steps) {
-            return Err(Error::Option(format!(
+            return Err(Error::Misuse(format!(
                 "{steps} steps from position {} do not fit the context of {}, or lack random numbers",
                 next.position, network.context_size
             )));

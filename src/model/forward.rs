@@ -162,7 +162,7 @@ impl Forward {
     /// `wanted[i]` of the step, for each. A step without wanted logits does not wait for the device.
     ///
     /// # Errors
-    /// [`Error::Prompt`] for an id or a position that the model does not have, [`Error::Option`] for too many tokens at once,
+    /// [`Error::TokenOutOfRange`], [`Error::Misuse`] for a position that the context does not have or too many tokens at once,
     /// and those of [`crate::gpu::Gpu::wait`].
     pub fn step(
         &mut self,
@@ -266,7 +266,7 @@ impl Forward {
         let network = &self.network;
         if tokens.is_empty() || tokens.len() > self.max_tokens() || wanted.len() > self.max_logits()
         {
-            return Err(Error::Option(format!(
+            return Err(Error::Misuse(format!(
                 "a step takes 1 to {} tokens and up to {} rows of logits, not {} and {}",
                 self.max_tokens(),
                 self.max_logits(),
@@ -276,21 +276,20 @@ impl Forward {
         }
         for token in tokens {
             if token.id as usize >= network.config.vocab_size {
-                return Err(Error::Prompt(format!(
-                    "token id {} is out of range: this model has ids 0 to {}",
-                    token.id,
-                    network.config.vocab_size - 1
-                )));
+                return Err(Error::TokenOutOfRange {
+                    id: token.id,
+                    vocab_size: network.config.vocab_size,
+                });
             }
             if token.position as usize >= network.context_size {
-                return Err(Error::Prompt(format!(
+                return Err(Error::Misuse(format!(
                     "position {} is beyond the context of {}",
                     token.position, network.context_size
                 )));
             }
         }
         match wanted.iter().find(|token| **token as usize >= tokens.len()) {
-            Some(token) => Err(Error::Option(format!(
+            Some(token) => Err(Error::Misuse(format!(
                 "logits after token {token} of a step of {}",
                 tokens.len()
             ))),

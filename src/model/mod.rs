@@ -27,7 +27,7 @@ use weights::Weights;
 
 use crate::checkpoint::{Checkpoint, Config};
 use crate::dtype::Dtype;
-use crate::error::{Error, Result};
+use crate::error::{Error, MemoryNeed, Result};
 use crate::gpu::{Gpu, KernelSpec, Pipeline};
 use crate::kernels::linear::Tuning;
 use crate::kernels::{self, WeightSource};
@@ -132,7 +132,7 @@ impl Network {
     /// Puts `checkpoint` on `gpu`: kernels compile while weights are uploaded.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`] with sizes and advice; [`Error::Option`] for a context that the model does not have; errors of
+    /// [`Error::OutOfMemory`] with sizes; [`Error::ContextSize`] for a context that cannot be had; errors of
     /// the checkpoint and of the device.
     pub fn load(
         gpu: Gpu,
@@ -167,7 +167,7 @@ impl Network {
             (weights, pipelines)
         });
         let (weights, warnings) = weights.map_err(|error| match error {
-            Error::OutOfMemory(_) => {
+            Error::OutOfMemory { .. } => {
                 out_of_memory(&gpu, &config, &layout, context_size, options, None)
             }
             other => other,
@@ -257,10 +257,11 @@ fn context_size(config: &Config, wish: Option<usize>) -> Result<usize> {
     match wish {
         None => Ok(config.max_context_length),
         Some(size) if (1..=config.max_context_length).contains(&size) => Ok(size),
-        Some(size) => Err(Error::Option(format!(
-            "a context of {size} positions is not possible: this model takes 1 to {}",
-            config.max_context_length
-        ))),
+        Some(size) => Err(Error::ContextSize {
+            requested: size,
+            possible: config.max_context_length,
+            adapter: None,
+        }),
     }
 }
 
@@ -314,33 +315,16 @@ fn out_of_memory(
     options: &LoadOptions,
     room: Option<u64>,
 ) -> Error {
-    const MIB: u64 = 1 << 20;
-    let session = session_bytes(config, context_size, options.exact_kv);
-    let has = match room {
-        Some(room) if options.memory_limit == Some(room) => {
-            format!("{} MiB are allowed", room / MIB)
-        }
-        Some(room) => format!("{} MiB are free", room / MIB),
-        None => "it has less".into(),
-    };
-    let mut advice = vec!["a smaller --ctx-size"];
-    match layout.main_dtype() {
-        Dtype::F32 => advice.insert(0, "--dtype f16"),
-        Dtype::F16 | Dtype::Bf16 => advice.insert(0, "--dtype q8 or q4"),
-        Dtype::Q8 => advice.insert(0, "--dtype q4"),
-        Dtype::Q4 => {}
+    Error::OutOfMemory {
+        adapter: gpu.adapter.name.clone(),
+        need: Some(MemoryNeed {
+            weights: layout.bytes(),
+            session: session_bytes(config, context_size, options.exact_kv),
+            available: room,
+            is_limit: room.is_some() && options.memory_limit == room,
+            dtype: layout.main_dtype(),
+            context_size,
+            exact_kv: options.exact_kv,
+        }),
     }
-    if options.exact_kv {
-        advice.push("--kv-dtype f16");
-    }
-    advice.push("another --device");
-    advice.push("or a smaller model");
-    Error::OutOfMemory(format!(
-        "the model does not fit on `{}`: {} MiB of weights ({}) and {} MiB for a context of {context_size} are needed, {has}; try {}",
-        gpu.adapter.name,
-        layout.bytes() / MIB,
-        layout.main_dtype(),
-        session / MIB,
-        advice.join(", ")
-    ))
 }

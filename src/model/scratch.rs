@@ -6,7 +6,7 @@ use super::Network;
 use super::op::FIRSTS_STRIDE;
 use super::weights::Store;
 use crate::checkpoint::Config;
-use crate::error::{Error, Result};
+use crate::error::{Error, Feature, Result};
 use crate::gpu::Gpu;
 use crate::kernels::linear::{MOST_FEW, UNIFORM_WINDOW};
 use crate::kernels::{BLOCK, ROW_PAD, TokenInput, WeightSource, attention};
@@ -209,10 +209,11 @@ pub fn step_sizes(gpu: &Gpu, config: &Config, source: WeightSource) -> Result<(u
     let least = wish.min(TILE);
     let most = wish.min(fit(widest) / least * least);
     if most < least || fit(config.vocab_size) == 0 {
-        return Err(Error::NoAdapter(format!(
-            "`{}` can bind only {binding} bytes at once, too little for this model's activations; try another --device",
-            gpu.adapter.name
-        )));
+        return Err(Error::Unsupported {
+            adapter: gpu.adapter.name.clone(),
+            feature: Feature::Model,
+            why: format!("it binds only {binding} bytes at once, too little for the activations"),
+        });
     }
     // The mappings for few tokens write four rows through one window.
     let logits_rows = match fit(config.vocab_size) {
@@ -226,7 +227,7 @@ pub fn step_sizes(gpu: &Gpu, config: &Config, source: WeightSource) -> Result<(u
 /// Checks that a context's keys, values and rotations each fit a binding.
 ///
 /// # Errors
-/// [`Error::Option`] that names the largest context that does.
+/// [`Error::ContextSize`] that names the largest context that does.
 pub fn check_context(gpu: &Gpu, config: &Config, rows: usize, exact: bool) -> Result<()> {
     let binding = gpu
         .limits
@@ -237,11 +238,11 @@ pub fn check_context(gpu: &Gpu, config: &Config, rows: usize, exact: bool) -> Re
     if row_bytes * rows as u64 <= binding {
         return Ok(());
     }
-    Err(Error::Option(format!(
-        "a context of {rows} positions needs more than `{}` can bind at once; use --ctx-size {} or less",
-        gpu.adapter.name,
-        binding / row_bytes
-    )))
+    Err(Error::ContextSize {
+        requested: rows,
+        possible: (binding / row_bytes) as usize,
+        adapter: Some(gpu.adapter.name.clone()),
+    })
 }
 
 /// Bytes that attention's splits of few tokens hand over in the layer with most heads; weights in textures do without.

@@ -9,7 +9,7 @@ use super::weights::Store;
 use super::{LoadOptions, Tune};
 use crate::checkpoint::Config;
 use crate::dtype::Dtype;
-use crate::error::{Error, Result};
+use crate::error::{Error, Feature, Result};
 use crate::gpu::pipeline::window;
 use crate::gpu::{Gpu, Pipeline};
 use crate::kernels::linear::{Input, Mapping, Output, Shape, Tokens, Tuning, UNIFORM_WINDOW};
@@ -86,15 +86,16 @@ fn texture_obstacle(gpu: &Gpu, config: &Config) -> Option<&'static str> {
 /// The best source and sizes for weights of `dtype`: as an earlier measurement had it, or by measuring.
 ///
 /// # Errors
-/// [`Error::Option`] for a source or a layout that cannot be used here; those of compiling and running the sample.
+/// [`Error::Unsupported`] for a source or a layout that cannot be used here, [`Error::Int8NeedsQ8`]; those of compiling and running the sample.
 pub fn choose(gpu: &Gpu, config: &Config, dtype: Dtype, options: &LoadOptions) -> Result<Chosen> {
     let obstacle = texture_obstacle(gpu, config);
     let possible: Vec<WeightSource> = match (options.weight_source, obstacle) {
         (Some(WeightSource::Texture), Some(why)) => {
-            return Err(Error::Option(format!(
-                "weights cannot lie in textures on `{}`: {why}; use --weight-source buffer",
-                gpu.adapter.name
-            )));
+            return Err(Error::Unsupported {
+                adapter: gpu.adapter.name.clone(),
+                feature: Feature::Textures,
+                why: why.into(),
+            });
         }
         (Some(source), _) => vec![source],
         (None, Some(_)) => vec![WeightSource::Buffer],
@@ -120,27 +121,28 @@ pub fn choose(gpu: &Gpu, config: &Config, dtype: Dtype, options: &LoadOptions) -
 /// What was chosen, with activations as they are wished for.
 fn with_wish(gpu: &Gpu, dtype: Dtype, options: &LoadOptions, chosen: Chosen) -> Result<Chosen> {
     let Chosen { source, mut tuning } = chosen;
-    let name = &gpu.adapter.name;
     if !tuning.is_possible(source, gpu.subgroup_lanes) {
-        return Err(Error::Option(format!(
-            "`{name}` cannot have kernels laid out as {tuning:?}; take sizes of `Tuning::LANES`, `COLUMNS` and `TILES`, and subgroups \
-             only where they are large enough"
-        )));
+        return Err(Error::Unsupported {
+            adapter: gpu.adapter.name.clone(),
+            feature: Feature::Layout,
+            why: format!(
+                "{tuning:?} has sizes outside `Tuning::LANES`, `COLUMNS` and `TILES`, or subgroups where none are large enough"
+            ),
+        });
     }
     if let Some(int8) = options.int8 {
         if int8 && dtype != Dtype::Q8 {
-            return Err(Error::Option(format!(
-                "activations of eight bits are for weights in q8, and these are in {dtype}; add --dtype q8"
-            )));
+            return Err(Error::Int8NeedsQ8 { dtype });
         }
         tuning.int8 = int8;
         // In textures there are no such kernels without.
         tuning.subgroups |= int8 && source == WeightSource::Texture;
         if !tuning.is_possible(source, gpu.subgroup_lanes) {
-            return Err(Error::Option(format!(
-                "`{name}` has no subgroups of eight lanes, which activations of eight bits need for weights in textures; use \
-                 --activations f32 or --weight-source buffer"
-            )));
+            return Err(Error::Unsupported {
+                adapter: gpu.adapter.name.clone(),
+                feature: Feature::Int8InTextures,
+                why: "it has no subgroups of eight lanes".into(),
+            });
         }
     }
     Ok(Chosen { source, tuning })

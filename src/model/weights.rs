@@ -297,7 +297,7 @@ impl<P: FnMut(Progress) -> Result<()>> Loader<'_, P> {
 
     fn warn(&mut self, name: &str, dtype: Dtype, stored: Dtype) {
         let hint = if dtype == Dtype::F16 && stored != Dtype::F16 {
-            "; if the file itself is sound, its values are too large for f16: use --dtype f32 or bf16"
+            "; if the file itself is sound, its values are too large for f16, and f32 or bf16 would hold them"
         } else {
             "; the file is damaged and the output will be useless"
         };

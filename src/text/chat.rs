@@ -93,7 +93,7 @@ impl Template {
     }
 
     /// # Errors
-    /// [`Error::Option`] that names the part without exactly one `{text}`.
+    /// [`Error::Template`] that names the part without exactly one `{text}`.
     pub fn check(&self) -> Result<()> {
         let parts = [
             ("system", &self.system),
@@ -104,10 +104,10 @@ impl Template {
             .iter()
             .find(|(_, part)| part.matches(TEXT).count() != 1)
         {
-            Some((name, _)) => Err(Error::Option(format!(
-                "the {name} part of the template `{}` needs {TEXT} exactly once: the words of the turn go there",
-                self.name
-            ))),
+            Some((part, _)) => Err(Error::Template {
+                name: self.name.clone(),
+                part,
+            }),
             None => Ok(()),
         }
     }

@@ -6,4 +6,4 @@ mod tokenizer;
 
 pub use chat::{Role, Template, Turn, is_instruct};
 pub use stream::StreamDecoder;
-pub use tokenizer::{HOW_TO_GET_ONE, Tokenizer};
+pub use tokenizer::Tokenizer;

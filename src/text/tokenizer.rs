@@ -4,11 +4,6 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// What to say where a model has no tokenizer.
-pub const HOW_TO_GET_ONE: &str = "OpenELM uses the tokenizer of Llama 2, which Apple's repositories do not carry: accept Meta's licence at \
-     huggingface.co/meta-llama/Llama-2-7b-hf, fetch its tokenizer.json (`hf download meta-llama/Llama-2-7b-hf tokenizer.json --local-dir .`), \
-     and put it into the model's folder or name it with --tokenizer. Without one, --token-ids works";
-
 /// Text to ids and ids to text.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
@@ -22,15 +17,14 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Tokenizer`] for malformed bytes, and for a tokenizer with more tokens than the model.
     pub fn from_bytes(bytes: &[u8], path: &Path, bos: u32, vocab: usize) -> Result<Self> {
-        let path = path.display();
-        let inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| {
-            Error::Tokenizer(format!("{path}: not a usable tokenizer: {error}"))
-        })?;
+        let inner = tokenizers::Tokenizer::from_bytes(bytes)
+            .map_err(|error| Error::tokenizer(path, format!("not a usable tokenizer: {error}")))?;
         let size = inner.get_vocab_size(true);
         if size > vocab {
-            return Err(Error::Tokenizer(format!(
-                "{path}: has {size} tokens, the model only {vocab}: it belongs to another model"
-            )));
+            return Err(Error::tokenizer(
+                path,
+                format!("has {size} tokens, the model only {vocab}: it belongs to another model"),
+            ));
         }
         Ok(Self { inner, bos })
     }
@@ -38,12 +32,12 @@ impl Tokenizer {
     /// Ids of `text` behind one bos; text that begins with the bos token itself does not get a second one.
     ///
     /// # Errors
-    /// [`Error::Tokenizer`] if the tokenizer cannot express the text.
+    /// [`Error::Text`] if the tokenizer cannot express the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let encoding = self
             .inner
             .encode_fast(text, false)
-            .map_err(|error| Error::Tokenizer(format!("cannot tokenize the text: {error}")))?;
+            .map_err(|error| Error::Text(format!("cannot tokenize the text: {error}")))?;
         let mut ids = encoding.get_ids().to_vec();
         if ids.first() != Some(&self.bos) {
             ids.insert(0, self.bos);
@@ -54,11 +48,11 @@ impl Tokenizer {
     /// Text of `ids`, special tokens left out.
     ///
     /// # Errors
-    /// [`Error::Tokenizer`] if the decoder of the tokenizer fails.
+    /// [`Error::Text`] if the decoder of the tokenizer fails.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
         self.inner
             .decode(ids, true)
-            .map_err(|error| Error::Tokenizer(format!("cannot decode ids: {error}")))
+            .map_err(|error| Error::Text(format!("cannot decode ids: {error}")))
     }
 
     /// A token as the vocabulary spells it, such as `▁king` or `<0x0A>`.

@@ -55,23 +55,20 @@ pub fn data_folder() -> Option<PathBuf> {
 /// Opens the window and returns when it is closed.
 ///
 /// # Errors
-/// [`Error::Window`] if there is no display or nothing to draw with.
+/// [`Error::NoDisplay`], or [`Error::Window`] where there is nothing to draw with; [`Error::NoDataFolder`] or
+/// [`Error::DataFolderInUse`].
 pub fn run(options: Options) -> Result<()> {
     let unset = |name| std::env::var_os(name).is_none_or(|value| value.is_empty());
     if cfg!(target_os = "linux") && unset("DISPLAY") && unset("WAYLAND_DISPLAY") {
-        return Err(Error::Window(
-            "there is no display to open a window on (DISPLAY and WAYLAND_DISPLAY are not set); all other verbs work without one, \
-             such as `openelm -p \"Once upon a time\"` and `openelm profile`"
-                .into(),
-        ));
+        return Err(Error::NoDisplay);
     }
-    let folder = options.data.clone().or_else(data_folder).ok_or_else(|| {
-        Error::Window(
-            "the system names no folder for a program's data; name one with --data-dir".into(),
-        )
-    })?;
+    let folder = options
+        .data
+        .clone()
+        .or_else(data_folder)
+        .ok_or(Error::NoDataFolder)?;
     // Until the window is closed.
-    let _lock = store::lock(&folder).map_err(Error::Window)?;
+    let _lock = store::lock(&folder)?;
     let native = eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default()
             .with_title("OpenELM")
@@ -102,7 +99,7 @@ pub fn run(options: Options) -> Result<()> {
     };
     eframe::run_native("openelm", native, Box::new(create)).map_err(|error| {
         Error::Window(format!(
-            "cannot open a window: {error}; is there a display? `openelm` without `window` works in a terminal"
+            "cannot open a window: {error}; is there a display?"
         ))
     })
 }

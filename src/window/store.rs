@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::conversation::Conversation;
+use crate::error::Error;
 
 /// Larger files are none of ours.
 const MOST_BYTES: u64 = 256 << 20;
@@ -179,8 +180,8 @@ impl Store {
 /// system cannot tell.
 ///
 /// # Errors
-/// Says that another window is there, and what to do.
-pub fn lock(folder: &Path) -> Result<Option<File>, String> {
+/// [`Error::DataFolderInUse`] if another window is there.
+pub fn lock(folder: &Path) -> Result<Option<File>, Error> {
     // What keeps the folder from being made is said when something is saved.
     let _ = std::fs::create_dir_all(folder);
     let mut options = File::options();
@@ -191,10 +192,9 @@ pub fn lock(folder: &Path) -> Result<Option<File>, String> {
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::Error(_)) => Ok(None),
-        Err(TryLockError::WouldBlock) => Err(format!(
-            "another window keeps its conversations in {}; close it first, or begin elsewhere with --data-dir",
-            folder.display()
-        )),
+        Err(TryLockError::WouldBlock) => Err(Error::DataFolderInUse {
+            folder: folder.to_owned(),
+        }),
     }
 }
 
@@ -316,8 +316,9 @@ mod tests {
         if held.is_none() {
             return;
         }
-        let text = lock(&folder).unwrap_err();
-        assert!(text.contains("--data-dir"), "{text}");
+        let error = lock(&folder).unwrap_err();
+        assert!(error.to_string().contains("not/there"), "{error}");
+        assert!(matches!(error, Error::DataFolderInUse { .. }), "{error}");
         drop(held);
         assert!(lock(&folder).unwrap().is_some());
         // Where a folder cannot be made, saving says so.

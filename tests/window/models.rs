@@ -6,6 +6,13 @@ use openelm::{Error, Finish};
 
 use crate::scene::{Scene, info, loaded, scene_of, stage};
 
+fn no_folder(model: &str) -> Error {
+    Error::ModelNotFound {
+        model: model.into(),
+        is_file: false,
+    }
+}
+
 /// What belongs to a load or a request that another has replaced changes nothing.
 #[test]
 fn late_events_of_others_are_ignored() {
@@ -69,12 +76,16 @@ fn failures_are_banners_and_lose_nothing() {
     assert_eq!(request.prompt, "Once upon a time");
     stage.tell(Event::Failed {
         request: request.id,
-        error: Error::Prompt("the prompt has 9000 tokens, the context 512".into()),
+        error: Error::PromptTooLong {
+            tokens: 9000,
+            context_size: 512,
+            max_context_size: 2048,
+        },
     });
     assert!(stage.has("9000 tokens"));
     stage.tell(Event::LoadFailed {
         load: 0,
-        error: Error::ModelNotFound("no folder `x`".into()),
+        error: no_folder("x"),
         kept: None,
     });
     assert!(stage.has("The model could not be loaded") && stage.has("no folder `x`"));
@@ -149,7 +160,7 @@ fn a_model_that_cannot_be_opened_leaves_the_one_before() {
     stage.click("shape:450M");
     stage.tell(Event::LoadFailed {
         load: 1,
-        error: Error::ModelNotFound("no folder `y`".into()),
+        error: no_folder("y"),
         kept: Some((0, Box::new(info("demo")))),
     });
     assert!(stage.has("no folder `y`") && stage.has("`demo` is still here"));
@@ -170,7 +181,7 @@ fn a_model_that_cannot_be_opened_leaves_the_one_before() {
     stage.click("shape:3B");
     stage.tell(Event::LoadFailed {
         load: 2,
-        error: Error::ModelNotFound("no folder `z`".into()),
+        error: no_folder("z"),
         kept: Some((1, Box::new(info("shape:450M")))),
     });
     assert!(stage.has("Model: shape:450M · bf16"));
@@ -206,7 +217,7 @@ fn a_model_that_is_gone_at_the_start_gives_way_to_the_demo() {
     assert_eq!(model, "/gone");
     stage.tell(Event::LoadFailed {
         load,
-        error: Error::ModelNotFound("no folder `/gone`".into()),
+        error: no_folder("/gone"),
         kept: None,
     });
     assert!(stage.has("no folder `/gone`") && stage.has("The demo takes its place"));

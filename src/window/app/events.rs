@@ -85,7 +85,10 @@ impl App {
         let falls_back = std::mem::take(&mut self.may_fall_back)
             && !has_kept
             && self.asked != DEMO
-            && !matches!(error, Error::Cancelled | Error::NoAdapter(_));
+            && !matches!(
+                error,
+                Error::Cancelled | Error::NoAdapter { .. } | Error::NoDevice { .. }
+            );
         if falls_back {
             "The demo takes its place.".clone_into(&mut state);
         }
@@ -195,7 +198,7 @@ impl App {
                     return;
                 }
                 let mut banner = Banner::problem("The model could not go on", &error);
-                if matches!(error, Error::Tokenizer(_)) {
+                if matches!(error, Error::NoTokenizer { .. }) {
                     banner = banner.with_fix("Find a tokenizer", Action::ShowModels);
                 }
                 self.tell(banner);
