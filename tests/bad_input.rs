@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::{fixture, message, open, safetensors, synthetic_tensors};
-use openelm::checkpoint::read_tokenizer;
+use openelm::checkpoint::{is_hub_id, read_tokenizer};
 use openelm::model::StepToken;
 use openelm::{Checkpoint, Dtype, Error, Finish, GenerateOptions, LoadOptions, Model};
 use proptest::prelude::*;
@@ -177,7 +177,7 @@ fn damaged_values_are_a_warning() {
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert!(warnings[0].contains(name) && warnings[0].contains("NaN"));
     }
-    // Sound in f32, but not as the f16 that it would become: the warning says which --dtype helps.
+    // Sound in f32, but not as the f16 that it would become: the warning says which formats help.
     let folder = Folder::with_tensors(|tensors| {
         let (dtype, shape, bytes) = tensors.get_mut(EMBEDDINGS).unwrap();
         *dtype = "F32".into();
@@ -186,7 +186,7 @@ fn damaged_values_are_a_warning() {
     });
     let path = folder.0.path().to_string_lossy().into_owned();
     let model = Model::load(&path, &LoadOptions::default()).unwrap();
-    assert!(model.warnings()[0].contains("--dtype f32"));
+    assert!(model.warnings()[0].contains("f32 or bf16 would hold them"));
     let mut options = LoadOptions::default();
     options.dtype = Some(Dtype::Bf16);
     assert!(Model::load(&path, &options).unwrap().warnings().is_empty());
@@ -357,8 +357,18 @@ fn models_that_are_not_there() {
         text.contains("/no/such/folder") && text.contains("demo"),
         "{text}"
     );
-    let text = message(Checkpoint::open("apple/OpenELM-270M"));
-    assert!(text.contains("hf download apple/OpenELM-270M"), "{text}");
+    // What looks like an id of the hub is told apart, so that whoever asks can be told how to fetch it.
+    for (name, expected) in [
+        ("apple/OpenELM-270M", true),
+        ("./OpenELM-270M", false),
+        ("/no/such/folder", false),
+        ("/gone", false),
+        ("~/models", false),
+        ("models/", false),
+        ("demo", false),
+    ] {
+        assert_eq!(is_hub_id(name), expected, "{name}");
+    }
     let text = message(Checkpoint::open("shape:7B"));
     assert!(text.contains("7B") && text.contains("270M"), "{text}");
     let folder = Folder::new();
@@ -374,9 +384,13 @@ fn tokenizers_absent_and_broken() {
     let path = folder.0.path().to_string_lossy().into_owned();
     let mut model = Model::load(&path, &LoadOptions::default()).unwrap();
     let text = message(model.encode("hello"));
-    for word in [&path, "Llama", "--token-ids", "tokenizer.json"] {
+    for word in [&path, "Llama", "hf download", "tokenizer.json"] {
         assert!(text.contains(word), "{text}");
     }
+    assert!(matches!(
+        model.encode("hello"),
+        Err(Error::NoTokenizer { model }) if model == path
+    ));
     let mut session = model.session().unwrap();
     let mut options = GenerateOptions::default();
     options.max_tokens = Some(3);
@@ -509,22 +523,40 @@ fn steps_that_cannot_be_taken() {
 fn models_that_do_not_fit() {
     let mut options = LoadOptions::default();
     options.memory_limit = Some(4 << 20);
-    for (dtype, advice) in [
-        (Dtype::F32, "--dtype f16"),
-        (Dtype::F16, "--dtype q8"),
-        (Dtype::Q8, "--dtype q4"),
-    ] {
+    for dtype in [Dtype::F32, Dtype::F16, Dtype::Q8] {
         options.dtype = Some(dtype);
-        let text = message(Model::load("demo", &options));
-        for word in ["MiB", "4 MiB are allowed", advice, "--ctx-size"] {
+        options.exact_kv = dtype == Dtype::F32;
+        let error = Model::load("demo", &options).map(drop).unwrap_err();
+        let text = error.to_string();
+        for word in ["MiB", "4 MiB are allowed", dtype.name(), "512"] {
             assert!(text.contains(word), "{text}");
         }
+        let Error::OutOfMemory {
+            need: Some(need), ..
+        } = error
+        else {
+            panic!("{error:?}");
+        };
+        assert!(need.weights + need.session > 4 << 20);
+        assert_eq!(need.available, Some(4 << 20));
+        assert!(need.is_limit);
+        assert_eq!((need.dtype, need.context_size), (dtype, 512));
+        assert_eq!(need.exact_kv, options.exact_kv);
     }
+    options.exact_kv = false;
     options.dtype = None;
     options.memory_limit = None;
     options.context_size = Some(4096);
     let text = message(Model::load("demo", &options));
     assert!(text.contains("4096") && text.contains("512"), "{text}");
+    assert!(matches!(
+        Model::load("demo", &options),
+        Err(Error::ContextSize {
+            requested: 4096,
+            possible: 512,
+            adapter: None
+        })
+    ));
 }
 
 #[test]
@@ -538,6 +570,10 @@ fn adapters_that_are_not_there() {
     );
     options.device = Some("99".into());
     assert!(message(Model::load("demo", &options)).contains("99"));
+    assert!(matches!(
+        Model::load("demo", &options),
+        Err(Error::NoAdapter { requested: Some(wish), found }) if wish == "99" && !found.is_empty()
+    ));
 }
 
 #[test]

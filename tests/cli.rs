@@ -424,7 +424,7 @@ fn quantize_writes_a_folder_that_runs_and_never_overwrites() {
     let (code, errors) = failure(&["quantize", "demo", folder]);
     assert_eq!(code, 1);
     assert!(
-        errors.contains(folder) && errors.contains("exists"),
+        errors.contains(folder) && errors.contains("exists") && errors.contains("not there yet"),
         "{errors}"
     );
 }
@@ -444,7 +444,7 @@ fn failures_exit_with_1_and_misuse_with_2() {
         (vec!["-m", &folder], vec!["no prompt", "--prompt"]),
         (
             vec!["-m", &folder, "-p", "hi"],
-            vec!["no tokenizer", "Llama", "--token-ids"],
+            vec!["no tokenizer", "Llama", "--tokenizer", "--token-ids"],
         ),
         (
             vec!["-m", &folder, "--token-ids", "1", "--stop", "x"],
@@ -453,12 +453,54 @@ fn failures_exit_with_1_and_misuse_with_2() {
         (vec!["--token-ids", "4096"], vec!["4096", "out of range"]),
         (
             vec!["--token-ids", "1", "--temperature=-1"],
-            vec!["temperature"],
+            vec!["temperature is -1; 0 to 100 is possible"],
         ),
-        (vec!["--device", "no such card"], vec!["no such card"]),
-        (vec!["--ctx-size", "4"], vec!["4"]),
-        (vec!["--max-memory", "1"], vec!["does not fit", "MiB"]),
+        (
+            vec!["--device", "no such card"],
+            vec!["no such card", "0: ", "--device"],
+        ),
+        (
+            vec!["--ctx-size", "4"],
+            vec![
+                "the context 4",
+                "shorten the prompt",
+                "--ctx-size of up to 512",
+            ],
+        ),
+        (
+            vec!["--ctx-size", "4096"],
+            vec!["4096", "--ctx-size 512 or less"],
+        ),
+        (
+            vec!["--max-memory", "1", "--dtype", "f32", "--kv-dtype", "f32"],
+            vec![
+                "does not fit",
+                "1 MiB are allowed",
+                "--dtype f16",
+                "--ctx-size",
+                "--kv-dtype f16",
+            ],
+        ),
+        (
+            vec!["--max-memory", "1"],
+            vec!["1 MiB are allowed", "--dtype q8", "--ctx-size"],
+        ),
+        (
+            vec!["--max-memory", "1", "--dtype", "q8"],
+            vec!["1 MiB are allowed", "--dtype q4", "--ctx-size"],
+        ),
+        (
+            vec!["--no-tune", "--activations", "int8", "--dtype", "f16"],
+            vec!["in f16", "add --dtype q8"],
+        ),
         (vec!["score"], vec!["no prompt"]),
+        (
+            vec!["show", "apple/OpenELM-270M"],
+            vec![
+                "no folder `apple/OpenELM-270M`",
+                "hf download apple/OpenELM-270M --local-dir OpenELM-270M",
+            ],
+        ),
         (vec!["show", "nothing/here"], vec!["hf download"]),
         (
             vec!["tokenize", "-p", "x", "--tokenizer", "/no/such.json"],
@@ -597,5 +639,6 @@ fn a_window_without_a_display_is_a_clear_error() {
     let errors = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{errors}");
     assert!(errors.contains("there is no display"), "{errors}");
+    assert!(errors.contains("`openelm profile`"), "{errors}");
     assert!(!errors.contains("panicked"), "{errors}");
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use openelm::kernels::linear::Tuning;
-use openelm::{Dtype, GenerateOptions, LoadOptions, Model, Tune, WeightSource};
+use openelm::{Dtype, Error, GenerateOptions, LoadOptions, Model, Tune, WeightSource};
 use serde_json::Value;
 
 fn load(
@@ -192,8 +192,11 @@ fn a_wish_for_activations_is_granted_or_refused() {
         }
         let default = load(Dtype::Q8, Tune::Off, source, None).unwrap();
         assert!(!default.network().tuning.int8);
-        let text = common::message(load(Dtype::F16, Tune::Off, source, Some(true)));
-        assert!(text.contains("in f16; add --dtype q8"), "{text}");
+        let refused = load(Dtype::F16, Tune::Off, source, Some(true));
+        let dtype = Dtype::F16;
+        assert!(matches!(&refused, Err(Error::Int8NeedsQ8 { dtype: d }) if *d == dtype));
+        let text = common::message(refused);
+        assert!(text.contains("q8") && text.contains("in f16"), "{text}");
     }
 }
 

@@ -197,9 +197,10 @@ impl Checkpoint {
 
 /// Whether a model's name looks like an id on the Hugging Face hub, as `apple/OpenELM-270M` does.
 pub fn is_hub_id(model: &str) -> bool {
-    model.split('/').filter(|part| !part.is_empty()).count() == 2
-        && model.matches('/').count() == 1
-        && !model.starts_with(['.', '~'])
+    model.split_once('/').is_some_and(|(owner, name)| {
+        let is_name = |part: &str| !part.is_empty() && !part.contains('/');
+        is_name(owner) && is_name(name) && !owner.starts_with(['.', '~'])
+    })
 }
 
 /// Opens a file, refusing what is none: a pipe or a device would hang, or never end.

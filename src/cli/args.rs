@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use openelm::{Dtype, LoadOptions, Model, ModelFiles, SampleOn, Sampling, Tune, WeightSource};
+use openelm::{
+    Dtype, Error, LoadOptions, Model, ModelFiles, SampleOn, Sampling, Tune, WeightSource,
+};
 
 use super::output;
 
@@ -424,7 +426,7 @@ impl PromptArgs {
         files.require_tokenizer()?;
         let text = read_text(text)?;
         if text.is_empty() {
-            bail!("the prompt is empty; give some text, or `--token-ids 1` to begin from nothing");
+            return Err(Error::EmptyPrompt.into());
         }
         Ok(files.encode(&text)?)
     }

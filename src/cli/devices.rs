@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::output;
 
@@ -12,10 +12,8 @@ pub fn run(json: bool) -> Result<()> {
         return output::write(&format!("{}\n", serde_json::to_string(&adapters)?));
     }
     if adapters.is_empty() {
-        // Opening one gives the advice on what to install.
-        if let Err(error) = openelm::Gpu::open(None) {
-            bail!(error);
-        }
+        // The error says what to install.
+        openelm::Gpu::open(None)?;
     }
     let mut text = String::new();
     for (index, adapter) in adapters.iter().enumerate() {

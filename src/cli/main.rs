@@ -1,5 +1,6 @@
 //! The `openelm` command: raw arguments to checked options, text to stdout, all else to stderr.
 
+mod advice;
 mod args;
 mod bench;
 mod chat;
@@ -48,6 +49,10 @@ fn main() -> ExitCode {
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             output::note(&format!("openelm: {error:#}"));
+            let known = error.chain().find_map(|cause| cause.downcast_ref());
+            if let Some(advice) = known.and_then(advice::advice) {
+                output::note(&format!("  tip: {advice}"));
+            }
             ExitCode::FAILURE
         }
     }

@@ -1,0 +1,173 @@
+//! What can be done about an error, in the command line's words.
+
+use std::io::ErrorKind;
+
+use openelm::checkpoint::is_hub_id;
+use openelm::{Dtype, Error, Feature, MemoryNeed};
+
+const ANOTHER_DEVICE: &str = "--device takes another adapter (`openelm devices` lists them)";
+
+/// `None` where the message says all there is to say.
+pub fn advice(error: &Error) -> Option<String> {
+    Some(match error {
+        Error::ModelNotFound {
+            model,
+            is_file: false,
+        } if is_hub_id(model) => {
+            let folder = model.rsplit('/').next().unwrap_or(model);
+            format!(
+                "if that is a Hugging Face id, fetch it first: `hf download {model} --local-dir {folder}`, then `-m {folder}`"
+            )
+        }
+        Error::Write { cause, .. } if cause.kind() == ErrorKind::AlreadyExists => {
+            "name one that is not there yet".into()
+        }
+        Error::NoTokenizer { .. } => {
+            "--tokenizer names one that lies elsewhere, and --token-ids works without any".into()
+        }
+        Error::Tokenizer { .. } => "--tokenizer takes another one".into(),
+        Error::EmptyPrompt => {
+            "give some text with --prompt, or --token-ids 1 to begin from nothing".into()
+        }
+        Error::PromptTooLong {
+            context_size,
+            max_context_size,
+            ..
+        } => longer(*context_size, *max_context_size),
+        Error::ContextSize { possible: 0, .. } => ANOTHER_DEVICE.into(),
+        Error::ContextSize { possible, .. } => format!("use --ctx-size {possible} or less"),
+        Error::NoAdapter { found, .. } if !found.is_empty() => {
+            "give --device one of these numbers, or a part of a name".into()
+        }
+        Error::NoDevice { .. } => format!("try another one: {ANOTHER_DEVICE}"),
+        Error::DeviceLost(_) => format!("if it happens again: {ANOTHER_DEVICE}"),
+        Error::Unsupported { feature, .. } => match feature {
+            Feature::Textures => "use --weight-source buffer".into(),
+            Feature::Int8InTextures => "use --activations f32 or --weight-source buffer".into(),
+            Feature::Model => ANOTHER_DEVICE.into(),
+            _ => return None,
+        },
+        Error::Int8NeedsQ8 { .. } => "add --dtype q8".into(),
+        Error::OutOfMemory { need, .. } => less_memory(need.as_ref()),
+        Error::NoDisplay | Error::Window(_) => "all verbs but `window` work without one, such as \
+             `openelm -p \"Once upon a time\"` and `openelm profile`"
+            .into(),
+        Error::NoDataFolder => "name one with --data-dir".into(),
+        Error::DataFolderInUse { .. } => {
+            "close it first, or begin elsewhere with --data-dir".into()
+        }
+        _ => return None,
+    })
+}
+
+fn longer(context_size: usize, max_context_size: usize) -> String {
+    let mut text = "shorten the prompt".to_owned();
+    if context_size < max_context_size {
+        text += &format!(", or give it more room with a --ctx-size of up to {max_context_size}");
+    }
+    text
+}
+
+/// What takes less memory, most effective first.
+fn less_memory(need: Option<&MemoryNeed>) -> String {
+    let mut ways = Vec::new();
+    match need.map(|need| need.dtype) {
+        Some(Dtype::F32) => ways.push("--dtype f16"),
+        Some(Dtype::F16 | Dtype::Bf16) => ways.push("--dtype q8 or q4"),
+        Some(Dtype::Q8) => ways.push("--dtype q4"),
+        Some(Dtype::Q4) | None => {}
+    }
+    ways.push("a smaller --ctx-size");
+    if need.is_some_and(|need| need.exact_kv) {
+        ways.push("--kv-dtype f16");
+    }
+    if need.is_some_and(|need| need.is_limit) {
+        ways.push("a larger --max-memory");
+    }
+    ways.push("another --device");
+    format!("try {} or a smaller model", ways.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every flag that advice names is one that some verb has.
+    #[test]
+    fn flags_exist() {
+        use clap::CommandFactory;
+        let command = crate::args::Arguments::command();
+        let verbs = command.get_subcommands().chain([&command]);
+        let flags: Vec<&str> = verbs
+            .flat_map(clap::Command::get_arguments)
+            .filter_map(clap::Arg::get_long)
+            .collect();
+        let adapter = || "card".to_owned();
+        let unsupported = |feature| Error::Unsupported {
+            adapter: adapter(),
+            feature,
+            why: "it is old".into(),
+        };
+        let errors = [
+            Error::NoTokenizer { model: "m".into() },
+            Error::EmptyPrompt,
+            Error::PromptTooLong {
+                tokens: 9,
+                context_size: 8,
+                max_context_size: 16,
+            },
+            Error::ContextSize {
+                requested: 9,
+                possible: 8,
+                adapter: Some(adapter()),
+            },
+            Error::ContextSize {
+                requested: 9,
+                possible: 0,
+                adapter: Some(adapter()),
+            },
+            Error::NoAdapter {
+                requested: Some("x".into()),
+                found: vec![adapter()],
+            },
+            Error::NoDevice {
+                adapter: adapter(),
+                cause: "busy".into(),
+            },
+            Error::DeviceLost("reset".into()),
+            unsupported(Feature::Textures),
+            unsupported(Feature::Int8InTextures),
+            unsupported(Feature::Model),
+            Error::Int8NeedsQ8 { dtype: Dtype::F16 },
+            Error::OutOfMemory {
+                adapter: adapter(),
+                need: None,
+            },
+        ];
+        for error in &errors {
+            let advice = advice(error).expect("advice");
+            let mut named = advice.split("--").skip(1).peekable();
+            assert!(named.peek().is_some(), "{error}: {advice}");
+            for rest in named {
+                let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+                let flag = &rest[..end.unwrap_or(rest.len())];
+                assert!(flags.contains(&flag), "--{flag}: {advice}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_said_where_the_message_says_it_all() {
+        assert_eq!(advice(&Error::Cancelled), None);
+        let nothing = Error::NoAdapter {
+            requested: None,
+            found: Vec::new(),
+        };
+        assert_eq!(advice(&nothing), None);
+        let local = Error::ModelNotFound {
+            model: "./OpenELM".into(),
+            is_file: false,
+        };
+        assert_eq!(advice(&local), None);
+    }
+}
