@@ -364,3 +364,65 @@ impl Error {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn too_long(tokens: usize, context_size: usize, max_context_size: usize) -> String {
+        Error::PromptTooLong {
+            tokens,
+            context_size,
+            max_context_size,
+        }
+        .to_string()
+    }
+
+    #[test]
+    fn a_prompt_is_too_long_for_what_there_is() {
+        assert_eq!(
+            too_long(600, 512, 512),
+            "the prompt has 600 tokens, the context 512"
+        );
+        assert_eq!(
+            too_long(512, 512, 2048),
+            "the prompt's 512 tokens fill the context of 512 (this model can have 2048): nothing can follow"
+        );
+    }
+
+    #[test]
+    fn a_missing_adapter_is_another_matter_than_a_wrong_name() {
+        let none = |requested: Option<&str>, found: &[&str]| {
+            Error::NoAdapter {
+                requested: requested.map(str::to_owned),
+                found: found.iter().map(|name| (*name).to_owned()).collect(),
+            }
+            .to_string()
+        };
+        assert_eq!(
+            none(Some("x"), &["A", "B"]),
+            "no adapter matches `x`; this machine has 0: A, 1: B"
+        );
+        for requested in [None, Some("x")] {
+            assert!(none(requested, &[]).starts_with("no GPU adapter was found; "));
+        }
+    }
+
+    #[test]
+    fn fields_that_make_no_sense_are_still_words() {
+        let error = Error::TokenOutOfRange {
+            id: 3,
+            vocab_size: 0,
+        };
+        assert!(error.to_string().ends_with("ids 0 to 0"));
+        let error = Error::Template {
+            name: "Mine".into(),
+            part: "user",
+        };
+        assert!(
+            error
+                .to_string()
+                .starts_with("the user part of the template `Mine` needs {text} exactly once")
+        );
+    }
+}

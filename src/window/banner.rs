@@ -1,7 +1,9 @@
 //! Banners: what went wrong, what can be done about it.
 
+use super::advice::advice;
 use super::app::Action;
 use super::theme;
+use crate::error::Error;
 
 /// With less width the buttons come below the title.
 const ROOMY: f32 = 480.0;
@@ -29,6 +31,14 @@ impl Banner {
             title: title.to_owned(),
             text: text.to_string(),
             fix: None,
+        }
+    }
+
+    /// What went wrong, and what can be done about it here.
+    pub fn error(title: &str, error: &Error) -> Self {
+        match advice(error) {
+            Some(advice) => Self::problem(title, format!("{error}. {advice}")),
+            None => Self::problem(title, format!("{error}.")),
         }
     }
 

@@ -4,6 +4,7 @@
 //!
 //! Architecture invariant: only this module names egui.
 
+mod advice;
 mod app;
 mod banner;
 mod blocks;

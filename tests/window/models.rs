@@ -82,7 +82,9 @@ fn failures_are_banners_and_lose_nothing() {
             max_context_size: 2048,
         },
     });
-    assert!(stage.has("9000 tokens"));
+    // What was wrong, and what the window has for it.
+    assert!(stage.has("9000 tokens, the context 512"));
+    assert!(stage.has("A context of up to 2048 positions can be set"));
     stage.tell(Event::LoadFailed {
         load: 0,
         error: no_folder("x"),

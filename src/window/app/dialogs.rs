@@ -112,8 +112,8 @@ impl App {
                 self.act(Action::Load(asked));
             }
             Answer::NoDialog => {
-                let text = "Type the path of a model, drop its folder on the window, or start with --model and --tokenizer. \
-                            (Dialogs need a desktop portal or zenity.)";
+                let text = "Type the path of a model, or drop its folder on the window; its tokenizer.json is found where it lies in that \
+                            folder. (Dialogs need a desktop portal or zenity.)";
                 self.tell(Banner::note("This desktop has no file dialogs", text));
             }
             Answer::Written(path, Ok(())) => {

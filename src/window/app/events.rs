@@ -94,7 +94,11 @@ impl App {
         }
         let banner = match error {
             Error::Cancelled => Banner::note("Loading was cancelled", state),
-            _ => Banner::problem("The model could not be loaded", format!("{error}. {state}")),
+            _ => {
+                let mut banner = Banner::error("The model could not be loaded", error);
+                banner.text += &format!(" {state}");
+                banner
+            }
         };
         if falls_back {
             self.has_fallen_back = true;
@@ -148,7 +152,7 @@ impl App {
                     done: 0,
                     total: 0,
                 };
-                self.tell(Banner::problem(DEVICE_LOST, error));
+                self.tell(Banner::error(DEVICE_LOST, &error));
             }
             Event::Stopped => {
                 self.running = None;
@@ -197,7 +201,7 @@ impl App {
                     // What follows says more.
                     return;
                 }
-                let mut banner = Banner::problem("The model could not go on", &error);
+                let mut banner = Banner::error("The model could not go on", &error);
                 if matches!(error, Error::NoTokenizer { .. }) {
                     banner = banner.with_fix("Find a tokenizer", Action::ShowModels);
                 }
