@@ -22,6 +22,9 @@
 //! # }
 //! ```
 //!
+//! An [`Error`] says what was wrong and where, and has what a caller may act on in its fields: how much memory was missing, how long
+//! a context could be, which adapters there are.
+//!
 //! Without default features the library has no command line in it and compiles no C or C++.
 //!
 //! [`gpu`], [`kernels`] and [`model`] are the building blocks below; ARCHITECTURE.md is their map.

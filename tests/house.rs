@@ -164,6 +164,37 @@ fn nothing_outside_tests_can_panic_on_purpose() {
     }
 }
 
+/// Flags are the command line's words. The window has settings, and whoever calls the library has fields.
+#[test]
+fn only_the_command_line_speaks_of_flags() {
+    // Of Hugging Face's `hf`, which is the same whoever reads it.
+    const FOREIGN: &[&str] = &["--local-dir"];
+    for path in sources(&root().join("src")) {
+        if module(&path) == "cli" {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (number, line) in code(&text).filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            let flag = flags(line).find(|flag| !FOREIGN.contains(flag));
+            assert!(flag.is_none(), "{}:{number}: {flag:?}", path.display());
+        }
+    }
+    let some = r#""use --ctx-size 4 or `--dtype`, not a---b or --" + --x"#;
+    let found: Vec<&str> = flags(some).collect();
+    assert_eq!(found, ["--ctx-size", "--dtype", "--x"]);
+}
+
+/// What looks like a flag: two dashes that begin a word.
+fn flags(line: &str) -> impl Iterator<Item = &str> {
+    line.match_indices("--").filter_map(|(at, _)| {
+        let is_first = !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '-');
+        let word = &line[at + 2..];
+        let is_word = word.starts_with(|c: char| c.is_ascii_lowercase());
+        let end = word.find(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+        (is_first && is_word).then(|| &line[at..at + 2 + end.unwrap_or(word.len())])
+    })
+}
+
 /// Shader text is written in .wgsl files, never put together in Rust.
 #[test]
 fn no_shader_text_in_rust() {
