@@ -216,6 +216,28 @@ fn closing_keeps_the_last_words() {
     assert!(saved.contains("Last words"), "{saved}");
 }
 
+/// An engine that has died says nothing more: there is nothing to wait for.
+#[test]
+fn closing_does_not_wait_for_an_engine_that_has_stopped() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.write("Tell me");
+    let request = stage.request();
+    stage.say(request.id, &["Half a"]);
+    let (nobody, _) = std::sync::mpsc::channel();
+    stage.events = nobody;
+    let begin = Instant::now();
+    ask_to_close(&mut stage);
+    // Longer than a frame and a file take, much shorter than closing waits for an engine that lives.
+    assert!(
+        begin.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert!(!is_held_open(&stage));
+    let saved = std::fs::read_to_string(&stage.files()[0]).unwrap();
+    assert!(saved.contains("Half a"), "{saved}");
+}
+
 #[test]
 fn closing_asks_once_before_anything_is_lost() {
     let folder = tempfile::tempdir().unwrap();

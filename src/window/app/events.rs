@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::actions::Action;
-use super::saving::SAVE_EVERY;
 use super::{App, ModelState, Running};
 use crate::engine::{Command, Event, ModelInfo, Stage};
 use crate::error::Error;
@@ -264,7 +263,8 @@ impl App {
         }
         self.positions = positions;
         self.counted = None;
-        self.last_save = Instant::now() - SAVE_EVERY;
+        // What is finished is saved at once.
+        self.last_save = None;
         if finish == Some(Finish::Context) {
             self.tell(
                 Banner::note(

@@ -108,7 +108,8 @@ pub struct App {
     pub(super) positions: usize,
     counted: Option<(String, u64, usize)>,
     dirty: BTreeSet<String>,
-    last_save: Instant,
+    /// `None`: it is due now.
+    last_save: Option<Instant>,
     last_retry: Instant,
     /// Files that could not be written or removed.
     unsaved: BTreeSet<PathBuf>,
@@ -173,7 +174,7 @@ impl App {
             positions: 0,
             counted: None,
             dirty: BTreeSet::new(),
-            last_save: Instant::now(),
+            last_save: Some(Instant::now()),
             last_retry: Instant::now(),
             unsaved: BTreeSet::new(),
             has_warned_of_loss: false,

@@ -4,15 +4,19 @@ use std::time::{Duration, Instant};
 
 use super::App;
 use super::actions::Action;
+use crate::engine::Event;
 use crate::window::banner::Banner;
 use crate::window::settings::Edit;
 use crate::window::store::{self, Store};
 
 /// How often a text in the making is put on disk.
-pub(super) const SAVE_EVERY: Duration = Duration::from_secs(1);
+const SAVE_EVERY: Duration = Duration::from_secs(1);
 
 /// How long closing waits for what the model was writing.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How long it waits for each event.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// How often what could not be written is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(5);
@@ -64,16 +68,20 @@ impl App {
     /// Puts on disk what has changed; at most once a second.
     pub(super) fn save(&mut self) {
         let now = Instant::now();
-        if now.saturating_duration_since(self.last_save) < SAVE_EVERY {
+        let since_last = |last: Instant| now.saturating_duration_since(last);
+        if self
+            .last_save
+            .is_some_and(|last| since_last(last) < SAVE_EVERY)
+        {
             if !self.dirty.is_empty() || self.chat.draft != self.settings.draft {
                 self.egui.request_repaint_after(SAVE_EVERY);
             }
             return;
         }
-        self.last_save = now;
+        self.last_save = Some(now);
         if self.unsaved.is_empty() {
             self.flush();
-        } else if now.saturating_duration_since(self.last_retry) >= RETRY_EVERY {
+        } else if since_last(self.last_retry) >= RETRY_EVERY {
             // There may be room by now.
             self.last_retry = now;
             self.retry_save();
@@ -139,8 +147,12 @@ impl App {
         self.stop();
         let begin = Instant::now();
         while self.running.is_some() && begin.elapsed() < LAST_WORDS {
-            if let Some(event) = self.engine.wait(Duration::from_millis(50)) {
-                self.take_event(event);
+            let asked = Instant::now();
+            match self.engine.wait(PATIENCE) {
+                Some(event) => self.take_event(event),
+                // Nothing although there was time left: the engine has ended, and nothing more will come.
+                None if asked.elapsed() < PATIENCE => self.take_event(Event::Stopped),
+                None => {}
             }
         }
     }
