@@ -2,7 +2,7 @@
 
 use egui_kittest::kittest::Queryable;
 use openelm::Finish;
-use openelm::engine::Event;
+use openelm::engine::{Command, Event};
 use openelm::trace::TraceMode;
 
 use crate::scene::{Scene, loaded, scene_of, stage, token};
@@ -118,9 +118,10 @@ fn edits_survive_looking_elsewhere_and_several_actions_in_a_frame() {
     stage.click("Why?");
     let value = stage.window.get_by_label("Edit message").value().unwrap();
     assert!(value.contains(" Oh"), "{value}");
+    // All in one frame: the first shows an empty chat, so the others are about messages that are not there.
     let app = stage.window.state_mut();
-    app.act(Action::New(Mode::Chat));
     for action in [
+        Action::New(Mode::Chat),
         Action::Regenerate(1),
         Action::Copy(1),
         Action::Delete(0),
@@ -130,6 +131,15 @@ fn edits_survive_looking_elsewhere_and_several_actions_in_a_frame() {
         app.act(action);
     }
     stage.window.run();
+    assert!(stage.window.state().conversation().is_empty());
+    let is_generate = |command: &Command| matches!(command, Command::Generate(_));
+    assert_eq!(stage.commands.try_iter().filter(is_generate).count(), 0);
+    assert!(!stage.has("Deleted"));
+    // The conversation that they might have hit is as it was.
+    stage.click("Why?");
+    assert!(stage.has("Because."));
+    let value = stage.window.get_by_label("Edit message").value().unwrap();
+    assert!(value.contains(" Oh"), "{value}");
 }
 
 #[test]
