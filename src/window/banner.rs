@@ -1,63 +1,36 @@
 //! Banners: what went wrong, what can be done about it.
 
-use super::advice::advice;
-use super::app::Action;
+use super::action::{Action, BannerId};
+use super::state::{Banner, Kind};
 use super::theme;
-use crate::error::Error;
 
 /// With less width the buttons come below the title.
 const ROOMY: f32 = 480.0;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Note,
-    Problem,
-}
-
-/// A message that stays until it is dismissed, or until what it is about is over.
-#[derive(Debug, Clone)]
-pub struct Banner {
-    pub kind: Kind,
-    pub title: String,
-    pub text: String,
-    /// What its button says, and does.
-    pub fix: Option<(&'static str, Action)>,
-}
-
-impl Banner {
-    pub fn problem(title: &str, text: impl ToString) -> Self {
-        Self {
-            kind: Kind::Problem,
-            title: title.to_owned(),
-            text: text.to_string(),
-            fix: None,
-        }
-    }
-
-    /// What went wrong, and what can be done about it here.
-    pub fn error(title: &str, error: &Error) -> Self {
-        match advice(error) {
-            Some(advice) => Self::problem(title, format!("{error}. {advice}")),
-            None => Self::problem(title, format!("{error}.")),
-        }
-    }
-
-    pub fn note(title: &str, text: impl ToString) -> Self {
-        Self {
-            kind: Kind::Note,
-            ..Self::problem(title, text)
-        }
-    }
-
-    pub fn with_fix(mut self, label: &'static str, action: Action) -> Self {
-        self.fix = Some((label, action));
-        self
+/// What a banner begins with.
+fn title(id: BannerId) -> &'static str {
+    match id {
+        BannerId::SettingsUnreadable => "Settings",
+        BannerId::ConversationsUnreadable => "Conversations that cannot be read",
+        BannerId::ModelWarning => "About this model",
+        BannerId::LoadFailed => "The model could not be loaded",
+        BannerId::LoadCancelled => "Loading was cancelled",
+        BannerId::DeviceLost => "The GPU device was lost",
+        BannerId::Recovered => "Recovered",
+        BannerId::EngineStopped => "The engine has stopped",
+        BannerId::GenerationFailed => "The model could not go on",
+        BannerId::ContextFull => "The context is full",
+        BannerId::EditInProgress => "One at a time",
+        BannerId::MessageDeleted => "Deleted",
+        BannerId::NoFileDialogs => "This desktop has no file dialogs",
+        BannerId::Exported => "Saved",
+        BannerId::ExportFailed => "Not written",
+        BannerId::NotSaved => "Not saved",
+        BannerId::ClosingWouldLose => "Not everything is saved",
     }
 }
 
-/// Draws the banners; dismissed ones are gone afterwards.
-pub fn show(ui: &mut egui::Ui, banners: &mut Vec<Banner>, actions: &mut Vec<Action>) {
-    let mut dismissed = None;
+pub fn show(ui: &mut egui::Ui, banners: &[Banner], actions: &mut Vec<Action>) {
     for (i, banner) in banners.iter().enumerate() {
         let color = match banner.kind {
             Kind::Problem => theme::warning(ui),
@@ -71,20 +44,21 @@ pub fn show(ui: &mut egui::Ui, banners: &mut Vec<Banner>, actions: &mut Vec<Acti
                 ui.set_width(ui.available_width());
                 let mut buttons = |ui: &mut egui::Ui| {
                     if ui.small_button("Dismiss").clicked() {
-                        dismissed = Some(i);
+                        actions.push(Action::Dismiss(banner.id));
                     }
                     if ui.small_button("Copy").clicked() {
-                        let text = format!("{}: {}", banner.title, banner.text);
+                        let text = format!("{}: {}", title(banner.id), banner.text);
                         ui.ctx().copy_text(text);
                     }
                     if let Some((label, action)) = &banner.fix
                         && ui.small_button(*label).clicked()
                     {
+                        // In this order: what it does may have to tell the same again.
+                        actions.push(Action::Dismiss(banner.id));
                         actions.push(action.clone());
-                        dismissed = Some(i);
                     }
                 };
-                let title = egui::RichText::new(&banner.title).strong();
+                let title = egui::RichText::new(title(banner.id)).strong();
                 if ui.available_width() < ROOMY {
                     ui.colored_label(color, title);
                     ui.horizontal(buttons);
@@ -102,8 +76,5 @@ pub fn show(ui: &mut egui::Ui, banners: &mut Vec<Banner>, actions: &mut Vec<Acti
                     .show(ui, |ui| ui.label(&banner.text));
             });
         });
-    }
-    if let Some(i) = dismissed {
-        banners.remove(i);
     }
 }

@@ -3,14 +3,14 @@
 use std::ops::Range;
 
 use super::conversation::Conversation;
-use super::inspector::Span;
+use super::tokens::Stretch;
 
 /// A text written together, in lines.
 #[derive(Default)]
 pub struct Flow {
     key: (String, usize, u64, usize),
     width: f32,
-    pub lines: Vec<Vec<Span>>,
+    pub lines: Vec<Vec<Stretch>>,
     pub heights: Vec<f32>,
 }
 
@@ -32,7 +32,7 @@ impl Flow {
         if self.key == key && self.width == width {
             return;
         }
-        let mut lines: Vec<Vec<Span>> = Vec::new();
+        let mut lines: Vec<Vec<Stretch>> = Vec::new();
         let mut is_open = false;
         for at in conversation.path() {
             let text = &conversation.message(*at).text;
@@ -48,9 +48,9 @@ impl Flow {
                 begin = end;
             }
         }
-        let lines: Vec<Vec<Span>> = lines
+        let lines: Vec<Vec<Stretch>> = lines
             .into_iter()
-            .flat_map(|spans| cut(conversation, spans))
+            .flat_map(|stretches| cut(conversation, stretches))
             .collect();
         if self.width != width {
             self.heights.clear();
@@ -59,8 +59,8 @@ impl Flow {
         // A line that has grown by a word is probably as high as it was.
         let kept = same.count() + 1;
         self.heights.truncate(kept.min(lines.len()));
-        for spans in &lines[self.heights.len()..] {
-            let length: usize = spans.iter().map(|(_, range)| range.len()).sum();
+        for stretches in &lines[self.heights.len()..] {
+            let length: usize = stretches.iter().map(|(_, range)| range.len()).sum();
             let rows = 1 + length / (width / 7.0).max(10.0) as usize;
             self.heights.push(18.0 * rows as f32);
         }
@@ -69,14 +69,14 @@ impl Flow {
 }
 
 /// A line that is too long to lay out at once, in several.
-fn cut(conversation: &Conversation, spans: Vec<Span>) -> Vec<Vec<Span>> {
+fn cut(conversation: &Conversation, stretches: Vec<Stretch>) -> Vec<Vec<Stretch>> {
     const MOST: usize = 4000;
-    let length: usize = spans.iter().map(|(_, range)| range.len()).sum();
+    let length: usize = stretches.iter().map(|(_, range)| range.len()).sum();
     if length <= MOST {
-        return vec![spans];
+        return vec![stretches];
     }
     let mut lines = Vec::new();
-    for (message, Range { mut start, end }) in spans {
+    for (message, Range { mut start, end }) in stretches {
         let text = &conversation.message(message).text;
         while start < end {
             let mut stop = end.min(start + MOST);

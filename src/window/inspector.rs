@@ -1,50 +1,14 @@
 //! The token inspector: text tinted by how probable each token was, and what else could have stood there.
 
-use std::ops::Range;
-
 use egui::text::{LayoutJob, TextFormat};
 use egui::{Color32, TextStyle};
 
-use super::app::Action;
+use super::action::Action;
 use super::conversation::Conversation;
+use super::state::State;
 use super::theme;
+use super::tokens::{At, Stretch, starts};
 use crate::text::Role;
-
-/// A token of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct At {
-    pub message: usize,
-    pub token: usize,
-}
-
-/// A stretch of a message's text, in bytes.
-pub type Span = (usize, Range<usize>);
-
-/// Bytes at which the tokens of a message begin.
-fn starts(conversation: &Conversation, message: usize) -> impl Iterator<Item = usize> {
-    let message = conversation.message(message);
-    let generated: usize = message.tokens.iter().map(|t| t.token.text.len()).sum();
-    // What was there before, when a message was continued, has no tokens.
-    let mut at = message.text.len().saturating_sub(generated);
-    message.tokens.iter().map(move |token| {
-        let start = at;
-        at += token.token.text.len();
-        start
-    })
-}
-
-/// The token at a byte of a message.
-pub fn token_at(conversation: &Conversation, message: usize, byte: usize) -> Option<At> {
-    let before = starts(conversation, message).take_while(|start| *start <= byte);
-    let mut last = None;
-    for (token, start) in before.enumerate() {
-        let length = conversation.message(message).tokens[token].token.text.len();
-        if length > 0 && byte < start + length {
-            last = Some(At { message, token });
-        }
-    }
-    last
-}
 
 /// A probability as a tint: none for what was certain, strongest for what had one chance in a thousand or less.
 fn tint(logprob: f32, dark: bool) -> Color32 {
@@ -54,18 +18,18 @@ fn tint(logprob: f32, dark: bool) -> Color32 {
     Color32::from_rgba_unmultiplied(230, 159, 0, (doubt * strength) as u8)
 }
 
-/// Lays out spans of messages; what the model wrote is tinted when `probabilities` are wanted, and coloured when `authors` are.
+/// Lays out stretches of messages; what the model wrote is tinted when `probabilities` are wanted, and coloured when `authors` are.
 pub fn job(
     ui: &egui::Ui,
     conversation: &Conversation,
-    spans: &[Span],
+    stretches: &[Stretch],
     probabilities: bool,
     authors: bool,
     selected: Option<At>,
 ) -> LayoutJob {
     let font = TextStyle::Body.resolve(ui.style());
     let mut job = LayoutJob::default();
-    for (index, range) in spans {
+    for (index, range) in stretches {
         let message = conversation.message(*index);
         let is_model = message.role == Role::Assistant;
         // Blue on orange would be hard to read.
@@ -105,20 +69,14 @@ pub fn job(
 }
 
 /// What is known about a token, and what could have stood in its place. Shown below the chat while a token is selected.
-pub fn show(
-    ui: &mut egui::Ui,
-    conversation: &Conversation,
-    selected: &mut Option<At>,
-    actions: &mut Vec<Action>,
-) {
-    let Some(at) = *selected else { return };
+pub fn show(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
+    let Some(at) = state.inspected else { return };
+    let conversation = state.conversation();
     if at.message >= conversation.total() {
-        *selected = None;
         return;
     }
     let tokens = &conversation.message(at.message).tokens;
     let Some(event) = tokens.get(at.token) else {
-        *selected = None;
         return;
     };
     let percent = |logprob: f32| 100.0 * logprob.exp();
@@ -133,24 +91,18 @@ pub fn show(
                 percent(event.token.logprob),
                 1e3 * event.token.time.as_secs_f64()
             ));
-            let step = |ui: &mut egui::Ui, label: &str, possible: bool| {
-                ui.add_enabled(possible, egui::Button::new(label).small())
-                    .clicked()
+            let mut step = |ui: &mut egui::Ui, label: &str, to: Option<usize>| {
+                let button = egui::Button::new(label).small();
+                let is_clicked = ui.add_enabled(to.is_some(), button).clicked();
+                if let Some(token) = to.filter(|_| is_clicked) {
+                    actions.push(Action::Inspect(At { token, ..at }));
+                }
             };
-            if step(ui, "Previous token", at.token > 0) {
-                *selected = Some(At {
-                    token: at.token - 1,
-                    ..at
-                });
-            }
-            if step(ui, "Next token", at.token + 1 < tokens.len()) {
-                *selected = Some(At {
-                    token: at.token + 1,
-                    ..at
-                });
-            }
+            step(ui, "Previous token", at.token.checked_sub(1));
+            let next = at.token + 1;
+            step(ui, "Next token", (next < tokens.len()).then_some(next));
             if ui.small_button("Close inspector").clicked() {
-                *selected = None;
+                actions.push(Action::CloseInspector);
             }
         });
         ui.horizontal_wrapped(|ui| {
@@ -172,10 +124,4 @@ pub fn show(
             }
         });
     });
-}
-
-/// The text of a message before one of its tokens.
-pub fn text_before(conversation: &Conversation, message: usize, token: usize) -> String {
-    let start = starts(conversation, message).nth(token).unwrap_or(0);
-    conversation.message(message).text[..start].to_owned()
 }

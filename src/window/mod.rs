@@ -4,48 +4,45 @@
 //!
 //! Architecture invariant: only this module names egui.
 
+mod action;
 mod advice;
 mod app;
 mod banner;
 mod blocks;
 mod chat;
+mod composer;
 mod conversation;
 mod flow;
 mod inspector;
+mod message;
 mod models;
+mod options;
+mod overlays;
 mod pace;
 mod settings;
 mod sidebar;
+mod state;
 mod store;
+mod template;
 mod theme;
 mod timings;
+mod tokens;
 mod top;
+mod views;
+mod widgets;
 
 use std::path::PathBuf;
 
-pub use app::{Action, App, Ask, Export};
+pub use action::{Action, Export};
+pub use app::{App, Ask};
 pub use conversation::{Conversation, Mode, Stats};
+pub use options::Options;
 pub use settings::Settings;
 pub use store::Store;
 
 use self::pace::Pace;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-
-/// What `openelm window` was asked.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct Options {
-    /// Model to load instead of the one used last.
-    pub model: Option<String>,
-    pub tokenizer: Option<PathBuf>,
-    /// Adapter for the model, as in [`crate::LoadOptions`].
-    pub device: Option<String>,
-    /// As in [`crate::LoadOptions`].
-    pub tuning_cache: Option<PathBuf>,
-    /// Where conversations and settings are kept; `None`: where the system keeps such things.
-    pub data: Option<PathBuf>,
-}
 
 /// Where conversations and settings are kept unless another folder is named.
 pub fn data_folder() -> Option<PathBuf> {
@@ -103,10 +100,4 @@ pub fn run(options: Options) -> Result<()> {
             "cannot open a window: {error}; is there a display?"
         ))
     })
-}
-
-/// Names an input for screen readers.
-fn name(ui: &egui::Ui, response: &egui::Response, name: &str) {
-    ui.ctx()
-        .accesskit_node_builder(response.id, |node| node.set_label(name));
 }

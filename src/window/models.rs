@@ -1,15 +1,13 @@
 //! Choosing a model: the demo, those loaded before, a folder, random weights; and how to get real ones.
 
-use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
-
 use egui::{ComboBox, RichText, ScrollArea, TextEdit};
 
-use super::app::{Action, App};
-use super::name;
+use super::action::{Action, Overlay};
+use super::settings::Setting;
+use super::state::State;
+use super::widgets::name;
 use crate::checkpoint::shapes;
 use crate::dtype::Dtype;
-use crate::gpu::adapters;
 
 /// How to get weights and their tokenizer, in commands.
 const HOW: [(&str, &str); 3] = [
@@ -27,23 +25,16 @@ const HOW: [(&str, &str); 3] = [
     ),
 ];
 
-/// What only this window knows.
+/// What only this view needs: nothing else reads it.
 #[derive(Default)]
 pub struct ModelsView {
-    pub open: bool,
-    pub device: Option<String>,
-    /// Where measurements of the adapter are kept.
-    pub tuning_cache: Option<PathBuf>,
-    /// Named on the command line, for this time only.
-    pub tokenizer: Option<PathBuf>,
+    /// The path in the making.
     path: String,
-    /// Found once, and not by this thread: asking drivers takes a while.
-    adapters: Option<Arc<OnceLock<Vec<String>>>>,
 }
 
 impl ModelsView {
-    pub fn show(ui: &egui::Ui, app: &mut App, actions: &mut Vec<Action>) {
-        if !app.models.open {
+    pub fn show(&mut self, ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
+        if !state.is_shown(Overlay::Models) {
             return;
         }
         let mut open = true;
@@ -60,145 +51,159 @@ impl ModelsView {
                 ScrollArea::both()
                     .auto_shrink([false, true])
                     .show(ui, |ui| {
-                        choose(ui, app, actions);
+                        self.choose(ui, state, actions);
                         ui.separator();
-                        options(ui, app, actions);
+                        options(ui, state, actions);
                         ui.separator();
                         how(ui);
                     });
             });
-        // Whatever was chosen has closed it as well.
-        app.models.open &= open;
+        if !open {
+            actions.push(Action::HideOverlay(Overlay::Models));
+        }
+    }
+
+    fn choose(&mut self, ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
+        ui.strong("Here already");
+        let button = |ui: &mut egui::Ui, label: &str, hint: &str, actions: &mut Vec<Action>| {
+            if ui.button(label).on_hover_text(hint).clicked() {
+                actions.push(Action::Load(label.to_owned()));
+            }
+        };
+        ui.horizontal_wrapped(|ui| {
+            button(
+                ui,
+                "demo",
+                "2.8 million parameters, knows old fairy tales; built in",
+                actions,
+            );
+            let recent = state.settings.recent.iter();
+            for model in recent.filter(|model| *model != "demo" && !model.starts_with("shape:")) {
+                button(ui, model, "Loaded before", actions);
+            }
+        });
+        ui.add_space(6.0);
+        ui.strong("A folder with config.json and safetensors");
+        ui.horizontal(|ui| {
+            if ui.button("Open folder…").clicked() {
+                actions.push(Action::PickModel);
+            }
+            ui.weak("or drop it on the window, or type its path:");
+        });
+        ui.horizontal(|ui| {
+            let width = (ui.available_width() - 70.0).max(80.0);
+            let edit = TextEdit::singleline(&mut self.path)
+                .hint_text("/path/to/OpenELM-270M-Instruct")
+                .desired_width(width);
+            let response = ui.add(edit);
+            name(ui, &response, "Path of a model");
+            let entered = response.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
+            let path = self.path.trim();
+            if (ui.button("Load").clicked() || entered) && !path.is_empty() {
+                actions.push(Action::Load(path.to_owned()));
+            }
+        });
+        ui.add_space(6.0);
+        ui.strong("Random weights of a true shape, to measure speed without any file");
+        ui.horizontal_wrapped(|ui| {
+            for name in shapes::NAMES {
+                let what = "Writes nonsense, at the speed of the real one";
+                button(ui, &format!("shape:{name}"), what, actions);
+            }
+        });
     }
 }
 
-fn choose(ui: &mut egui::Ui, app: &mut App, actions: &mut Vec<Action>) {
-    ui.strong("Here already");
-    let button = |ui: &mut egui::Ui, label: &str, hint: &str, actions: &mut Vec<Action>| {
-        if ui.button(label).on_hover_text(hint).clicked() {
-            actions.push(Action::Load(label.to_owned()));
-        }
-    };
-    ui.horizontal_wrapped(|ui| {
-        button(
-            ui,
-            "demo",
-            "2.8 million parameters, knows old fairy tales; built in",
-            actions,
-        );
-        let recent = app.settings.recent.iter();
-        for model in recent.filter(|model| *model != "demo" && !model.starts_with("shape:")) {
-            button(ui, model, "Loaded before", actions);
-        }
-    });
-    ui.add_space(6.0);
-    ui.strong("A folder with config.json and safetensors");
-    ui.horizontal(|ui| {
-        if ui.button("Open folder…").clicked() {
-            actions.push(Action::PickModel);
-        }
-        ui.weak("or drop it on the window, or type its path:");
-    });
-    ui.horizontal(|ui| {
-        let width = (ui.available_width() - 70.0).max(80.0);
-        let edit = TextEdit::singleline(&mut app.models.path)
-            .hint_text("/path/to/OpenELM-270M-Instruct")
-            .desired_width(width);
-        let response = ui.add(edit);
-        name(ui, &response, "Path of a model");
-        let entered = response.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
-        let path = app.models.path.trim();
-        if (ui.button("Load").clicked() || entered) && !path.is_empty() {
-            actions.push(Action::Load(path.to_owned()));
-        }
-    });
-    ui.add_space(6.0);
-    ui.strong("Random weights of a true shape, to measure speed without any file");
-    ui.horizontal_wrapped(|ui| {
-        for name in shapes::NAMES {
-            let what = "Writes nonsense, at the speed of the real one";
-            button(ui, &format!("shape:{name}"), what, actions);
-        }
-    });
-}
-
-fn options(ui: &mut egui::Ui, app: &mut App, actions: &mut Vec<Action>) {
+fn options(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
     ui.strong("How it is loaded");
     ui.weak("These count for the next model that is loaded.");
     egui::Grid::new("options").num_columns(2).show(ui, |ui| {
         ui.label("Weights");
-        let shown = app.settings.dtype.clone();
-        let weights = ComboBox::from_id_salt("dtype")
-            .selected_text(shown.as_deref().unwrap_or("as stored (f32 as f16)"))
-            .show_ui(ui, |ui| {
-                let dtype = &mut app.settings.dtype;
-                ui.selectable_value(dtype, None, "as stored (f32 as f16)");
-                for choice in Dtype::ALL {
-                    ui.selectable_value(dtype, Some(choice.name().to_owned()), choice.name());
-                }
-            });
-        name(ui, &weights.response, "Weights format");
+        dtype(ui, state, actions);
         ui.end_row();
         ui.label("Context");
-        ui.horizontal(|ui| {
-            let mut is_own = app.settings.context_size.is_some();
-            ui.checkbox(&mut is_own, "at most so many positions")
-                .on_hover_text("Fewer take less memory; never more than the model has");
-            match (app.settings.context_size, is_own) {
-                (None, true) => app.settings.context_size = Some(1024),
-                (Some(_), false) => app.settings.context_size = None,
-                _ => {}
-            }
-            if let Some(size) = &mut app.settings.context_size {
-                let response = ui.add(egui::DragValue::new(size).range(16..=1_000_000));
-                name(ui, &response, "Context size");
-            }
-        });
+        context(ui, state, actions);
         ui.end_row();
         ui.label("Tokenizer");
-        ui.horizontal(|ui| {
-            let chosen = app.models.tokenizer.as_ref();
-            match chosen.or(app.settings.tokenizer.as_ref()) {
-                Some(path) => ui.monospace(path.display().to_string()),
-                None => ui.label("the one in the model's folder"),
-            };
-            if ui.small_button("Find…").clicked() {
-                actions.push(Action::PickTokenizer);
-            }
-            let is_own = app.models.tokenizer.is_none() && app.settings.tokenizer.is_none();
-            if !is_own && ui.small_button("The model's own").clicked() {
-                app.models.tokenizer = None;
-                app.settings.tokenizer = None;
-            }
-        });
+        tokenizer(ui, state, actions);
         ui.end_row();
         ui.label("Adapter");
-        let adapter = ComboBox::from_id_salt("adapter")
-            .selected_text(app.models.device.as_deref().unwrap_or("the best there is"))
-            .show_ui(ui, |ui| {
-                let found = app.models.adapters.get_or_insert_with(find_adapters);
-                ui.selectable_value(&mut app.models.device, None, "the best there is");
-                for name in found.get().into_iter().flatten() {
-                    let wish = Some(name.clone());
-                    ui.selectable_value(&mut app.models.device, wish, name.as_str());
-                }
-            });
-        name(ui, &adapter.response, "Adapter to use");
+        adapter(ui, state, actions);
         ui.end_row();
     });
 }
 
-/// Asks the drivers, off this thread. The list stays empty where there is no thread to be had.
-fn find_adapters() -> Arc<OnceLock<Vec<String>>> {
-    let found = Arc::new(OnceLock::new());
-    let filled = Arc::clone(&found);
-    let spawned = std::thread::Builder::new().spawn(move || {
-        let names = adapters().into_iter().map(|adapter| adapter.name);
-        // Set once, by this thread alone.
-        let _ = filled.set(names.collect());
+fn dtype(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
+    const AS_STORED: &str = "as stored (f32 as f16)";
+    let chosen = state.settings.dtype.as_deref();
+    let weights = ComboBox::from_id_salt("dtype")
+        .selected_text(chosen.unwrap_or(AS_STORED))
+        .show_ui(ui, |ui| {
+            let names = Dtype::ALL.into_iter().map(|dtype| Some(dtype.name()));
+            for name in std::iter::once(None).chain(names) {
+                let label = name.unwrap_or(AS_STORED);
+                if ui.selectable_label(chosen == name, label).clicked() {
+                    let name = name.map(str::to_owned);
+                    actions.push(Action::Set(Setting::Dtype(name)));
+                }
+            }
+        });
+    name(ui, &weights.response, "Weights format");
+}
+
+fn context(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
+    let mut size = state.settings.context_size;
+    ui.horizontal(|ui| {
+        let mut is_own = size.is_some();
+        ui.checkbox(&mut is_own, "at most so many positions")
+            .on_hover_text("Fewer take less memory; never more than the model has");
+        size = is_own.then(|| size.unwrap_or(1024));
+        if let Some(size) = &mut size {
+            let response = ui.add(egui::DragValue::new(size).range(16..=1_000_000));
+            name(ui, &response, "Context size");
+        }
     });
-    drop(spawned);
-    found
+    if size != state.settings.context_size {
+        actions.push(Action::Set(Setting::ContextSize(size)));
+    }
+}
+
+fn tokenizer(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
+    let chosen = state.load.tokenizer.as_ref();
+    let chosen = chosen.or(state.settings.tokenizer.as_ref());
+    ui.horizontal(|ui| {
+        match chosen {
+            Some(path) => ui.monospace(path.display().to_string()),
+            None => ui.label("the one in the model's folder"),
+        };
+        if ui.small_button("Find…").clicked() {
+            actions.push(Action::PickTokenizer);
+        }
+        if chosen.is_some() && ui.small_button("The model's own").clicked() {
+            actions.push(Action::ForgetTokenizer);
+        }
+    });
+}
+
+fn adapter(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
+    const BEST: &str = "the best there is";
+    let chosen = state.load.device.as_deref();
+    let adapter = ComboBox::from_id_salt("adapter")
+        .selected_text(chosen.unwrap_or(BEST))
+        .show_ui(ui, |ui| {
+            if state.adapters.is_none() {
+                actions.push(Action::FindAdapters);
+            }
+            let found = state.adapters.iter().flatten();
+            let names = found.map(|name| Some(name.as_str()));
+            for name in std::iter::once(None).chain(names) {
+                let label = name.unwrap_or(BEST);
+                if ui.selectable_label(chosen == name, label).clicked() {
+                    actions.push(Action::SetDevice(name.map(str::to_owned)));
+                }
+            }
+        });
+    name(ui, &adapter.response, "Adapter to use");
 }
 
 fn how(ui: &mut egui::Ui) {

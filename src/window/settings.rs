@@ -112,6 +112,22 @@ pub struct Edit {
     pub text: String,
 }
 
+/// A setting, and what it becomes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Setting {
+    /// Name of the weights' format.
+    Dtype(Option<String>),
+    ContextSize(Option<usize>),
+    Sampling(SamplingSettings),
+    MaxTokens(usize),
+    Stop(Vec<String>),
+    IgnoreEos(bool),
+    Appearance(Appearance),
+    Probabilities(bool),
+    Trace(TraceMode),
+    TraceAll(bool),
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -150,6 +166,21 @@ impl Settings {
         Template::built_in()
             .into_iter()
             .chain(self.templates.clone())
+    }
+
+    pub fn set(&mut self, setting: Setting) {
+        match setting {
+            Setting::Dtype(name) => self.dtype = name,
+            Setting::ContextSize(size) => self.context_size = size,
+            Setting::Sampling(sampling) => self.sampling = sampling,
+            Setting::MaxTokens(most) => self.max_tokens = most,
+            Setting::Stop(texts) => self.stop = texts,
+            Setting::IgnoreEos(ignores) => self.ignore_eos = ignores,
+            Setting::Appearance(appearance) => self.appearance = appearance,
+            Setting::Probabilities(shows) => self.probabilities = shows,
+            Setting::Trace(mode) => self.trace = mode,
+            Setting::TraceAll(all) => self.trace_all = all,
+        }
     }
 
     pub fn dtype(&self) -> Option<Dtype> {

@@ -1,13 +1,14 @@
 //! Conversations, and the settings of the one that is open.
 
 use egui::containers::menu::MenuButton;
-use egui::{Button, ComboBox, DragValue, RichText, ScrollArea, Slider, SliderClamping, TextEdit};
+use egui::{Button, ComboBox, DragValue, RichText, ScrollArea, Slider, SliderClamping};
 
-use super::app::{Action, App, Export};
-use super::conversation::{Mode, template_for};
-use super::settings::{Appearance, SamplingSettings};
-use super::{name, theme};
-use crate::text::Template;
+use super::action::{Action, Export, Overlay};
+use super::conversation::Mode;
+use super::settings::{Appearance, SamplingSettings, Setting};
+use super::state::State;
+use super::template::TemplateEditor;
+use super::widgets::{line, lines, name};
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Tab {
@@ -16,35 +17,89 @@ enum Tab {
     Settings,
 }
 
-/// What only the sidebar knows.
+/// What only the sidebar needs: nothing else reads it.
 #[derive(Default)]
 pub struct Sidebar {
     tab: Tab,
-    /// A template that is being edited, and the name that it had.
-    template: Option<(String, Template)>,
+    template: TemplateEditor,
 }
 
 impl Sidebar {
-    pub fn show(ui: &mut egui::Ui, app: &mut App, actions: &mut Vec<Action>) {
+    pub fn show(&mut self, ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
         ui.add_space(2.0);
         ui.horizontal(|ui| {
-            let tab = &mut app.sidebar.tab;
-            ui.selectable_value(tab, Tab::Conversations, "History");
-            ui.selectable_value(tab, Tab::Settings, "Settings");
+            ui.selectable_value(&mut self.tab, Tab::Conversations, "History");
+            ui.selectable_value(&mut self.tab, Tab::Settings, "Settings");
         });
         ui.separator();
-        match app.sidebar.tab {
-            Tab::Conversations => conversations(ui, app, actions),
+        match self.tab {
+            Tab::Conversations => conversations(ui, state, actions),
             Tab::Settings => {
                 ScrollArea::vertical()
                     .auto_shrink(false)
-                    .show(ui, |ui| settings(ui, app, actions));
+                    .show(ui, |ui| self.settings(ui, state, actions));
             }
         }
     }
+
+    fn settings(&mut self, ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
+        self.conversation(ui, state, actions);
+        heading(ui, "Sampling");
+        sampling(ui, state, actions);
+        heading(ui, "Ending");
+        ending(ui, state, actions);
+        heading(ui, "Appearance");
+        appearance(ui, state.settings.appearance, actions);
+        ui.add_space(8.0);
+        if ui.button("Keyboard shortcuts (F1)").clicked() {
+            actions.push(Action::ShowOverlay(Overlay::Shortcuts));
+        }
+    }
+
+    /// What counts for the conversation in sight alone.
+    fn conversation(&mut self, ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
+        ui.label(RichText::new("This conversation").strong());
+        let conversation = state.conversation();
+        ui.horizontal(|ui| {
+            for (mode, name) in [(Mode::Completion, "Text"), (Mode::Chat, "Chat")] {
+                let is_it = conversation.mode == mode;
+                if ui.selectable_label(is_it, name).clicked() && !is_it {
+                    actions.push(Action::SetMode(mode));
+                }
+            }
+        });
+        let title = line(ui, "Title", &conversation.title);
+        actions.extend(title.map(Action::SetTitle));
+        if conversation.mode == Mode::Chat {
+            let system = lines(ui, "System prompt", &conversation.system, 2);
+            actions.extend(system.map(Action::SetSystem));
+            self.templates(ui, state, actions);
+        }
+    }
+
+    fn templates(&mut self, ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
+        let chosen = &state.conversation().template;
+        ui.horizontal(|ui| {
+            ComboBox::from_label("Template")
+                .selected_text(chosen.clone())
+                .width(100.0)
+                .show_ui(ui, |ui| {
+                    for template in state.settings.all_templates() {
+                        let is_it = template.name == *chosen;
+                        if ui.selectable_label(is_it, &template.name).clicked() && !is_it {
+                            actions.push(Action::SetTemplate(template.name));
+                        }
+                    }
+                });
+            if !self.template.is_open() && ui.small_button("Edit template").clicked() {
+                self.template.open(state.settings.template(chosen), chosen);
+            }
+        });
+        self.template.show(ui, &state.settings.templates, actions);
+    }
 }
 
-fn conversations(ui: &mut egui::Ui, app: &App, actions: &mut Vec<Action>) {
+fn conversations(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
     ui.horizontal_wrapped(|ui| {
         if ui
             .button("New text")
@@ -73,17 +128,17 @@ fn conversations(ui: &mut egui::Ui, app: &App, actions: &mut Vec<Action>) {
         });
     });
     ui.add_space(4.0);
-    let rows = app.conversations.len();
+    let rows = state.conversations.len();
     let height = ui.spacing().interact_size.y;
     ScrollArea::vertical()
         .auto_shrink(false)
         .show_rows(ui, height, rows, |ui, range| {
             // Latest first.
             for at in range.map(|row| rows - 1 - row) {
-                let conversation = &app.conversations[at];
+                let conversation = &state.conversations[at];
                 ui.horizontal(|ui| {
                     let width = (ui.available_width() - 28.0).max(40.0);
-                    let button = Button::selectable(at == app.current, "")
+                    let button = Button::selectable(at == state.current, "")
                         .left_text(conversation.name())
                         .truncate()
                         .min_size(egui::vec2(width, 0.0));
@@ -105,27 +160,18 @@ fn conversations(ui: &mut egui::Ui, app: &App, actions: &mut Vec<Action>) {
         });
 }
 
-fn settings(ui: &mut egui::Ui, app: &mut App, actions: &mut Vec<Action>) {
-    mode(ui, app);
-    heading(ui, "Sampling");
-    sampling(ui, app);
-    heading(ui, "Ending");
-    ending(ui, app);
-    heading(ui, "Appearance");
-    let before = app.settings.appearance;
+fn appearance(ui: &mut egui::Ui, chosen: Appearance, actions: &mut Vec<Action>) {
     ui.horizontal(|ui| {
-        let appearance = &mut app.settings.appearance;
-        ui.selectable_value(appearance, Appearance::System, "System");
-        ui.selectable_value(appearance, Appearance::Dark, "Dark");
-        ui.selectable_value(appearance, Appearance::Light, "Light");
+        for (appearance, name) in [
+            (Appearance::System, "System"),
+            (Appearance::Dark, "Dark"),
+            (Appearance::Light, "Light"),
+        ] {
+            if ui.selectable_label(chosen == appearance, name).clicked() {
+                actions.push(Action::Set(Setting::Appearance(appearance)));
+            }
+        }
     });
-    if app.settings.appearance != before {
-        theme::apply(ui.ctx(), app.settings.appearance);
-    }
-    ui.add_space(8.0);
-    if ui.button("Keyboard shortcuts (F1)").clicked() {
-        actions.push(Action::ShowShortcuts);
-    }
 }
 
 fn heading(ui: &mut egui::Ui, text: &str) {
@@ -133,150 +179,11 @@ fn heading(ui: &mut egui::Ui, text: &str) {
     ui.label(RichText::new(text).strong());
 }
 
-/// A label with the field that it names below it.
-fn field(ui: &mut egui::Ui, label: &str, text: &mut String, rows: usize) -> bool {
-    let named = ui.label(label);
-    let edit = TextEdit::multiline(text)
-        .desired_rows(rows)
-        .desired_width(f32::INFINITY);
-    ui.add(edit).labelled_by(named.id).changed()
-}
-
-fn mode(ui: &mut egui::Ui, app: &mut App) {
-    ui.label(RichText::new("This conversation").strong());
-    let conversation = app.conversation();
-    let (mut mode, mut title) = (conversation.mode, conversation.title.clone());
-    let (mut system, mut name) = (conversation.system.clone(), conversation.template.clone());
-    ui.horizontal(|ui| {
-        ui.selectable_value(&mut mode, Mode::Completion, "Text");
-        ui.selectable_value(&mut mode, Mode::Chat, "Chat");
-    });
-    let named = ui.label("Title");
-    ui.add(TextEdit::singleline(&mut title).desired_width(f32::INFINITY))
-        .labelled_by(named.id);
-    if mode == Mode::Chat {
-        field(ui, "System prompt", &mut system, 2);
-        template(ui, app, &mut name);
-    }
-    let conversation = app.conversation();
-    let has_changed = mode != conversation.mode
-        || title != conversation.title
-        || system != conversation.system
-        || name != conversation.template;
-    if has_changed {
-        if mode != conversation.mode {
-            if name == template_for(conversation.mode) {
-                template_for(mode).clone_into(&mut name);
-            }
-            // An edit of the whole text is none of a message, nor the other way round.
-            let id = conversation.id.clone();
-            app.chat.editing.remove(&id);
-        }
-        app.edit_conversation(|conversation| {
-            conversation.mode = mode;
-            conversation.title = title;
-            conversation.system = system;
-            conversation.template = name;
-        });
-    }
-}
-
-fn template(ui: &mut egui::Ui, app: &mut App, chosen: &mut String) {
-    ui.horizontal(|ui| {
-        ComboBox::from_label("Template")
-            .selected_text(chosen.clone())
-            .width(100.0)
-            .show_ui(ui, |ui| {
-                for template in app.settings.all_templates() {
-                    ui.selectable_value(chosen, template.name.clone(), template.name);
-                }
-            });
-        if app.sidebar.template.is_none() && ui.small_button("Edit template").clicked() {
-            app.sidebar.template = Some((chosen.clone(), app.settings.template(chosen)));
-        }
-    });
-    let Some((original, template)) = &mut app.sidebar.template else {
-        return;
-    };
-    let original = original.clone();
-    let is_own = app
-        .settings
-        .templates
-        .iter()
-        .any(|own| own.name == original);
-    let mut renamed = None;
-    let mut done = false;
-    egui::Frame::group(ui.style()).show(ui, |ui| {
-        ui.weak("{text} stands for the words of a turn");
-        let named = ui.label("Name");
-        ui.add(TextEdit::singleline(&mut template.name).desired_width(f32::INFINITY))
-            .labelled_by(named.id);
-        field(ui, "System turn", &mut template.system, 2);
-        field(ui, "User turn", &mut template.user, 2);
-        field(ui, "Assistant turn", &mut template.assistant, 2);
-        let mut stops = template.stop.join("\n");
-        if field(ui, "Stop at (a line each)", &mut stops, 1) {
-            template.stop = stops.split('\n').map(str::to_owned).collect();
-        }
-        ui.checkbox(
-            &mut template.always_system,
-            "Empty system turn if there is none",
-        );
-        let is_built_in = Template::built_in()
-            .iter()
-            .any(|other| other.name == template.name);
-        let mut others = app.settings.templates.iter();
-        let is_taken = template.name != original && others.any(|own| own.name == template.name);
-        let problem = match template.check() {
-            Err(error) => Some(error.to_string()),
-            Ok(()) if is_built_in => Some("Give it a name of its own to keep it".to_owned()),
-            Ok(()) if template.name.trim().is_empty() => Some("It needs a name".to_owned()),
-            Ok(()) if is_taken => Some("Another template has that name".to_owned()),
-            Ok(()) => None,
-        };
-        if let Some(problem) = &problem {
-            ui.colored_label(theme::warning(ui), problem);
-        }
-        ui.horizontal(|ui| {
-            let save = ui.add_enabled(problem.is_none(), Button::new("Save template"));
-            if save.clicked() {
-                let own = &mut app.settings.templates;
-                own.retain(|other| other.name != template.name && other.name != original);
-                own.push(template.clone());
-                // The editor may still be open when another conversation is shown.
-                if *chosen == original {
-                    chosen.clone_from(&template.name);
-                }
-                renamed = is_own.then(|| template.name.clone());
-                done = true;
-            }
-            if is_own && ui.button("Delete template").clicked() {
-                app.settings.templates.retain(|own| own.name != original);
-                let fallback = template_for(Mode::Chat);
-                if *chosen == original {
-                    fallback.clone_into(chosen);
-                }
-                renamed = Some(fallback.to_owned());
-                done = true;
-            }
-            if ui.button("Discard").clicked() {
-                done = true;
-            }
-        });
-    });
-    if let Some(renamed) = renamed {
-        app.rename_template(&original, &renamed);
-    }
-    if done {
-        app.sidebar.template = None;
-    }
-}
-
-fn sampling(ui: &mut egui::Ui, app: &mut App) {
-    let defaults = app
+fn sampling(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
+    let defaults = state
         .info()
         .map(|info| SamplingSettings::from(&info.sampling));
-    let sampling = &mut app.settings.sampling;
+    let mut sampling = state.settings.sampling.clone();
     ui.spacing_mut().slider_width = 70.0;
     let mut has_changed = false;
     let mut number = |ui: &mut egui::Ui, value: &mut f32, range, text: &str, hint: &str| {
@@ -311,10 +218,13 @@ fn sampling(ui: &mut egui::Ui, app: &mut App) {
         "repetition",
         hint,
     );
-    let mut top_k = sampling.top_k as f32;
+    let top_k = sampling.top_k as f32;
+    let mut shown = top_k;
     let hint = "Only so many of the most probable tokens; 0: all";
-    number(ui, &mut top_k, 0.0..=200.0, "top-k", hint);
-    sampling.top_k = top_k.max(0.0) as u32;
+    number(ui, &mut shown, 0.0..=200.0, "top-k", hint);
+    if shown != top_k {
+        sampling.top_k = shown.max(0.0) as u32;
+    }
     ui.horizontal(|ui| {
         let mut is_fixed = sampling.seed.is_some();
         ui.checkbox(&mut is_fixed, "same seed")
@@ -334,21 +244,33 @@ fn sampling(ui: &mut egui::Ui, app: &mut App) {
         && sampling.own
         && ui.small_button("As the model suggests").clicked()
     {
-        *sampling = defaults;
+        sampling = defaults;
+    }
+    if sampling != state.settings.sampling {
+        actions.push(Action::Set(Setting::Sampling(sampling)));
     }
 }
 
-fn ending(ui: &mut egui::Ui, app: &mut App) {
-    let settings = &mut app.settings;
+fn ending(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
+    let settings = &state.settings;
     ui.horizontal(|ui| {
         let named = ui.label("At most");
-        let drag = DragValue::new(&mut settings.max_tokens).range(1..=1_000_000);
+        let mut most = settings.max_tokens;
+        let drag = DragValue::new(&mut most).range(1..=1_000_000);
         ui.add(drag).labelled_by(named.id);
+        if most != settings.max_tokens {
+            actions.push(Action::Set(Setting::MaxTokens(most)));
+        }
         ui.label("tokens");
     });
-    let mut stops = settings.stop.join("\n");
-    if field(ui, "Stop at (a text a line)", &mut stops, 1) {
-        settings.stop = stops.split('\n').map(str::to_owned).collect();
+    let stops = settings.stop.join("\n");
+    if let Some(stops) = lines(ui, "Stop at (a text a line)", &stops, 1) {
+        let stops = stops.split('\n').map(str::to_owned).collect();
+        actions.push(Action::Set(Setting::Stop(stops)));
     }
-    ui.checkbox(&mut settings.ignore_eos, "Go on after the end of text");
+    let mut ignores = settings.ignore_eos;
+    ui.checkbox(&mut ignores, "Go on after the end of text");
+    if ignores != settings.ignore_eos {
+        actions.push(Action::Set(Setting::IgnoreEos(ignores)));
+    }
 }

@@ -1,88 +1,15 @@
-//! What a person can ask for, and how it is done.
+//! How what was asked for is done.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use super::dialogs::{Answer, Ask, Export};
-use super::{App, DELETED, ModelState, NarrowView, Running};
-use crate::engine::{Alternative, Command, Load, Request, Stage};
-use crate::generate::{GenerateOptions, clock_seed};
-use crate::model::LoadOptions;
-use crate::text::Role;
-use crate::trace::TraceMode;
-use crate::window::banner::Banner;
-use crate::window::conversation::Mode;
-use crate::window::inspector;
-
-/// How much slower the model may get for being timed.
-const TRACE_BUDGET: f64 = 0.04;
-
-/// Alternatives to keep with every token.
-const ALTERNATIVES: usize = 6;
-
-/// What a person can ask for.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Action {
-    /// Adds a text to the conversation and has the model go on.
-    Send(String),
-    Stop,
-    /// Another answer in place of this one, as a branch.
-    Regenerate(usize),
-    /// More of this message.
-    Continue(usize),
-    Edit(usize),
-    SaveEdit(usize, String),
-    SendBranch(usize, String),
-    /// Another branch that begins with the message up to a token, and has another in its place.
-    BranchAt {
-        message: usize,
-        token: usize,
-        alternative: Alternative,
-    },
-    Copy(usize),
-    Delete(usize),
-    Undo,
-    Redo,
-    /// Shows a branch.
-    Choose(usize),
-    New(Mode),
-    Open(usize),
-    DeleteConversation(usize),
-    Load(String),
-    CancelLoading,
-    ShowModels,
-    /// Asks for a model's folder.
-    PickModel,
-    /// Asks for a `tokenizer.json`.
-    PickTokenizer,
-    /// Asks for a place, and writes a file there.
-    Save(Export),
-    CopyMarkdown,
-    RetrySave,
-    ToggleTimings,
-    ToggleSidebar,
-    ShowShortcuts,
-    /// Closes what lies over the rest, or stops the model, or leaves an edit that has changed nothing.
-    Escape,
-}
-
-impl Action {
-    /// The message of the conversation in sight that it is about.
-    fn message(&self) -> Option<usize> {
-        match self {
-            Self::Regenerate(at)
-            | Self::Continue(at)
-            | Self::Edit(at)
-            | Self::SaveEdit(at, _)
-            | Self::SendBranch(at, _)
-            | Self::BranchAt { message: at, .. }
-            | Self::Copy(at)
-            | Self::Delete(at)
-            | Self::Choose(at) => Some(*at),
-            _ => None,
-        }
-    }
-}
+use super::App;
+use super::exports;
+use crate::engine::Alternative;
+use crate::text::{Role, Template};
+use crate::window::action::{Action, BannerId, Overlay};
+use crate::window::conversation::{Conversation, Mode, template_for};
+use crate::window::settings::Setting;
+use crate::window::state::{Banner, NarrowView, OpenEdit};
+use crate::window::theme;
+use crate::window::tokens::text_before;
 
 /// A folder's path that will be true wherever the program starts next time; other names as they are.
 fn absolute(model: &str) -> String {
@@ -96,156 +23,6 @@ fn absolute(model: &str) -> String {
 }
 
 impl App {
-    pub(super) fn load(&mut self, model: &str) {
-        self.stop();
-        self.load_cancel.store(true, Ordering::Relaxed);
-        self.earlier.push((self.load, self.asked.clone()));
-        self.load += 1;
-        self.is_recovering = false;
-        let cancel = Arc::new(AtomicBool::new(false));
-        self.load_cancel = Arc::clone(&cancel);
-        let options = LoadOptions {
-            device: self.models.device.clone(),
-            dtype: self.settings.dtype(),
-            context_limit: self.settings.context_size,
-            cancel: Some(Arc::clone(&cancel)),
-            tuning_cache: self.models.tuning_cache.clone(),
-            ..LoadOptions::default()
-        };
-        // The demo brings its own tokenizer, and random weights have no use for one.
-        let is_folder = model != "demo" && !model.starts_with("shape:");
-        let tokenizer = self.models.tokenizer.clone();
-        let tokenizer = tokenizer.or_else(|| self.settings.tokenizer.clone());
-        self.engine.send(Command::Load(Box::new(Load {
-            id: self.load,
-            model: model.to_owned(),
-            tokenizer: tokenizer.filter(|_| is_folder),
-            options,
-        })));
-        self.asked = model.to_owned();
-        self.model = ModelState::Loading {
-            name: model.to_owned(),
-            stage: Stage::Upload,
-            done: 0,
-            total: 0,
-        };
-        self.banners
-            .retain(|banner| banner.title != "The model could not be loaded");
-    }
-
-    pub(super) fn stop(&mut self) {
-        if let Some(running) = &self.running {
-            running.cancel.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Has the model write to the end of `message` of the current conversation, which continues `prompt`.
-    pub(super) fn generate(&mut self, message: usize, prompt: String, forced: Vec<(u32, f32)>) {
-        self.requests += 1;
-        let template = self.template();
-        let conversation = self.conversation();
-        let mut stop = self.settings.stop.clone();
-        if conversation.mode == Mode::Chat {
-            stop.extend(template.stop);
-        }
-        let cancel = Arc::new(AtomicBool::new(false));
-        let options = GenerateOptions {
-            max_tokens: Some(self.settings.max_tokens),
-            sampling: self.settings.sampling.sampling(clock_seed()),
-            stop,
-            ignore_eos: self.settings.ignore_eos,
-            top_logprobs: ALTERNATIVES,
-            sample_on: None,
-            cancel: Some(Arc::clone(&cancel)),
-        };
-        let trace = match self.settings.timings {
-            true => self.settings.trace,
-            false => TraceMode::Off,
-        };
-        self.running = Some(Running {
-            request: self.requests,
-            conversation: conversation.id.clone(),
-            message,
-            cancel,
-            has_tokenizer: self.info().is_none_or(|info| info.has_tokenizer),
-            prompt: (0, 0),
-            tokens: 0,
-            first_token: None,
-        });
-        let name = self.conversation().name().to_owned();
-        self.timings.begin(&name, trace);
-        self.engine.send(Command::Generate(Box::new(Request {
-            id: self.requests,
-            prompt,
-            forced,
-            options,
-            trace,
-            pause: self.timings.pause(),
-            trace_budget: (!self.settings.trace_all).then_some(TRACE_BUDGET),
-        })));
-    }
-
-    /// Whether the model can be asked for something now.
-    pub(super) fn can_generate(&self) -> bool {
-        self.running.is_none() && self.info().is_some()
-    }
-
-    /// Adds an answer after `parent` that begins with `text` and then the `forced` tokens, and has the model write it.
-    fn answer(&mut self, parent: Option<usize>, text: &str, forced: Vec<(u32, f32)>) {
-        self.chat.to_end = true;
-        let template = self.template();
-        let conversation = self.conversation_mut();
-        let message = conversation.add(parent, Role::Assistant, text);
-        let end = if text.is_empty() {
-            parent
-        } else {
-            Some(message)
-        };
-        let prompt = conversation.prompt(&template, end);
-        self.generate(message, prompt, forced);
-    }
-
-    /// As [`App::act`] for [`Action::BranchAt`].
-    fn branch_at(&mut self, message: usize, token: usize, alternative: &Alternative) {
-        let conversation = self.conversation();
-        let text = inspector::text_before(conversation, message, 0);
-        let branched = conversation.message(message);
-        let before = branched.tokens.iter().take(token);
-        let mut forced: Vec<(u32, f32)> = before
-            .map(|event| (event.token.id, event.token.logprob))
-            .collect();
-        forced.push((alternative.id, alternative.logprob));
-        let parent = branched.parent;
-        self.chat.inspected = None;
-        self.answer(parent, &text, forced);
-    }
-
-    fn send(&mut self, text: String) {
-        if !self.can_generate() {
-            self.chat.draft = text;
-            return;
-        }
-        let is_text = self.conversation().mode == Mode::Completion;
-        // A word at the end of the box would run into what the model writes; a text keeps its spaces.
-        let text = if is_text {
-            text
-        } else {
-            text.trim().to_owned()
-        };
-        let last = self.conversation().last();
-        match last {
-            Some(last) if text.trim().is_empty() => match self.conversation().message(last).role {
-                Role::Assistant => self.act(Action::Continue(last)),
-                _ => self.answer(Some(last), "", Vec::new()),
-            },
-            _ if text.trim().is_empty() => {}
-            _ => {
-                let asked = self.conversation_mut().add(last, Role::User, &text);
-                self.answer(Some(asked), "", Vec::new());
-            }
-        }
-    }
-
     /// Does what was asked for.
     pub fn act(&mut self, action: Action) {
         // Several things asked for in one frame: the first may have changed what the next is about.
@@ -256,190 +33,383 @@ impl App {
             return;
         }
         match action {
+            Action::SetDraft(text) => self.state.draft = text,
+            Action::SendDraft => {
+                let draft = std::mem::take(&mut self.state.draft);
+                self.send(draft);
+                self.views.chat.focus_composer();
+            }
             Action::Send(text) => self.send(text),
             Action::Stop => self.stop(),
-            Action::Regenerate(at) if self.can_generate() => {
-                let parent = self.conversation().message(at).parent;
-                self.answer(parent, "", Vec::new());
+            Action::Regenerate(at) => self.regenerate(at),
+            Action::Continue(at) => self.go_on(at),
+            Action::Edit(at) => self.edit(at),
+            Action::SetEdit(text) => {
+                if let Some(mut edit) = self.take_edit() {
+                    edit.text = text;
+                    let id = self.conversation().id.clone();
+                    self.state.edits.insert(id, edit);
+                }
             }
-            Action::Continue(at) if self.can_generate() => {
-                let conversation = self.conversation();
-                let prompt = conversation.prompt(&self.template(), Some(at));
-                self.generate(at, prompt, Vec::new());
+            Action::SaveEdit => self.save_edit(),
+            Action::SendEdit => self.send_edit(),
+            Action::CancelEdit => {
+                self.take_edit();
             }
             Action::BranchAt {
                 message,
                 token,
                 alternative,
-            } if self.can_generate() => self.branch_at(message, token, &alternative),
-            Action::SendBranch(at, text) if self.can_generate() => {
-                let parent = self.conversation().message(at).parent;
-                let asked = self.conversation_mut().add(parent, Role::User, &text);
-                self.answer(Some(asked), "", Vec::new());
-            }
-            Action::Regenerate(_)
-            | Action::Continue(_)
-            | Action::BranchAt { .. }
-            | Action::SendBranch(..) => {}
-            Action::Edit(at) => {
-                let conversation = &self.conversations[self.current];
-                if self.chat.editing.contains_key(&conversation.id) {
-                    let text = "Another message is being edited: save or cancel that first.";
-                    self.tell(Banner::note("One at a time", text));
-                    return;
-                }
-                let id = conversation.id.clone();
-                let text = self.editable(at);
-                self.chat.editing.insert(id, (at, text));
-                self.chat.focus_editor = true;
-            }
-            Action::SaveEdit(at, text) => {
-                self.chat.inspected = None;
-                self.banners.retain(|banner| banner.title != DELETED);
-                match self.conversation().mode {
-                    Mode::Chat => self.conversation_mut().edit(at, text),
-                    // The text as a whole, as a branch beside what it was.
-                    Mode::Completion => {
-                        self.conversation_mut().add(None, Role::User, &text);
-                    }
-                }
-            }
-            Action::Copy(at) => {
-                self.egui.copy_text(self.editable(at));
-            }
-            Action::Delete(at) => {
-                self.chat.inspected = None;
-                self.conversation_mut().delete(at);
-                let id = self.conversation().id.clone();
-                if self.chat.editing.get(&id).is_some_and(|edit| edit.0 == at) {
-                    self.chat.editing.remove(&id);
-                }
-                self.tell(
-                    Banner::note(DELETED, "The message and what followed it.")
-                        .with_fix("Undo", Action::Undo),
-                );
-            }
-            // What the model is writing to must stay as it is.
-            Action::Undo | Action::Redo if self.is_writing_here() => {}
-            Action::Undo => {
-                self.chat.inspected = None;
-                self.conversation_mut().undo();
-                self.banners.retain(|banner| banner.title != DELETED);
-            }
-            Action::Redo => {
-                self.chat.inspected = None;
-                self.conversation_mut().redo();
-            }
+            } => self.branch_at(message, token, &alternative),
+            Action::Copy(at) => self.egui.copy_text(self.state.editable(at)),
+            Action::Delete(at) => self.delete(at),
+            Action::Undo => self.undo(),
+            Action::Redo => self.redo(),
             Action::Choose(at) => {
-                self.chat.inspected = None;
+                self.state.inspected = None;
                 self.conversation_mut().choose(at);
             }
+            Action::Inspect(at) => self.state.inspected = Some(at),
+            Action::CloseInspector => self.state.inspected = None,
+
             Action::New(mode) => {
-                self.banners
-                    .retain(|banner| banner.title != "The context is full");
+                self.state.dismiss(BannerId::ContextFull);
                 self.new_conversation(mode);
             }
             Action::Open(at) => {
-                self.current = at.min(self.conversations.len() - 1);
+                self.state.current = at.min(self.state.conversations.len() - 1);
                 self.shown_changed();
             }
             Action::DeleteConversation(at) => self.delete_conversation(at),
+            Action::SetTitle(title) => self.conversation_mut().title = title,
+            Action::SetMode(mode) => self.set_mode(mode),
+            Action::SetSystem(system) => self.conversation_mut().system = system,
+            Action::SetTemplate(name) => self.conversation_mut().template = name,
+            Action::SaveTemplate { original, template } => self.save_template(&original, template),
+            Action::DeleteTemplate(name) => {
+                let own = &mut self.state.settings.templates;
+                own.retain(|template| template.name != name);
+                self.rename_template(&name, template_for(Mode::Chat));
+            }
+
             Action::Load(model) => {
-                self.models.open = false;
+                self.state.overlays.remove(&Overlay::Models);
                 self.may_fall_back = false;
                 self.has_fallen_back = false;
                 self.load(&absolute(model.trim()));
             }
-            Action::CancelLoading => {
-                self.load_cancel.store(true, Ordering::Relaxed);
+            Action::CancelLoading => self.cancel_loading(),
+            Action::SetDevice(device) => self.state.load.device = device,
+            Action::FindAdapters => {
+                self.state.adapters = Some(Vec::new());
+                self.dialogs.find_adapters();
             }
-            Action::ShowModels => self.models.open = true,
-            Action::PickModel => self.ask(Ask::ModelFolder, Answer::Model),
-            Action::PickTokenizer => self.ask(Ask::Tokenizer, Answer::Tokenizer),
-            Action::Save(export) => self.export(export),
+            Action::PickModel => self.dialogs.pick_model(),
+            Action::PickTokenizer => self.dialogs.pick_tokenizer(),
+            Action::ForgetTokenizer => {
+                self.state.load.tokenizer = None;
+                self.state.settings.tokenizer = None;
+            }
+
+            Action::Set(setting) => {
+                if let Setting::Appearance(appearance) = setting {
+                    theme::apply(&self.egui, appearance);
+                }
+                self.state.settings.set(setting);
+            }
+            Action::Save(export) => {
+                let text = exports::text(&self.state, export);
+                self.dialogs.save(exports::file_name(export), text);
+            }
             Action::CopyMarkdown => self.egui.copy_text(self.conversation().markdown()),
-            Action::RetrySave => self.retry_save(),
-            Action::ToggleTimings if self.is_narrow => {
-                self.settings.timings = true;
-                self.narrow = match self.narrow {
-                    NarrowView::Timings => NarrowView::Chat,
-                    _ => NarrowView::Timings,
-                };
+            Action::RetrySave => self.saving.retry(&self.state),
+
+            Action::ShowOverlay(overlay) => {
+                self.state.overlays.insert(overlay);
             }
-            Action::ToggleTimings => {
-                self.settings.timings = !self.settings.timings;
+            Action::HideOverlay(overlay) => {
+                self.state.overlays.remove(&overlay);
             }
-            Action::ToggleSidebar if self.is_narrow => {
-                self.narrow = match self.narrow {
-                    NarrowView::Sidebar => NarrowView::Chat,
-                    _ => NarrowView::Sidebar,
-                };
-            }
-            Action::ToggleSidebar => self.settings.sidebar = !self.settings.sidebar,
-            Action::ShowShortcuts => self.shows_shortcuts = true,
+            Action::ToggleTimings => self.toggle_timings(),
+            Action::ToggleSidebar => self.toggle_sidebar(),
+            Action::Dismiss(banner) => self.state.dismiss(banner),
+
+            Action::ShowTab(tab) => self.state.timings.tab = tab,
+            Action::ShowPhase(phase) => self.state.timings.show_phase(phase),
+            Action::Select(selection) => self.state.timings.selection = selection,
+            Action::Compare(run) => self.state.timings.compared = run,
+            Action::PauseTiming(is_paused) => self.pause_timing(is_paused),
+
             Action::Escape => self.escape(),
         }
     }
 
-    fn escape(&mut self) {
-        if self.models.open || self.shows_prompt || self.shows_shortcuts {
-            self.models.open = false;
-            self.shows_prompt = false;
-            self.shows_shortcuts = false;
-            self.chat.focus = true;
-        } else if self.running.is_some() {
-            self.stop();
-            self.chat.focus = true;
-        } else if let Some((at, text)) = self.chat.editing.get(&self.conversation().id)
-            && *text == self.editable(*at)
-        {
-            let id = self.conversation().id.clone();
-            self.chat.editing.remove(&id);
-            self.chat.focus = true;
+    // ---- messages
+
+    fn send(&mut self, text: String) {
+        if !self.state.can_generate() {
+            self.state.draft = text;
+            return;
+        }
+        // A word at the end of the box would run into what the model writes; a text keeps its spaces.
+        let text = match self.conversation().mode {
+            Mode::Completion => text,
+            Mode::Chat => text.trim().to_owned(),
+        };
+        let last = self.conversation().last();
+        match last {
+            Some(last) if text.trim().is_empty() => match self.conversation().message(last).role {
+                Role::Assistant => self.go_on(last),
+                _ => self.answer(Some(last), "", Vec::new()),
+            },
+            _ if text.trim().is_empty() => {}
+            _ => {
+                let asked = self.conversation_mut().add(last, Role::User, &text);
+                self.answer(Some(asked), "", Vec::new());
+            }
         }
     }
 
-    /// What there is to edit when a message is to be edited: all of a text that is written together.
-    fn editable(&self, at: usize) -> String {
+    fn regenerate(&mut self, message: usize) {
+        if self.state.can_generate() {
+            let parent = self.conversation().message(message).parent;
+            self.answer(parent, "", Vec::new());
+        }
+    }
+
+    /// Has the model write more of a message.
+    fn go_on(&mut self, message: usize) {
+        if self.state.can_generate() {
+            let conversation = self.conversation();
+            let prompt = conversation.prompt(&self.state.template(), Some(message));
+            self.generate(message, prompt, Vec::new());
+        }
+    }
+
+    fn branch_at(&mut self, message: usize, token: usize, alternative: &Alternative) {
+        if !self.state.can_generate() {
+            return;
+        }
         let conversation = self.conversation();
+        let text = text_before(conversation, message).to_owned();
+        let branched = conversation.message(message);
+        let before = branched.tokens.iter().take(token);
+        let mut forced: Vec<(u32, f32)> = before
+            .map(|event| (event.token.id, event.token.logprob))
+            .collect();
+        forced.push((alternative.id, alternative.logprob));
+        let parent = branched.parent;
+        self.state.inspected = None;
+        self.answer(parent, &text, forced);
+    }
+
+    fn edit(&mut self, message: usize) {
+        if self.state.edit().is_some() {
+            let text = "Another message is being edited: save or cancel that first.";
+            self.state
+                .tell(Banner::note(BannerId::EditInProgress, text));
+            return;
+        }
+        let id = self.conversation().id.clone();
+        let text = self.state.editable(message);
+        self.state.edits.insert(id, OpenEdit { message, text });
+        self.views.chat.focus_editor();
+    }
+
+    /// Ends the edit of the conversation in sight.
+    fn take_edit(&mut self) -> Option<OpenEdit> {
+        let state = &mut self.state;
+        state.edits.remove(&state.conversations[state.current].id)
+    }
+
+    fn save_edit(&mut self) {
+        let Some(OpenEdit { message, text }) = self.take_edit() else {
+            return;
+        };
+        self.state.inspected = None;
+        self.state.dismiss(BannerId::MessageDeleted);
+        let conversation = self.conversation_mut();
         match conversation.mode {
-            Mode::Chat => conversation.message(at).text.clone(),
-            Mode::Completion => self.prompt(),
+            Mode::Chat => conversation.edit(message, text),
+            // The text as a whole, as a branch beside what it was.
+            Mode::Completion => {
+                conversation.add(None, Role::User, &text);
+            }
         }
     }
 
-    fn is_writing_here(&self) -> bool {
-        let id = &self.conversation().id;
-        let running = self.running.as_ref();
-        running.is_some_and(|running| running.conversation == *id)
+    fn send_edit(&mut self) {
+        if !self.state.can_generate() {
+            return;
+        }
+        if let Some(OpenEdit { message, text }) = self.take_edit() {
+            let parent = self.conversation().message(message).parent;
+            let asked = self.conversation_mut().add(parent, Role::User, &text);
+            self.answer(Some(asked), "", Vec::new());
+        }
+    }
+
+    fn delete(&mut self, message: usize) {
+        self.state.inspected = None;
+        self.conversation_mut().delete(message);
+        if self
+            .state
+            .edit()
+            .is_some_and(|edit| edit.message == message)
+        {
+            self.take_edit();
+        }
+        let text = "The message and what followed it.";
+        let banner = Banner::note(BannerId::MessageDeleted, text);
+        self.state.tell(banner.with_fix("Undo", Action::Undo));
+    }
+
+    fn undo(&mut self) {
+        // What the model is writing to must stay as it is.
+        if self.state.writing().is_none() {
+            self.state.inspected = None;
+            self.conversation_mut().undo();
+            self.state.dismiss(BannerId::MessageDeleted);
+        }
+    }
+
+    fn redo(&mut self) {
+        if self.state.writing().is_none() {
+            self.state.inspected = None;
+            self.conversation_mut().redo();
+        }
+    }
+
+    // ---- conversations
+
+    pub(super) fn new_conversation(&mut self, mode: Mode) {
+        let conversations = &mut self.state.conversations;
+        // An empty one is as good as a new one.
+        let empty = conversations.iter().position(Conversation::is_untouched);
+        self.state.current = match empty {
+            Some(at) => {
+                conversations[at].set_mode(mode);
+                at
+            }
+            None => {
+                let template = template_for(mode).to_owned();
+                let id = self.saving.new_id();
+                conversations.push(Conversation::new(id, mode, template));
+                conversations.len() - 1
+            }
+        };
+        self.shown_changed();
+    }
+
+    fn shown_changed(&mut self) {
+        self.state.inspected = None;
+        self.state.dismiss(BannerId::MessageDeleted);
+        self.state.narrow = NarrowView::Chat;
+        self.views.chat.focus_composer();
+        self.counted = None;
     }
 
     fn delete_conversation(&mut self, at: usize) {
-        if at >= self.conversations.len() {
+        if at >= self.state.conversations.len() {
             return;
         }
-        let was_shown = at == self.current;
-        let conversation = self.conversations.remove(at);
-        if self
-            .running
-            .as_ref()
-            .is_some_and(|running| running.conversation == conversation.id)
-        {
+        let was_shown = at == self.state.current;
+        let conversation = self.state.conversations.remove(at);
+        let running = self.state.running.as_ref();
+        if running.is_some_and(|running| running.conversation == conversation.id) {
             self.stop();
         }
-        self.dirty.remove(&conversation.id);
-        self.chat.editing.remove(&conversation.id);
-        self.store.remove_conversation(&conversation.id);
-        if self.current > at {
-            self.current -= 1;
+        self.saving.remove(&conversation.id);
+        self.state.edits.remove(&conversation.id);
+        if self.state.current > at {
+            self.state.current -= 1;
         }
-        if self.conversations.is_empty() {
+        if self.state.conversations.is_empty() {
             self.new_conversation(conversation.mode);
         }
-        let is_shown = self.current >= self.conversations.len() || was_shown;
-        self.current = self.current.min(self.conversations.len() - 1);
+        let last = self.state.conversations.len() - 1;
+        let is_shown = self.state.current > last || was_shown;
+        self.state.current = self.state.current.min(last);
         if is_shown {
             self.shown_changed();
+        }
+    }
+
+    fn set_mode(&mut self, mode: Mode) {
+        let conversation = self.conversation_mut();
+        if conversation.mode == mode {
+            return;
+        }
+        if conversation.template == template_for(conversation.mode) {
+            template_for(mode).clone_into(&mut conversation.template);
+        }
+        conversation.mode = mode;
+        // An edit of the whole text is none of a message, nor the other way round.
+        self.take_edit();
+    }
+
+    fn save_template(&mut self, original: &str, template: Template) {
+        let name = template.name.clone();
+        let own = &mut self.state.settings.templates;
+        let is_own = own.iter().any(|other| other.name == original);
+        own.retain(|other| other.name != name && other.name != original);
+        own.push(template);
+        if is_own {
+            self.rename_template(original, &name);
+        } else if self.conversation().template == original {
+            // Others stay with the built-in one. The editor may still be open when another conversation is shown.
+            self.conversation_mut().template = name;
+        }
+    }
+
+    /// Has all conversations that use one template use another.
+    fn rename_template(&mut self, from: &str, to: &str) {
+        let using = self.state.conversations.iter_mut();
+        for conversation in using.filter(|conversation| conversation.template == from) {
+            to.clone_into(&mut conversation.template);
+            self.saving.mark(&conversation.id);
+        }
+    }
+
+    // ---- what is shown
+
+    fn toggle_timings(&mut self) {
+        let state = &mut self.state;
+        if !state.is_narrow {
+            state.settings.timings = !state.settings.timings;
+            return;
+        }
+        state.settings.timings = true;
+        state.narrow = match state.narrow {
+            NarrowView::Timings => NarrowView::Chat,
+            _ => NarrowView::Timings,
+        };
+    }
+
+    fn toggle_sidebar(&mut self) {
+        let state = &mut self.state;
+        if !state.is_narrow {
+            state.settings.sidebar = !state.settings.sidebar;
+            return;
+        }
+        state.narrow = match state.narrow {
+            NarrowView::Sidebar => NarrowView::Chat,
+            _ => NarrowView::Sidebar,
+        };
+    }
+
+    fn escape(&mut self) {
+        if !self.state.overlays.is_empty() {
+            self.state.overlays.clear();
+            self.views.chat.focus_composer();
+        } else if self.state.is_busy() {
+            self.stop();
+            self.views.chat.focus_composer();
+        } else if let Some(edit) = self.state.edit()
+            && edit.text == self.state.editable(edit.message)
+        {
+            self.take_edit();
+            self.views.chat.focus_composer();
         }
     }
 }

@@ -2,163 +2,84 @@
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::actions::Action;
-use super::{App, ModelState, Running};
-use crate::engine::{Command, Event, ModelInfo, Stage};
+use super::App;
+use super::dialogs::Answer;
+use crate::engine::{Event, ModelInfo, Stage, TokenEvent};
 use crate::error::Error;
 use crate::generate::{Finish, Timing};
 use crate::text::is_instruct;
-use crate::window::banner::Banner;
-use crate::window::conversation::{Mode, Stats};
+use crate::window::action::{Action, BannerId, Overlay};
+use crate::window::advice::advice;
+use crate::window::conversation::{Conversation, Mode, Stats};
 use crate::window::settings::SamplingSettings;
-use crate::window::store;
+use crate::window::state::{Banner, ModelState, Running};
 
 /// The model that is always there.
 const DEMO: &str = "demo";
 
-const DEVICE_LOST: &str = "The GPU device was lost";
+/// How long closing waits for what the model was writing.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How long it waits for each event.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// What went wrong, and what can be done about it here.
+fn described(error: &Error) -> String {
+    match advice(error) {
+        Some(advice) => format!("{error}. {advice}"),
+        None => format!("{error}."),
+    }
+}
 
 impl App {
-    pub(super) fn loaded(&mut self, info: Box<ModelInfo>) {
-        if !self.settings.sampling.own {
-            self.settings.sampling = SamplingSettings::from(&info.sampling);
-        }
-        if !self.has_fallen_back {
-            self.settings.remember(&self.asked);
-            self.settings.model.clone_from(&self.asked);
-        }
-        for warning in &info.warnings {
-            self.tell(Banner::note("About this model", warning));
-        }
-        if self.is_recovering {
-            self.is_recovering = false;
-            self.banners.retain(|banner| banner.title != DEVICE_LOST);
-            self.tell(Banner::note(
-                "Recovered",
-                "The device is open and the model loaded again; what was written so far is kept.",
-            ));
-        }
-        // Cancelled too late: that must not end a load of the same model after the device was lost.
-        self.load_cancel.store(false, Ordering::Relaxed);
-        let is_instruct = is_instruct(Path::new(&info.name));
-        let is_first = !std::mem::replace(&mut self.has_loaded, true);
-        let conversation = &mut self.conversations[self.current];
-        // A draft from before the start is no reason to leave a chat model a text.
-        if conversation.is_untouched() && (is_first || self.chat.draft.is_empty()) {
-            conversation.set_mode(if is_instruct {
-                Mode::Chat
-            } else {
-                Mode::Completion
-            });
-        }
-        self.earlier.clear();
-        self.may_fall_back = false;
-        self.timings.model_loaded(&info);
-        if self.timings.needs_peaks() {
-            self.engine.send(Command::Measure);
-        }
-        self.counted = None;
-        self.model = ModelState::Ready(info);
-    }
-
-    /// `kept` is the load whose model is still there, and what that is.
-    pub(super) fn load_failed(&mut self, error: &Error, kept: Option<(u64, Box<ModelInfo>)>) {
-        self.is_recovering = false;
-        self.model = ModelState::None;
-        let mut state = "No model is loaded now.".to_owned();
-        let has_kept = kept.is_some();
-        if let Some((load, info)) = kept {
-            let mut earlier = std::mem::take(&mut self.earlier).into_iter();
-            self.asked = match earlier.find(|(id, _)| *id == load) {
-                Some((_, asked)) => asked,
-                None => info.name.clone(),
-            };
-            self.load = load;
-            state = format!("`{}` is still here.", info.name);
-            self.timings.model_loaded(&info);
-            self.counted = None;
-            self.model = ModelState::Ready(info);
-        }
-        let falls_back = std::mem::take(&mut self.may_fall_back)
-            && !has_kept
-            && self.asked != DEMO
-            && !matches!(
-                error,
-                Error::Cancelled | Error::NoAdapter { .. } | Error::NoDevice { .. }
-            );
-        if falls_back {
-            "The demo takes its place.".clone_into(&mut state);
-        }
-        let banner = match error {
-            Error::Cancelled => Banner::note("Loading was cancelled", state),
-            _ => {
-                let mut banner = Banner::error("The model could not be loaded", error);
-                banner.text += &format!(" {state}");
-                banner
-            }
-        };
-        if falls_back {
-            self.has_fallen_back = true;
-            self.load(DEMO);
-        }
-        self.tell(banner.with_fix("Choose a model", Action::ShowModels));
-    }
-
     /// Takes in everything that has happened since the last call.
     pub(super) fn take_events(&mut self) {
         while let Some(event) = self.engine.poll() {
             self.take_event(event);
         }
-        while let Ok(answer) = self.answers.1.try_recv() {
+        while let Some(answer) = self.dialogs.poll() {
             self.take_answer(answer);
         }
-        let saved: Vec<store::Saved> = self.store.saved().collect();
-        for saved in saved {
-            self.take_saved(saved);
-        }
+        self.saving.take_results(&mut self.state);
     }
 
-    pub(super) fn take_event(&mut self, event: Event) {
+    fn take_event(&mut self, event: Event) {
         match event {
             // Of a load that another has replaced.
             Event::Loading { load, .. }
             | Event::Loaded { load, .. }
             | Event::LoadFailed { load, .. }
             | Event::DeviceLost { load, .. }
-                if load != self.load => {}
+                if load != self.load.id => {}
             Event::Loading {
                 stage, done, total, ..
             } => {
-                if let ModelState::Loading {
-                    stage: s,
-                    done: d,
-                    total: t,
-                    ..
-                } = &mut self.model
-                {
-                    (*s, *d, *t) = (stage, done, total);
+                if let ModelState::Loading { name, .. } = &mut self.state.model {
+                    self.state.model = ModelState::Loading {
+                        name: std::mem::take(name),
+                        is_download: stage == Stage::Download,
+                        done,
+                        total,
+                    };
                 }
             }
             Event::Loaded { info, .. } => self.loaded(info),
             Event::LoadFailed { error, kept, .. } => self.load_failed(&error, kept),
             Event::DeviceLost { error, .. } => {
                 self.is_recovering = true;
-                self.model = ModelState::Loading {
-                    name: self.asked.clone(),
-                    stage: Stage::Upload,
-                    done: 0,
-                    total: 0,
-                };
-                self.tell(Banner::error(DEVICE_LOST, &error));
+                self.state.model = ModelState::loading(&self.load.model);
+                self.state
+                    .tell(Banner::problem(BannerId::DeviceLost, described(&error)));
             }
             Event::Stopped => {
-                self.running = None;
-                self.model = ModelState::None;
+                self.state.running = None;
+                self.state.model = ModelState::None;
                 let text = "Its thread ended by a mistake of this program (please report it). What was written is kept; \
                             close the window and open it again.";
-                self.tell(Banner::problem("The engine has stopped", text));
+                self.state
+                    .tell(Banner::problem(BannerId::EngineStopped, text));
             }
             Event::Prompt {
                 request,
@@ -169,25 +90,8 @@ impl App {
                     running.prompt = (done, total);
                 }
             }
-            Event::Token { request, token } => {
-                let Some(running) = self.running_request(request) else {
-                    return;
-                };
-                running.tokens += 1;
-                running.first_token.get_or_insert_with(Instant::now);
-                let (id, message) = (running.conversation.clone(), running.message);
-                let has_tokenizer = running.has_tokenizer;
-                self.timings.token(&token);
-                let mut token = *token;
-                if !has_tokenizer {
-                    token.token.text.clone_from(&token.piece);
-                }
-                if let Some(conversation) = self.conversations.iter_mut().find(|c| c.id == id) {
-                    conversation.append(message, token);
-                    self.dirty.insert(id);
-                }
-            }
-            Event::Step(step) => self.timings.step(*step),
+            Event::Token { request, token } => self.token(request, *token),
+            Event::Step(step) => self.state.timings.step(*step),
             Event::Finished {
                 request,
                 finish,
@@ -195,40 +99,69 @@ impl App {
                 positions,
             } => self.finished(request, Some(finish), timing, positions),
             Event::Failed { request, error } => {
-                self.finished(request, None, Timing::default(), self.positions);
-                if matches!(error, Error::DeviceLost(_)) {
-                    // What follows says more.
-                    return;
+                self.finished(request, None, Timing::default(), self.state.positions);
+                // What follows the loss of a device says more.
+                if !matches!(error, Error::DeviceLost(_)) {
+                    self.tell_failure(&error);
                 }
-                let mut banner = Banner::error("The model could not go on", &error);
-                if matches!(error, Error::NoTokenizer { .. }) {
-                    banner = banner.with_fix("Find a tokenizer", Action::ShowModels);
-                }
-                self.tell(banner);
             }
-            Event::Counted(count) => self.positions = count,
-            Event::Measured(peaks) => self.timings.set_peaks(peaks),
+            Event::Counted(count) => self.state.positions = count,
+            Event::Measured(peaks) => self.state.timings.set_peaks(peaks),
         }
     }
 
+    fn tell_failure(&mut self, error: &Error) {
+        let banner = Banner::problem(BannerId::GenerationFailed, described(error));
+        self.state.tell(match error {
+            Error::NoTokenizer { .. } => {
+                banner.with_fix("Find a tokenizer", Action::ShowOverlay(Overlay::Models))
+            }
+            _ => banner,
+        });
+    }
+
+    fn token(&mut self, request: u64, mut token: TokenEvent) {
+        let Some(running) = self.running_request(request) else {
+            return;
+        };
+        running.tokens += 1;
+        running.first_token.get_or_insert_with(Instant::now);
+        let (id, message) = (running.conversation.clone(), running.message);
+        let has_tokenizer = running.has_tokenizer;
+        self.state.timings.token(&token);
+        if !has_tokenizer {
+            token.token.text.clone_from(&token.piece);
+        }
+        if let Some(conversation) = self.changed_conversation(&id) {
+            conversation.append(message, token);
+        }
+    }
+
+    /// The conversation of that id, which is to be saved afterwards.
+    fn changed_conversation(&mut self, id: &str) -> Option<&mut Conversation> {
+        let mut conversations = self.state.conversations.iter_mut();
+        let conversation = conversations.find(|other| other.id == id)?;
+        self.saving.mark(id);
+        Some(conversation)
+    }
+
     fn running_request(&mut self, request: u64) -> Option<&mut Running> {
-        self.running
+        self.state
+            .running
             .as_mut()
             .filter(|running| running.request == request)
     }
 
     /// Ends what is running; `finish` is `None` after an error.
-    pub(super) fn finished(
-        &mut self,
-        request: u64,
-        finish: Option<Finish>,
-        timing: Timing,
-        positions: usize,
-    ) {
-        let Some(running) = self.running.take_if(|running| running.request == request) else {
+    fn finished(&mut self, request: u64, finish: Option<Finish>, timing: Timing, positions: usize) {
+        let Some(running) = self
+            .state
+            .running
+            .take_if(|running| running.request == request)
+        else {
             return;
         };
-        let model = self.info().map_or_else(String::new, |info| {
+        let model = self.state.info().map_or_else(String::new, |info| {
             format!("{} {} on {}", info.name, info.dtype, info.adapter.name)
         });
         let name = match finish {
@@ -249,31 +182,152 @@ impl App {
             decode_s: timing.decode.as_secs_f64(),
             finish: name.to_owned(),
         };
-        if let Some(conversation) = self
-            .conversations
-            .iter_mut()
-            .find(|conversation| conversation.id == running.conversation)
-        {
+        if let Some(conversation) = self.changed_conversation(&running.conversation) {
             conversation.set_stats(running.message, stats);
             if matches!(finish, None | Some(Finish::Cancelled)) {
                 // An answer that never came would be part of the next prompt.
                 conversation.discard_if_empty(running.message);
             }
-            self.dirty.insert(running.conversation);
         }
-        self.positions = positions;
+        self.state.positions = positions;
         self.counted = None;
-        // What is finished is saved at once.
-        self.last_save = None;
+        self.saving.hurry();
         if finish == Some(Finish::Context) {
-            self.tell(
-                Banner::note(
-                    "The context is full",
-                    "The model has no further positions, so it stopped. Regenerate or edit an earlier message to go on from there, or begin \
-                     something new.",
-                )
-                .with_fix("Begin something new", Action::New(self.conversation().mode)),
+            let text = "The model has no further positions, so it stopped. Regenerate or edit an earlier message to go on from there, \
+                        or begin something new.";
+            let begin = Action::New(self.state.conversation().mode);
+            let banner = Banner::note(BannerId::ContextFull, text);
+            self.state
+                .tell(banner.with_fix("Begin something new", begin));
+        }
+    }
+
+    fn loaded(&mut self, info: Box<ModelInfo>) {
+        let state = &mut self.state;
+        if !state.settings.sampling.own {
+            state.settings.sampling = SamplingSettings::from(&info.sampling);
+        }
+        if !self.has_fallen_back {
+            state.settings.remember(&self.load.model);
+            state.settings.model.clone_from(&self.load.model);
+        }
+        if !info.warnings.is_empty() {
+            let text = info.warnings.join("\n");
+            state.tell(Banner::note(BannerId::ModelWarning, text));
+        }
+        if self.is_recovering {
+            self.is_recovering = false;
+            state.dismiss(BannerId::DeviceLost);
+            let text =
+                "The device is open and the model loaded again; what was written so far is kept.";
+            state.tell(Banner::note(BannerId::Recovered, text));
+        }
+        // Cancelled too late: that must not end a load of the same model after the device was lost.
+        self.load.cancel.store(false, Ordering::Relaxed);
+        let is_first = !std::mem::replace(&mut self.has_loaded, true);
+        let conversation = &mut state.conversations[state.current];
+        // A draft from before the start is no reason to leave a chat model a text.
+        if conversation.is_untouched() && (is_first || state.draft.is_empty()) {
+            conversation.set_mode(match is_instruct(Path::new(&info.name)) {
+                true => Mode::Chat,
+                false => Mode::Completion,
+            });
+        }
+        self.earlier.clear();
+        self.may_fall_back = false;
+        self.model_is_ready(info);
+        self.measure();
+    }
+
+    fn model_is_ready(&mut self, info: Box<ModelInfo>) {
+        self.state.timings.model_loaded(&info);
+        self.state.model = ModelState::Ready(info);
+        self.counted = None;
+    }
+
+    /// `kept` is the load whose model is still there, and what that is.
+    fn load_failed(&mut self, error: &Error, kept: Option<(u64, Box<ModelInfo>)>) {
+        self.is_recovering = false;
+        self.state.model = ModelState::None;
+        let mut outcome = "No model is loaded now.".to_owned();
+        let has_kept = kept.is_some();
+        if let Some((load, info)) = kept {
+            let mut earlier = std::mem::take(&mut self.earlier).into_iter();
+            self.load.model = match earlier.find(|(id, _)| *id == load) {
+                Some((_, model)) => model,
+                None => info.name.clone(),
+            };
+            self.load.id = load;
+            outcome = format!("`{}` is still here.", info.name);
+            self.model_is_ready(info);
+        }
+        let falls_back = std::mem::take(&mut self.may_fall_back)
+            && !has_kept
+            && self.load.model != DEMO
+            && !matches!(
+                error,
+                Error::Cancelled | Error::NoAdapter { .. } | Error::NoDevice { .. }
             );
+        if falls_back {
+            "The demo takes its place.".clone_into(&mut outcome);
+            self.has_fallen_back = true;
+            self.load(DEMO);
+        }
+        let banner = match error {
+            Error::Cancelled => Banner::note(BannerId::LoadCancelled, outcome),
+            _ => Banner::problem(
+                BannerId::LoadFailed,
+                format!("{} {outcome}", described(error)),
+            ),
+        };
+        let choose = Action::ShowOverlay(Overlay::Models);
+        self.state.tell(banner.with_fix("Choose a model", choose));
+    }
+
+    fn take_answer(&mut self, answer: Answer) {
+        match answer {
+            Answer::Model(folder) => self.act(Action::Load(folder.display().to_string())),
+            Answer::Tokenizer(path) => {
+                self.state.load.tokenizer = None;
+                self.state.settings.tokenizer = Some(path);
+                self.act(Action::Load(self.load.model.clone()));
+            }
+            Answer::Adapters(names) => self.state.adapters = Some(names),
+            Answer::NoDialog => {
+                let text = "Type the path of a model, or drop its folder on the window; its tokenizer.json is found where it lies in that \
+                            folder. (Dialogs need a desktop portal or zenity.)";
+                self.state.tell(Banner::note(BannerId::NoFileDialogs, text));
+            }
+            Answer::Written(path, Ok(())) => {
+                let banner = Banner::note(BannerId::Exported, path.display());
+                self.state.tell(banner);
+            }
+            Answer::Written(path, Err(error)) => {
+                let text = format!("{}: {error}", path.display());
+                self.state
+                    .tell(Banner::problem(BannerId::ExportFailed, text));
+            }
+        }
+    }
+
+    /// Writes everything before the window goes. Returns whether it may go.
+    pub(super) fn may_close(&mut self) -> bool {
+        self.finish_writing();
+        self.saving.may_close(&mut self.state)
+    }
+
+    /// Stops the model and takes in what it had written.
+    fn finish_writing(&mut self) {
+        self.stop();
+        let begin = Instant::now();
+        while self.state.is_busy() && begin.elapsed() < LAST_WORDS {
+            let asked = Instant::now();
+            match self.engine.wait(PATIENCE) {
+                Some(event) => self.take_event(event),
+                // Nothing although there was time left: the engine has ended, and nothing more will come.
+                None if asked.elapsed() < PATIENCE => self.take_event(Event::Stopped),
+                None => {}
+            }
         }
     }
 }

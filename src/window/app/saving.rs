@@ -1,39 +1,90 @@
 //! What has changed goes to disk at most once a second, and before the window closes.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::App;
-use super::actions::Action;
-use crate::engine::Event;
-use crate::window::banner::Banner;
-use crate::window::settings::Edit;
-use crate::window::store::{self, Store};
+use crate::window::action::{Action, BannerId};
+use crate::window::conversation::Conversation;
+use crate::window::settings::{Edit, Settings};
+use crate::window::state::{Banner, State};
+use crate::window::store::{Saved, Store};
 
 /// How often a text in the making is put on disk.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 
-/// How long closing waits for what the model was writing.
-const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// How long it waits for each event.
-const PATIENCE: Duration = Duration::from_millis(50);
-
 /// How often what could not be written is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(5);
 
-const NOT_SAVED: &str = "Not saved";
-const WOULD_BE_LOST: &str = "Not everything is saved";
+/// The store, and what of the state is not in it yet.
+pub(super) struct Saving {
+    store: Store,
+    /// Ids of conversations that have changed.
+    changed: BTreeSet<String>,
+    /// The settings as they were saved last.
+    saved_settings: String,
+    saved_draft: String,
+    /// `None`: it is due now.
+    last_save: Option<Instant>,
+    last_retry: Instant,
+    /// Files that could not be written or removed.
+    unsaved: BTreeSet<PathBuf>,
+    has_warned_of_loss: bool,
+}
 
-impl App {
-    pub(super) fn take_saved(&mut self, saved: store::Saved) {
+impl Saving {
+    pub(super) fn new(store: Store, settings: &Settings) -> Self {
+        Self {
+            store,
+            changed: BTreeSet::new(),
+            saved_settings: serde_json::to_string(settings).unwrap_or_default(),
+            saved_draft: settings.draft.clone(),
+            last_save: Some(Instant::now()),
+            last_retry: Instant::now(),
+            unsaved: BTreeSet::new(),
+            has_warned_of_loss: false,
+        }
+    }
+
+    /// A name for a new conversation.
+    pub(super) fn new_id(&self) -> String {
+        self.store.new_id()
+    }
+
+    /// A conversation has changed.
+    pub(super) fn mark(&mut self, conversation: &str) {
+        if !self.changed.contains(conversation) {
+            self.changed.insert(conversation.to_owned());
+        }
+    }
+
+    /// What has changed is to be saved without delay.
+    pub(super) fn hurry(&mut self) {
+        self.last_save = None;
+    }
+
+    /// Removes a conversation for good.
+    pub(super) fn remove(&mut self, conversation: &str) {
+        self.changed.remove(conversation);
+        self.store.remove_conversation(conversation);
+    }
+
+    /// Takes in what has been written since the last call.
+    pub(super) fn take_results(&mut self, state: &mut State) {
+        let results: Vec<Saved> = self.store.saved().collect();
+        for saved in results {
+            self.take_result(saved, state);
+        }
+    }
+
+    fn take_result(&mut self, saved: Saved, state: &mut State) {
         match saved.error {
             None => {
                 self.unsaved.remove(&saved.path);
                 if self.unsaved.is_empty() {
                     self.has_warned_of_loss = false;
-                    let told = [NOT_SAVED, WOULD_BE_LOST];
-                    self.banners
-                        .retain(|banner| !told.contains(&&*banner.title));
+                    state.dismiss(BannerId::NotSaved);
+                    state.dismiss(BannerId::ClosingWouldLose);
                 }
             }
             Some(error) => {
@@ -43,57 +94,53 @@ impl App {
                     saved.path.display()
                 );
                 self.unsaved.insert(saved.path);
-                self.tell(
-                    Banner::problem(NOT_SAVED, text).with_fix("Try again", Action::RetrySave),
-                );
+                let banner = Banner::problem(BannerId::NotSaved, text);
+                state.tell(banner.with_fix("Try again", Action::RetrySave));
             }
         }
     }
 
     /// Tries again what failed.
-    pub(super) fn retry_save(&mut self) {
+    pub(super) fn retry(&mut self, state: &State) {
         for path in &self.unsaved {
             let stem = path.file_stem().unwrap_or_default().to_string_lossy();
             if *path == self.store.settings_path() {
                 self.saved_settings.clear();
-            } else if self.conversations.iter().any(|c| c.id == stem) {
-                self.dirty.insert(stem.into_owned());
+            } else if state.conversation_of(&stem).is_some() {
+                self.changed.insert(stem.into_owned());
             } else {
                 self.store.remove_conversation(&stem);
             }
         }
-        self.flush();
+        self.flush(state);
     }
 
-    /// Puts on disk what has changed; at most once a second.
-    pub(super) fn save(&mut self) {
+    /// Puts on disk what has changed; at most once a second. Returns how soon to call it again, if something is left.
+    pub(super) fn save(&mut self, state: &State) -> Option<Duration> {
         let now = Instant::now();
-        let since_last = |last: Instant| now.saturating_duration_since(last);
+        let is_recent = |last: Instant, least| now.saturating_duration_since(last) < least;
         if self
             .last_save
-            .is_some_and(|last| since_last(last) < SAVE_EVERY)
+            .is_some_and(|last| is_recent(last, SAVE_EVERY))
         {
-            if !self.dirty.is_empty() || self.chat.draft != self.settings.draft {
-                self.egui.request_repaint_after(SAVE_EVERY);
-            }
-            return;
+            let has_changed = !self.changed.is_empty() || state.draft != self.saved_draft;
+            return has_changed.then_some(SAVE_EVERY);
         }
         self.last_save = Some(now);
         if self.unsaved.is_empty() {
-            self.flush();
-        } else if since_last(self.last_retry) >= RETRY_EVERY {
+            self.flush(state);
+        } else if !is_recent(self.last_retry, RETRY_EVERY) {
             // There may be room by now.
             self.last_retry = now;
-            self.retry_save();
+            self.retry(state);
         }
-        if !self.unsaved.is_empty() {
-            self.egui.request_repaint_after(RETRY_EVERY);
-        }
+        (!self.unsaved.is_empty()).then_some(RETRY_EVERY)
     }
 
-    pub(super) fn flush(&mut self) {
-        for id in std::mem::take(&mut self.dirty) {
-            match self.conversations.iter().find(|c| c.id == id) {
+    /// Puts on disk what has changed.
+    pub(super) fn flush(&mut self, state: &State) {
+        for id in std::mem::take(&mut self.changed) {
+            match state.conversation_of(&id) {
                 // What was set and taken back is not to come back.
                 Some(conversation) if conversation.is_untouched() => {
                     self.store.remove_conversation(&id);
@@ -102,28 +149,23 @@ impl App {
                 None => {}
             }
         }
-        self.settings.draft.clone_from(&self.chat.draft);
-        let edits = self.chat.editing.iter().filter_map(|(id, (at, text))| {
-            let conversation = self.conversations.iter().find(|c| c.id == *id)?;
-            Some(Edit {
-                conversation: id.clone(),
-                message: conversation.kept_index(*at)?,
-                text: text.clone(),
-            })
-        });
-        self.settings.edits = edits.collect();
-        let settings = serde_json::to_string(&self.settings).unwrap_or_default();
-        if settings != self.saved_settings {
-            self.store.save_settings(&self.settings);
-            self.saved_settings = settings;
+        let settings = Settings {
+            draft: state.draft.clone(),
+            edits: edits(state),
+            ..state.settings.clone()
+        };
+        let json = serde_json::to_string(&settings).unwrap_or_default();
+        if json != self.saved_settings {
+            self.store.save_settings(&settings);
+            self.saved_settings = json;
         }
+        self.saved_draft = settings.draft;
     }
 
     /// Writes everything before the window goes. Returns whether it may go.
-    pub(super) fn may_close(&mut self) -> bool {
-        self.finish_writing();
-        self.flush();
-        self.retry_save();
+    pub(super) fn may_close(&mut self, state: &mut State) -> bool {
+        self.flush(state);
+        self.retry(state);
         let failed = self.store.finish();
         if failed.is_empty() || self.has_warned_of_loss {
             return true;
@@ -133,27 +175,31 @@ impl App {
             self.store = store;
         }
         for saved in failed {
-            self.take_saved(saved);
+            self.take_result(saved, state);
         }
-        self.tell(Banner::problem(
-            WOULD_BE_LOST,
+        state.tell(Banner::problem(
+            BannerId::ClosingWouldLose,
             "Closing now would lose it. Close the window once more to do that.",
         ));
         false
     }
 
-    /// Stops the model and takes in what it had written.
-    fn finish_writing(&mut self) {
-        self.stop();
-        let begin = Instant::now();
-        while self.running.is_some() && begin.elapsed() < LAST_WORDS {
-            let asked = Instant::now();
-            match self.engine.wait(PATIENCE) {
-                Some(event) => self.take_event(event),
-                // Nothing although there was time left: the engine has ended, and nothing more will come.
-                None if asked.elapsed() < PATIENCE => self.take_event(Event::Stopped),
-                None => {}
-            }
-        }
+    /// Writes what can be written, and nothing after that.
+    pub(super) fn finish(&mut self, state: &State) {
+        self.flush(state);
+        self.store.finish();
     }
+}
+
+/// Edits as they are kept: with the message's index on disk.
+fn edits(state: &State) -> Vec<Edit> {
+    let edits = state.edits.iter().filter_map(|(id, edit)| {
+        let conversation: &Conversation = state.conversation_of(id)?;
+        Some(Edit {
+            conversation: id.clone(),
+            message: conversation.kept_index(edit.message)?,
+            text: edit.text.clone(),
+        })
+    });
+    edits.collect()
 }

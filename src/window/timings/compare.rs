@@ -2,11 +2,20 @@
 
 use egui::{ComboBox, RichText};
 
+use super::format::{count, duration};
+use super::record::Record;
 use super::run::{Run, Sums, Wall};
-use super::{Selection, count, duration};
-use crate::trace::Phase;
+use super::selection::Selection;
+use crate::window::action::Action;
 
-pub fn show(ui: &mut egui::Ui, run: &Run, earlier: &[Run], compared: &mut usize, phase: Phase) {
+pub fn show(ui: &mut egui::Ui, record: &Record, actions: &mut Vec<Action>) {
+    let Record {
+        run,
+        earlier,
+        compared,
+        phase,
+        ..
+    } = record;
     let Some(other) = earlier.get(*compared).or(earlier.first()) else {
         ui.weak(
             "There is one run so far: generate again, with another setting or model, to compare.",
@@ -22,13 +31,16 @@ pub fn show(ui: &mut egui::Ui, run: &Run, earlier: &[Run], compared: &mut usize,
             .selected_text(name(other))
             .show_ui(ui, |ui| {
                 for (i, run) in earlier.iter().enumerate() {
-                    ui.selectable_value(compared, i, format!("{} back, {}", i + 1, name(run)));
+                    let label = format!("{} back, {}", i + 1, name(run));
+                    if ui.selectable_label(*compared == i, label).clicked() {
+                        actions.push(Action::Compare(i));
+                    }
                 }
             })
             .response
             .labelled_by(label.id);
     });
-    let sums = |run| Sums::of(run, phase, &Selection::default());
+    let sums = |run| Sums::of(run, *phase, &Selection::default());
     let (now, before) = (sums(run), sums(other));
     if now.all.steps == 0 || before.all.steps == 0 {
         ui.weak("One of the two has no step of this kind.");

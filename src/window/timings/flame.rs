@@ -2,10 +2,13 @@
 
 use egui::{Color32, Rect, RichText, Sense, Stroke, pos2, vec2};
 
+use super::format::{bytes, count, duration, giga, layer_name};
 use super::run::Run;
-use super::{Selection, bytes, canvas, count, duration, giga, layer_name};
+use super::selection::Selection;
 use crate::trace::{Phase, Span, Step, Sum};
+use crate::window::action::Action;
 use crate::window::theme::{GROUPS, ink_on, kernel_color};
+use crate::window::widgets::canvas;
 
 const ROW: f32 = 26.0;
 
@@ -83,7 +86,14 @@ fn bars(number: usize, step: &Step, spans: &[Span]) -> Vec<Bar> {
 }
 
 impl View {
-    pub fn show(&mut self, ui: &mut egui::Ui, run: &Run, phase: Phase, selection: &mut Selection) {
+    pub fn show(
+        &mut self,
+        ui: &mut egui::Ui,
+        run: &Run,
+        phase: Phase,
+        selection: &Selection,
+        actions: &mut Vec<Action>,
+    ) {
         let timed = run
             .selected(phase, selection)
             .filter_map(|(number, step)| Some((number, step, step.spans.as_deref()?)));
@@ -178,8 +188,11 @@ impl View {
         self.ruler(ui, &painter, rect, total);
         if let Some(bar) = hovered {
             if response.clicked() {
-                selection.layer = bar.layer;
-                selection.kernel = bar.span.map(|span| spans[span].kernel);
+                actions.push(Action::Select(Selection {
+                    layer: bar.layer,
+                    kernel: bar.span.map(|span| spans[span].kernel),
+                    ..*selection
+                }));
             }
             response.on_hover_text(describe(bar, spans));
         }

@@ -2,10 +2,13 @@
 
 use egui::{Color32, ColorImage, Pos2, Rect, RichText, Sense, Stroke, pos2, vec2};
 
+use super::format::{duration, layer_name};
 use super::run::Run;
-use super::{Selection, canvas, duration, layer_name};
+use super::selection::Selection;
 use crate::trace::{Phase, Step};
+use crate::window::action::Action;
 use crate::window::theme::viridis;
+use crate::window::widgets::canvas;
 
 /// The picture of a run, drawn anew when the run or what is shown of it has changed.
 #[derive(Default)]
@@ -105,7 +108,14 @@ impl Map {
 }
 
 impl View {
-    pub fn show(&mut self, ui: &mut egui::Ui, run: &Run, phase: Phase, selection: &mut Selection) {
+    pub fn show(
+        &mut self,
+        ui: &mut egui::Ui,
+        run: &Run,
+        phase: Phase,
+        selection: &Selection,
+        actions: &mut Vec<Action>,
+    ) {
         const LABELS: f32 = 42.0;
         let width = ui.available_width() - LABELS;
         let most_columns = width.max(1.0) as usize;
@@ -187,7 +197,12 @@ impl View {
         {
             let chosen = (Some(map.columns[x]), Some(map.rows[y]));
             let again = chosen == (selection.steps, selection.layer);
-            (selection.steps, selection.layer) = if again { (None, None) } else { chosen };
+            let (steps, layer) = if again { (None, None) } else { chosen };
+            actions.push(Action::Select(Selection {
+                steps,
+                layer,
+                ..*selection
+            }));
         }
         if let Some((x, y)) = response.hover_pos().and_then(at) {
             let value = map.values[y * map.columns.len() + x];

@@ -3,9 +3,11 @@
 use egui::RichText;
 use egui_extras::{Column, TableBuilder};
 
+use super::format::{bytes, duration, giga, share};
 use super::run::Sums;
-use super::{Selection, bytes, duration, giga, share};
+use super::selection::Selection;
 use crate::trace::{KernelSum, Peaks};
+use crate::window::action::Action;
 use crate::window::theme::kernel_color;
 
 /// Of the text: ten columns must fit beside a chat.
@@ -43,7 +45,8 @@ const COLUMNS: [(&str, &str, Key); 8] = [
     ),
 ];
 
-pub struct Sorting {
+/// How the table is sorted.
+pub struct View {
     column: usize,
     ascending: bool,
 }
@@ -53,7 +56,7 @@ fn at_the_right() -> egui::Layout {
     egui::Layout::right_to_left(egui::Align::Center)
 }
 
-impl Default for Sorting {
+impl Default for View {
     /// By total time, most first.
     fn default() -> Self {
         Self {
@@ -63,13 +66,14 @@ impl Default for Sorting {
     }
 }
 
-impl Sorting {
+impl View {
     pub fn show(
         &mut self,
         ui: &mut egui::Ui,
         sums: &Sums,
         peaks: Option<Peaks>,
-        selection: &mut Selection,
+        selection: &Selection,
+        actions: &mut Vec<Action>,
     ) {
         let mut rows: Vec<KernelSum> = match selection.layer {
             None => sums.kernels.clone(),
@@ -141,7 +145,11 @@ impl Sorting {
                         }
                         if line.response().clicked() {
                             let again = selection.kernel == Some(row.kernel);
-                            selection.kernel = (!again).then_some(row.kernel);
+                            let kernel = (!again).then_some(row.kernel);
+                            actions.push(Action::Select(Selection {
+                                kernel,
+                                ..*selection
+                            }));
                         }
                     });
                 }

@@ -2,11 +2,14 @@
 
 use egui::{Color32, Rect, RichText, Sense, Stroke, pos2, vec2};
 
+use super::format::{bytes, duration, giga, layer_name, share};
 use super::run::Sums;
-use super::{Selection, bytes, canvas, duration, giga, layer_name, share};
+use super::selection::Selection;
 use crate::checkpoint::Config;
 use crate::trace::{LayerSum, Peaks, Sum};
+use crate::window::action::Action;
 use crate::window::theme::{GROUPS, group};
+use crate::window::widgets::canvas;
 
 const ROW: f32 = 22.0;
 
@@ -21,7 +24,8 @@ pub fn show(
     sums: &Sums,
     config: Option<&Config>,
     peaks: Option<Peaks>,
-    selection: &mut Selection,
+    selection: &Selection,
+    actions: &mut Vec<Action>,
 ) {
     let tokens = sums.timed.tokens.max(1) as f64;
     let all = sums
@@ -68,7 +72,11 @@ pub fn show(
     }
     if let Some(layer) = clicked {
         let again = selection.layer == Some(layer);
-        selection.layer = (!again).then_some(layer);
+        let layer = (!again).then_some(layer);
+        actions.push(Action::Select(Selection {
+            layer,
+            ..*selection
+        }));
     }
     ui.add_space(4.0);
     let text = "The tick is where a layer would end if its time followed its bytes: OpenELM gives later layers more heads and a \

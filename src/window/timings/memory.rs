@@ -2,12 +2,13 @@
 
 use egui::{Color32, Rect, RichText, Sense, pos2, vec2};
 
-use super::{bytes, canvas, grouped};
-use crate::engine::ModelInfo;
+use super::format::{bytes, grouped};
+use super::record::Record;
 use crate::window::theme::ink_on;
+use crate::window::widgets::canvas;
 
-pub fn show(ui: &mut egui::Ui, info: Option<&ModelInfo>) {
-    let Some(info) = info else {
+pub fn show(ui: &mut egui::Ui, record: &Record) {
+    let Some(info) = &record.info else {
         ui.weak("No model is loaded.");
         return;
     };

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::Selection;
+use super::selection::Selection;
 use crate::engine::ModelInfo;
 use crate::trace::{KernelSum, LayerSum, Phase, Step, by_kernel, by_layer};
 

@@ -2,9 +2,12 @@
 
 use egui::{Color32, Pos2, Rect, Sense, Stroke, pos2, vec2};
 
+use super::format::{count, duration};
 use super::run::Run;
-use super::{Selection, canvas, count, duration};
+use super::selection::Selection;
 use crate::trace::{Phase, Step};
+use crate::window::action::Action;
+use crate::window::widgets::canvas;
 
 const HEIGHT: f32 = 54.0;
 
@@ -13,7 +16,13 @@ fn cost(step: &Step) -> f64 {
     step.wall.as_secs_f64() * 1e9 / f64::from(step.tokens.max(1))
 }
 
-pub fn show(ui: &mut egui::Ui, run: &Run, phase: Phase, selection: &mut Selection) {
+pub fn show(
+    ui: &mut egui::Ui,
+    run: &Run,
+    phase: Phase,
+    selection: &Selection,
+    actions: &mut Vec<Action>,
+) {
     let steps: Vec<(usize, &Step)> = run.of_phase(phase).collect();
     let name = format!("Token strip, {}", count(steps.len() as u64, "step"));
     let size = vec2(ui.available_width(), HEIGHT);
@@ -71,14 +80,21 @@ pub fn show(ui: &mut egui::Ui, run: &Run, phase: Phase, selection: &mut Selectio
         steps[i.min(steps.len() - 1)].0
     };
     if let Some(position) = response.interact_pointer_pos() {
+        let mut steps = selection.steps;
         if response.clicked() {
             let number = at(position);
-            let again = selection.steps == Some((number, number));
-            selection.steps = (!again).then_some((number, number));
+            let again = steps == Some((number, number));
+            steps = (!again).then_some((number, number));
         } else if response.dragged() {
             let origin = ui.input(|input| input.pointer.press_origin());
             let (a, b) = (at(origin.unwrap_or(position)), at(position));
-            selection.steps = Some((a.min(b), a.max(b)));
+            steps = Some((a.min(b), a.max(b)));
+        }
+        if steps != selection.steps {
+            actions.push(Action::Select(Selection {
+                steps,
+                ..*selection
+            }));
         }
     }
     if let Some(position) = response.hover_pos() {

@@ -1,0 +1,159 @@
+//! Everything that can be asked of the window, as plain data. Views collect actions while they draw; the app does them afterwards,
+//! in that order.
+
+use super::conversation::Mode;
+use super::settings::Setting;
+use super::timings::{Selection, Tab};
+use super::tokens::At;
+use crate::engine::Alternative;
+use crate::text::Template;
+use crate::trace::Phase;
+
+/// What a person can ask for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// The text in the box below the conversation has become this.
+    SetDraft(String),
+    /// As [`Action::Send`], with the text of that box, which is empty afterwards.
+    SendDraft,
+    /// Adds a text to the conversation and has the model go on.
+    Send(String),
+    Stop,
+    /// Another answer in place of this one, as a branch.
+    Regenerate(usize),
+    /// More of this message.
+    Continue(usize),
+    /// Opens a message for editing.
+    Edit(usize),
+    /// The text of the message that is being edited has become this.
+    SetEdit(String),
+    /// Puts the edited text in the message's place.
+    SaveEdit,
+    /// Sends the edited text as a branch beside the message.
+    SendEdit,
+    CancelEdit,
+    /// Another branch that begins with the message up to a token, and has another in its place.
+    BranchAt {
+        message: usize,
+        token: usize,
+        alternative: Alternative,
+    },
+    Copy(usize),
+    Delete(usize),
+    Undo,
+    Redo,
+    /// Shows a branch.
+    Choose(usize),
+    /// Shows what is known about a token.
+    Inspect(At),
+    CloseInspector,
+
+    New(Mode),
+    Open(usize),
+    DeleteConversation(usize),
+    SetTitle(String),
+    SetMode(Mode),
+    SetSystem(String),
+    /// Name of the template that the conversation uses.
+    SetTemplate(String),
+    /// Keeps a template in place of the one that had the `original` name.
+    SaveTemplate {
+        original: String,
+        template: Template,
+    },
+    DeleteTemplate(String),
+
+    Load(String),
+    CancelLoading,
+    /// Adapter for the next model that is loaded; `None`: the best there is.
+    SetDevice(Option<String>),
+    /// Asks the drivers which adapters there are.
+    FindAdapters,
+    /// Asks for a model's folder.
+    PickModel,
+    /// Asks for a `tokenizer.json`.
+    PickTokenizer,
+    /// Goes back to the tokenizer in the model's folder.
+    ForgetTokenizer,
+
+    Set(Setting),
+    /// Asks for a place, and writes a file there.
+    Save(Export),
+    CopyMarkdown,
+    RetrySave,
+
+    ShowOverlay(Overlay),
+    HideOverlay(Overlay),
+    ToggleTimings,
+    ToggleSidebar,
+    Dismiss(BannerId),
+
+    /// Shows a view of the timings.
+    ShowTab(Tab),
+    ShowPhase(Phase),
+    Select(Selection),
+    /// Compares with an earlier run.
+    Compare(usize),
+    /// Keeps the timings that are shown, and has nothing timed.
+    PauseTiming(bool),
+
+    /// Closes what lies over the rest, or stops the model, or leaves an edit that has changed nothing.
+    Escape,
+}
+
+impl Action {
+    /// The message of the conversation in sight that it is about.
+    pub fn message(&self) -> Option<usize> {
+        match self {
+            Self::Regenerate(at)
+            | Self::Continue(at)
+            | Self::Edit(at)
+            | Self::BranchAt { message: at, .. }
+            | Self::Copy(at)
+            | Self::Delete(at)
+            | Self::Choose(at)
+            | Self::Inspect(At { message: at, .. }) => Some(*at),
+            _ => None,
+        }
+    }
+}
+
+/// What lies over the rest when asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Overlay {
+    Models,
+    Prompt,
+    Shortcuts,
+}
+
+/// What can be written to a file of the person's choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Export {
+    ConversationMarkdown,
+    ConversationJson,
+    TraceChrome,
+    TraceCsv,
+    TraceJson,
+}
+
+/// What a banner is about: there is at most one of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BannerId {
+    SettingsUnreadable,
+    ConversationsUnreadable,
+    ModelWarning,
+    LoadFailed,
+    LoadCancelled,
+    DeviceLost,
+    Recovered,
+    EngineStopped,
+    GenerationFailed,
+    ContextFull,
+    EditInProgress,
+    MessageDeleted,
+    NoFileDialogs,
+    Exported,
+    ExportFailed,
+    NotSaved,
+    ClosingWouldLose,
+}

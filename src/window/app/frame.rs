@@ -1,0 +1,124 @@
+//! A frame: what has happened, what is pressed, drawing, and what was asked for while drawing.
+
+use egui::{Key, Modifiers};
+
+use super::App;
+use crate::text::Role;
+use crate::window::action::{Action, Export, Overlay};
+use crate::window::settings::Setting;
+use crate::window::state::State;
+use crate::window::timings::Tab;
+
+/// Below this width there is room for one thing at a time.
+const NARROW: f32 = 760.0;
+
+impl eframe::App for App {
+    fn logic(&mut self, context: &egui::Context, _: &mut eframe::Frame) {
+        self.take_events();
+        self.count();
+        if let Some(wait) = self.saving.save(&self.state) {
+            context.request_repaint_after(wait);
+        }
+        if context.input(|input| input.viewport().close_requested()) && !self.may_close() {
+            context.send_viewport_cmd(egui::ViewportCommand::CancelClose);
+        }
+    }
+
+    fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
+        self.pace.update(ui.ctx());
+        if let Some(seconds) = frame.info().cpu_usage {
+            self.state.timings.frame.add_recent(f64::from(seconds));
+        }
+        self.state.is_narrow = ui.available_width() < NARROW;
+        let mut actions = Vec::new();
+        // Menus and lists close themselves.
+        let has_popup = egui::Popup::is_any_open(ui.ctx());
+        shortcuts(ui, &self.state, &mut actions);
+        actions.extend(dropped(ui).map(Action::Load));
+        self.views.show(ui, &self.state, &self.pace, &mut actions);
+        // After everything else that Escape could mean.
+        if !has_popup && ui.input(|input| input.key_pressed(Key::Escape)) {
+            actions.push(Action::Escape);
+        }
+        if !actions.is_empty() {
+            // What was drawn is as it was before them.
+            ui.ctx().request_repaint();
+        }
+        for action in actions {
+            self.act(action);
+        }
+    }
+
+    fn on_exit(&mut self) {
+        self.stop();
+        self.saving.finish(&self.state);
+    }
+}
+
+/// The model's folder that was dropped on the window.
+fn dropped(ui: &egui::Ui) -> Option<String> {
+    let path = ui.input(|input| {
+        let file = input.raw.dropped_files.first();
+        file.map(|file| file.path().to_owned())
+    })?;
+    // A file of the folder is as good as the folder.
+    let folder = match path.is_dir() {
+        true => path.as_path(),
+        false => path.parent().unwrap_or(&path),
+    };
+    Some(folder.display().to_string())
+}
+
+fn shortcuts(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
+    let pressed = |modifiers, key| ui.input_mut(|input| input.consume_key(modifiers, key));
+    let command = Modifiers::COMMAND;
+    let conversation = state.conversation();
+    if pressed(command, Key::N) {
+        actions.push(Action::New(conversation.mode));
+    }
+    if pressed(command, Key::T) {
+        actions.push(Action::ToggleTimings);
+    }
+    if pressed(command, Key::B) {
+        actions.push(Action::ToggleSidebar);
+    }
+    if pressed(command, Key::O) {
+        actions.push(Action::ShowOverlay(Overlay::Models));
+    }
+    if pressed(command, Key::P) {
+        let shows = !state.settings.probabilities;
+        actions.push(Action::Set(Setting::Probabilities(shows)));
+    }
+    if pressed(command, Key::S) {
+        actions.push(Action::Save(Export::ConversationMarkdown));
+    }
+    if pressed(command, Key::R)
+        && let Some(last) = conversation.last()
+        && conversation.message(last).role == Role::Assistant
+    {
+        actions.push(Action::Regenerate(last));
+    }
+    let digits = [
+        Key::Num1,
+        Key::Num2,
+        Key::Num3,
+        Key::Num4,
+        Key::Num5,
+        Key::Num6,
+    ];
+    for ((tab, _), digit) in Tab::ALL.into_iter().zip(digits) {
+        if pressed(command, digit) {
+            actions.push(Action::ShowTab(tab));
+        }
+    }
+    if pressed(Modifiers::NONE, Key::F1) {
+        actions.push(Action::ShowOverlay(Overlay::Shortcuts));
+    }
+    let is_writing = ui.ctx().egui_wants_keyboard_input();
+    if !is_writing && pressed(command | Modifiers::SHIFT, Key::Z) {
+        actions.push(Action::Redo);
+    }
+    if !is_writing && pressed(command, Key::Z) {
+        actions.push(Action::Undo);
+    }
+}

@@ -1,0 +1,173 @@
+//! What the engine is asked for. All commands are sent from here.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{App, LoadRequest};
+use crate::engine::{Command, Load, Request};
+use crate::generate::{GenerateOptions, clock_seed};
+use crate::model::LoadOptions;
+use crate::text::Role;
+use crate::trace::TraceMode;
+use crate::window::action::BannerId;
+use crate::window::conversation::Mode;
+use crate::window::state::{ModelState, Running};
+
+/// How much slower the model may get for being timed.
+const TRACE_BUDGET: f64 = 0.04;
+
+/// Alternatives to keep with every token.
+const ALTERNATIVES: usize = 6;
+
+impl App {
+    pub(super) fn load(&mut self, model: &str) {
+        self.stop();
+        self.cancel_loading();
+        let id = self.load.id + 1;
+        let load = LoadRequest {
+            id,
+            model: model.to_owned(),
+            cancel: Arc::default(),
+        };
+        let before = std::mem::replace(&mut self.load, load);
+        self.earlier.push((before.id, before.model));
+        self.is_recovering = false;
+        let (choices, settings) = (&self.state.load, &self.state.settings);
+        let options = LoadOptions {
+            device: choices.device.clone(),
+            dtype: settings.dtype(),
+            context_limit: settings.context_size,
+            cancel: Some(Arc::clone(&self.load.cancel)),
+            tuning_cache: choices.tuning_cache.clone(),
+            ..LoadOptions::default()
+        };
+        // The demo brings its own tokenizer, and random weights have no use for one.
+        let is_folder = model != "demo" && !model.starts_with("shape:");
+        let tokenizer = choices.tokenizer.as_ref().or(settings.tokenizer.as_ref());
+        self.engine.send(Command::Load(Box::new(Load {
+            id,
+            model: model.to_owned(),
+            tokenizer: tokenizer.filter(|_| is_folder).cloned(),
+            options,
+        })));
+        self.state.model = ModelState::loading(model);
+        self.state.dismiss(BannerId::LoadFailed);
+    }
+
+    pub(super) fn cancel_loading(&self) {
+        self.load.cancel.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends what the model is writing.
+    pub(super) fn stop(&mut self) {
+        if self.state.is_busy() {
+            self.cancel.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Has the model write to the end of `message` of the current conversation, which continues `prompt`.
+    pub(super) fn generate(&mut self, message: usize, prompt: String, forced: Vec<(u32, f32)>) {
+        self.requests += 1;
+        let state = &mut self.state;
+        let settings = &state.settings;
+        let mut stop = settings.stop.clone();
+        if state.conversation().mode == Mode::Chat {
+            stop.extend(state.template().stop);
+        }
+        self.cancel = Arc::new(AtomicBool::new(false));
+        let options = GenerateOptions {
+            max_tokens: Some(settings.max_tokens),
+            sampling: settings.sampling.sampling(clock_seed()),
+            stop,
+            ignore_eos: settings.ignore_eos,
+            top_logprobs: ALTERNATIVES,
+            sample_on: None,
+            cancel: Some(Arc::clone(&self.cancel)),
+        };
+        let trace = match settings.timings {
+            true => settings.trace,
+            false => TraceMode::Off,
+        };
+        self.engine.send(Command::Generate(Box::new(Request {
+            id: self.requests,
+            prompt,
+            forced,
+            options,
+            trace,
+            pause: Arc::clone(&self.pause),
+            trace_budget: (!settings.trace_all).then_some(TRACE_BUDGET),
+        })));
+        let conversation = state.conversation();
+        let (id, name) = (conversation.id.clone(), conversation.name().to_owned());
+        state.running = Some(Running {
+            request: self.requests,
+            conversation: id,
+            message,
+            has_tokenizer: state.has_tokenizer(),
+            prompt: (0, 0),
+            tokens: 0,
+            first_token: None,
+        });
+        state.timings.begin(&name, trace);
+    }
+
+    /// Adds an answer after `parent` that begins with `text` and then the `forced` tokens, and has the model write it.
+    pub(super) fn answer(&mut self, parent: Option<usize>, text: &str, forced: Vec<(u32, f32)>) {
+        self.views.chat.scroll_to_end();
+        let template = self.state.template();
+        let conversation = self.conversation_mut();
+        let message = conversation.add(parent, Role::Assistant, text);
+        let end = if text.is_empty() {
+            parent
+        } else {
+            Some(message)
+        };
+        let prompt = conversation.prompt(&template, end);
+        self.generate(message, prompt, forced);
+    }
+
+    pub(super) fn pause_timing(&mut self, is_paused: bool) {
+        self.pause.store(is_paused, Ordering::Relaxed);
+        self.state.timings.is_paused = is_paused;
+    }
+
+    /// Has the adapter measured that the model is on, unless that was done.
+    pub(super) fn measure(&mut self) {
+        if self.state.timings.needs_peaks() {
+            self.engine.send(Command::Measure);
+        }
+    }
+
+    /// Keeps the count of the prompt's tokens true.
+    pub(super) fn count(&mut self) {
+        if !self.state.can_generate() {
+            return;
+        }
+        let conversation = self.state.conversation();
+        if conversation.is_empty() && self.state.prompt().is_empty() {
+            self.state.positions = 0;
+            return;
+        }
+        let changes = conversation
+            .path()
+            .iter()
+            .map(|at| conversation.message(*at).version + 1 + 131 * *at as u64)
+            .sum();
+        let key = (
+            format!(
+                "{} {:?} {:?} {}",
+                conversation.id,
+                conversation.mode,
+                self.state.template(),
+                conversation.system
+            ),
+            changes,
+            conversation.last().map_or(0, |last| last + 1),
+        );
+        if self.counted.as_ref() != Some(&key) {
+            let prompt = self.state.prompt();
+            self.engine.send(Command::Count(prompt));
+            self.counted = Some(key);
+        }
+    }
+}

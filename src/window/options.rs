@@ -1,0 +1,18 @@
+//! What `openelm window` was asked.
+
+use std::path::PathBuf;
+
+/// What `openelm window` was asked.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// Model to load instead of the one used last.
+    pub model: Option<String>,
+    pub tokenizer: Option<PathBuf>,
+    /// Adapter for the model, as in [`crate::LoadOptions`].
+    pub device: Option<String>,
+    /// As in [`crate::LoadOptions`].
+    pub tuning_cache: Option<PathBuf>,
+    /// Where conversations and settings are kept; `None`: where the system keeps such things.
+    pub data: Option<PathBuf>,
+}

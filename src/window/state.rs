@@ -1,0 +1,262 @@
+//! What the window shows, as plain data. Views read it; only the app changes it, by actions and by what has happened.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use super::action::{Action, BannerId, Overlay};
+use super::conversation::{Conversation, Mode};
+use super::settings::Settings;
+use super::timings::Record;
+use super::tokens::At;
+use crate::engine::ModelInfo;
+use crate::text::Template;
+
+/// All that is shown.
+#[derive(Debug, Default)]
+pub struct State {
+    pub settings: Settings,
+    /// Oldest first; there is always one.
+    pub conversations: Vec<Conversation>,
+    /// Index of the one in sight.
+    pub current: usize,
+    pub model: ModelState,
+    /// How the next model is loaded, beside what the settings say.
+    pub load: LoadChoices,
+    /// Names of the adapters that there are, as far as drivers have answered; `None`: they were not asked yet.
+    pub adapters: Option<Vec<String>>,
+    /// What the model is writing.
+    pub running: Option<Running>,
+    /// What was written below the conversation but not sent.
+    pub draft: String,
+    /// Messages that are being edited, one a conversation, by the conversation's id.
+    pub edits: HashMap<String, OpenEdit>,
+    /// The token that is looked at.
+    pub inspected: Option<At>,
+    /// Positions that the prompt takes.
+    pub positions: usize,
+    pub banners: Vec<Banner>,
+    pub overlays: BTreeSet<Overlay>,
+    /// Whether there is room for one thing at a time only.
+    pub is_narrow: bool,
+    /// What is shown then.
+    pub narrow: NarrowView,
+    pub timings: Record,
+}
+
+/// The model, as far as it is there.
+#[derive(Debug, Default)]
+pub enum ModelState {
+    #[default]
+    None,
+    Loading {
+        name: String,
+        /// Whether files are being fetched; if not, weights go to the device.
+        is_download: bool,
+        /// Bytes.
+        done: u64,
+        total: u64,
+    },
+    Ready(Box<ModelInfo>),
+}
+
+impl ModelState {
+    /// Loading has begun.
+    pub fn loading(name: &str) -> Self {
+        Self::Loading {
+            name: name.to_owned(),
+            is_download: false,
+            done: 0,
+            total: 0,
+        }
+    }
+}
+
+/// How the next model is loaded: for as long as the window is open.
+#[derive(Debug, Default)]
+pub struct LoadChoices {
+    /// `None`: the best adapter there is.
+    pub device: Option<String>,
+    /// Where measurements of the adapter are kept.
+    pub tuning_cache: Option<PathBuf>,
+    /// Takes the place of the settings' tokenizer.
+    pub tokenizer: Option<PathBuf>,
+}
+
+/// What the model is writing.
+#[derive(Debug)]
+pub struct Running {
+    /// Which request it is: what belongs to others is of no interest.
+    pub request: u64,
+    /// Id of the conversation.
+    pub conversation: String,
+    pub message: usize,
+    /// Whether the model that writes it has a tokenizer.
+    pub has_tokenizer: bool,
+    /// Prompt tokens computed, of all.
+    pub prompt: (usize, usize),
+    pub tokens: usize,
+    pub first_token: Option<Instant>,
+}
+
+/// A message that is being edited.
+#[derive(Debug)]
+pub struct OpenEdit {
+    pub message: usize,
+    /// What it has become so far.
+    pub text: String,
+}
+
+/// What is shown when there is room for one thing only.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum NarrowView {
+    #[default]
+    Chat,
+    Sidebar,
+    Timings,
+}
+
+/// How bad what a banner says is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Note,
+    Problem,
+}
+
+/// A message that stays until it is dismissed, or until what it is about is over.
+#[derive(Debug, Clone)]
+pub struct Banner {
+    pub id: BannerId,
+    pub kind: Kind,
+    pub text: String,
+    /// What its button says, and does.
+    pub fix: Option<(&'static str, Action)>,
+}
+
+impl Banner {
+    pub fn problem(id: BannerId, text: impl ToString) -> Self {
+        Self {
+            id,
+            kind: Kind::Problem,
+            text: text.to_string(),
+            fix: None,
+        }
+    }
+
+    pub fn note(id: BannerId, text: impl ToString) -> Self {
+        Self {
+            kind: Kind::Note,
+            ..Self::problem(id, text)
+        }
+    }
+
+    pub fn with_fix(mut self, label: &'static str, action: Action) -> Self {
+        self.fix = Some((label, action));
+        self
+    }
+}
+
+impl State {
+    /// The conversation in sight.
+    pub fn conversation(&self) -> &Conversation {
+        &self.conversations[self.current]
+    }
+
+    pub fn conversation_of(&self, id: &str) -> Option<&Conversation> {
+        self.conversations.iter().find(|other| other.id == id)
+    }
+
+    /// The model that is loaded.
+    pub fn info(&self) -> Option<&ModelInfo> {
+        match &self.model {
+            ModelState::Ready(info) => Some(info),
+            _ => None,
+        }
+    }
+
+    /// Why nothing can be sent, if so.
+    pub fn not_ready(&self) -> Option<&'static str> {
+        match &self.model {
+            ModelState::None => Some("No model is loaded: choose one above"),
+            ModelState::Loading { .. } => Some("The model is loading"),
+            ModelState::Ready(_) => None,
+        }
+    }
+
+    /// Whether the model is busy, in this conversation or another.
+    pub fn is_busy(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Whether the model can be asked for something now.
+    pub fn can_generate(&self) -> bool {
+        !self.is_busy() && self.info().is_some()
+    }
+
+    /// The message of the conversation in sight that the model is writing.
+    pub fn writing(&self) -> Option<usize> {
+        let running = self.running.as_ref()?;
+        let is_here = running.conversation == self.conversation().id;
+        is_here.then_some(running.message)
+    }
+
+    /// Whether prompts are texts: without a tokenizer they are token ids.
+    pub fn has_tokenizer(&self) -> bool {
+        self.info().is_none_or(|info| info.has_tokenizer)
+    }
+
+    /// The template of the conversation in sight.
+    pub fn template(&self) -> Template {
+        self.settings.template(&self.conversation().template)
+    }
+
+    /// The text that the model would be given now.
+    pub fn prompt(&self) -> String {
+        let conversation = self.conversation();
+        conversation.prompt(&self.template(), conversation.last())
+    }
+
+    /// The edit of the conversation in sight.
+    pub fn edit(&self) -> Option<&OpenEdit> {
+        self.edits.get(&self.conversation().id)
+    }
+
+    /// What there is to edit when a message is to be edited: all of a text that is written together.
+    pub fn editable(&self, message: usize) -> String {
+        let conversation = self.conversation();
+        match conversation.mode {
+            Mode::Chat => conversation.message(message).text.clone(),
+            Mode::Completion => self.prompt(),
+        }
+    }
+
+    /// Whether the conversations are shown beside the chat, or in its place.
+    pub fn shows_sidebar(&self) -> bool {
+        match self.is_narrow {
+            true => self.narrow == NarrowView::Sidebar,
+            false => self.settings.sidebar,
+        }
+    }
+
+    /// As [`State::shows_sidebar`], for the timings.
+    pub fn shows_timings(&self) -> bool {
+        match self.is_narrow {
+            true => self.narrow == NarrowView::Timings,
+            false => self.settings.timings,
+        }
+    }
+
+    pub fn is_shown(&self, overlay: Overlay) -> bool {
+        self.overlays.contains(&overlay)
+    }
+
+    /// Shows a banner, in place of one about the same.
+    pub fn tell(&mut self, banner: Banner) {
+        self.dismiss(banner.id);
+        self.banners.push(banner);
+    }
+
+    pub fn dismiss(&mut self, id: BannerId) {
+        self.banners.retain(|banner| banner.id != id);
+    }
+}

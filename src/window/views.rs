@@ -1,0 +1,85 @@
+//! How the parts of the window are laid out.
+
+use super::action::Action;
+use super::chat::ChatView;
+use super::models::ModelsView;
+use super::pace::Pace;
+use super::sidebar::Sidebar;
+use super::state::{NarrowView, State};
+use super::timings::TimingsView;
+use super::{banner, overlays, top};
+
+/// Width that panels leave the chat.
+const LEAST_CHAT: f32 = 330.0;
+
+/// What the views keep for themselves from one frame to the next, such as measured heights. What counts elsewhere too is [`State`].
+#[derive(Default)]
+pub struct Views {
+    pub chat: ChatView,
+    sidebar: Sidebar,
+    models: ModelsView,
+    timings: TimingsView,
+}
+
+impl Views {
+    /// Draws everything, and adds what was asked for to `actions`.
+    pub fn show(
+        &mut self,
+        ui: &mut egui::Ui,
+        state: &State,
+        pace: &Pace,
+        actions: &mut Vec<Action>,
+    ) {
+        egui::Panel::top("top").resizable(false).show(ui, |ui| {
+            top::show(ui, state, actions);
+            banner::show(ui, &state.banners, actions);
+        });
+        if state.is_narrow {
+            self.narrow(ui, state, pace, actions);
+        } else {
+            self.wide(ui, state, pace, actions);
+        }
+        self.models.show(ui, state, actions);
+        overlays::show(ui, state, actions);
+        top::drop_hint(ui);
+    }
+
+    fn narrow(&mut self, ui: &mut egui::Ui, state: &State, pace: &Pace, actions: &mut Vec<Action>) {
+        let panel = egui::CentralPanel::default();
+        match state.narrow {
+            NarrowView::Chat => self.chat.show(ui, state, pace, actions),
+            NarrowView::Sidebar => {
+                panel.show(ui, |ui| self.sidebar.show(ui, state, actions));
+            }
+            NarrowView::Timings => {
+                panel.show(ui, |ui| self.timings(ui, state, actions));
+            }
+        }
+    }
+
+    fn wide(&mut self, ui: &mut egui::Ui, state: &State, pace: &Pace, actions: &mut Vec<Action>) {
+        let width = ui.available_width();
+        if state.shows_sidebar() {
+            egui::Panel::left("sidebar")
+                .default_size(220.0)
+                .size_range(170.0..=width * 0.35)
+                .show(ui, |ui| self.sidebar.show(ui, state, actions));
+        }
+        if state.shows_timings() {
+            // The chat keeps room to write in.
+            let most = (ui.available_width() - LEAST_CHAT)
+                .min(width * 0.65)
+                .max(281.0);
+            egui::Panel::right("timings")
+                .default_size((width * 0.46).clamp(320.0, 1100.0))
+                .size_range(280.0..=most)
+                .show(ui, |ui| self.timings(ui, state, actions));
+        }
+        self.chat.show(ui, state, pace, actions);
+    }
+
+    fn timings(&mut self, ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
+        let (record, settings) = (&state.timings, &state.settings);
+        self.timings.show(ui, record, settings, actions);
+    }
+}
