@@ -1,4 +1,4 @@
-//! What `openelm window` was asked.
+//! What a window can be opened with.
 
 use std::path::PathBuf;
 

@@ -260,3 +260,46 @@ impl State {
         self.banners.retain(|banner| banner.id != id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_one_banner_of_each_and_it_is_dismissed_by_its_id() {
+        let mut state = State::default();
+        state.tell(Banner::note(BannerId::Exported, "a.md"));
+        state.tell(Banner::problem(BannerId::NotSaved, "full"));
+        state.tell(Banner::note(BannerId::Exported, "b.md"));
+        let texts = |state: &State| -> Vec<String> {
+            let banners = state.banners.iter();
+            banners.map(|banner| banner.text.clone()).collect()
+        };
+        assert_eq!(texts(&state), ["full", "b.md"]);
+        state.dismiss(BannerId::NotSaved);
+        assert_eq!(texts(&state), ["b.md"]);
+    }
+
+    #[test]
+    fn the_model_is_busy_everywhere_but_writes_in_one_conversation() {
+        let mut state = State::default();
+        for id in ["one", "two"] {
+            let conversation = Conversation::new(id.into(), Mode::Chat, "Plain".into());
+            state.conversations.push(conversation);
+        }
+        assert!(!state.is_busy());
+        state.running = Some(Running {
+            request: 1,
+            conversation: "two".into(),
+            message: 5,
+            has_tokenizer: true,
+            prompt: (0, 0),
+            tokens: 0,
+            first_token: None,
+        });
+        assert!(state.is_busy() && !state.can_generate());
+        assert_eq!(state.writing(), None);
+        state.current = 1;
+        assert_eq!(state.writing(), Some(5));
+    }
+}

@@ -241,3 +241,13 @@ fn real_weights_are_one_click_away() {
     assert!(stage.has("hf download apple/OpenELM-270M-Instruct"));
     assert!(stage.has("huggingface.co/meta-llama/Llama-2-7b-hf"));
 }
+
+#[test]
+fn all_warnings_of_a_model_are_told() {
+    let mut stage = scene_of([1280.0, 800.0], tempfile::tempdir().unwrap());
+    let mut info = info("demo");
+    info.warnings = vec!["no tokenizer".into(), "odd sampling".into()];
+    let info = Box::new(info);
+    stage.tell(Event::Loaded { load: 0, info });
+    assert!(stage.has("no tokenizer") && stage.has("odd sampling"));
+}
