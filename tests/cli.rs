@@ -483,6 +483,54 @@ fn failures_exit_with_1_and_misuse_with_2() {
     }
 }
 
+/// Whatever number is typed for a count: an answer or a message, at once and with no panic.
+#[test]
+fn no_count_is_too_large_to_be_told() {
+    let most = u64::MAX.to_string();
+    for (arguments, code, words) in [
+        ("-c 16 -n MOST", 0, vec![]),
+        ("-n 1 --seed MOST", 0, vec![]),
+        ("-n 1 --max-memory MOST", 0, vec![]),
+        ("-n 2 --top-k 4294967295 --temperature 1", 0, vec![]),
+        ("-n 1 --top-k MOST", 2, vec![&*most, "--top-k"]),
+        ("-n 1 -c MOST", 1, vec![&most, "1 to 512"]),
+        ("-n 1 -c 0", 1, vec!["context 0"]),
+        ("--token-ids 1,MOST", 2, vec![&most, "--token-ids"]),
+        ("-n 1MOST", 2, vec!["--max-tokens"]),
+        ("chat -n MOST -c 16", 0, vec![]),
+        ("chat -c MOST", 1, vec![&most, "1 to 512"]),
+        ("score -p king --top MOST", 0, vec![]),
+        ("score -p king -c MOST", 1, vec![&most, "1 to 512"]),
+        ("bench -p MOST -n 5", 1, vec![&most, "512", "511"]),
+        ("bench -p 5 -n MOST", 1, vec![&most, "512"]),
+        ("bench -p MOST -n MOST", 1, vec![&most, "512"]),
+        ("bench -p 5 -n 5 -d MOST", 1, vec![&most, "512"]),
+        ("bench -p MOST -n MOST -d MOST", 1, vec![&most, "512"]),
+        ("bench -p 5 -n 5 -c 8", 1, vec!["context of 8"]),
+        ("bench -p 5 -n 5 -c MOST", 1, vec![&most, "1 to 512"]),
+        ("bench -r MOST", 2, vec![&most, "1..=1000"]),
+        ("bench -r 0", 2, vec!["1..=1000"]),
+        ("bench -p 0 -n 0", 1, vec!["-p and -n"]),
+        ("profile -p MOST", 1, vec![&most, "512"]),
+        ("profile -p MOST -n MOST", 1, vec![&most, "512"]),
+        ("profile -n MOST", 1, vec![&most, "512"]),
+        ("profile -n 0", 1, vec!["-n at least 1"]),
+        ("profile -c MOST", 1, vec![&most, "1 to 512"]),
+    ] {
+        let output = openelm()
+            .args(arguments.replace("MOST", &most).split(' '))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments}: {errors}");
+        assert!(!errors.contains("panicked"), "{arguments}: {errors}");
+        for word in words {
+            assert!(errors.contains(word), "{arguments}: {errors}");
+        }
+    }
+}
+
 /// Mistakes in what was typed come to light before a device is opened, let alone gigabytes loaded.
 #[test]
 fn mistakes_do_not_wait_for_the_model() {
@@ -509,6 +557,14 @@ fn mistakes_do_not_wait_for_the_model() {
         (
             vec!["score", "-m", "shape:3B", "--token-ids", "1, 99999"],
             "out of range",
+        ),
+        (
+            vec!["bench", "-m", "shape:3B", "-p", "3000"],
+            "do not fit the context of 2048",
+        ),
+        (
+            vec!["profile", "-m", "shape:3B", "-n", "3000"],
+            "do not fit the context of 2048",
         ),
     ] {
         let output = openelm()
