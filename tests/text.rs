@@ -66,7 +66,7 @@ fn id() -> impl Strategy<Value = u32> {
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 2000,
-        rng_seed: proptest::test_runner::RngSeed::Fixed(7),
+        rng_seed: common::seed(7),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
