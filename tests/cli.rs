@@ -228,6 +228,47 @@ fn a_reader_that_leaves_is_a_clean_end() {
     assert!(!errors.contains("panicked"), "{errors}");
 }
 
+/// Whatever a verb prints: nobody there to read it is no mistake of anybody's.
+#[test]
+fn no_verb_minds_a_reader_that_has_left() {
+    for arguments in [
+        "devices",
+        "devices --json",
+        "show",
+        "show --json",
+        "tokenize -p king",
+        "tokenize -p king --json",
+        "score -p king",
+        "score -p king --json",
+        "bench -p 4 -n 2 -r 1 -d 0",
+        "bench -p 4 -n 2 -r 1 -d 0 --json",
+        "profile -p 4 -n 2",
+        "profile -p 4 -n 2 --json",
+        "generate -n 2",
+        "generate -n 2 --json",
+        "chat -n 2",
+        "completions bash",
+        "--help",
+        "--version",
+    ] {
+        let mut child = openelm()
+            .args(arguments.split(' '))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        // The others have ended, or do not listen.
+        let _ = child.stdin.take().unwrap().write_all(b"The old king\n");
+        let output = child.wait_with_output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{arguments}: {errors}");
+        assert!(!errors.contains("panicked"), "{arguments}: {errors}");
+        assert!(!errors.contains("openelm: "), "{arguments}: {errors}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_generation_and_keeps_the_text() {
