@@ -6,7 +6,7 @@ ifndef XDG_RUNTIME_DIR
 export NODEVICE_SELECT ?= 1
 endif
 
-.PHONY: run window test check compare setup
+.PHONY: run window test test-properties check compare setup
 .DEFAULT_GOAL := run
 
 # The first build takes minutes, and says what it does; later ones keep quiet.
@@ -22,6 +22,11 @@ window: setup
 
 test: setup
 	cargo test --all-features
+
+# Only the tests that try what chance brings; OPENELM_TEST_SEED names another chance than the usual one.
+test-properties: setup
+	cargo test --all-features --test text --test bad_input --test kernels -- $(PROPERTIES)
+PROPERTIES := streaming_equals a_split_anywhere text_survives spoiled_bytes twin
 
 # What CI checks beside the tests.
 check: setup

@@ -40,6 +40,10 @@ pub mod model;
 pub mod text;
 pub mod trace;
 #[cfg(feature = "window")]
+#[allow(
+    clippy::unchecked_time_subtraction,
+    reason = "one place is left, in app/events.rs"
+)]
 pub mod window;
 
 pub use checkpoint::{Checkpoint, Config};

@@ -622,7 +622,7 @@ fn a_device_lost_in_mid_step_is_an_error() {
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 300,
-        rng_seed: proptest::test_runner::RngSeed::Fixed(11),
+        rng_seed: common::seed(11),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

@@ -228,6 +228,47 @@ fn a_reader_that_leaves_is_a_clean_end() {
     assert!(!errors.contains("panicked"), "{errors}");
 }
 
+/// Whatever a verb prints: nobody there to read it is no mistake of anybody's.
+#[test]
+fn no_verb_minds_a_reader_that_has_left() {
+    for arguments in [
+        "devices",
+        "devices --json",
+        "show",
+        "show --json",
+        "tokenize -p king",
+        "tokenize -p king --json",
+        "score -p king",
+        "score -p king --json",
+        "bench -p 4 -n 2 -r 1 -d 0",
+        "bench -p 4 -n 2 -r 1 -d 0 --json",
+        "profile -p 4 -n 2",
+        "profile -p 4 -n 2 --json",
+        "generate -n 2",
+        "generate -n 2 --json",
+        "chat -n 2",
+        "completions bash",
+        "--help",
+        "--version",
+    ] {
+        let mut child = openelm()
+            .args(arguments.split(' '))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        // The others have ended, or do not listen.
+        let _ = child.stdin.take().unwrap().write_all(b"The old king\n");
+        let output = child.wait_with_output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{arguments}: {errors}");
+        assert!(!errors.contains("panicked"), "{arguments}: {errors}");
+        assert!(!errors.contains("openelm: "), "{arguments}: {errors}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_generation_and_keeps_the_text() {
@@ -525,6 +566,54 @@ fn failures_exit_with_1_and_misuse_with_2() {
     }
 }
 
+/// Whatever number is typed for a count: an answer or a message, at once and with no panic.
+#[test]
+fn no_count_is_too_large_to_be_told() {
+    let most = u64::MAX.to_string();
+    for (arguments, code, words) in [
+        ("-c 16 -n MOST", 0, vec![]),
+        ("-n 1 --seed MOST", 0, vec![]),
+        ("-n 1 --max-memory MOST", 0, vec![]),
+        ("-n 2 --top-k 4294967295 --temperature 1", 0, vec![]),
+        ("-n 1 --top-k MOST", 2, vec![&*most, "--top-k"]),
+        ("-n 1 -c MOST", 1, vec![&most, "1 to 512"]),
+        ("-n 1 -c 0", 1, vec!["context 0"]),
+        ("--token-ids 1,MOST", 2, vec![&most, "--token-ids"]),
+        ("-n 1MOST", 2, vec!["--max-tokens"]),
+        ("chat -n MOST -c 16", 0, vec![]),
+        ("chat -c MOST", 1, vec![&most, "1 to 512"]),
+        ("score -p king --top MOST", 0, vec![]),
+        ("score -p king -c MOST", 1, vec![&most, "1 to 512"]),
+        ("bench -p MOST -n 5", 1, vec![&most, "512", "511"]),
+        ("bench -p 5 -n MOST", 1, vec![&most, "512"]),
+        ("bench -p MOST -n MOST", 1, vec![&most, "512"]),
+        ("bench -p 5 -n 5 -d MOST", 1, vec![&most, "512"]),
+        ("bench -p MOST -n MOST -d MOST", 1, vec![&most, "512"]),
+        ("bench -p 5 -n 5 -c 8", 1, vec!["context of 8"]),
+        ("bench -p 5 -n 5 -c MOST", 1, vec![&most, "1 to 512"]),
+        ("bench -r MOST", 2, vec![&most, "1..=1000"]),
+        ("bench -r 0", 2, vec!["1..=1000"]),
+        ("bench -p 0 -n 0", 1, vec!["-p and -n"]),
+        ("profile -p MOST", 1, vec![&most, "512"]),
+        ("profile -p MOST -n MOST", 1, vec![&most, "512"]),
+        ("profile -n MOST", 1, vec![&most, "512"]),
+        ("profile -n 0", 1, vec!["-n at least 1"]),
+        ("profile -c MOST", 1, vec![&most, "1 to 512"]),
+    ] {
+        let output = openelm()
+            .args(arguments.replace("MOST", &most).split(' '))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments}: {errors}");
+        assert!(!errors.contains("panicked"), "{arguments}: {errors}");
+        for word in words {
+            assert!(errors.contains(word), "{arguments}: {errors}");
+        }
+    }
+}
+
 /// Mistakes in what was typed come to light before a device is opened, let alone gigabytes loaded.
 #[test]
 fn mistakes_do_not_wait_for_the_model() {
@@ -551,6 +640,14 @@ fn mistakes_do_not_wait_for_the_model() {
         (
             vec!["score", "-m", "shape:3B", "--token-ids", "1, 99999"],
             "out of range",
+        ),
+        (
+            vec!["bench", "-m", "shape:3B", "-p", "3000"],
+            "do not fit the context of 2048",
+        ),
+        (
+            vec!["profile", "-m", "shape:3B", "-n", "3000"],
+            "do not fit the context of 2048",
         ),
     ] {
         let output = openelm()

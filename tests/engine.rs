@@ -34,6 +34,17 @@ fn request(id: u64, prompt: &str, tokens: usize) -> Request {
     }
 }
 
+/// A load with a flag that ends it, set or not.
+fn cancellable(id: u64, model: &str, is_cancelled: bool) -> Command {
+    let mut load = Load {
+        id,
+        model: model.into(),
+        ..Load::default()
+    };
+    load.options.cancel = Some(Arc::new(AtomicBool::new(is_cancelled)));
+    Command::Load(Box::new(load))
+}
+
 /// Waits for the event that `pick` wants.
 fn until<T>(engine: &Engine, mut pick: impl FnMut(Event) -> Option<T>) -> T {
     loop {
@@ -156,31 +167,104 @@ fn cancelling_ends_a_request_early() {
     assert!(events > 51 && after <= 2, "{after} tokens came after it");
 }
 
+/// Keeps the worker where it is until it is told to end, so that what it does then does not depend on who is faster.
+fn until_cancelled(cancel: &AtomicBool) {
+    let begin = Instant::now();
+    while !cancel.load(Ordering::Relaxed) && begin.elapsed() < LONG {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 #[test]
 fn dropping_the_engine_does_not_wait_for_what_goes_on() {
-    let mut engine = Engine::start(|| {}).unwrap();
+    let request = request(1, "Once", 200);
+    let cancel = request.options.cancel.clone().unwrap();
+    let (is_dropped, after) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let (dropped, count) = (Arc::clone(&is_dropped), Arc::clone(&after));
+    let mut engine = Engine::start(move || {
+        if dropped.load(Ordering::Relaxed) {
+            until_cancelled(&cancel);
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    })
+    .unwrap();
     engine.send(load("demo"));
-    engine.send(Command::Generate(Box::new(request(1, "Once", 200))));
+    engine.send(Command::Generate(Box::new(request)));
     until(&engine, |event| {
         matches!(event, Event::Token { .. }).then_some(())
     });
+    is_dropped.store(true, Ordering::Relaxed);
     drop(engine);
+    // The event that was being told, a last step and its token, and the end.
+    let after = after.load(Ordering::Relaxed);
+    assert!((1..=5).contains(&after), "{after} events came after it");
+}
 
-    let mut engine = Engine::start(|| {}).unwrap();
-    let mut load = Load {
-        model: "shape:1_1B".into(),
-        ..Load::default()
-    };
-    load.options.cancel = Some(Arc::new(AtomicBool::new(false)));
-    engine.send(Command::Load(Box::new(load)));
-    let begin = Instant::now();
-    until(&engine, |event| match event {
-        // A machine with too little memory says so; all others begin.
-        Event::Loading { .. } | Event::LoadFailed { .. } => Some(()),
-        _ => None,
+#[test]
+fn dropping_the_engine_ends_a_load() {
+    let outcomes = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let outcome = Arc::clone(&outcomes);
+    let mut engine = Engine::start_with(
+        || {},
+        move |load, progress| {
+            let model = Model::load_with_progress(&load.model, &load.options, |done| {
+                progress(Stage::Upload, done);
+                until_cancelled(load.options.cancel.as_deref().unwrap());
+            });
+            let end = model.as_ref().map(|_| ()).map_err(ToString::to_string);
+            outcome.lock().unwrap().push(end);
+            model
+        },
+    )
+    .unwrap();
+    engine.send(cancellable(1, "demo", false));
+    until(&engine, |event| {
+        matches!(event, Event::Loading { .. }).then_some(())
     });
     drop(engine);
-    assert!(begin.elapsed() < LONG);
+    let expected = Err(Error::Cancelled.to_string());
+    assert_eq!(*outcomes.lock().unwrap(), [expected]);
+}
+
+/// A load that is cancelled in the middle ends with that, and with nothing else.
+#[test]
+fn cancelling_ends_a_load() {
+    let flag = Arc::new(AtomicBool::new(false));
+    let cancel = Arc::clone(&flag);
+    // The worker itself, after its first event.
+    let mut engine = Engine::start(move || cancel.store(true, Ordering::Relaxed)).unwrap();
+    let mut first = Load {
+        id: 1,
+        model: "shape:270M".into(),
+        ..Load::default()
+    };
+    first.options.cancel = Some(flag);
+    engine.send(Command::Load(Box::new(first)));
+    engine.send(cancellable(2, "demo", false));
+    let (mut begun, mut failed) = (0, false);
+    until(&engine, |event| match event {
+        Event::Loading { load: 1, .. } => {
+            assert!(!failed);
+            begun += 1;
+            None
+        }
+        Event::LoadFailed { load: 1, error, .. } => {
+            assert!(matches!(error, Error::Cancelled), "{error}");
+            assert!(!failed);
+            failed = true;
+            None
+        }
+        Event::Loading { load: 2, .. } => {
+            assert!(failed, "one load after the other");
+            None
+        }
+        Event::Loaded { load: 2, .. } => Some(()),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(begun, 1);
 }
 
 #[test]
@@ -347,13 +431,7 @@ fn events_say_which_load_they_are_of() {
         (2, "shape:1_1B", true),
         (3, "demo", false),
     ] {
-        let mut load = Load {
-            id,
-            model: model.into(),
-            ..Load::default()
-        };
-        load.options.cancel = Some(Arc::new(AtomicBool::new(is_cancelled)));
-        engine.send(Command::Load(Box::new(load)));
+        engine.send(cancellable(id, model, is_cancelled));
     }
     let mut ends = Vec::new();
     until(&engine, |event| {

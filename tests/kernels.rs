@@ -16,14 +16,13 @@ use openelm::kernels::{
 };
 use openelm::{Dtype, Gpu};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 use wgpu::util::DeviceExt;
 
 fn config(cases: u32) -> ProptestConfig {
     ProptestConfig {
         cases,
         failure_persistence: None,
-        rng_seed: RngSeed::Fixed(270),
+        rng_seed: common::seed(270),
         ..ProptestConfig::default()
     }
 }

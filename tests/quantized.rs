@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::path::Path;
+
 use common::{fixture, message};
 use openelm::kernels::linear::MOST_FEW;
 use openelm::model::{StepToken, Tune};
@@ -149,6 +151,66 @@ fn a_quantised_file_gives_the_same_bits_as_quantising_at_load() {
     let text =
         message(unquantised.write_quantized(&parent.path().join("f16"), Dtype::F16, |_, _| {}));
     assert!(text.contains("q8 and q4"), "{text}");
+}
+
+/// What goes wrong on the way leaves nothing behind, takes nothing away, and is told with the name of the file.
+#[test]
+fn a_folder_is_written_whole_or_not_at_all() {
+    let demo = Checkpoint::open("demo").unwrap();
+    let names = |folder: &Path| -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    };
+    for side_file in ["config.json", "generation_config.json", "tokenizer.json"] {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("q4");
+        let text = message(demo.write_quantized(&folder, Dtype::Q4, |done, total| {
+            assert!(!folder.exists(), "only once it is whole");
+            if done == total {
+                // A folder cannot be written to like a file.
+                let unfinished = parent.path().join(&names(parent.path())[0]);
+                std::fs::create_dir(unfinished.join(side_file)).unwrap();
+            }
+        }));
+        let path = folder.join(side_file).display().to_string();
+        assert!(text.contains(&path), "{text}");
+        assert_eq!(names(parent.path()), [""; 0]);
+        // What was in the way is gone.
+        demo.write_quantized(&folder, Dtype::Q4, |_, _| {}).unwrap();
+        assert_eq!(names(parent.path()), ["q4"]);
+    }
+    // Somebody else writes the same folder meanwhile.
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("q4");
+    let text = message(demo.write_quantized(&folder, Dtype::Q4, |done, total| {
+        if done == total {
+            std::fs::create_dir(&folder).unwrap();
+            std::fs::write(folder.join("theirs"), "").unwrap();
+        }
+    }));
+    assert!(text.contains(&folder.display().to_string()), "{text}");
+    assert_eq!(names(parent.path()), ["q4"]);
+    assert_eq!(names(&folder), ["theirs"]);
+    // Somebody who was killed left his.
+    let left = parent.path().join("q8.part-0");
+    std::fs::create_dir(&left).unwrap();
+    let folder = parent.path().join("q8");
+    demo.write_quantized(&folder, Dtype::Q8, |_, _| {}).unwrap();
+    assert!(left.exists() && folder.join("config.json").exists());
+    // A parent that is not there.
+    let folder = parent.path().join("none/q4");
+    let text = message(demo.write_quantized(&folder, Dtype::Q4, |_, _| {}));
+    assert!(text.contains("none"), "{text}");
+    #[cfg(unix)]
+    {
+        let link = parent.path().join("link");
+        std::os::unix::fs::symlink("nowhere", &link).unwrap();
+        let text = message(demo.write_quantized(&link, Dtype::Q4, |_, _| {}));
+        assert!(text.contains("exists"), "{text}");
+        assert!(link.is_symlink());
+    }
 }
 
 #[test]

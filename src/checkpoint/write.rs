@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{SafeTensorError, View};
 
@@ -28,12 +29,14 @@ impl<'a> Lazy<'a> {
     fn new(
         checkpoint: &'a Checkpoint,
         spec: &TensorSpec,
-        wish: Dtype,
+        requested: Dtype,
         made: &'a dyn Fn(usize),
     ) -> Result<Self> {
         let tensor = checkpoint.tensor(spec)?;
         let (dtype, shape) = match spec.shape[..] {
-            [rows, columns] if can_quantize(columns) => (wish, vec![rows, wish.row_bytes(columns)]),
+            [rows, columns] if can_quantize(columns) => {
+                (requested, vec![rows, requested.row_bytes(columns)])
+            }
             _ => (tensor.dtype, spec.shape.clone()),
         };
         Ok(Self {
@@ -86,6 +89,7 @@ impl View for Lazy<'_> {
 
 impl Checkpoint {
     /// Writes the model to `folder`, which must not exist yet, with its matrices as `dtype`, calling `progress(done, total)` with bytes.
+    /// The folder is there when it is whole, or not at all.
     ///
     /// # Errors
     /// [`Error::Write`] if the folder exists or cannot be written; [`Error::Misuse`] for a `dtype` that is not quantised.
@@ -100,11 +104,33 @@ impl Checkpoint {
                 "{dtype} is not a quantised format; q8 and q4 are"
             )));
         }
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |error| Error::write(&path, error)
-        };
-        std::fs::create_dir(folder).map_err(io(folder))?;
+        // A link that leads nowhere is something too.
+        if folder.symlink_metadata().is_ok() {
+            let cause = std::io::ErrorKind::AlreadyExists.into();
+            return Err(Error::write(folder, cause));
+        }
+        let unfinished = folder_beside(folder)?;
+        let done = self
+            .write_files(&unfinished, folder, dtype, progress)
+            .and_then(|()| {
+                std::fs::rename(&unfinished, folder).map_err(|error| Error::write(folder, error))
+            });
+        if done.is_err() {
+            // It was made here, a moment ago; half a model would only be a puzzle.
+            let _ = std::fs::remove_dir_all(&unfinished);
+        }
+        done
+    }
+
+    /// Writes the files of `folder` into `unfinished`. Errors name them as they would have been called in the end.
+    fn write_files(
+        &self,
+        unfinished: &Path,
+        folder: &Path,
+        dtype: Dtype,
+        progress: impl Fn(u64, u64),
+    ) -> Result<()> {
+        const TENSORS: &str = "model.safetensors";
         let specs = self.config.tensors();
         let (done, total) = (Cell::new(0), Cell::new(0));
         let made = |bytes: usize| {
@@ -117,22 +143,36 @@ impl Checkpoint {
             .collect::<Result<Vec<_>>>()?;
         total.set(views.iter().map(|(_, view)| view.data_len() as u64).sum());
         let metadata = HashMap::from([("format".to_owned(), format!("openelm-{dtype}"))]);
-        // Under another name until it is whole.
-        let (unfinished, path) = (folder.join("model.part"), folder.join("model.safetensors"));
-        let written = safetensors::serialize_to_file(views, Some(metadata), &unfinished);
-        if let Err(error) = written {
-            // The folder was made here, a moment ago; in the way of the next try it would only be a puzzle.
-            let _ = std::fs::remove_dir_all(folder);
-            return Err(match error {
-                SafeTensorError::IoError(error) => Error::write(&unfinished, error),
-                other => Error::checkpoint(&unfinished, other.to_string()),
-            });
-        }
-        std::fs::rename(&unfinished, &path).map_err(io(&path))?;
+        safetensors::serialize_to_file(views, Some(metadata), &unfinished.join(TENSORS)).map_err(
+            |error| match error {
+                SafeTensorError::IoError(error) => Error::write(&folder.join(TENSORS), error),
+                other => Error::checkpoint(&folder.join(TENSORS), other.to_string()),
+            },
+        )?;
         for (name, bytes) in self.side_files() {
-            let path = folder.join(name);
-            std::fs::write(&path, bytes).map_err(io(&path))?;
+            std::fs::write(unfinished.join(name), bytes)
+                .map_err(|error| Error::write(&folder.join(name), error))?;
         }
         Ok(())
+    }
+}
+
+/// Makes a folder next to `folder`, for what is not to have that name until it is whole.
+fn folder_beside(folder: &Path) -> Result<PathBuf> {
+    let Some(name) = folder.file_name() else {
+        let cause = std::io::ErrorKind::InvalidFilename.into();
+        return Err(Error::write(folder, cause));
+    };
+    // What is there already is of somebody who writes now, or was killed: it is not ours.
+    let mut number = 0;
+    loop {
+        let mut beside = name.to_owned();
+        beside.push(format!(".part-{number}"));
+        let beside = folder.with_file_name(beside);
+        match std::fs::create_dir(&beside) {
+            Ok(()) => return Ok(beside),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && number < 100 => number += 1,
+            Err(error) => return Err(Error::write(&beside, error)),
+        }
     }
 }

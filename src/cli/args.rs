@@ -255,7 +255,7 @@ pub struct Bench {
     #[arg(long, default_value = "auto")]
     pub sample_on: SampleOnChoice,
     /// How often to measure each, after one round that does not count
-    #[arg(short, long, default_value_t = 3, value_name = "N")]
+    #[arg(short, long, default_value_t = 3, value_name = "N", value_parser = repeats())]
     pub repeats: usize,
     /// Print one JSON object instead of a table
     #[arg(long)]
@@ -377,6 +377,12 @@ impl ModelArgs {
         options
     }
 
+    /// Positions that a session of this model will have; a wish that cannot be is refused at load.
+    pub fn context_size(&self, files: &ModelFiles) -> usize {
+        let most = files.config().max_context_length;
+        self.ctx_size.unwrap_or(most).min(most)
+    }
+
     /// Opens the model's files. What can be wrong with a prompt is found out then, before gigabytes are loaded.
     pub fn open(&self) -> Result<ModelFiles> {
         let mut files = ModelFiles::open(&self.model)?;
@@ -435,6 +441,31 @@ impl PromptArgs {
 /// An id of a list, which people may have copied with spaces.
 fn token_id(text: &str) -> Result<u32, std::num::ParseIntError> {
     text.trim().parse()
+}
+
+/// As often as somebody might wait for.
+fn repeats() -> clap::builder::RangedU64ValueParser<usize> {
+    clap::builder::RangedU64ValueParser::new().range(1..=1000)
+}
+
+/// Positions that a prefill and a decode take, which are to fit a context of `room` behind `depth` tokens; any number may have been
+/// typed.
+pub fn positions(depth: usize, prefill: usize, decode: usize, room: usize) -> Result<usize> {
+    // The last decoded token has a successor, which ends the measurement.
+    let needed = prefill.saturating_add(decode).saturating_add(1);
+    match depth.saturating_add(needed) <= room {
+        true => Ok(needed),
+        false => {
+            let behind = match depth {
+                0 => String::new(),
+                _ => format!(" behind {depth} others"),
+            };
+            bail!(
+                "{prefill} tokens to prefill and {decode} to decode{behind} do not fit the context of {room}; together {} are possible",
+                room.saturating_sub(1).saturating_sub(depth)
+            )
+        }
+    }
 }
 
 /// `text` itself, or standard input for `-`.

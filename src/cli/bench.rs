@@ -8,7 +8,7 @@ use openelm::model::read_bandwidth;
 use openelm::{Model, Session};
 use serde_json::{Value, json};
 
-use super::args::Bench;
+use super::args::{Bench, positions};
 use super::output::{self, decode_seconds};
 
 /// Lowest, middle and highest of some rates.
@@ -44,13 +44,16 @@ struct Row {
 }
 
 pub fn run(arguments: &Bench) -> Result<()> {
-    if arguments.repeats == 0 || arguments.prompt_tokens + arguments.tokens == 0 {
-        bail!("nothing to measure: give --repeats and one of -p and -n at least 1");
+    if arguments.prompt_tokens == 0 && arguments.tokens == 0 {
+        bail!("nothing to measure: give one of -p and -n at least 1");
     }
-    let model = arguments.model.load(arguments.model.open()?)?;
+    // All that can be a mistake first: loading takes long.
+    let files = arguments.model.open()?;
+    let depths = depths(arguments, arguments.model.context_size(&files))?;
+    let model = arguments.model.load(files)?;
     let mut session = model.session()?;
     let mut rows = Vec::new();
-    for depth in depths(arguments, &model)? {
+    for depth in depths {
         rows.push(measure(&model, &mut session, arguments, depth)?);
     }
     let host = peak_host_bytes();
@@ -98,18 +101,15 @@ fn share(row: &Row, decode: &Spread, best: f64) -> f64 {
     decode.median * row.bytes_per_token as f64 / best
 }
 
-fn depths(arguments: &Bench, model: &Model) -> Result<Vec<usize>> {
-    let room = model.context_size();
-    let needed = arguments.prompt_tokens + arguments.tokens + 1;
+fn depths(arguments: &Bench, room: usize) -> Result<Vec<usize>> {
+    let needed = |depth| positions(depth, arguments.prompt_tokens, arguments.tokens, room);
     if !arguments.depth.is_empty() {
-        if let Some(depth) = arguments.depth.iter().find(|depth| **depth + needed > room) {
-            bail!("depth {depth} and {needed} tokens more do not fit the context of {room}");
+        for depth in &arguments.depth {
+            needed(*depth)?;
         }
         return Ok(arguments.depth.clone());
     }
-    if needed > room {
-        bail!("{needed} tokens do not fit the context of {room}; give smaller -p and -n");
-    }
+    let needed = needed(0)?;
     let mut depths = vec![0, room / 4, room - needed];
     depths.retain(|depth| depth + needed <= room);
     depths.dedup();

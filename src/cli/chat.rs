@@ -92,7 +92,7 @@ impl Conversation {
 
 fn talk(
     model: &Model,
-    session: &mut Session<'_>,
+    session: &mut Session,
     chat: &mut Conversation,
     mut options: GenerateOptions,
     cancel: &AtomicBool,
@@ -100,6 +100,7 @@ fn talk(
     let mut lines = Lines::new()?;
     lines.note(HELP);
     while let Some(line) = lines.next()? {
+        let before = chat.turns.clone();
         match line.trim() {
             "" => continue,
             "/quit" | "/exit" => break,
@@ -123,22 +124,39 @@ fn talk(
             question => chat.turns.push(question.to_owned()),
         }
         cancel.store(false, Ordering::Relaxed);
-        let answered = answer(model, session, chat, &options);
+        let done = take_turn(model, session, chat, before, &options);
         // Another answer is to be another one.
         options.sampling.seed = options.sampling.seed.wrapping_add(1);
-        match answered {
-            Ok(text) => chat.turns.push(text),
-            // A conversation that has grown too long is no reason to lose it.
-            Err(error)
-                if error
-                    .downcast_ref::<openelm::Error>()
-                    .is_some_and(openelm::Error::is_of_prompt) =>
-            {
-                chat.turns.pop();
-                output::note(&format!("openelm: {error:#}; /undo or /new make room"));
-            }
-            Err(error) => return Err(error),
+        done?;
+    }
+    Ok(())
+}
+
+/// Has the last question answered. If nothing comes of it, the turns are those `before` it was asked: the model would take an empty
+/// answer for its own.
+fn take_turn(
+    model: &Model,
+    session: &mut Session,
+    chat: &mut Conversation,
+    before: Vec<String>,
+    options: &GenerateOptions,
+) -> Result<()> {
+    match answer(model, session, chat, options) {
+        Ok(text) if text.is_empty() => {
+            chat.turns = before;
+            output::note("[no answer; the conversation is as it was before]");
         }
+        Ok(text) => chat.turns.push(text),
+        // A conversation that has grown too long is no reason to lose it.
+        Err(error)
+            if error
+                .downcast_ref::<openelm::Error>()
+                .is_some_and(openelm::Error::is_of_prompt) =>
+        {
+            chat.turns = before;
+            output::note(&format!("openelm: {error:#}; /undo or /new make room"));
+        }
+        Err(error) => return Err(error),
     }
     Ok(())
 }
@@ -146,7 +164,7 @@ fn talk(
 /// Streams the next answer; returns it.
 fn answer(
     model: &Model,
-    session: &mut Session<'_>,
+    session: &mut Session,
     chat: &Conversation,
     options: &GenerateOptions,
 ) -> Result<String> {
@@ -154,6 +172,7 @@ fn answer(
     let mut generation = session.generate(&ids, options)?;
     let text = stream(model, &mut generation)?;
     print_speed(model, &generation, options.sampling.seed);
+    output::notices(model);
     Ok(text.trim().to_owned())
 }
 
@@ -190,5 +209,54 @@ impl Lines {
                 Err(error) => Err(error.into()),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ctrl-C while the question is still being read, an answer without a word, a question that is too long: nothing of it stays.
+    #[test]
+    fn a_turn_without_an_answer_was_not_taken() {
+        let model = Model::load("demo", &openelm::LoadOptions::default()).unwrap();
+        let mut session = model.session().unwrap();
+        let mut options = GenerateOptions::default();
+        options.max_tokens = Some(4);
+        let cancel = Arc::new(AtomicBool::new(false));
+        options.cancel = Some(Arc::clone(&cancel));
+        let mut chat = Conversation {
+            system: None,
+            template: Template::plain(),
+            turns: vec!["The old king".to_owned()],
+        };
+        let mut turn = |chat: &mut Conversation, before: &[String], options: &GenerateOptions| {
+            take_turn(&model, &mut session, chat, before.to_vec(), options).unwrap();
+        };
+        turn(&mut chat, &[], &options);
+        let said = chat.turns.clone();
+        assert!(said.len() == 2 && !said[1].is_empty(), "{said:?}");
+
+        // More than one step of it, and cancelled after the first.
+        let long = "word ".repeat(200);
+        cancel.store(true, Ordering::Relaxed);
+        chat.turns.push(long.clone());
+        turn(&mut chat, &said, &options);
+        assert_eq!(chat.turns, said);
+        cancel.store(false, Ordering::Relaxed);
+        // Another answer that does not come leaves the one that was there.
+        let mut nothing = options.clone();
+        nothing.max_tokens = Some(0);
+        chat.turns.pop();
+        turn(&mut chat, &said, &nothing);
+        assert_eq!(chat.turns, said);
+        chat.turns.push(long.repeat(5));
+        turn(&mut chat, &said, &options);
+        assert_eq!(chat.turns, said);
+
+        chat.turns.push("And then?".to_owned());
+        turn(&mut chat, &said, &options);
+        assert_eq!(chat.turns.len(), 4);
+        assert!(chat.turns.iter().all(|text| !text.is_empty()));
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
+use openelm::text::StreamDecoder;
 use openelm::trace::TraceMode;
 use openelm::{Finish, GenerateOptions, Generation, Model, Session};
 use serde_json::json;
@@ -64,7 +65,8 @@ fn write(
         return print_json(model, ids, generation);
     }
     if let (Some(tokenizer), false) = (model.tokenizer(), arguments.no_echo) {
-        output::write(&tokenizer.decode(ids)?)?;
+        // But for a character that the prompt only begins: it comes whole, with what follows.
+        output::write(&StreamDecoder::with_text(tokenizer, ids)?.1)?;
     }
     generation.prefill(|done, total| bar.set(done as u64, total as u64))?;
     bar.clear();

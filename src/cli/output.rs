@@ -96,9 +96,10 @@ impl<'a> TraceFile<'a> {
             Some("json") => trace::json(steps, &metadata),
             _ => trace::chrome(steps, &metadata),
         };
-        self.is_empty = false;
         std::fs::write(self.path, text)
-            .with_context(|| format!("cannot write {}", self.path.display()))
+            .with_context(|| format!("cannot write {}", self.path.display()))?;
+        self.is_empty = false;
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use openelm::model::peaks;
 use openelm::trace::{self, KernelSum, LayerSum, Peaks, Phase, Step, Sum, TraceMode};
 use serde_json::json;
 
-use super::args::Profile;
+use super::args::{Profile, positions};
 use super::output::{self, TraceFile, decode_seconds};
 
 /// The columns of the layer table, and the kernels that each adds up. Norms are part of qkv and proj_1 while decoding.
@@ -43,22 +43,19 @@ pub fn run(arguments: &Profile) -> Result<()> {
     if arguments.tokens == 0 {
         bail!("nothing to decode: give -n at least 1");
     }
+    // All that can be a mistake first: loading takes long.
     let files = arguments.model.open()?;
+    let prompt_tokens = arguments.prompt_tokens.max(1);
+    let room = arguments.model.context_size(&files);
+    positions(0, prompt_tokens, arguments.tokens, room)?;
     let trace = arguments
         .trace
         .as_deref()
         .map(TraceFile::open)
         .transpose()?;
     let model = arguments.model.load(files)?;
-    let needed = arguments.prompt_tokens.max(1) + arguments.tokens + 1;
-    if needed > model.context_size() {
-        bail!(
-            "{needed} tokens do not fit the context of {}; give smaller -p and -n",
-            model.context_size()
-        );
-    }
     let vocab = model.config().vocab_size;
-    let ids: Vec<u32> = (0..arguments.prompt_tokens.max(1))
+    let ids: Vec<u32> = (0..prompt_tokens)
         .map(|i| (i * 31 % vocab) as u32)
         .collect();
     let mut session = model.session()?;

@@ -12,26 +12,39 @@ pub struct StreamDecoder<'a> {
     tokenizer: &'a Tokenizer,
     /// The last token with text of its own, then what has not been given out.
     window: Vec<u32>,
-    /// Bytes of the window's text that were given out already.
-    given: usize,
+    /// The window's text that was given out already.
+    given: String,
+    /// How many of the window's ids that was the text of.
+    settled: usize,
 }
 
 impl<'a> StreamDecoder<'a> {
-    /// Begins after `prompt`, whose text counts as given out.
+    /// Begins after `given`, whose text counts as given out; see [`StreamDecoder::with_text`] for what exactly that is.
     ///
     /// # Errors
     /// As [`Tokenizer::decode`].
-    pub fn after(tokenizer: &'a Tokenizer, prompt: &[u32]) -> Result<Self> {
+    pub fn after(tokenizer: &'a Tokenizer, given: &[u32]) -> Result<Self> {
+        Ok(Self::with_text(tokenizer, given)?.0)
+    }
+
+    /// As [`StreamDecoder::after`], with the text that counts as given out: all but bytes at the end of which more ids could
+    /// still make a character. Those come with the first text that the decoder gives out, so that the character is whole.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::decode`].
+    pub fn with_text(tokenizer: &'a Tokenizer, given: &[u32]) -> Result<(Self, String)> {
         let mut decoder = Self {
             tokenizer,
             window: Vec::new(),
-            given: 0,
+            given: String::new(),
+            settled: 0,
         };
-        for id in prompt {
-            decoder.push(*id)?;
+        let mut text = String::new();
+        for id in given {
+            text += &decoder.push(*id)?;
         }
-        decoder.given = tokenizer.decode(&decoder.window)?.len();
-        Ok(decoder)
+        text += &decoder.pause()?;
+        Ok((decoder, text))
     }
 
     /// Takes the next id; returns the text that has become certain.
@@ -46,19 +59,32 @@ impl<'a> StreamDecoder<'a> {
             return Ok(String::new());
         }
         self.window.push(id);
-        if is_byte(&token) {
+        if byte(&token).is_some() {
             return Ok(String::new());
         }
         let text = self.tokenizer.decode(&self.window)?;
-        if text.ends_with('\u{FFFD}') {
+        if is_cut(&text, &token) {
             return Ok(String::new());
         }
-        let piece = text.get(self.given..).unwrap_or_default().to_owned();
+        let piece = self.piece(&text, self.window.len())?;
         // From here this token alone is context enough: whether its own leading space is dropped changes what came before the
         // next piece, not the piece.
         self.window.drain(..self.window.len() - 1);
-        self.given = self.tokenizer.decode(&self.window)?.len();
+        self.given = self.tokenizer.decode(&self.window)?;
+        self.settled = self.window.len();
         Ok(piece)
+    }
+
+    /// The text still held back, but for bytes of which more ids could make a character: those belong to the decoder that goes on
+    /// [`after`](StreamDecoder::after) the same ids.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::decode`].
+    pub fn pause(&mut self) -> Result<String> {
+        match self.whole()? {
+            Some(whole) => self.give(whole),
+            None => Ok(String::new()),
+        }
     }
 
     /// The text still held back, at the end of the sequence.
@@ -66,14 +92,65 @@ impl<'a> StreamDecoder<'a> {
     /// # Errors
     /// As [`Tokenizer::decode`].
     pub fn finish(&mut self) -> Result<String> {
-        let text = self.tokenizer.decode(&self.window)?;
-        let piece = text.get(self.given..).unwrap_or_default().to_owned();
-        self.given = text.len();
+        self.give(self.window.len())
+    }
+
+    /// Gives out the text of the window's first `count` ids.
+    fn give(&mut self, count: usize) -> Result<String> {
+        let text = self.tokenizer.decode(&self.window[..count])?;
+        let piece = self.piece(&text, count)?;
+        self.given = text;
+        self.settled = count;
         Ok(piece)
+    }
+
+    /// What `text`, that of the window's first `count` ids, adds to what was given out of it.
+    fn piece(&self, text: &str, count: usize) -> Result<String> {
+        match text.strip_prefix(self.given.as_str()) {
+            Some(piece) => Ok(piece.to_owned()),
+            // Wrong bytes behind a run that was right, and shown, would change what it was. That cannot be taken back; what follows
+            // is decoded by itself.
+            None => self
+                .tokenizer
+                .decode(self.window.get(self.settled..count).unwrap_or_default()),
+        }
+    }
+
+    /// How many of the window's ids there are before a character that is not finished; `None` if that cannot be told.
+    fn whole(&self) -> Result<Option<usize>> {
+        let tokens = self.window.iter().rev();
+        let mut tokens = tokens.filter_map(|id| self.tokenizer.token(*id));
+        let mut run: Vec<u8> = Vec::new();
+        for token in tokens.by_ref() {
+            match byte(&token) {
+                Some(byte) => run.push(byte),
+                // Of a tokenizer whose tokens begin and end anywhere.
+                None if run.is_empty() => {
+                    let text = self.tokenizer.decode(&self.window)?;
+                    return Ok((!is_cut(&text, &token)).then_some(self.window.len()));
+                }
+                None => break,
+            }
+        }
+        run.reverse();
+        let unfinished = match std::str::from_utf8(&run) {
+            Err(error) if error.error_len().is_none() => run.len() - error.valid_up_to(),
+            _ => 0,
+        };
+        Ok(Some(self.window.len() - unfinished))
     }
 }
 
-/// Whether a token stands for one byte: `<0x0A>`.
-fn is_byte(token: &str) -> bool {
-    token.len() == 6 && token.starts_with("<0x") && token.ends_with('>')
+/// Whether `text` ends in a U+FFFD that the last token does not spell itself: it has a part of a character.
+fn is_cut(text: &str, token: &str) -> bool {
+    text.ends_with('\u{FFFD}') && !token.ends_with('\u{FFFD}')
+}
+
+/// The byte that a token such as `<0x0A>` stands for.
+fn byte(token: &str) -> Option<u8> {
+    let hex = token.strip_prefix("<0x")?.strip_suffix('>')?;
+    match hex.len() {
+        2 => u8::from_str_radix(hex, 16).ok(),
+        _ => None,
+    }
 }

@@ -7,9 +7,19 @@ use std::sync::OnceLock;
 
 use openelm::kernels::linear::Tuning;
 use openelm::{Checkpoint, Config, Dtype, Gpu, LoadOptions, Model, Tune, WeightSource};
+use proptest::test_runner::RngSeed;
 use serde_json::Value;
 
 pub const FIXTURES: [&str; 2] = ["openelm-f16", "openelm-bf16-sharded"];
+
+/// Where property tests begin: always the same, so that a failure is somebody's doing, unless `OPENELM_TEST_SEED` names another
+/// place. The CI also runs them once with the clock's, and prints it.
+pub fn seed(usual: u64) -> RngSeed {
+    RngSeed::Fixed(match std::env::var("OPENELM_TEST_SEED") {
+        Ok(number) => number.parse().expect("OPENELM_TEST_SEED is a number"),
+        Err(_) => usual,
+    })
+}
 
 pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
