@@ -1,14 +1,15 @@
 // Causal grouped-query attention over the cache for GPUs, for decode and for prefill.
 //     out[t, h] = softmax(q[t, h] . K[h / group] * scale, positions 0..=position[t]) . V[h / group]
-//     queries: [tokens, q_heads, blocks * 8], out: [tokens, q_heads * head_dim], cache: [kv_heads, rows, blocks * 8]
+//     queries: [tokens, q_heads, blocks * 8], out: [tokens, q_heads * head_dim], cache: [rows, kv_heads, blocks * 8]
 // One workgroup covers a token and up to four query heads that share a kv head: they are the components of every vec4, so a
 // cache entry is read once for the four. Positions pass in tiles of 64 with a running maximum and sum (online softmax), so
 // memory does not grow with the context. When few tokens are computed, workgroups z share a token's positions, so that a long
-// context keeps a whole GPU busy; attention_merge.wgsl adds up what they hand over. A token within the first split's reach is done
+// context keeps a whole GPU busy; attention_merge.wgsl adds up what they hand over. A token within the first split is done
 // here at once, whatever its company. Scores: a lane a position. Values: a lane a block of 8 dimensions and a slice of
 // the tile's positions; slices are added up at the end. No loop stands under a condition: lanes without work repeat a
 // neighbour's and are not counted (software drivers run a loop that no lane entered to a limit of iterations).
 #import lib/tokens.wgsl
+#import lib/first_row.wgsl
 #import lib/attention_shape.wgsl
 @group(0) @binding(1) var<storage, read> tokens: array<Token>;
 @group(0) @binding(2) var<storage, read> queries: array<f32>;
@@ -18,6 +19,9 @@
 #import lib/store_heads.wgsl
 #import lib/attention_partials.wgsl
 @group(0) @binding(6) var<storage, read_write> partials: array<vec4<f32>>;
+// [sequences, positions]: the cache row of each position.
+@group(0) @binding(7) var<storage, read> rows: array<u32>;
+@group(0) @binding(8) var<uniform> class_rows: FirstRow;
 
 const TILE = 64u;
 const LOWEST = -3.0e38;
@@ -26,6 +30,8 @@ const LOWEST = -3.0e38;
 var<workgroup> query: array<vec4<f32>, 256>;
 // [TILE]: scores, then their exponentials.
 var<workgroup> weight: array<vec4<f32>, 64>;
+// [TILE]: where the positions' entries begin in the cache.
+var<workgroup> entry_of: array<u32, 64>;
 // [8 dimensions of a block, lanes]
 var<workgroup> partial: array<vec4<f32>, 512>;
 
@@ -63,13 +69,13 @@ fn main(
     let quad = workgroup.x % shape.quads;
     let first_head = kv_head * shape.group + quad * 4u;
     let heads = min(4u, shape.group - quad * 4u);
-    let token = tokens[workgroup.y];
-    let cache_start = kv_head * shape.cache_rows + token.cache_start;
+    let row = class_rows.first + workgroup.y;
+    let token = tokens[row];
     let all = token.position + 1u;
     // A split without positions repeats the last one, and nobody looks at it.
     let first_position = min(workgroup.z * shape.split, all - 1u);
     let positions = first_position + min(shape.split, all - first_position);
-    stage_queries(workgroup.y, first_head, heads, lane);
+    stage_queries(row, first_head, heads, lane);
 
     let slices = TILE / shape.blocks;
     let slice = lane / shape.blocks;
@@ -88,7 +94,9 @@ fn main(
     for (var start = first_position; start < positions; start += TILE) {
         let count = min(TILE, positions - start);
         var score = vec4<f32>();
-        let entry = (cache_start + start + min(lane, count - 1u)) * shape.blocks;
+        let cache_row = rows[token.table + start + min(lane, count - 1u)];
+        let entry = (cache_row * shape.kv_heads + kv_head) * shape.blocks;
+        entry_of[lane] = entry;
         for (var b = 0u; b < shape.blocks; b += 1u) {
             score += block_scores(b, load_key(entry + b));
         }
@@ -120,7 +128,7 @@ fn main(
         for (var first = 0u; first < count; first += slices) {
             let i = min(first + slice, count - 1u);
             let is_mine = slice < slices && first + slice < count;
-            let value = load_value((cache_start + start + i) * shape.blocks + block);
+            let value = load_value(entry_of[i] + block);
             let w = select(vec4<f32>(), weight[i], is_mine);
             sum_0 += value.lo.x * w;
             sum_1 += value.lo.y * w;
@@ -145,12 +153,12 @@ fn main(
     workgroupBarrier();
     let dims = shape.blocks * 8u;
     let is_whole = all <= shape.split;
-    let to_partial = partial_start(workgroup.y, workgroup.z, workgroup.x, workgroups.x);
+    let to_partial = partial_start(row, workgroup.z, workgroup.x, workgroups.x);
     if !is_whole && lane == 0u {
         partials[to_partial] = highest;
         partials[to_partial + 1u] = total;
     }
-    let heads_start = workgroup.y * shape.stride + first_head * shape.head_dim;
+    let heads_start = row * shape.stride + first_head * shape.head_dim;
     for (var start = 0u; start < shape.head_dim; start += TILE) {
         let d = start + lane;
         let at = min(d, dims - 1u);

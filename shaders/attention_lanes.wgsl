@@ -1,10 +1,11 @@
 // Causal grouped-query attention over the cache for software adapters, for decode and for prefill.
 //     out[t, h] = softmax(q[t, h] . K[h / group] * scale, positions 0..=position[t]) . V[h / group]
-//     queries: [tokens, q_heads, blocks * 8], out: [tokens, q_heads * head_dim], cache: [kv_heads, rows, blocks * 8]
+//     queries: [tokens, q_heads, blocks * 8], out: [tokens, q_heads * head_dim], cache: [rows, kv_heads, blocks * 8]
 // One workgroup covers a token, up to four query heads that share a kv head (the components of every vec4), and four blocks of the
 // output's dimensions; scores are computed anew for every four blocks, which spreads a few heads over the cores. A lane has
 // every eighth position, with a running maximum and sums of its own (online softmax), so lanes meet only at the end: memory
-// of a workgroup is slow here. Queries are read through a window of uniform memory, once for four positions of each lane; `first` is the token that the window begins at.
+// of a workgroup is slow here. Queries are read through a window of uniform memory, once for four positions of each lane; `token_index` is the row of the step that the
+// window begins at.
 #import lib/tokens.wgsl
 #import lib/hidden_zero.wgsl
 #import lib/attention_shape.wgsl
@@ -14,7 +15,9 @@
 #import <queries>
 @group(0) @binding(5) var<storage, read_write> output: array<f32>;
 #import lib/store_heads.wgsl
-@group(0) @binding(6) var<uniform> first: vec4<u32>;
+@group(0) @binding(6) var<uniform> token_index: vec4<u32>;
+// [sequences, positions]: the cache row of each position.
+@group(0) @binding(7) var<storage, read> rows: array<u32>;
 
 const LANES = 8u;
 const LOWEST = -3.0e38;
@@ -125,9 +128,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, place: Place) {
     let quad = quad_index % shape.quads;
     let first_head = kv_head * shape.group + quad * 4u;
     let heads = min(4u, shape.group - quad * 4u);
-    let token_index = first.x + workgroup.y;
-    let token = tokens[token_index];
-    let cache_start = kv_head * shape.cache_rows + token.cache_start;
+    let row = token_index.x + workgroup.y;
+    let token = tokens[row];
     let positions = token.position + 1u;
     // Heads that are not there repeat the last, blocks likewise.
     let head = first_head + min(vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(heads - 1u));
@@ -144,7 +146,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, place: Place) {
     for (var start = 0u; start < positions; start += 4u * LANES) {
         let position = start + lane + LANES * vec4<u32>(0u, 1u, 2u, 3u);
         let is_there = position < vec4<u32>(positions);
-        let entry = (cache_start + min(position, vec4<u32>(positions - 1u))) * shape.blocks;
+        let at = token.table + min(position, vec4<u32>(positions - 1u));
+        let cache_row = vec4<u32>(rows[at.x], rows[at.y], rows[at.z], rows[at.w]);
+        let entry = (cache_row * shape.kv_heads + kv_head) * shape.blocks;
         var score_0 = vec4<f32>();
         var score_1 = vec4<f32>();
         var score_2 = vec4<f32>();
@@ -201,7 +205,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, place: Place) {
         let result = sum / all_total;
         let d = 32u * chunk + dimension;
         if d < shape.head_dim {
-            store_heads(token_index * shape.stride + first_head * shape.head_dim + d, heads, result);
+            store_heads(row * shape.stride + first_head * shape.head_dim + d, heads, result);
         }
     }
 }

@@ -16,11 +16,15 @@ struct Shape {
 #import <format>
 @group(0) @binding(2) var<storage, read_write> hidden: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> tokens: array<Token>;
+// [sequences]: ids that the device chose.
+@group(0) @binding(4) var<storage, read> chosen: array<u32>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let block = workgroup.x * 64u + lane;
-    let row = tokens[workgroup.y].id - shape.row_first;
+    let token = tokens[workgroup.y];
+    let id = select(token.id, chosen[token.slot], token.id == 0xffffffffu);
+    let row = id - shape.row_first;
     if block >= shape.blocks || row >= shape.row_count {
         return;
     }

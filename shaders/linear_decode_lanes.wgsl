@@ -23,7 +23,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, place: Place) {
         for (var pair = from_pair; pair < end; pair += STEP_PAIRS) {
             let w = load_rows(first, first_scales, pair);
             let v = load_rows(second, second_scales, pair);
-            sums = add_token(sums, w, v, own, raw_0(own, 4u * pair), 4u * pair);
+            sums = add_token(sums, w, v, own, raw_0(own, 4u * pair), norm_weight(own, 4u * pair));
         }
     }
     emit_pairs(0u, pairs, sums);

@@ -34,11 +34,12 @@ fn main(
             let w = load_rows(first, first_scales, pair);
             let v = load_rows(second, second_scales, pair);
             let at = 4u * pair;
+            let weight = norm_weight(own, at);
             let i = input_start + at;
-            sums_0 = add_token(sums_0, w, v, own, raw_0(own, i), at);
-            sums_1 = add_token(sums_1, w, v, own, raw_1(own, i), at);
-            sums_2 = add_token(sums_2, w, v, own, raw_2(own, i), at);
-            sums_3 = add_token(sums_3, w, v, own, raw_3(own, i), at);
+            sums_0 = add_token(sums_0, w, v, own, raw_0(own, i), weight);
+            sums_1 = add_token(sums_1, w, v, own, raw_1(own, i), weight);
+            sums_2 = add_token(sums_2, w, v, own, raw_2(own, i), weight);
+            sums_3 = add_token(sums_3, w, v, own, raw_3(own, i), weight);
         }
     }
     let token = workgroup.x;

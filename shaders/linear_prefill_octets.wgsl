@@ -39,16 +39,17 @@ fn main(
             let w = load_rows(first, first_scales, pair);
             let v = load_rows(second, second_scales, pair);
             let at = 4u * pair;
+            let weight = norm_weight(own, at);
             let i = input_a + at;
             let j = input_b + at;
-            sums_0a = add_token(sums_0a, w, v, own, raw_0(own, i), at);
-            sums_1a = add_token(sums_1a, w, v, own, raw_1(own, i), at);
-            sums_2a = add_token(sums_2a, w, v, own, raw_2(own, i), at);
-            sums_3a = add_token(sums_3a, w, v, own, raw_3(own, i), at);
-            sums_0b = add_token(sums_0b, w, v, own, raw_0(own, j), at);
-            sums_1b = add_token(sums_1b, w, v, own, raw_1(own, j), at);
-            sums_2b = add_token(sums_2b, w, v, own, raw_2(own, j), at);
-            sums_3b = add_token(sums_3b, w, v, own, raw_3(own, j), at);
+            sums_0a = add_token(sums_0a, w, v, own, raw_0(own, i), weight);
+            sums_1a = add_token(sums_1a, w, v, own, raw_1(own, i), weight);
+            sums_2a = add_token(sums_2a, w, v, own, raw_2(own, i), weight);
+            sums_3a = add_token(sums_3a, w, v, own, raw_3(own, i), weight);
+            sums_0b = add_token(sums_0b, w, v, own, raw_0(own, j), weight);
+            sums_1b = add_token(sums_1b, w, v, own, raw_1(own, j), weight);
+            sums_2b = add_token(sums_2b, w, v, own, raw_2(own, j), weight);
+            sums_3b = add_token(sums_3b, w, v, own, raw_3(own, j), weight);
         }
     }
     let token = workgroup.x;

@@ -4,10 +4,12 @@
 // computes four pairs for four tokens: per k it loads three vec4s and does 32 multiply-adds. Tokens beyond the step's last
 // are computed into padding that nobody reads.
 #import lib/linear_shape.wgsl
+#import lib/first_row.wgsl
 #import <source>
 #import <format>
 #import <output>
 @group(0) @binding(3) var<storage, read> input: array<vec4<f32>>;
+@group(0) @binding(4) var<uniform> class_rows: FirstRow;
 
 const TOKEN_QUADS = 8u;
 #import lib/tiles.wgsl
@@ -15,7 +17,7 @@ const TOKEN_QUADS = 8u;
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let first_pair = workgroup.x * 32u;
-    let first_token = workgroup.y * 32u;
+    let first_token = class_rows.first + workgroup.y * 32u;
     let row_quad = lane % 8u;
     let token_quad = lane / 8u;
     var first_0 = vec4<f32>();

@@ -3,10 +3,12 @@
 // A lane computes four pairs for four tokens of each half: per k it loads four vec4s and does 64 multiply-adds, at the price of 64
 // registers for sums.
 #import lib/linear_shape.wgsl
+#import lib/first_row.wgsl
 #import <source>
 #import <format>
 #import <output>
 @group(0) @binding(3) var<storage, read> input: array<vec4<f32>>;
+@group(0) @binding(4) var<uniform> class_rows: FirstRow;
 
 const TOKEN_QUADS = 16u;
 #import lib/tiles.wgsl
@@ -14,7 +16,7 @@ const TOKEN_QUADS = 16u;
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let first_pair = workgroup.x * 32u;
-    let first_token = workgroup.y * 64u;
+    let first_token = class_rows.first + workgroup.y * 64u;
     let row_quad = lane % 8u;
     let token_quad = lane / 8u;
     // Named by row of the pair's quad, and by half of the tokens.

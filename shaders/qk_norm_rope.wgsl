@@ -2,7 +2,7 @@
 // k and v go to the cache.
 //     q' = rope(rms_norm(q) * q_weight, position)          qkv: [tokens, (q_heads + 2 kv_heads) * head_dim], rows q, k, v
 //     keys[h][row] = rope(rms_norm(k) * k_weight, position),  values[h][row] = v
-//     queries: [tokens, q_heads, blocks * 8], cache: [kv_heads, rows, blocks * 8], padded with zeros
+//     queries: [tokens, q_heads, blocks * 8], cache: [rows, kv_heads, blocks * 8], padded with zeros
 // One workgroup a head and token; a lane has a block of eight dimensions. There are no loops under a condition on purpose: software
 // drivers run them to a limit of iterations even where no lane takes part.
 #import lib/tokens.wgsl
@@ -15,7 +15,6 @@ struct Shape {
     blocks: u32,      // ceil(head_dim / 8); cache entries are padded with zeros
     q_heads: u32,
     kv_heads: u32,
-    cache_rows: u32,  // rows of the cache, all sequences together
     normalize: u32,   // 1: with q and k norms
     qkv_stride: u32,  // floats from one token to the next
     q_stride: u32,    // vec4s from one token's queries to the next
@@ -29,6 +28,8 @@ struct Shape {
 // [positions, head_dim / 2]: cosine and sine
 @group(0) @binding(4) var<storage, read> rotations: array<vec2<f32>>;
 @group(0) @binding(5) var<storage, read_write> queries: array<vec4<f32>>;
+// Not 0 once a key or value was too large for the cache's format.
+@group(0) @binding(8) var<storage, read_write> overflow: atomic<u32>;
 
 // The normalised head; zero from head_dim on.
 var<workgroup> head: array<f32, 256>;
@@ -127,12 +128,15 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         queries[to + 1u] = block.hi;
         return;
     }
-    let row = token.cache_start + token.position;
+    if !fits_cache(block) {
+        atomicStore(&overflow, 1u);
+    }
+    let first = token.cache_row * shape.kv_heads;
     if is_value {
         let kv_head = which - shape.q_heads - shape.kv_heads;
-        write_value((kv_head * shape.cache_rows + row) * shape.blocks + lane, block);
+        write_value((first + kv_head) * shape.blocks + lane, block);
     } else {
         let kv_head = which - shape.q_heads;
-        write_key((kv_head * shape.cache_rows + row) * shape.blocks + lane, block);
+        write_key((first + kv_head) * shape.blocks + lane, block);
     }
 }

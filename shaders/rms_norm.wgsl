@@ -2,6 +2,7 @@
 //     out[t] = x[s] * rsqrt(mean(x[s]^2) + epsilon) * weight         x, out: [tokens, width], weight: [width]
 // s is t, or for the output head the token that row t of the logits is wanted for. One workgroup a token.
 #import lib/tokens.wgsl
+#import lib/first_row.wgsl
 
 struct Shape {
     width: u32,
@@ -15,15 +16,17 @@ struct Shape {
 @group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> input: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> tokens: array<Token>;
+@group(0) @binding(5) var<uniform> rows: FirstRow;
 
 var<workgroup> partial: array<f32, 64>;
 var<workgroup> eighths: array<f32, 64>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let source = select(workgroup.y, tokens[workgroup.y].logits_from, shape.gather == 1u);
+    let row = rows.first + workgroup.y;
+    let source = select(row, tokens[row].logits_from, shape.gather == 1u);
     let from_start = source * shape.stride;
-    let to_start = workgroup.y * shape.stride;
+    let to_start = row * shape.stride;
 
     var squares = vec4<f32>();
     for (var i = lane; i < shape.vectors; i += 64u) {

@@ -1,17 +1,21 @@
-// The second half of choosing a token on the device: picks it, makes it the next step's input, and reports it.
-//     tokens[0] = (chosen id, position + 1); chosen = id, its logit, highest logit, sum of exp(logit - highest),
+// The second half of choosing a token on the device: picks it, keeps it as its sequence's next input, and reports it.
+//     chosen[slot] = id; report[row] = id, its logit, highest logit, sum of exp(logit - highest),
 //     then `top_count` times the id and logit of the most probable tokens
-// One workgroup walks over all logits; how it picks is in the imported `choose`.
-#import lib/tokens.wgsl
+// Workgroup y walks over all logits of a row; how it picks is in the imported `choose`.
 #import lib/hidden_zero.wgsl
 #import lib/sample_shape.wgsl
-@group(0) @binding(1) var<storage, read> logits: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> adjusted: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> groups: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> seen: array<u32>;
-@group(0) @binding(5) var<storage, read_write> tokens: array<Token>;
+@group(0) @binding(2) var<storage, read> logits: array<vec4<f32>>;
+// [rows, groups, 4]
+@group(0) @binding(3) var<storage, read> adjusted: array<vec4<f32>>;
+// [rows, groups]
+@group(0) @binding(4) var<storage, read_write> groups: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> seen: array<u32>;
+// [sequences]
 @group(0) @binding(6) var<storage, read_write> chosen: array<u32>;
+// [rows, REPORT_WORDS]
+@group(0) @binding(7) var<storage, read_write> report: array<u32>;
 
+const REPORT_WORDS = 36u;
 const LANES = 256u;
 
 var<workgroup> value: array<f32, 256>;
@@ -73,22 +77,26 @@ fn left(x: vec4<f32>, first: u32, logit: f32, id: u32) -> vec4<f32> {
     return select(vec4<f32>(LOWEST), x, is_left);
 }
 
-fn report_top(lane: u32, hidden: u32) {
+fn report_top(index_of_row: u32, lane: u32, hidden: u32) {
+    let row = rows[index_of_row];
+    let row_groups = index_of_row * shape.groups;
+    let row_logits = row.logits_row * shape.logits_stride;
+    let to = index_of_row * REPORT_WORDS;
     var last = 3.4e38;
     // Among equals the ids from here on are still to be reported.
     var next_id = 0u;
-    for (var rank = 0u; rank < shape.top_count + hidden; rank += 1u) {
+    for (var rank = 0u; rank < row.top_count + hidden; rank += 1u) {
         var own = LOWEST;
         var own_group = 0u;
         for (var g = lane; g < shape.groups + hidden; g += LANES) {
-            let raw = groups[g].y;
+            let raw = groups[row_groups + g].y;
             own_group = select(own_group, g, raw > own);
             own = max(own, raw);
         }
         let found = highest_of_lanes(lane, own, own_group);
         next_id = select(0u, next_id, found.value == last);
         last = found.value;
-        let at = 4u * found.index;
+        let at = row_logits + 4u * found.index;
         let first = 16u * found.index;
         let a = usable(logits[at], first);
         let b = usable(logits[at + 1u], first + 4u);
@@ -102,9 +110,9 @@ fn report_top(lane: u32, hidden: u32) {
         let rest_ab = max(left(a, first, last, id), left(b, first + 4u, last, id));
         let rest_cd = max(left(c, first + 8u, last, id), left(d, first + 12u, last, id));
         if lane == 0u {
-            groups[found.index].y = highest_of(max(rest_ab, rest_cd));
-            chosen[4u + 2u * rank] = id;
-            chosen[5u + 2u * rank] = bitcast<u32>(last);
+            groups[row_groups + found.index].y = highest_of(max(rest_ab, rest_cd));
+            report[to + 4u + 2u * rank] = id;
+            report[to + 5u + 2u * rank] = bitcast<u32>(last);
         }
         storageBarrier();
         workgroupBarrier();
@@ -114,12 +122,13 @@ fn report_top(lane: u32, hidden: u32) {
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let hidden = hidden_zero(workgroup);
-    let position = tokens[0].position;
+    let row = rows[workgroup.y];
+    let row_groups = workgroup.y * shape.groups;
     var own = LOWEST;
     var own_group = 0u;
     var own_raw = LOWEST;
     for (var g = lane; g < shape.groups + hidden; g += LANES) {
-        let group = groups[g];
+        let group = groups[row_groups + g];
         own_group = select(own_group, g, group.x > own);
         own = max(own, group.x);
         own_raw = max(own_raw, group.y);
@@ -128,26 +137,26 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let raw = highest_of_lanes(lane, own_raw, 0u).value;
     var own_sum = 0.0;
     for (var g = lane; g < shape.groups + hidden; g += LANES) {
-        let group = groups[g];
+        let group = groups[row_groups + g];
         own_sum += group.z * exp(group.y - raw);
     }
     let sum = sum_of_lanes(lane, own_sum);
-    let at = 4u * best.index;
+    let at = 4u * (row_groups + best.index);
     let first = 16u * best.index;
     var best_id = find(adjusted[at + 3u], first + 12u, best.value, 0u, first);
     best_id = find(adjusted[at + 2u], first + 8u, best.value, 0u, best_id);
     best_id = find(adjusted[at + 1u], first + 4u, best.value, 0u, best_id);
     best_id = find(adjusted[at], first, best.value, 0u, best_id);
 
-    let id = choose(lane, position, best.value, best_id, 4u * shape.groups + hidden);
-    report_top(lane, hidden);
+    let id = choose(workgroup.y, lane, best.value, best_id, 4u * shape.groups + hidden);
+    report_top(workgroup.y, lane, hidden);
     if lane == 0u {
-        chosen[0] = id;
-        chosen[1] = bitcast<u32>(logits[id >> 2u][id & 3u]);
-        chosen[2] = bitcast<u32>(raw);
-        chosen[3] = bitcast<u32>(sum);
-        seen[id >> 5u] |= 1u << (id & 31u);
-        tokens[0].id = id;
-        tokens[0].position = position + 1u;
+        let to = workgroup.y * REPORT_WORDS;
+        report[to] = id;
+        report[to + 1u] = bitcast<u32>(logits[row.logits_row * shape.logits_stride + (id >> 2u)][id & 3u]);
+        report[to + 2u] = bitcast<u32>(raw);
+        report[to + 3u] = bitcast<u32>(sum);
+        seen[row.slot * shape.seen_stride + (id >> 5u)] |= 1u << (id & 31u);
+        chosen[row.slot] = id;
     }
 }

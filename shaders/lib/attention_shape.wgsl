@@ -4,7 +4,7 @@ struct Shape {
     blocks: u32,      // ceil(head_dim / 8), at most 32
     group: u32,       // query heads to a kv head
     quads: u32,       // ceil(group / 4)
-    cache_rows: u32,
+    kv_heads: u32,
     q_stride: u32,    // floats from one token's queries to the next
     stride: u32,      // floats from one token's output to the next
     scale: f32,

@@ -1,4 +1,4 @@
-// The cache in storage buffers: [kv_heads, rows, blocks] 16-byte units (or twice as many, for f32).
+// The cache in storage buffers: [rows, kv_heads, blocks] 16-byte units (or twice as many, for f32).
 @group(0) @binding(3) var<storage, read> keys: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read> values: array<vec4<u32>>;
 

@@ -2,8 +2,6 @@
 // Logits are compared by keys, integers in the same order, so that a cut is found exactly: of a range of keys that holds it four
 // are tried at once, which leaves a fifth; after 14 passes one is left. The token is the one in whose share of all kept
 // probability, in the order of ids, the random number falls.
-@group(0) @binding(7) var<storage, read> uniforms: array<f32>;
-
 const PASSES = 14u;
 
 var<workgroup> sums: array<vec4<f32>, 256>;
@@ -14,17 +12,25 @@ fn key(x: vec4<f32>) -> vec4<u32> {
     return select(bits | vec4<u32>(0x80000000u), ~bits, bits >= vec4<u32>(0x80000000u));
 }
 
-fn weights(x: vec4<f32>, best: f32) -> vec4<f32> {
-    return exp((x - best) / shape.temperature);
+// A row's temperature, 1 where it takes the most probable token, and where its adjusted logits begin.
+struct Setting {
+    temperature: f32,
+    start: u32,
+    best: f32,
+    end: u32,
+}
+
+fn weights(x: vec4<f32>, row: Setting) -> vec4<f32> {
+    return exp((x - row.best) / row.temperature);
 }
 
 // How many tokens, or how much weight, lies at or above each of four keys.
-fn reached(lane: u32, keys: vec4<u32>, by_weight: bool, best: f32, end: u32) -> vec4<f32> {
+fn reached(lane: u32, keys: vec4<u32>, by_weight: bool, row: Setting) -> vec4<f32> {
     var sum = vec4<f32>();
-    for (var i = lane; i < end; i += LANES) {
-        let x = adjusted[i];
+    for (var i = lane; i < row.end; i += LANES) {
+        let x = adjusted[row.start + i];
         let k = key(x);
-        let w = select(vec4<f32>(1.0), weights(x, best), by_weight);
+        let w = select(vec4<f32>(1.0), weights(x, row), by_weight);
         sum += vec4<f32>(
             sum_of(select(vec4<f32>(), w, k >= vec4<u32>(keys.x))),
             sum_of(select(vec4<f32>(), w, k >= vec4<u32>(keys.y))),
@@ -45,13 +51,13 @@ fn reached(lane: u32, keys: vec4<u32>, by_weight: bool, best: f32, end: u32) -> 
 }
 
 // The highest key at or above which `goal` is reached; `low` where none is. `passes` is 0 for a cut that is off.
-fn cut(lane: u32, start: u32, passes: u32, by_weight: bool, goal: f32, best: f32, end: u32) -> u32 {
+fn cut(lane: u32, start: u32, passes: u32, by_weight: bool, goal: f32, row: Setting) -> u32 {
     var low = start;
-    var high = key(vec4<f32>(best)).x + 1u;
+    var high = key(vec4<f32>(row.best)).x + 1u;
     for (var round = 0u; round < passes; round += 1u) {
         let step = (high - low + 4u) / 5u;
         let tried = min(low + step * vec4<u32>(1u, 2u, 3u, 4u), vec4<u32>(high));
-        let enough = reached(lane, tried, by_weight, best, end) >= vec4<f32>(goal);
+        let enough = reached(lane, tried, by_weight, row) >= vec4<f32>(goal);
         low = select(low, tried.x, enough.x);
         low = select(low, tried.y, enough.y);
         low = select(low, tried.z, enough.z);
@@ -64,10 +70,10 @@ fn cut(lane: u32, start: u32, passes: u32, by_weight: bool, goal: f32, best: f32
     return low;
 }
 
-fn kept_weights(i: u32, lowest: u32, best: f32) -> vec4<f32> {
-    let x = adjusted[i];
-    let w = weights(x, best);
-    let is_kept = (key(x) >= vec4<u32>(lowest)) & (w >= vec4<f32>(shape.min_p));
+fn kept_weights(i: u32, lowest: u32, min_p: f32, row: Setting) -> vec4<f32> {
+    let x = adjusted[row.start + i];
+    let w = weights(x, row);
+    let is_kept = (key(x) >= vec4<u32>(lowest)) & (w >= vec4<f32>(min_p));
     return select(vec4<f32>(), w, is_kept);
 }
 
@@ -89,17 +95,25 @@ fn look(place: Place, part: u32, weight: f32) -> Place {
     );
 }
 
-fn choose(lane: u32, position: u32, best: f32, best_id: u32, end: u32) -> u32 {
-    let lowest_k = cut(lane, 0u, select(0u, PASSES, shape.top_k > 0u), false, f32(shape.top_k), best, end);
-    let total = reached(lane, vec4<u32>(lowest_k), true, best, end).x;
-    let lowest = cut(lane, lowest_k, select(0u, PASSES, shape.top_p < 1.0), true, max(shape.top_p * total, 1e-30), best, end);
+// What is left of a goal within its part. Where rounding had it beyond the last, it is beyond the last of that part's parts too.
+fn left_within(place: Place) -> f32 {
+    return select(3.4e38, place.left, place.is_found);
+}
+
+fn choose(index_of_row: u32, lane: u32, best: f32, best_id: u32, end: u32) -> u32 {
+    let params = rows[index_of_row];
+    let is_greedy = params.temperature <= 0.0;
+    let row = Setting(select(params.temperature, 1.0, is_greedy), 4u * index_of_row * shape.groups, best, end);
+    let lowest_k = cut(lane, 0u, select(0u, PASSES, params.top_k > 0u), false, f32(params.top_k), row);
+    let total = reached(lane, vec4<u32>(lowest_k), true, row).x;
+    let lowest = cut(lane, lowest_k, select(0u, PASSES, params.top_p < 1.0), true, max(params.top_p * total, 1e-30), row);
 
     // Every lane sums what is kept of a slice of its own.
     let slice = 4u * ((shape.groups + LANES - 1u) / LANES);
     var sum = 0.0;
     for (var i = 0u; i < slice; i += 1u) {
         let at = lane * slice + i;
-        sum += select(0.0, sum_of(kept_weights(min(at, end - 1u), lowest, best)), at < end);
+        sum += select(0.0, sum_of(kept_weights(min(at, end - 1u), lowest, params.min_p, row)), at < end);
     }
     workgroupBarrier();
     sums[lane] = vec4<f32>(sum);
@@ -115,24 +129,24 @@ fn choose(lane: u32, position: u32, best: f32, best_id: u32, end: u32) -> u32 {
         kept += sixteenths[i];
     }
     // First which sixteenth of the slices, then which slice, then which token.
-    var place = Place(0u, uniforms[position] * kept, false);
+    var place = Place(0u, params.random * kept, false);
     for (var i = 0u; i < 16u; i += 1u) {
         place = look(place, i, sixteenths[i]);
     }
     let first_slice = 16u * place.part;
-    place = Place(first_slice, place.left, false);
+    place = Place(first_slice, left_within(place), false);
     for (var i = 0u; i < 16u; i += 1u) {
         place = look(place, first_slice + i, sums[first_slice + i].x);
     }
     let first = place.part * slice;
-    place = Place(best_id, place.left, false);
+    place = Place(best_id, left_within(place), false);
     for (var i = 0u; i < slice; i += 1u) {
         let at = first + i;
-        let w = select(vec4<f32>(), kept_weights(min(at, end - 1u), lowest, best), at < end);
+        let w = select(vec4<f32>(), kept_weights(min(at, end - 1u), lowest, params.min_p, row), at < end);
         place = look(place, 4u * at, w.x);
         place = look(place, 4u * at + 1u, w.y);
         place = look(place, 4u * at + 2u, w.z);
         place = look(place, 4u * at + 3u, w.w);
     }
-    return place.part;
+    return select(place.part, best_id, is_greedy);
 }

@@ -12,13 +12,21 @@ fn all_squares(own: f32) -> f32 {
     return own;
 }
 
-fn take(own: Reader, raw: Raw, at: u32) -> Input {
+// The norm's weights for the step that begins at vec4 `at`.
+fn norm_weight(own: Reader, at: u32) -> Raw {
+    if !NORMED {
+        return Raw();
+    }
+    return Raw(Block(norm[at], norm[at + 1u]), Block(norm[at + 2u], norm[at + 3u]));
+}
+
+fn take(own: Reader, raw: Raw, weight: Raw) -> Input {
     if !NORMED {
         return raw;
     }
     return Input(
-        Block(raw.a.lo * norm[at], raw.a.hi * norm[at + 1u]),
-        Block(raw.b.lo * norm[at + 2u], raw.b.hi * norm[at + 3u]),
+        Block(raw.a.lo * weight.a.lo, raw.a.hi * weight.a.hi),
+        Block(raw.b.lo * weight.b.lo, raw.b.hi * weight.b.hi),
     );
 }
 

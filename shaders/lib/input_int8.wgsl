@@ -1,4 +1,4 @@
-// The input of a `lanes` product as whole numbers of eight bits, with a scale for 32: eight lanes of a subgroup make four each,
+// The input of a `lanes` product quantised to eight bits on the fly, with a scale for 32: eight lanes of a subgroup make four each,
 // and tell all others.
 #import lib/share.wgsl
 #import lib/whole.wgsl
@@ -22,10 +22,18 @@ fn share_magnitude(own: u32) -> u32 {
     return max(max(a, b), max(c, d));
 }
 
-fn take(own: Reader, raw: Raw, at: u32) -> Input {
+// The norm's weights for the step that begins at vec4 `at`.
+fn norm_weight(own: Reader, at: u32) -> Raw {
+    if !NORMED {
+        return Raw();
+    }
+    return norm[at + lane_vector(own)];
+}
+
+fn take(own: Reader, raw: Raw, weight: Raw) -> Input {
     var x = raw;
     if NORMED {
-        x *= norm[at + lane_vector(own)];
+        x *= weight;
     }
     let most = bitcast<f32>(share_magnitude(magnitude(x)));
     let scaled = x * (127.0 / most);

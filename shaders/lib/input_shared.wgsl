@@ -8,10 +8,18 @@ fn raw_squares(raw: Raw) -> f32 {
     return dot(raw, raw);
 }
 
-fn take(own: Reader, raw: Raw, at: u32) -> Input {
+// The norm's weights for the step that begins at vec4 `at`.
+fn norm_weight(own: Reader, at: u32) -> Raw {
+    if !NORMED {
+        return Raw();
+    }
+    return Raw(norm[at + own.x][own.y], norm[at + 2u + own.x][own.y]);
+}
+
+fn take(own: Reader, raw: Raw, weight: Raw) -> Input {
     var x = raw;
     if NORMED {
-        x *= vec2<f32>(norm[at + own.x][own.y], norm[at + 2u + own.x][own.y]);
+        x *= weight;
     }
     return Input(share(x.x), share(x.y));
 }

@@ -72,9 +72,9 @@ struct Sums {
     squares: f32,
 }
 
-// Adds a step: what a lane read of it itself, and where it lies in a row.
-fn add_token(sums: Sums, first: Weights, second: Weights, own: Reader, raw: Raw, at: u32) -> Sums {
-    let x = take(own, raw, at);
+// Adds a step: what a lane read of it itself, and what that is to be weighed with, which all tokens share.
+fn add_token(sums: Sums, first: Weights, second: Weights, own: Reader, raw: Raw, weight: Raw) -> Sums {
+    let x = take(own, raw, weight);
     return Sums(add_dots(sums.first, first, x), add_dots(sums.second, second, x), sums.squares + raw_squares(raw));
 }
 

@@ -1,5 +1,5 @@
 // How a lane multiplies q8 weights and inputs of eight bits, 32 at a time, without unpacking them: one 32-bit product does two
-// multiply-adds. With whole numbers b, c from two bytes of a word and p, q of an input,
+// multiply-adds. With integers b, c from two bytes of a word and p, q of an input,
 //     (b + c * 2^16) * (q + p * 2^16) = b * q + (b * p + c * q) * 2^16        (mod 2^32)
 // of which the upper half is wanted. Numbers lie within -127 and 127 (weights of a foreign file: -128), so it fits, and adding 2^15
 // keeps a negative b * q from borrowing from it. Sums of a block are exact.

@@ -1,15 +1,28 @@
-// How the next token is chosen, and for how many; what both sampling kernels need to know. Logits are looked at in groups of 16.
+// What both sampling kernels need to know. Logits are looked at in groups of 16.
 struct Shape {
     vocab: u32,
     groups: u32,         // ceil(vocab / 16)
+    logits_stride: u32,  // vec4s from one row of logits to the next
+    seen_stride: u32,    // words of a sequence's seen ids
+}
+@group(0) @binding(0) var<uniform> shape: Shape;
+
+// How the token of a row is chosen.
+struct Row {
+    logits_row: u32,
+    slot: u32,           // the sequence
     top_count: u32,      // most probable tokens to report
     top_k: u32,          // 0: all
-    temperature: f32,
+    temperature: f32,    // 0: the most probable token
     top_p: f32,          // 1 or more: all
     min_p: f32,          // 0: all
     penalty: f32,        // 1: none
+    random: f32,         // a random number in [0, 1)
+    padding_0: u32,
+    padding_1: u32,
+    padding_2: u32,
 }
-@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<uniform> rows: array<Row, 64>;
 
 // Lower than every logit that can be chosen; stands in for NaN and for ids beyond the vocabulary.
 const LOWEST = -3.4e38;

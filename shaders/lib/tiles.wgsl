@@ -1,4 +1,4 @@
-// What the two `tiles` products share: 32 row pairs by TOKEN_QUADS * 4 tokens a workgroup, and steps of 32 along K through workgroup
+// What the three `tiles` products share: 32 row pairs by TOKEN_QUADS * 4 tokens a workgroup, and steps of 32 along K through workgroup
 // memory, where a vec4 holds one k of four rows or tokens.
 
 // [32 k, 16 quads of rows]: quads 0 to 7 are the pairs' first rows, 8 to 15 their second.
@@ -13,7 +13,7 @@ fn w_at(k: u32, quad: u32) -> u32 {
 }
 
 fn x_at(k: u32, quad: u32) -> u32 {
-    return k * TOKEN_QUADS + (quad ^ (k / 4u));
+    return k * TOKEN_QUADS + (quad ^ ((k / 4u) & (min(TOKEN_QUADS, 8u) - 1u)));
 }
 
 fn row_block(row: u32, block: u32) -> Block {
@@ -70,12 +70,15 @@ fn stage(first_pair: u32, first_token: u32, block: u32, lane: u32) {
     }
 }
 
-fn emit_tokens(token: u32, pair: u32, first: vec4<f32>, second: vec4<f32>) {
-    if pair >= shape.pairs {
-        return;
+fn emit_pair(token: u32, pair: u32, first: f32, second: f32) {
+    if pair < shape.pairs {
+        emit(token, pair, first, second);
     }
-    emit(token, pair, first.x, second.x);
-    emit(token + 1u, pair, first.y, second.y);
-    emit(token + 2u, pair, first.z, second.z);
-    emit(token + 3u, pair, first.w, second.w);
+}
+
+fn emit_tokens(token: u32, pair: u32, first: vec4<f32>, second: vec4<f32>) {
+    emit_pair(token, pair, first.x, second.x);
+    emit_pair(token + 1u, pair, first.y, second.y);
+    emit_pair(token + 2u, pair, first.z, second.z);
+    emit_pair(token + 3u, pair, first.w, second.w);
 }

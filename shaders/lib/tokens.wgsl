@@ -1,8 +1,11 @@
-// The tokens of a step, as `kernels::TokenInput`: id, position in its sequence, first cache row of that sequence, and the
-// token whose hidden state the output head takes for this row of logits.
+// The rows of a step, as `kernels::TokenInput`.
 struct Token {
-    id: u32,
-    position: u32,
-    cache_start: u32,
-    logits_from: u32,
+    id: u32,           // 0xffffffff: the one that the device chose for this sequence
+    position: u32,     // in its sequence, from 0
+    cache_row: u32,    // where its keys and values go
+    table: u32,        // where its sequence's cache rows begin in the table of rows
+    logits_from: u32,  // for row t of the logits: the row of this step that they are computed from
+    slot: u32,         // its sequence's place among chosen ids
+    padding_0: u32,
+    padding_1: u32,
 }

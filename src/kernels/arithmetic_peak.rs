@@ -1,8 +1,9 @@
 //! `arithmetic_peak.wgsl`: multiplies and adds as fast as the adapter can.
 
-use super::uniform_struct;
+use super::ComputePath;
+use super::layout::{bindings, uniform_struct};
+use crate::gpu::KernelSpec;
 use crate::gpu::shader::Variant;
-use crate::gpu::{BindingKind, KernelSpec};
 
 uniform_struct! {
     /// `Shape` of the shader, which says what each field means.
@@ -13,10 +14,17 @@ uniform_struct! {
     }
 }
 
+bindings! {
+    /// What the kernel reads and writes.
+    Bindings |path| {
+        shape: Uniform,
+        results: Write,
+    }
+}
+
 /// Floating-point operations of a lane in a round.
 pub const ROUND_FLOPS: u64 = 2 * 12;
 
-/// Bindings: shape, results.
 pub fn spec() -> KernelSpec {
     KernelSpec {
         variant: Variant {
@@ -24,6 +32,7 @@ pub fn spec() -> KernelSpec {
             slots: vec![],
         },
         constants: vec![],
-        bindings: vec![BindingKind::Uniform, BindingKind::Write],
+        // The same for both paths.
+        bindings: Bindings::<()>::kinds(ComputePath::Gpu),
     }
 }

@@ -1,9 +1,10 @@
 //! `attention.wgsl`, `attention_merge.wgsl` and `attention_lanes.wgsl`: causal grouped-query attention; one workgroup a token and
 //! four query heads of a group, in the first also a split of the positions, and in the last four blocks of the output.
 
-use super::{WeightSource, cache_slots, uniform_struct};
+use super::layout::{bindings, uniform_struct};
+use super::{BLOCK, ComputePath};
+use crate::gpu::KernelSpec;
 use crate::gpu::shader::Variant;
-use crate::gpu::{BindingKind, KernelSpec};
 
 uniform_struct! {
     /// `Shape` of the shader, which says what each field means.
@@ -12,12 +13,54 @@ uniform_struct! {
         blocks: u32,
         group: u32,
         quads: u32,
-        cache_rows: u32,
+        kv_heads: u32,
         q_stride: u32,
         stride: u32,
         scale: f32,
         split: u32,
         splits: u32,
+    }
+}
+
+bindings! {
+    /// Of `attention.wgsl`.
+    Bindings |path| {
+        shape: Uniform,
+        tokens: Read,
+        queries: Read,
+        keys: Read,
+        values: Read,
+        output: Write,
+        partials: Write,
+        /// Cache rows by position, one table a sequence.
+        rows: Read,
+        first_row: Uniform,
+    }
+}
+
+bindings! {
+    /// Of `attention_lanes.wgsl`.
+    LanesBindings |path| {
+        shape: Uniform,
+        tokens: Read,
+        queries: UniformWindow,
+        keys: path.read(),
+        values: path.read(),
+        output: Write,
+        /// The row of the step that the window of queries begins at.
+        token_index: UniformWindow,
+        /// Cache rows by position, one table a sequence.
+        rows: Read,
+    }
+}
+
+bindings! {
+    /// Of `attention_merge.wgsl`.
+    MergeBindings |path| {
+        shape: Uniform,
+        tokens: Read,
+        partials: Read,
+        output: Write,
     }
 }
 
@@ -38,39 +81,23 @@ pub fn splits(context_size: usize) -> (usize, usize) {
 
 /// `vec4`s that a split hands over for a token and four heads.
 pub fn partial_vectors(head_dim: usize) -> usize {
-    2 + head_dim.next_multiple_of(super::BLOCK)
+    2 + head_dim.next_multiple_of(BLOCK)
 }
 
-/// Bindings: shape, tokens, queries, keys, values, output; then partials, with textures the window's first token. `exact`: the cache is
-/// f32. `subgroups`: as in [`super::linear::Tuning`].
-pub fn spec(source: WeightSource, exact: bool, subgroups: bool) -> KernelSpec {
+/// Of [`Bindings`] or [`LanesBindings`], as the path asks. `exact`: the cache is f32. `subgroups`: as in [`super::linear::Tuning`].
+pub fn spec(path: ComputePath, exact: bool, subgroups: bool) -> KernelSpec {
     let formats = ["lib/cache_read_f16.wgsl", "lib/cache_read_f32.wgsl"];
-    let mut bindings = vec![BindingKind::Uniform, BindingKind::Read];
-    let file = match source {
-        WeightSource::Buffer => {
-            bindings.extend([BindingKind::Read; 3]);
-            bindings.extend([BindingKind::Write; 2]);
-            "attention.wgsl"
-        }
-        WeightSource::Texture => {
-            bindings.extend([
-                BindingKind::UniformWindow,
-                BindingKind::Texture,
-                BindingKind::Texture,
-                BindingKind::Write,
-                BindingKind::UniformWindow,
-            ]);
-            "attention_lanes.wgsl"
+    let mut slots = path.cache_slots(exact, formats);
+    let (file, bindings) = match path {
+        ComputePath::Gpu => ("attention.wgsl", Bindings::<()>::kinds(path)),
+        ComputePath::Software => {
+            slots.push(match subgroups {
+                true => ("queries", "lib/queries_shared.wgsl"),
+                false => ("queries", "lib/queries_each.wgsl"),
+            });
+            ("attention_lanes.wgsl", LanesBindings::<()>::kinds(path))
         }
     };
-    let mut slots = cache_slots(source, exact, formats);
-    if source == WeightSource::Texture {
-        let file = match subgroups {
-            true => "lib/queries_shared.wgsl",
-            false => "lib/queries_each.wgsl",
-        };
-        slots.push(("queries", file));
-    }
     KernelSpec {
         variant: Variant { file, slots },
         constants: vec![],
@@ -79,15 +106,15 @@ pub fn spec(source: WeightSource, exact: bool, subgroups: bool) -> KernelSpec {
 }
 
 /// Workgroups for one token.
-pub fn workgroups(source: WeightSource, q_heads: u32, kv_heads: u32, blocks: u32) -> u32 {
+pub fn workgroups(path: ComputePath, q_heads: u32, kv_heads: u32, blocks: u32) -> u32 {
     let quads = kv_heads * (q_heads / kv_heads).div_ceil(4);
-    match source {
-        WeightSource::Buffer => quads,
-        WeightSource::Texture => quads * blocks.div_ceil(4),
+    match path {
+        ComputePath::Gpu => quads,
+        ComputePath::Software => quads * blocks.div_ceil(4),
     }
 }
 
-/// Bindings of the merge: shape, tokens, partials, output.
+/// Of [`MergeBindings`].
 pub fn merge_spec() -> KernelSpec {
     KernelSpec {
         variant: Variant {
@@ -95,11 +122,6 @@ pub fn merge_spec() -> KernelSpec {
             slots: vec![],
         },
         constants: vec![],
-        bindings: vec![
-            BindingKind::Uniform,
-            BindingKind::Read,
-            BindingKind::Read,
-            BindingKind::Write,
-        ],
+        bindings: MergeBindings::<()>::kinds(ComputePath::Gpu),
     }
 }

@@ -1,9 +1,10 @@
 //! `embed.wgsl`: the embedding lookup.
 
-use super::{LANES, WeightSource, uniform_struct, weight_slots};
+use super::layout::{bindings, uniform_struct};
+use super::{ComputePath, LANES};
 use crate::dtype::Dtype;
+use crate::gpu::KernelSpec;
 use crate::gpu::shader::Variant;
-use crate::gpu::{BindingKind, KernelSpec};
 
 uniform_struct! {
     /// `Shape` of the shader, which says what each field means.
@@ -16,20 +17,26 @@ uniform_struct! {
     }
 }
 
-/// Bindings: shape, weights, hidden, tokens.
-pub fn spec(source: WeightSource, dtype: Dtype) -> KernelSpec {
+bindings! {
+    /// What the kernel reads and writes.
+    Bindings |path| {
+        shape: Uniform,
+        weights: path.read(),
+        hidden: Write,
+        tokens: Read,
+        /// Ids that the device chose, one a sequence.
+        chosen: Read,
+    }
+}
+
+pub fn spec(path: ComputePath, dtype: Dtype) -> KernelSpec {
     KernelSpec {
         variant: Variant {
             file: "embed.wgsl",
-            slots: weight_slots(source, dtype),
+            slots: path.weight_slots(dtype),
         },
         constants: vec![],
-        bindings: vec![
-            BindingKind::Uniform,
-            source.binding(),
-            BindingKind::Write,
-            BindingKind::Read,
-        ],
+        bindings: Bindings::<()>::kinds(path),
     }
 }
 

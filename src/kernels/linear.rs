@@ -1,9 +1,10 @@
-//! `linear_*.wgsl`: matrix products, seven ways that share one `Shape` and one set of outputs.
+//! `linear_*.wgsl`: matrix products, eight ways that share one `Shape` and one set of outputs.
 
-use super::{BLOCK, WeightSource, uniform_struct, weight_slots};
+use super::layout::{bindings, uniform_struct};
+use super::{BLOCK, BatchClass, ComputePath};
 use crate::dtype::Dtype;
+use crate::gpu::KernelSpec;
 use crate::gpu::shader::Variant;
-use crate::gpu::{BindingKind, KernelSpec};
 
 uniform_struct! {
     /// `Shape` of `lib/linear_shape.wgsl`, which says what each field means.
@@ -22,21 +23,71 @@ uniform_struct! {
     }
 }
 
+bindings! {
+    /// Of the mappings for prompts on [`ComputePath::Gpu`].
+    TileBindings |path| {
+        shape: Uniform,
+        weights: path.read(),
+        output: Write,
+        input: Read,
+        first_row: Uniform,
+    }
+}
+
+bindings! {
+    /// Of the mappings for generated rows on [`ComputePath::Gpu`].
+    RowBindings |path| {
+        shape: Uniform,
+        weights: path.read(),
+        output: Write,
+        input: Read,
+        /// Weights of the norm; of a plain input anything.
+        norm: Read,
+    }
+}
+
+bindings! {
+    /// Of the mapping for one token on [`ComputePath::Software`].
+    LaneBindings |path| {
+        shape: Uniform,
+        weights: path.read(),
+        output: WriteWindow,
+        /// Weights of the norm; of a plain input anything as large.
+        norm: Uniform,
+        input_0: UniformWindow,
+    }
+}
+
+bindings! {
+    /// Of the mappings for several tokens on [`ComputePath::Software`], which lie in the four windows in turn.
+    LanesBindings |path| {
+        shape: Uniform,
+        weights: path.read(),
+        output: WriteWindow,
+        /// Weights of the norm; of a plain input anything as large.
+        norm: Uniform,
+        input_0: UniformWindow,
+        input_1: UniformWindow,
+        input_2: UniformWindow,
+        input_3: UniformWindow,
+    }
+}
+
 /// Bytes of a window into uniform memory, 16384 floats, which holds at least one token's input.
 pub const UNIFORM_WINDOW: u64 = 65536;
 
-/// What the best kernels of an adapter differ in; whatever it is, results are the same to the bit for any number of few tokens.
+/// What the best kernels of an adapter differ in. Whatever it is, the rows of a class get the same bits in any company.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tuning {
-    /// Lanes in a workgroup of the three mappings for weights in textures.
+    /// Lanes in a workgroup of the mappings for [`ComputePath::Software`].
     pub lanes: u32,
     /// Lanes that walk along a row together in the two `rows` mappings.
     pub columns: u32,
     /// Whether lanes tell each other what they have read, or added up, by subgroup operations.
     pub subgroups: bool,
-    /// Tokens that a tile covers in the two `tiles` mappings.
+    /// Tokens that a tile of a long prompt covers on [`ComputePath::Gpu`].
     pub tile: u32,
-    /// Whether activations become whole numbers of eight bits where they meet `q8` weights, for up to [`MOST_FEW`] tokens.
+    /// Whether activations of generated rows are quantised to eight bits on the fly where they meet `q8` weights.
     pub int8: bool,
 }
 
@@ -45,20 +96,27 @@ impl Tuning {
     pub const COLUMNS: [u32; 4] = [8, 16, 32, 64];
     pub const TILES: [u32; 2] = [32, 64];
 
-    /// Whether there are such kernels for weights in `source`, on an adapter whose subgroups have at least so many lanes (0: it has
-    /// none).
-    pub fn is_possible(self, source: WeightSource, subgroup_lanes: u32) -> bool {
-        let together = match source {
+    /// Whether there are such kernels on `path`, on an adapter whose subgroups have at least so many lanes (0: it has none).
+    pub fn is_possible(self, path: ComputePath, subgroup_lanes: u32) -> bool {
+        let together = match path {
             // Eight lanes read a block.
-            WeightSource::Texture => BLOCK as u32,
-            WeightSource::Buffer => self.columns,
+            ComputePath::Software => BLOCK as u32,
+            ComputePath::Gpu => self.columns,
         };
         Self::LANES.contains(&self.lanes)
             && Self::COLUMNS.contains(&self.columns)
             && Self::TILES.contains(&self.tile)
             && (!self.subgroups || together <= subgroup_lanes)
-            // In textures lanes make them together.
-            && (!self.int8 || source == WeightSource::Buffer || self.subgroups)
+            // There lanes quantise together.
+            && (!self.int8 || path == ComputePath::Gpu || self.subgroups)
+    }
+
+    /// How rows of `class` meet weights of `dtype`.
+    pub fn arithmetic(self, class: BatchClass, dtype: Dtype) -> Arithmetic {
+        match self.int8 && class == BatchClass::Generated && dtype == Dtype::Q8 {
+            true => Arithmetic::Int8,
+            false => Arithmetic::Float,
+        }
     }
 }
 
@@ -75,12 +133,21 @@ impl Default for Tuning {
     }
 }
 
+/// How activations meet weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Arithmetic {
+    /// In f32.
+    Float,
+    /// Quantised to eight bits on the fly, for weights in `q8`.
+    Int8,
+}
+
 /// What a product is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Input {
     /// What is there.
     Plain,
-    /// Its RMSNorm, computed along with the product of up to [`MOST_FEW`] tokens.
+    /// Its RMSNorm, which is fused into the product.
     Normed,
 }
 
@@ -98,6 +165,7 @@ pub enum Output {
 }
 
 impl Output {
+    #[cfg(test)]
     pub const ALL: [Self; 4] = [Self::Store, Self::Residual, Self::Gated, Self::Activated];
 
     fn file(self) -> &'static str {
@@ -118,30 +186,6 @@ impl Output {
     }
 }
 
-/// How many tokens a step has, as far as kernels care.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Tokens {
-    One,
-    /// 2 to [`MOST_FEW`]: every token's result is the same, to the bit, as if it were alone.
-    Few,
-    Many,
-}
-
-/// The most tokens that count as few: what verifying speculated tokens needs.
-pub const MOST_FEW: u32 = 16;
-
-impl Tokens {
-    pub const ALL: [Self; 3] = [Self::One, Self::Few, Self::Many];
-
-    pub fn of(count: u32) -> Self {
-        match count {
-            0..=1 => Self::One,
-            2..=MOST_FEW => Self::Few,
-            _ => Self::Many,
-        }
-    }
-}
-
 /// How lanes are laid over rows and columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mapping {
@@ -155,6 +199,8 @@ pub enum Mapping {
     DecodeRows,
     /// The same for four tokens a workgroup row (`linear_few_rows.wgsl`).
     FewRows,
+    /// A workgroup 32 row pairs by 8 tokens (`linear_prefill_narrow.wgsl`).
+    PrefillNarrow,
     /// A workgroup 32 row pairs by 32 tokens (`linear_prefill_tiles.wgsl`).
     PrefillTiles,
     /// A workgroup 32 row pairs by 64 tokens (`linear_prefill_wide.wgsl`).
@@ -162,27 +208,37 @@ pub enum Mapping {
 }
 
 impl Mapping {
-    pub const ALL: [Self; 7] = [
+    #[cfg(test)]
+    pub const ALL: [Self; 8] = [
         Self::DecodeLanes,
         Self::PrefillLanes,
         Self::PrefillOctets,
         Self::DecodeRows,
         Self::FewRows,
+        Self::PrefillNarrow,
         Self::PrefillTiles,
         Self::PrefillWide,
     ];
 
-    /// The mapping that suits a weight source and so many tokens, where tiles cover `tile` of them and uniform windows hold
-    /// `in_window` of them.
-    pub fn of(source: WeightSource, tokens: Tokens, tile: u32, in_window: u32) -> Self {
-        match (source, tokens) {
-            (WeightSource::Texture, Tokens::One) => Self::DecodeLanes,
-            (WeightSource::Texture, Tokens::Many) if in_window > 1 => Self::PrefillOctets,
-            (WeightSource::Texture, Tokens::Few | Tokens::Many) => Self::PrefillLanes,
-            (WeightSource::Buffer, Tokens::One) => Self::DecodeRows,
-            (WeightSource::Buffer, Tokens::Few) => Self::FewRows,
-            (WeightSource::Buffer, Tokens::Many) if tile == 64 => Self::PrefillWide,
-            (WeightSource::Buffer, Tokens::Many) => Self::PrefillTiles,
+    /// The mappings for rows of `class`, smallest first. All add up in the same order, so any of them may compute any of the rows. Tiles
+    /// of long prompts cover `tile` tokens; uniform windows hold `in_window`.
+    pub fn all_for(
+        path: ComputePath,
+        class: BatchClass,
+        arithmetic: Arithmetic,
+        tile: u32,
+        in_window: u32,
+    ) -> &'static [Self] {
+        match (path, class) {
+            (ComputePath::Software, _) if in_window > 1 && arithmetic == Arithmetic::Float => {
+                &[Self::DecodeLanes, Self::PrefillLanes, Self::PrefillOctets]
+            }
+            (ComputePath::Software, _) => &[Self::DecodeLanes, Self::PrefillLanes],
+            (ComputePath::Gpu, BatchClass::Generated) => &[Self::DecodeRows, Self::FewRows],
+            (ComputePath::Gpu, BatchClass::Prompt) if tile == 64 => {
+                &[Self::PrefillNarrow, Self::PrefillWide]
+            }
+            (ComputePath::Gpu, BatchClass::Prompt) => &[Self::PrefillNarrow, Self::PrefillTiles],
         }
     }
 
@@ -191,7 +247,7 @@ impl Mapping {
         match self {
             Self::DecodeLanes | Self::DecodeRows => 1,
             Self::PrefillLanes | Self::FewRows => 4,
-            Self::PrefillOctets => 8,
+            Self::PrefillOctets | Self::PrefillNarrow => 8,
             Self::PrefillTiles => 32,
             Self::PrefillWide => 64,
         }
@@ -202,8 +258,16 @@ impl Mapping {
         match self {
             Self::DecodeLanes => 1,
             Self::PrefillLanes | Self::PrefillOctets => 4,
-            Self::DecodeRows | Self::FewRows | Self::PrefillTiles | Self::PrefillWide => 0,
+            _ => 0,
         }
+    }
+
+    /// Whether it can fuse a norm.
+    pub fn can_norm(self) -> bool {
+        !matches!(
+            self,
+            Self::PrefillNarrow | Self::PrefillTiles | Self::PrefillWide
+        )
     }
 
     /// Workgroups for a part of `pairs` row pairs: along y for weights in textures, along x for buffers.
@@ -213,7 +277,7 @@ impl Mapping {
                 pairs.div_ceil(4 * tuning.lanes)
             }
             Self::DecodeRows | Self::FewRows => pairs.div_ceil(128 / tuning.columns),
-            Self::PrefillTiles | Self::PrefillWide => pairs.div_ceil(32),
+            Self::PrefillNarrow | Self::PrefillTiles | Self::PrefillWide => pairs.div_ceil(32),
         }
     }
 
@@ -223,26 +287,13 @@ impl Mapping {
                 vec![("LANES", f64::from(tuning.lanes))]
             }
             Self::DecodeRows | Self::FewRows => vec![("COLUMNS", f64::from(tuning.columns))],
-            Self::PrefillTiles | Self::PrefillWide => Vec::new(),
+            Self::PrefillNarrow | Self::PrefillTiles | Self::PrefillWide => Vec::new(),
         }
-    }
-
-    /// Whether it serves up to [`MOST_FEW`] tokens, though perhaps more.
-    pub fn is_for_few(self) -> bool {
-        match self {
-            Self::DecodeLanes | Self::PrefillLanes | Self::DecodeRows | Self::FewRows => true,
-            Self::PrefillOctets | Self::PrefillTiles | Self::PrefillWide => false,
-        }
-    }
-
-    /// Whether weights of `dtype` meet whole numbers of eight bits.
-    pub fn is_int8(self, dtype: Dtype, tuning: Tuning) -> bool {
-        tuning.int8 && dtype == Dtype::Q8 && self.is_for_few()
     }
 
     /// How lanes multiply, and how they tell each other what they have.
-    fn slots(self, dtype: Dtype, tuning: Tuning) -> Vec<(&'static str, &'static str)> {
-        let is_int8 = self.is_int8(dtype, tuning);
+    fn slots(self, arithmetic: Arithmetic, tuning: Tuning) -> Vec<(&'static str, &'static str)> {
+        let is_int8 = arithmetic == Arithmetic::Int8;
         let sums = match tuning.subgroups {
             false => "lib/sums_workgroup.wgsl",
             true => "lib/sums_subgroup.wgsl",
@@ -266,7 +317,7 @@ impl Mapping {
                 vec![("arithmetic", lanes), ("input", input), ("inputs", inputs)]
             }
             Self::DecodeRows | Self::FewRows => vec![("arithmetic", rows), ("sums", sums)],
-            Self::PrefillTiles | Self::PrefillWide => vec![],
+            Self::PrefillNarrow | Self::PrefillTiles | Self::PrefillWide => vec![],
         }
     }
 
@@ -277,43 +328,50 @@ impl Mapping {
             Self::PrefillOctets => "linear_prefill_octets.wgsl",
             Self::DecodeRows => "linear_decode_rows.wgsl",
             Self::FewRows => "linear_few_rows.wgsl",
+            Self::PrefillNarrow => "linear_prefill_narrow.wgsl",
             Self::PrefillTiles => "linear_prefill_tiles.wgsl",
             Self::PrefillWide => "linear_prefill_wide.wgsl",
         }
     }
 }
 
-/// Bindings: shape, weights, output, then for weights in textures the norm's weights and uniform windows into the input; for weights
-/// in buffers the input, and for mappings of few tokens the norm's weights. Where the input is plain, anything as large will do for those.
-pub fn spec(
-    mapping: Mapping,
-    source: WeightSource,
-    dtype: Dtype,
-    input: Input,
-    output: Output,
-    tuning: Tuning,
-) -> KernelSpec {
-    let mut bindings = vec![BindingKind::Uniform, source.binding()];
-    if mapping.windows() > 0 {
-        bindings.extend([BindingKind::WriteWindow, BindingKind::Uniform]);
-        bindings.extend((0..mapping.windows()).map(|_| BindingKind::UniformWindow));
-    } else {
-        bindings.extend([BindingKind::Write, BindingKind::Read]);
-        bindings.extend(mapping.is_for_few().then_some(BindingKind::Read));
-    }
-    let mut slots = weight_slots(source, dtype);
-    slots.push(("output", output.file()));
-    slots.extend(mapping.slots(dtype, tuning));
-    let mut constants = mapping.constants(tuning);
-    if input == Input::Normed {
-        constants.push(("NORMED", 1.0));
-    }
-    KernelSpec {
-        variant: Variant {
-            file: mapping.file(),
-            slots,
-        },
-        constants,
-        bindings,
+/// A kernel for one kind of product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Product {
+    pub path: ComputePath,
+    pub mapping: Mapping,
+    pub dtype: Dtype,
+    pub arithmetic: Arithmetic,
+    pub input: Input,
+    pub output: Output,
+}
+
+impl Product {
+    /// Of [`TileBindings`], [`RowBindings`], [`LaneBindings`] or [`LanesBindings`], as the mapping asks.
+    pub fn spec(self, tuning: Tuning) -> KernelSpec {
+        let Self { path, mapping, .. } = self;
+        let bindings = match mapping {
+            Mapping::DecodeLanes => LaneBindings::<()>::kinds(path),
+            Mapping::PrefillLanes | Mapping::PrefillOctets => LanesBindings::<()>::kinds(path),
+            Mapping::DecodeRows | Mapping::FewRows => RowBindings::<()>::kinds(path),
+            Mapping::PrefillNarrow | Mapping::PrefillTiles | Mapping::PrefillWide => {
+                TileBindings::<()>::kinds(path)
+            }
+        };
+        let mut slots = path.weight_slots(self.dtype);
+        slots.push(("output", self.output.file()));
+        slots.extend(mapping.slots(self.arithmetic, tuning));
+        let mut constants = mapping.constants(tuning);
+        if self.input == Input::Normed {
+            constants.push(("NORMED", 1.0));
+        }
+        KernelSpec {
+            variant: Variant {
+                file: mapping.file(),
+                slots,
+            },
+            constants,
+            bindings,
+        }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use super::{WeightSource, cache_slots, uniform_struct};
+use super::ComputePath;
+use super::layout::{bindings, uniform_struct};
+use crate::gpu::KernelSpec;
 use crate::gpu::shader::Variant;
-use crate::gpu::{BindingKind, KernelSpec};
 
 uniform_struct! {
     /// `Shape` of the shader, which says what each field means.
@@ -13,7 +14,6 @@ uniform_struct! {
         blocks: u32,
         q_heads: u32,
         kv_heads: u32,
-        cache_rows: u32,
         normalize: u32,
         qkv_stride: u32,
         q_stride: u32,
@@ -21,13 +21,29 @@ uniform_struct! {
     }
 }
 
-/// Bindings: shape, tokens, qkv, norms, rotations, queries, keys, values. `exact`: the cache is f32.
-pub fn spec(source: WeightSource, exact: bool) -> KernelSpec {
+bindings! {
+    /// What the kernel reads and writes.
+    Bindings |path| {
+        shape: Uniform,
+        tokens: Read,
+        qkv: Read,
+        norms: Read,
+        rotations: Read,
+        queries: Write,
+        keys: path.cache_write(),
+        values: path.cache_write(),
+        /// Set where a value is too large for the cache's format.
+        overflow: Write,
+    }
+}
+
+/// `exact`: the cache is f32.
+pub fn spec(path: ComputePath, exact: bool) -> KernelSpec {
     let formats = ["lib/cache_write_f16.wgsl", "lib/cache_write_f32.wgsl"];
-    let mut slots = cache_slots(source, exact, formats);
-    let (place, cache) = match source {
-        WeightSource::Buffer => ("lib/cache_write_buffer.wgsl", BindingKind::Write),
-        WeightSource::Texture => ("lib/cache_write_texture.wgsl", BindingKind::TextureWrite),
+    let mut slots = path.cache_slots(exact, formats);
+    let place = match path {
+        ComputePath::Gpu => "lib/cache_write_buffer.wgsl",
+        ComputePath::Software => "lib/cache_write_texture.wgsl",
     };
     slots.push(("place", place));
     KernelSpec {
@@ -36,16 +52,7 @@ pub fn spec(source: WeightSource, exact: bool) -> KernelSpec {
             slots,
         },
         constants: vec![],
-        bindings: vec![
-            BindingKind::Uniform,
-            BindingKind::Read,
-            BindingKind::Read,
-            BindingKind::Read,
-            BindingKind::Read,
-            BindingKind::Write,
-            cache,
-            cache,
-        ],
+        bindings: Bindings::<()>::kinds(path),
     }
 }
 

@@ -1,8 +1,9 @@
 //! `read_bandwidth.wgsl`: reads as fast as the adapter can; one workgroup 64 rows.
 
-use super::{WeightSource, uniform_struct};
+use super::ComputePath;
+use super::layout::{bindings, uniform_struct};
+use crate::gpu::KernelSpec;
 use crate::gpu::shader::Variant;
-use crate::gpu::{BindingKind, KernelSpec};
 
 uniform_struct! {
     /// `Shape` of the shader, which says what each field means.
@@ -11,18 +12,26 @@ uniform_struct! {
     }
 }
 
-/// Bindings: shape, weights, folded.
-pub fn spec(source: WeightSource) -> KernelSpec {
-    let walk = match source {
-        WeightSource::Buffer => "lib/walk_buffer.wgsl",
-        WeightSource::Texture => "lib/walk_texture.wgsl",
+bindings! {
+    /// What the kernel reads and writes.
+    Bindings |path| {
+        shape: Uniform,
+        weights: path.read(),
+        folded: Write,
+    }
+}
+
+pub fn spec(path: ComputePath) -> KernelSpec {
+    let walk = match path {
+        ComputePath::Gpu => "lib/walk_buffer.wgsl",
+        ComputePath::Software => "lib/walk_texture.wgsl",
     };
     KernelSpec {
         variant: Variant {
             file: "read_bandwidth.wgsl",
-            slots: vec![("source", source.file()), ("walk", walk)],
+            slots: vec![("source", path.source_file()), ("walk", walk)],
         },
         constants: vec![],
-        bindings: vec![BindingKind::Uniform, source.binding(), BindingKind::Write],
+        bindings: Bindings::<()>::kinds(path),
     }
 }

@@ -1,8 +1,9 @@
 //! `rms_norm.wgsl`: RMSNorm over the hidden state; one workgroup a token.
 
-use super::uniform_struct;
+use super::ComputePath;
+use super::layout::{bindings, uniform_struct};
+use crate::gpu::KernelSpec;
 use crate::gpu::shader::Variant;
-use crate::gpu::{BindingKind, KernelSpec};
 
 uniform_struct! {
     /// `Shape` of the shader, which says what each field means.
@@ -15,7 +16,18 @@ uniform_struct! {
     }
 }
 
-/// Bindings: shape, weight, output, input, tokens.
+bindings! {
+    /// What the kernel reads and writes.
+    Bindings |path| {
+        shape: Uniform,
+        weight: Read,
+        output: Write,
+        input: Read,
+        tokens: Read,
+        first_row: Uniform,
+    }
+}
+
 pub fn spec() -> KernelSpec {
     KernelSpec {
         variant: Variant {
@@ -23,12 +35,7 @@ pub fn spec() -> KernelSpec {
             slots: vec![],
         },
         constants: vec![],
-        bindings: vec![
-            BindingKind::Uniform,
-            BindingKind::Read,
-            BindingKind::Write,
-            BindingKind::Read,
-            BindingKind::Read,
-        ],
+        // The same for both paths.
+        bindings: Bindings::<()>::kinds(ComputePath::Gpu),
     }
 }

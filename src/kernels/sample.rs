@@ -1,23 +1,41 @@
-//! `sample_groups.wgsl` and `sample_pick.wgsl`: the next token chosen on the device, so that the next step need not wait for the
-//! host.
+//! `sample_groups.wgsl` and `sample_pick.wgsl`: the next token of each row of logits chosen on the device, so that the next step need
+//! not wait for the host.
 
-use super::uniform_struct;
+use super::ComputePath;
+use super::layout::{bindings, uniform_struct};
+use crate::gpu::KernelSpec;
 use crate::gpu::shader::Variant;
-use crate::gpu::{BindingKind, KernelSpec};
 
 uniform_struct! {
     /// `Shape` of `lib/sample_shape.wgsl`, which says what each field means.
     Shape {
         vocab: u32,
         groups: u32,
+        logits_stride: u32,
+        seen_stride: u32,
+    }
+}
+
+uniform_struct! {
+    /// How the token of a row is chosen: `Row` of `lib/sample_shape.wgsl`, which says what each field means.
+    Row {
+        logits_row: u32,
+        slot: u32,
         top_count: u32,
         top_k: u32,
         temperature: f32,
         top_p: f32,
         min_p: f32,
         penalty: f32,
+        random: f32,
+        padding_0: u32,
+        padding_1: u32,
+        padding_2: u32,
     }
 }
+
+/// Rows of a step that tokens can be chosen for.
+pub const MOST_ROWS: usize = 64;
 
 /// Logits in a group.
 pub const GROUP: usize = 16;
@@ -25,15 +43,41 @@ pub const GROUP: usize = 16;
 /// The most probable tokens that can be reported with each token.
 pub const MOST_TOP: usize = 16;
 
-/// Words of a report: four about the token, then an id and a logit for each of the most probable.
+/// Words of a row's report: four about the token, then an id and a logit for each of the most probable.
 pub const REPORT_WORDS: usize = 4 + 2 * MOST_TOP;
+
+bindings! {
+    /// Of `sample_groups.wgsl`.
+    GroupsBindings |path| {
+        shape: Uniform,
+        rows: Uniform,
+        logits: Read,
+        seen: Read,
+        adjusted: Write,
+        groups: Write,
+    }
+}
+
+bindings! {
+    /// Of `sample_pick.wgsl`.
+    PickBindings |path| {
+        shape: Uniform,
+        rows: Uniform,
+        logits: Read,
+        adjusted: Read,
+        groups: Write,
+        seen: Write,
+        chosen: Write,
+        report: Write,
+    }
+}
 
 /// How a token is picked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Choice {
     /// The most probable one.
     Highest,
-    /// By probability, after the cuts.
+    /// By probability, after the cuts; the most probable one where the temperature is 0.
     Random,
 }
 
@@ -41,7 +85,6 @@ impl Choice {
     pub const ALL: [Self; 2] = [Self::Highest, Self::Random];
 }
 
-/// Bindings: shape, logits, seen, adjusted, groups.
 pub fn groups_spec() -> KernelSpec {
     KernelSpec {
         variant: Variant {
@@ -49,31 +92,20 @@ pub fn groups_spec() -> KernelSpec {
             slots: vec![],
         },
         constants: vec![],
-        bindings: vec![
-            BindingKind::Uniform,
-            BindingKind::Read,
-            BindingKind::Read,
-            BindingKind::Write,
-            BindingKind::Write,
-        ],
+        // The same for both paths.
+        bindings: GroupsBindings::<()>::kinds(ComputePath::Gpu),
     }
 }
 
-/// Workgroups of the first kernel; the second is one.
+/// Workgroups of the first kernel for a row; of the second it is one.
 pub fn workgroups(vocab: usize) -> u32 {
     vocab.div_ceil(GROUP).div_ceil(64) as u32
 }
 
-/// Bindings: shape, logits, adjusted, groups, seen, tokens, chosen; for a random choice also the random numbers.
 pub fn pick_spec(choice: Choice) -> KernelSpec {
-    let mut bindings = vec![BindingKind::Uniform, BindingKind::Read, BindingKind::Read];
-    bindings.extend([BindingKind::Write; 4]);
     let file = match choice {
         Choice::Highest => "lib/choose_highest.wgsl",
-        Choice::Random => {
-            bindings.push(BindingKind::Read);
-            "lib/choose_random.wgsl"
-        }
+        Choice::Random => "lib/choose_random.wgsl",
     };
     KernelSpec {
         variant: Variant {
@@ -81,6 +113,6 @@ pub fn pick_spec(choice: Choice) -> KernelSpec {
             slots: vec![("choose", file)],
         },
         constants: vec![],
-        bindings,
+        bindings: PickBindings::<()>::kinds(ComputePath::Gpu),
     }
 }
