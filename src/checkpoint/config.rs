@@ -30,6 +30,46 @@ pub struct LayerConfig {
     pub ffn_dim: usize,
 }
 
+/// What a checkpoint holds for one layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayerTensors {
+    pub attn_norm: TensorSpec,
+    pub qkv: TensorSpec,
+    /// q's, then k's; empty where the model has none.
+    pub qk_norms: Vec<TensorSpec>,
+    pub out: TensorSpec,
+    pub ffn_norm: TensorSpec,
+    pub proj_1: TensorSpec,
+    pub proj_2: TensorSpec,
+}
+
+impl LayerTensors {
+    pub fn into_list(self) -> Vec<TensorSpec> {
+        let mut list = vec![self.attn_norm, self.qkv, self.out, self.ffn_norm];
+        list.extend([self.proj_1, self.proj_2]);
+        list.extend(self.qk_norms);
+        list
+    }
+}
+
+/// What a checkpoint holds beside the layers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OuterTensors {
+    pub embedding: TensorSpec,
+    pub norm: TensorSpec,
+    /// `None`: the embedding is the output head.
+    pub head: Option<TensorSpec>,
+}
+
+impl OuterTensors {
+    pub fn into_list(self) -> Vec<TensorSpec> {
+        [self.embedding, self.norm]
+            .into_iter()
+            .chain(self.head)
+            .collect()
+    }
+}
+
 /// A checked configuration. Counts are elements, not bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -88,53 +128,50 @@ impl Config {
         layer.ffn_dim * if self.ffn_with_glu { 2 } else { 1 }
     }
 
-    /// The tensors of one layer, in the order in which a step uses them.
-    pub fn layer_tensors(&self, index: usize) -> Vec<TensorSpec> {
+    /// The tensors of one layer.
+    pub fn layer_tensors(&self, index: usize) -> LayerTensors {
         let layer = &self.layers[index];
         let (dim, head_dim) = (self.model_dim, self.head_dim);
         let spec = |name: &str, shape: &[usize]| TensorSpec {
             name: format!("transformer.layers.{index}.{name}.weight"),
             shape: shape.to_vec(),
         };
-        let mut specs = vec![
-            spec("attn_norm", &[dim]),
-            spec("attn.qkv_proj", &[self.qkv_dim(layer), dim]),
-            spec("attn.out_proj", &[dim, layer.q_heads * head_dim]),
-            spec("ffn_norm", &[dim]),
-            spec("ffn.proj_1", &[self.proj_1_rows(layer), dim]),
-            spec("ffn.proj_2", &[dim, layer.ffn_dim]),
-        ];
-        if self.normalize_qk_projections {
-            specs.push(spec("attn.q_norm", &[head_dim]));
-            specs.push(spec("attn.k_norm", &[head_dim]));
+        LayerTensors {
+            attn_norm: spec("attn_norm", &[dim]),
+            qkv: spec("attn.qkv_proj", &[self.qkv_dim(layer), dim]),
+            qk_norms: match self.normalize_qk_projections {
+                true => vec![
+                    spec("attn.q_norm", &[head_dim]),
+                    spec("attn.k_norm", &[head_dim]),
+                ],
+                false => Vec::new(),
+            },
+            out: spec("attn.out_proj", &[dim, layer.q_heads * head_dim]),
+            ffn_norm: spec("ffn_norm", &[dim]),
+            proj_1: spec("ffn.proj_1", &[self.proj_1_rows(layer), dim]),
+            proj_2: spec("ffn.proj_2", &[dim, layer.ffn_dim]),
         }
-        specs
     }
 
-    /// The tensors outside the layers: embedding, final norm, and the output head where it is not tied.
-    pub fn outer_tensors(&self) -> Vec<TensorSpec> {
+    /// The tensors outside the layers.
+    pub fn outer_tensors(&self) -> OuterTensors {
         let spec = |name: &str, shape: &[usize]| TensorSpec {
             name: name.to_owned(),
             shape: shape.to_vec(),
         };
-        let mut specs = vec![
-            spec(
-                "transformer.token_embeddings.weight",
-                &[self.vocab_size, self.model_dim],
-            ),
-            spec("transformer.norm.weight", &[self.model_dim]),
-        ];
-        if !self.share_input_output_layers {
-            specs.push(spec("lm_head.weight", &[self.vocab_size, self.model_dim]));
+        let embedding = [self.vocab_size, self.model_dim];
+        OuterTensors {
+            embedding: spec("transformer.token_embeddings.weight", &embedding),
+            norm: spec("transformer.norm.weight", &[self.model_dim]),
+            head: (!self.share_input_output_layers).then(|| spec("lm_head.weight", &embedding)),
         }
-        specs
     }
 
     /// Every tensor that a checkpoint of this configuration holds.
     pub fn tensors(&self) -> Vec<TensorSpec> {
         (0..self.layers.len())
-            .flat_map(|index| self.layer_tensors(index))
-            .chain(self.outer_tensors())
+            .flat_map(|index| self.layer_tensors(index).into_list())
+            .chain(self.outer_tensors().into_list())
             .collect()
     }
 

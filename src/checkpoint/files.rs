@@ -7,7 +7,8 @@ use memmap2::Mmap;
 use safetensors::tensor::{Metadata, SafeTensorError, SafeTensors, TensorInfo};
 
 use super::quantize::can_quantize;
-use super::{Config, Tensor, TensorSpec, open_file, read_bounded, refuse_pointer};
+use super::read::{open_file, read_bounded, refuse_pointer};
+use super::{Config, Tensor, TensorSpec};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 

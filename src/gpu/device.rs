@@ -1,5 +1,6 @@
 //! Adapters and devices: which one, with which limits, and what became of it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -7,6 +8,11 @@ use crate::error::{Error, Result};
 
 /// The longest that one submission may take before the device is given up as hung.
 const SUBMISSION_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Features that are used where the adapter has them.
+const FEATURES: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
+    .union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES)
+    .union(wgpu::Features::SUBGROUP);
 
 /// What a person wants to know about an adapter.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -98,15 +104,28 @@ pub struct Gpu {
     /// The fewest lanes of a subgroup; 0 where there are no subgroup operations.
     pub subgroup_lanes: u32,
     faults: Arc<Mutex<Faults>>,
+    /// Buffers, textures, bind groups, pipelines and query sets made so far.
+    objects: Arc<AtomicU64>,
 }
 
 impl Gpu {
-    /// Opens an adapter: `wish` is its index in [`adapters`], or a part of its name or backend; `None` takes the first.
+    /// Notes that an object was made. None may be inside a step, which a test counts.
+    pub(super) fn count_object(&self) {
+        self.objects.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Buffers, textures, bind groups, pipelines and query sets made so far.
+    #[cfg(test)]
+    pub(crate) fn objects_made(&self) -> u64 {
+        self.objects.load(Ordering::Relaxed)
+    }
+
+    /// Opens an adapter: `requested` is its index in [`adapters`], or a part of its name or backend; `None` takes the first.
     ///
     /// # Errors
     /// [`Error::NoAdapter`] where none is found or none matches, [`Error::NoDevice`] where it cannot be used.
-    pub fn open(wish: Option<&str>) -> Result<Self> {
-        Self::open_with(wish, |limits| limits)
+    pub fn open(requested: Option<&str>) -> Result<Self> {
+        Self::open_with(requested, |limits| limits)
     }
 
     /// As [`Gpu::open`], with the adapter's limits narrowed by `restrict`: a way to behave as a lesser adapter would.
@@ -114,15 +133,15 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::open`]; [`Error::NoDevice`] also where the limits are refused.
     pub fn open_with(
-        wish: Option<&str>,
+        requested: Option<&str>,
         restrict: impl FnOnce(wgpu::Limits) -> wgpu::Limits,
     ) -> Result<Self> {
         let found = ranked(&instance());
-        let adapter = choose(&found, wish)?;
+        let adapter = choose(&found, requested)?;
         let limits = restrict(adapter.limits());
         // No optional feature is needed: f16 and bf16 weights are unpacked from integers. Timestamps and subgroup operations are used
         // where there are some.
-        let features = adapter.features() & (super::timing::FEATURES | wgpu::Features::SUBGROUP);
+        let features = adapter.features() & FEATURES;
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("openelm"),
             required_features: features,
@@ -169,6 +188,7 @@ impl Gpu {
             adapter: AdapterSummary::new(&info),
             limits,
             faults,
+            objects: Arc::default(),
         })
     }
 
@@ -196,7 +216,7 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
-    pub fn try_allocating<T>(&self, make: impl FnOnce() -> T) -> Result<T> {
+    pub(crate) fn try_allocating<T>(&self, make: impl FnOnce() -> T) -> Result<T> {
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let made = make();
         match pollster::block_on(scope.pop()) {
@@ -236,7 +256,7 @@ impl Gpu {
     }
 
     /// Whether a compute stage may bind whole 64 KiB windows of uniform memory, and enough of them.
-    pub fn has_uniform_windows(&self, count: u32) -> bool {
+    pub(crate) fn has_uniform_windows(&self, count: u32) -> bool {
         self.limits.max_uniform_buffer_binding_size >= 65536
             && self.limits.max_uniform_buffers_per_shader_stage >= count + 2
             && self.limits.max_dynamic_uniform_buffers_per_pipeline_layout >= count
@@ -258,7 +278,7 @@ impl Gpu {
     /// Bytes of memory free for a software adapter, which shares the machine's; `None` where that is not known.
     ///
     /// Hardware drivers keep their own budget and report it when an allocation fails.
-    pub fn free_memory(&self) -> Option<u64> {
+    pub(crate) fn free_memory(&self) -> Option<u64> {
         if !self.is_software() {
             return None;
         }
@@ -277,20 +297,20 @@ impl Gpu {
     }
 }
 
-fn choose<'a>(found: &'a [wgpu::Adapter], wish: Option<&str>) -> Result<&'a wgpu::Adapter> {
-    let index = match wish {
+fn choose<'a>(found: &'a [wgpu::Adapter], requested: Option<&str>) -> Result<&'a wgpu::Adapter> {
+    let index = match requested {
         None => Some(0),
-        Some(wish) => wish
+        Some(requested) => requested
             .parse()
             .ok()
             .filter(|index| *index < found.len())
             // A number may also be part of a name, as in `RTX 3090`.
-            .or_else(|| found.iter().position(|adapter| matches(adapter, wish))),
+            .or_else(|| found.iter().position(|adapter| matches(adapter, requested))),
     };
     index
         .and_then(|index| found.get(index))
         .ok_or_else(|| Error::NoAdapter {
-            requested: wish.map(str::to_owned),
+            requested: requested.map(str::to_owned),
             found: found
                 .iter()
                 .map(|adapter| adapter.get_info().name)
@@ -298,9 +318,9 @@ fn choose<'a>(found: &'a [wgpu::Adapter], wish: Option<&str>) -> Result<&'a wgpu
         })
 }
 
-fn matches(adapter: &wgpu::Adapter, wish: &str) -> bool {
+fn matches(adapter: &wgpu::Adapter, requested: &str) -> bool {
     let info = adapter.get_info();
     format!("{} {}", info.name, info.backend)
         .to_lowercase()
-        .contains(&wish.to_lowercase())
+        .contains(&requested.to_lowercase())
 }

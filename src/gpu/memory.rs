@@ -20,7 +20,13 @@ pub const TEXEL_BYTES: u64 = 16;
 
 impl Gpu {
     /// A buffer, zeroed. Out of memory shows up at the next [`Gpu::check`].
-    pub fn buffer(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+    pub(crate) fn buffer(
+        &self,
+        label: &str,
+        bytes: u64,
+        usage: wgpu::BufferUsages,
+    ) -> wgpu::Buffer {
+        self.count_object();
         self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
             size: bytes.next_multiple_of(16).max(16),
@@ -30,7 +36,8 @@ impl Gpu {
     }
 
     /// A texture of `texels` rgba32uint texels, in rows of [`TEXTURE_WIDTH`].
-    pub fn texel_store(&self, label: &str, texels: u64) -> wgpu::Texture {
+    pub(crate) fn texel_store(&self, label: &str, texels: u64) -> wgpu::Texture {
+        self.count_object();
         let rows = texels.div_ceil(u64::from(TEXTURE_WIDTH)).max(1);
         self.device.create_texture(&wgpu::TextureDescriptor {
             label: Some(label),
@@ -43,13 +50,15 @@ impl Gpu {
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,
             format: wgpu::TextureFormat::Rgba32Uint,
-            usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
+            usage: wgpu::TextureUsages::STORAGE_BINDING
+                | wgpu::TextureUsages::COPY_DST
+                | wgpu::TextureUsages::COPY_SRC,
             view_formats: &[],
         })
     }
 
     /// The most bytes that [`Gpu::texel_store`] can hold here; 0 where shaders cannot use such textures.
-    pub fn max_texel_store_bytes(&self) -> u64 {
+    pub(crate) fn max_texel_store_bytes(&self) -> u64 {
         if !self.has_texel_stores || self.limits.max_texture_dimension_2d < TEXTURE_WIDTH {
             return 0;
         }
@@ -78,6 +87,7 @@ pub struct Uploader<'a> {
 impl<'a> Uploader<'a> {
     pub fn new(gpu: &'a Gpu) -> Self {
         let staging = || {
+            gpu.count_object();
             gpu.device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("upload staging"),
                 size: STAGING_BYTES,
@@ -229,8 +239,20 @@ impl Readback {
     }
 
     /// Records the copy of the first `bytes` bytes of `source`.
+    #[cfg(test)]
     pub fn record(&self, encoder: &mut wgpu::CommandEncoder, source: &wgpu::Buffer, bytes: u64) {
         encoder.copy_buffer_to_buffer(source, 0, &self.buffer, 0, bytes);
+    }
+
+    /// Records the copy of the first `bytes` bytes of `source` to the place that begins at byte `to`.
+    pub fn record_at(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        source: &wgpu::Buffer,
+        bytes: u64,
+        to: u64,
+    ) {
+        encoder.copy_buffer_to_buffer(source, 0, &self.buffer, to, bytes);
     }
 
     /// Waits for `submission`, then hands the buffer's first `count` floats to `read`.
@@ -248,7 +270,7 @@ impl Readback {
             gpu,
             &self.buffer,
             wgpu::MapMode::Read,
-            self.buffer.size(),
+            count as u64 * 4,
             submission,
         )?;
         let value = {

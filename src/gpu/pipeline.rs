@@ -70,6 +70,7 @@ pub struct Pipeline {
 impl Pipeline {
     /// Binds `resources` to group 0, in the order of the kernel's bindings.
     pub fn bind(&self, gpu: &Gpu, resources: &[wgpu::BindingResource<'_>]) -> wgpu::BindGroup {
+        gpu.count_object();
         let entries: Vec<_> = (0..)
             .zip(resources)
             .map(|(binding, resource)| wgpu::BindGroupEntry {
@@ -99,7 +100,7 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::Shader`] with the file and line that the compiler refused.
-    pub fn compile(
+    pub(crate) fn compile(
         &self,
         files: &'static [(&'static str, &'static str)],
         specs: &[KernelSpec],
@@ -142,7 +143,7 @@ impl Gpu {
         };
         // SAFETY: unchecked shaders must not index out of bounds nor loop for ever. All sources are this crate's own files;
         // every index is derived from sizes that `model` computed for the very buffers it binds, and from token ids and
-        // positions that `model::forward` has checked; `tests/kernels.rs` runs each over random shapes.
+        // positions that `model::batch` has checked; the tests of the kernels run each over random shapes.
         let module = unsafe {
             self.device
                 .create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
@@ -169,6 +170,7 @@ impl Gpu {
                 bind_group_layouts: &[Some(&layout)],
                 immediate_size: 0,
             });
+        self.count_object();
         let pipeline = self
             .device
             .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {

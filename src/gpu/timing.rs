@@ -4,10 +4,6 @@ use super::device::Gpu;
 use super::memory::map;
 use crate::error::{Error, Result};
 
-/// Features that timing uses where the adapter has them.
-pub(super) const FEATURES: wgpu::Features =
-    wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES);
-
 /// Begin and end of some dispatches, in nanoseconds of the device's clock.
 pub type Intervals = Vec<(u64, u64)>;
 
@@ -26,7 +22,7 @@ pub struct Timer {
 
 impl Gpu {
     /// A timer for up to `capacity` dispatches a submission; `None` where the adapter has no timestamps.
-    pub fn timer(&self, capacity: usize) -> Option<Timer> {
+    pub(crate) fn timer(&self, capacity: usize) -> Option<Timer> {
         let inside = wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
         self.timer_with(capacity, self.device.features().contains(inside))
     }
@@ -41,6 +37,7 @@ impl Gpu {
         }
         let bytes = u64::from(count) * u64::from(wgpu::QUERY_SIZE);
         let copy = wgpu::BufferUsages::COPY_SRC;
+        self.count_object();
         Some(Timer {
             queries: self.device.create_query_set(&wgpu::QuerySetDescriptor {
                 label: Some("timer"),

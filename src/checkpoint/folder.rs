@@ -1,0 +1,160 @@
+//! A model's folder, opened and checked.
+
+use std::path::{Path, PathBuf};
+
+use super::config::Config;
+use super::demo;
+use super::files::TensorFiles;
+use super::generation::GenerationDefaults;
+use super::read::read_bounded;
+use super::shapes;
+use super::spec::TensorSpec;
+use super::tensor::Tensor;
+use crate::error::{Error, Result};
+
+enum Tensors {
+    Files(TensorFiles),
+    /// Made on the fly from this seed.
+    Random(u64),
+}
+
+/// A model as its files describe it, every shape checked against the configuration.
+pub struct Checkpoint {
+    /// What the person called it: a folder, `demo` or `shape:NAME`.
+    pub name: String,
+    pub config: Config,
+    pub generation: GenerationDefaults,
+    /// The text of `tokenizer.json`, if there is one.
+    pub tokenizer: Option<Vec<u8>>,
+    /// Where its files are.
+    pub folder: PathBuf,
+    /// Things that are odd but not wrong.
+    pub warnings: Vec<String>,
+    tensors: Tensors,
+    /// `config.json` and `generation_config.json` as they were.
+    config_json: Vec<u8>,
+    generation_json: Option<Vec<u8>>,
+}
+
+impl Checkpoint {
+    /// Opens `model`: a folder, `demo` (embedded), or `shape:270M|450M|1_1B|3B` (random weights of that shape).
+    ///
+    /// # Errors
+    /// Names the file and the field or tensor that is wrong.
+    pub fn open(model: &str) -> Result<Self> {
+        if model == "demo" {
+            return Self::assemble(
+                model,
+                Path::new(model),
+                demo::CONFIG,
+                Some(demo::GENERATION),
+                Some(demo::TOKENIZER.to_vec()),
+                TensorFiles::embedded(demo::TENSORS)?,
+            );
+        }
+        if let Some(shape) = model.strip_prefix("shape:") {
+            return Ok(Self {
+                name: model.to_owned(),
+                folder: PathBuf::from(model),
+                config: shapes::config(shape)?,
+                config_json: shapes::config_json(shape)?.into_bytes(),
+                generation_json: None,
+                generation: GenerationDefaults::default(),
+                tokenizer: None,
+                warnings: Vec::new(),
+                tensors: Tensors::Random(0),
+            });
+        }
+        let folder = Path::new(model);
+        if !folder.is_dir() {
+            return Err(Error::ModelNotFound {
+                model: model.to_owned(),
+                is_file: folder.is_file(),
+            });
+        }
+        let config_path = folder.join("config.json");
+        if !config_path.exists() {
+            return Err(Error::config(
+                &config_path,
+                "is not there; is this the folder of a model?",
+            ));
+        }
+        let config = read_bounded(&config_path, 1 << 20)?;
+        let generation = match folder.join("generation_config.json") {
+            path if path.exists() => Some(read_bounded(&path, 1 << 20)?),
+            _ => None,
+        };
+        let tokenizer = match folder.join("tokenizer.json") {
+            path if path.exists() => Some(read_bounded(&path, 256 << 20)?),
+            _ => None,
+        };
+        Self::assemble(
+            model,
+            folder,
+            &config,
+            generation.as_deref(),
+            tokenizer,
+            TensorFiles::open_folder(folder)?,
+        )
+    }
+
+    fn assemble(
+        name: &str,
+        folder: &Path,
+        config_json: &[u8],
+        generation_json: Option<&[u8]>,
+        tokenizer: Option<Vec<u8>>,
+        files: TensorFiles,
+    ) -> Result<Self> {
+        let config = Config::parse(config_json, &folder.join("config.json"))?;
+        let generation = match generation_json {
+            None => GenerationDefaults::default(),
+            Some(bytes) => {
+                GenerationDefaults::parse(bytes, &folder.join("generation_config.json"))?
+            }
+        };
+        let warnings = files.check(&config)?;
+        Ok(Self {
+            name: name.to_owned(),
+            folder: folder.to_owned(),
+            config,
+            generation,
+            tokenizer,
+            warnings,
+            tensors: Tensors::Files(files),
+            config_json: config_json.to_vec(),
+            generation_json: generation_json.map(<[u8]>::to_vec),
+        })
+    }
+
+    /// The small files of the model's folder, by name.
+    pub(super) fn side_files(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        let files = [
+            ("config.json", Some(&self.config_json)),
+            ("generation_config.json", self.generation_json.as_ref()),
+            ("tokenizer.json", self.tokenizer.as_ref()),
+        ];
+        files
+            .into_iter()
+            .filter_map(|(name, bytes)| Some((name, bytes?.as_slice())))
+    }
+
+    /// A tensor of the configuration, by name.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] if the files do not hold it.
+    pub fn tensor(&self, spec: &TensorSpec) -> Result<Tensor<'_>> {
+        match &self.tensors {
+            Tensors::Files(files) => files.tensor(spec),
+            Tensors::Random(seed) => Ok(Tensor::random(spec, *seed)),
+        }
+    }
+}
+
+/// Whether a model's name looks like an id on the Hugging Face hub, as `apple/OpenELM-270M` does.
+pub fn is_hub_id(model: &str) -> bool {
+    model.split_once('/').is_some_and(|(owner, name)| {
+        let is_name = |part: &str| !part.is_empty() && !part.contains('/');
+        is_name(owner) && is_name(name) && !owner.starts_with(['.', '~'])
+    })
+}
