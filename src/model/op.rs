@@ -1,7 +1,8 @@
-//! One operation of a step: what it is called, what it costs, and how it is recorded for any number of tokens.
+//! One operation of a step: what it is called, what it costs, and which dispatches compute how many rows of which class.
 
-use crate::gpu::Pipeline;
-use crate::kernels::linear::{MOST_FEW, Tokens};
+use std::ops::Range;
+
+use super::sizes::CLASS_ALIGNMENT;
 
 /// What an operation does in its layer, in the order of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,13 +41,13 @@ impl Stage {
     }
 }
 
-/// How a launch spreads over tokens.
-#[derive(Debug, Clone, Copy)]
-pub enum Spread {
-    /// Workgroup row `y` is a token, or a tile of this many.
+/// How a dispatch spreads over rows of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DispatchShape {
+    /// Workgroup row `y` is a row of its class, or a tile of this many.
     Rows(u32),
-    /// A dispatch for up to `columns` workgroup columns of `tokens` tokens each, and so on. Inputs are seen through `windows`, which
-    /// hold the tokens in turn, outputs through one. Workgroup rows are the product's.
+    /// A dispatch for up to `columns` workgroup columns of `tokens` rows each, and so on. Inputs are seen through `windows`, which
+    /// hold the rows in turn, outputs through one. Workgroup rows are the product's.
     Windows {
         tokens: u32,
         windows: u32,
@@ -54,172 +55,248 @@ pub enum Spread {
         in_bytes: u32,
         out_bytes: u32,
     },
-    /// Workgroup row `y` is a token of a window that begins at another token each dispatch: first the input's window moves, then
-    /// the one into [`Scratch::firsts`].
+    /// Workgroup row `y` is a row in a window that begins at another row each dispatch: first the input's window moves, then the one
+    /// into the token indices.
     Batches { tokens: u32, in_bytes: u32 },
-    /// Workgroup row `y` is a token, layer `z` so many of its positions.
+    /// Workgroup row `y` is a row, layer `z` so many of its positions.
     Splits(u32),
-    /// Workgroup row `y` is a token of few, if any has more positions than this; nothing otherwise.
+    /// Workgroup row `y` is a row, if any has more positions than this; nothing otherwise.
     Merge(u32),
 }
 
-/// How much a step has to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Extent {
-    pub tokens: u32,
-    /// Positions that the last token looks at.
-    pub reach: u32,
-}
-
-/// A pipeline with its resources.
-pub struct Launch {
-    pub pipeline: Pipeline,
-    pub bind_group: wgpu::BindGroup,
-    pub workgroups: u32,
-    pub spread: Spread,
-}
-
-/// One operation of a step: how to run it for a single token, and for more where that differs. What has no way to run for so many
-/// tokens is part of another operation then.
-pub struct Op {
-    pub stage: Stage,
-    /// `None`: outside the layers.
-    pub layer: Option<u32>,
-    /// Multiply-adds for a token; of attention for a token and a position, in each of its two products.
-    pub base_macs: u64,
-    pub traffic: Traffic,
-    pub one: Option<Launch>,
-    pub few: Option<Launch>,
-    pub many: Option<Launch>,
-}
-
-/// Bytes that an operation must read and write at least.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Traffic {
-    /// Weights, once a step.
-    pub weights: u64,
-    /// Activations read, for each token.
-    pub read: u64,
-    /// Activations and cache entries written, for each token.
-    pub written: u64,
-    /// Keys and values read, for each position that some token looks at.
-    pub position: u64,
-}
-
-/// Bytes from one token's number to the next in [`Scratch::firsts`]: what every adapter takes as a window's offset.
-pub const FIRSTS_STRIDE: u32 = 256;
-
-/// Room for a launch's dynamic offsets: the output's, then one an input window.
-const MAX_OFFSETS: usize = 5;
-
-impl Launch {
-    /// Records the launch for tokens `first..first + count`, none of which looks at more than `reach` positions.
-    fn record(&self, pass: &mut wgpu::ComputePass<'_>, first: u32, count: u32, reach: u32) {
-        pass.set_pipeline(&self.pipeline.pipeline);
-        match self.spread {
-            Spread::Rows(tile) => {
-                pass.set_bind_group(0, &self.bind_group, &[]);
-                pass.dispatch_workgroups(self.workgroups, count.div_ceil(tile), 1);
-            }
-            Spread::Splits(positions) => {
-                pass.set_bind_group(0, &self.bind_group, &[]);
-                pass.dispatch_workgroups(self.workgroups, count, reach.div_ceil(positions));
-            }
-            Spread::Merge(_) => {
-                pass.set_bind_group(0, &self.bind_group, &[]);
-                pass.dispatch_workgroups(self.workgroups, count, 1);
-            }
-            Spread::Batches { tokens, in_bytes } => {
-                for token in (first..first + count).step_by(tokens as usize) {
-                    let offsets = [token * in_bytes, token * FIRSTS_STRIDE];
-                    pass.set_bind_group(0, &self.bind_group, &offsets);
-                    let rows = tokens.min(first + count - token);
-                    pass.dispatch_workgroups(self.workgroups, rows, 1);
-                }
-            }
-            Spread::Windows {
-                tokens,
-                windows,
-                columns,
-                in_bytes,
-                out_bytes,
-            } => {
-                let end = first + count;
-                for token in (first..end).step_by((tokens * columns) as usize) {
-                    let columns = columns.min((end - token).div_ceil(tokens));
-                    let mut offsets = [token * out_bytes; MAX_OFFSETS];
-                    for (i, offset) in (0..windows).zip(&mut offsets[1..]) {
-                        *offset = (token + i * columns * (tokens / windows)) * in_bytes;
-                    }
-                    pass.set_bind_group(0, &self.bind_group, &offsets[..1 + windows as usize]);
-                    pass.dispatch_workgroups(columns, self.workgroups, 1);
-                }
-            }
+impl DispatchShape {
+    /// Rows that one workgroup computes.
+    fn tile(self) -> u32 {
+        match self {
+            Self::Rows(tile) => tile,
+            Self::Windows { tokens, .. } => tokens,
+            Self::Batches { .. } | Self::Splits(_) | Self::Merge(_) => 1,
         }
     }
 }
 
-/// Bytes of so many f32.
-pub fn floats(count: usize) -> u64 {
-    4 * count as u64
+/// Where the rows of each class lie in a step: generated ones first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClassRows {
+    pub generated: u32,
+    pub prompt: Range<u32>,
 }
 
-impl Op {
-    /// Multiply-adds for `tokens` tokens that look at `positions` positions together.
-    pub fn macs(&self, tokens: u64, positions: u64) -> u64 {
+impl ClassRows {
+    /// So many of each. Prompts begin where no dispatch for generated rows reaches.
+    pub fn new(generated: u32, prompt: u32) -> Self {
+        let first = generated.next_multiple_of(CLASS_ALIGNMENT);
+        Self {
+            generated,
+            prompt: first..first + prompt,
+        }
+    }
+
+    /// Rows from the first to the last, with those between the classes that are none.
+    pub fn end(&self) -> u32 {
+        match self.prompt.is_empty() {
+            true => self.generated,
+            false => self.prompt.end,
+        }
+    }
+
+    /// Rows of both classes.
+    pub fn count(&self) -> u32 {
+        self.generated + self.prompt.len() as u32
+    }
+}
+
+/// How much a step, or its part with logits, has to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Extent {
+    pub rows: ClassRows,
+    /// Positions that the last row looks at.
+    pub kv_len: u32,
+    /// The same of generated rows.
+    pub generated_kv_len: u32,
+}
+
+/// Which dispatches an operation has; each list begins with the one for the fewest rows.
+#[derive(Debug, Clone)]
+pub enum Work<D> {
+    /// The same for rows of every class.
+    All(Vec<D>),
+    Classes {
+        generated: Vec<D>,
+        prompt: Vec<D>,
+    },
+}
+
+/// One operation of a step. `D` is a planned dispatch, or one that is bound to memory.
+#[derive(Debug, Clone)]
+pub struct Op<D> {
+    pub stage: Stage,
+    /// `None`: outside the layers.
+    pub layer: Option<u32>,
+    /// Multiply-adds for a row; of attention for a row and a position, in each of its two products.
+    pub base_macs: u64,
+    pub traffic: Traffic,
+    pub work: Work<D>,
+}
+
+/// Bytes that an operation must read and write at least.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Weights, once a step.
+    pub weights: u64,
+    /// Activations read, for each row.
+    pub read: u64,
+    /// Activations and cache entries written, for each row.
+    pub written: u64,
+    /// Keys and values read, for each position that some row looks at.
+    pub position: u64,
+}
+
+/// What has a shape to be dispatched in.
+pub trait HasShape {
+    fn shape(&self) -> DispatchShape;
+}
+
+impl<D: HasShape> Op<D> {
+    /// Multiply-adds for `rows` rows that look at `positions` positions together.
+    pub fn macs(&self, rows: u64, positions: u64) -> u64 {
         match self.stage {
             Stage::Attention => 2 * self.base_macs * positions,
-            _ => self.base_macs * tokens,
+            _ => self.base_macs * rows,
         }
     }
 
     /// Bytes that must be read, and written.
-    pub fn bytes(&self, extent: Extent) -> (u64, u64) {
+    pub fn bytes(&self, extent: &Extent) -> (u64, u64) {
         let Traffic {
             weights,
             read,
             written,
             position,
         } = self.traffic;
-        let (tokens, reach) = (u64::from(extent.tokens), u64::from(extent.reach));
-        (weights + read * tokens + position * reach, written * tokens)
-    }
-
-    /// How it runs for so many tokens.
-    fn launch(&self, tokens: u32) -> Option<&Launch> {
-        let special = match Tokens::of(tokens) {
-            Tokens::One => None,
-            Tokens::Few => self.few.as_ref(),
-            Tokens::Many => self.many.as_ref(),
-        };
-        special.or(self.one.as_ref())
+        let (rows, kv_len) = (u64::from(extent.rows.count()), u64::from(extent.kv_len));
+        (weights + read * rows + position * kv_len, written * rows)
     }
 
     /// Whether there is anything to do.
-    pub fn is_needed(&self, extent: Extent) -> bool {
-        match self.launch(extent.tokens).map(|launch| launch.spread) {
-            Some(Spread::Merge(split)) => extent.tokens <= MOST_FEW && extent.reach > split,
-            Some(_) => extent.tokens > 0,
-            None => false,
+    pub fn is_needed(&self, extent: &Extent) -> bool {
+        let mut needed = false;
+        self.each(extent, |_, _, _| needed = true);
+        needed
+    }
+
+    /// Calls `dispatch` with every dispatch that a step needs, and the rows that it computes: the first, and how many.
+    pub fn each<'a>(&'a self, extent: &Extent, mut dispatch: impl FnMut(&'a D, u32, u32)) {
+        let mut cover = |dispatches: &'a [D], rows: Range<u32>, kv_len: u32| {
+            if !rows.is_empty() {
+                cover(dispatches, rows, kv_len, &mut dispatch);
+            }
+        };
+        match &self.work {
+            Work::All(dispatches) => cover(dispatches, 0..extent.rows.end(), extent.kv_len),
+            Work::Classes { generated, prompt } => {
+                let rows = &extent.rows;
+                cover(generated, 0..rows.generated, extent.generated_kv_len);
+                cover(prompt, rows.prompt.clone(), extent.kv_len);
+            }
+        }
+    }
+}
+
+/// Divides rows among dispatches that all compute the same. A tile is never mostly in vain where a smaller one would do.
+fn cover<'a, D: HasShape>(
+    dispatches: &'a [D],
+    rows: Range<u32>,
+    kv_len: u32,
+    dispatch: &mut impl FnMut(&'a D, u32, u32),
+) {
+    let Some(largest) = dispatches.last() else {
+        return;
+    };
+    let count = rows.len() as u32;
+    match largest.shape() {
+        DispatchShape::Merge(split) if kv_len <= split => {}
+        DispatchShape::Windows { tokens, .. } => {
+            let whole = count / tokens * tokens;
+            if whole > 0 {
+                dispatch(largest, rows.start, whole);
+            }
+            let (first, rest) = (rows.start + whole, count - whole);
+            let Some(fits) = dispatches.iter().position(|d| d.shape().tile() >= rest) else {
+                return;
+            };
+            // One more than a smaller tile costs less as that tile and a single one.
+            let smaller = dispatches[..fits].last().map(|d| d.shape().tile());
+            match smaller {
+                _ if rest == 0 => {}
+                Some(tile @ 2..) if rest == tile + 1 => {
+                    dispatch(&dispatches[fits - 1], first, tile);
+                    dispatch(&dispatches[0], first + tile, 1);
+                }
+                _ => dispatch(&dispatches[fits], first, rest),
+            }
+        }
+        _ => {
+            let fits = dispatches.iter().find(|d| d.shape().tile() >= count);
+            dispatch(fits.unwrap_or(largest), rows.start, count);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl HasShape for DispatchShape {
+        fn shape(&self) -> DispatchShape {
+            *self
         }
     }
 
-    /// Records the operation.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, extent: Extent) {
-        let Extent {
-            tokens: count,
-            reach,
-        } = extent;
-        let Some(launch) = self.launch(count) else {
-            return;
-        };
-        match (launch.spread, &self.one) {
-            // A single token left over costs less by itself than a whole window.
-            (Spread::Windows { tokens, .. }, Some(one)) if tokens > 1 && count % tokens == 1 => {
-                launch.record(pass, 0, count - 1, reach);
-                one.record(pass, count - 1, 1, reach);
-            }
-            _ => launch.record(pass, 0, count, reach),
+    fn windows(tokens: u32) -> DispatchShape {
+        DispatchShape::Windows {
+            tokens,
+            windows: 4,
+            columns: 4,
+            in_bytes: 256,
+            out_bytes: 256,
         }
+    }
+
+    fn covered(shapes: &[DispatchShape], rows: Range<u32>) -> Vec<(u32, u32, u32)> {
+        let mut found = Vec::new();
+        cover(shapes, rows, 9, &mut |shape, first, count| {
+            found.push((shape.tile(), first, count));
+        });
+        found
+    }
+
+    #[test]
+    fn rows_are_covered_once_by_tiles_that_fit() {
+        let software = [windows(1), windows(4), windows(8)];
+        assert_eq!(covered(&software, 0..1), [(1, 0, 1)]);
+        assert_eq!(covered(&software, 0..3), [(4, 0, 3)]);
+        assert_eq!(covered(&software, 8..13), [(4, 8, 4), (1, 12, 1)]);
+        assert_eq!(covered(&software, 0..7), [(8, 0, 7)]);
+        assert_eq!(covered(&software, 0..17), [(8, 0, 16), (1, 16, 1)]);
+        assert_eq!(covered(&software, 0..32), [(8, 0, 32)]);
+        let gpu = [DispatchShape::Rows(8), DispatchShape::Rows(64)];
+        assert_eq!(covered(&gpu, 8..12), [(8, 8, 4)]);
+        assert_eq!(covered(&gpu, 8..17), [(64, 8, 9)]);
+        assert_eq!(covered(&gpu, 0..100), [(64, 0, 100)]);
+        // Splits are merged only where there are several.
+        assert_eq!(covered(&[DispatchShape::Merge(9)], 0..4), []);
+        assert_eq!(covered(&[DispatchShape::Merge(8)], 0..4), [(1, 0, 4)]);
+        assert_eq!(covered(&[], 0..4), []);
+    }
+
+    #[test]
+    fn classes_never_share_a_tile() {
+        let rows = ClassRows::new(3, 5);
+        assert_eq!(rows.prompt, 8..13);
+        assert_eq!((rows.end(), rows.count()), (13, 8));
+        let generated = ClassRows::new(3, 0);
+        assert_eq!((generated.end(), generated.count()), (3, 3));
+        assert_eq!(ClassRows::new(0, 5).prompt, 0..5);
     }
 }

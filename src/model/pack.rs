@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::checkpoint::{RowReader, Tensor};
 use crate::dtype::Dtype;
-use crate::kernels::{ROW_PAD, WeightSource};
+use crate::kernels::{ComputePath, ROW_PAD};
 
 /// Rows that are packed together.
 pub const GROUP: usize = 8;
@@ -27,7 +27,7 @@ pub struct Packer<'a> {
     /// One a thread.
     readers: Vec<RowReader>,
     dtype: Dtype,
-    source: WeightSource,
+    path: ComputePath,
     /// Rows of the tensor still to pack.
     rows: std::iter::Flatten<std::vec::IntoIter<Range<usize>>>,
     row_bytes: usize,
@@ -44,7 +44,7 @@ impl<'a> Packer<'a> {
     pub fn new(
         tensor: &'a Tensor<'a>,
         dtype: Dtype,
-        source: WeightSource,
+        path: ComputePath,
         segments: Vec<Range<usize>>,
     ) -> Self {
         let row_bytes = units(tensor.columns, dtype) * UNIT;
@@ -60,7 +60,7 @@ impl<'a> Packer<'a> {
                 .take(threads)
                 .collect(),
             dtype,
-            source,
+            path,
             rows: segments.into_iter().flatten(),
             row_bytes,
             batch: vec![0; row_bytes * GROUP * BATCH],
@@ -114,9 +114,9 @@ impl<'a> Packer<'a> {
         self.taken = 0;
     }
 
-    /// Puts the batch into the order of the source.
+    /// Puts the batch into the order that the path wants.
     fn arrange(&mut self) {
-        if self.source == WeightSource::Buffer {
+        if self.path == ComputePath::Gpu {
             std::mem::swap(&mut self.packed, &mut self.batch);
             // Rows are padded with zeros, and what lies there now is an older batch, padded likewise.
             self.batch.resize(self.packed.len(), 0);

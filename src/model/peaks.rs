@@ -1,13 +1,12 @@
 //! What the adapter can do at best, measured: its read bandwidth, which decoding, that reads every weight once a token, is held
 //! against; and its arithmetic.
 
-use std::time::Instant;
-
 use super::pack::UNIT;
-use super::weights::Store;
+use super::store::Store;
+use super::time::{Timed, best_times, uniform};
 use crate::error::Result;
 use crate::gpu::{Gpu, Pipeline};
-use crate::kernels::{FILES, LANES, WeightSource, arithmetic_peak, read_bandwidth as kernel};
+use crate::kernels::{ComputePath, FILES, LANES, arithmetic_peak, read_bandwidth as kernel};
 use crate::trace::Peaks;
 
 /// As much as is read, where bindings allow: more than caches hold.
@@ -19,32 +18,32 @@ const UNITS: u64 = 512;
 /// Timed runs; the best counts.
 const RUNS: usize = 8;
 
-/// Bytes a second that a kernel reads from a source at best, each with the source it was measured on; sources that the adapter
+/// Bytes a second that a kernel reads from a path at best, each with the path it was measured on; paths that the adapter
 /// cannot have are left out.
 ///
 /// # Errors
 /// Those of the device.
-pub fn read_bandwidth(gpu: &Gpu) -> Result<Vec<(WeightSource, f64)>> {
-    let mut sources = vec![WeightSource::Buffer];
+pub fn read_bandwidth(gpu: &Gpu) -> Result<Vec<(ComputePath, f64)>> {
+    let mut paths = vec![ComputePath::Gpu];
     if gpu.max_texel_store_bytes() > 0 {
-        sources.push(WeightSource::Texture);
+        paths.push(ComputePath::Software);
     }
-    let specs: Vec<_> = sources.iter().copied().map(kernel::spec).collect();
+    let specs: Vec<_> = paths.iter().copied().map(kernel::spec).collect();
     let pipelines = gpu.compile(FILES, &specs)?;
-    sources
+    paths
         .into_iter()
         .zip(&pipelines)
-        .map(|(source, pipeline)| Ok((source, read_rate(gpu, source, pipeline)?)))
+        .map(|(path, pipeline)| Ok((path, read_rate(gpu, path, pipeline)?)))
         .collect()
 }
 
-fn read_rate(gpu: &Gpu, source: WeightSource, pipeline: &Pipeline) -> Result<f64> {
-    let limit = match source {
-        WeightSource::Buffer => gpu
+fn read_rate(gpu: &Gpu, path: ComputePath, pipeline: &Pipeline) -> Result<f64> {
+    let limit = match path {
+        ComputePath::Gpu => gpu
             .limits
             .max_storage_buffer_binding_size
             .min(gpu.limits.max_buffer_size),
-        WeightSource::Texture => gpu.max_texel_store_bytes(),
+        ComputePath::Software => gpu.max_texel_store_bytes(),
     };
     let workgroup_bytes = u64::from(LANES) * UNITS * UNIT as u64;
     let workgroups = (MOST_BYTES.min(limit) / workgroup_bytes).clamp(1, 65535);
@@ -53,56 +52,40 @@ fn read_rate(gpu: &Gpu, source: WeightSource, pipeline: &Pipeline) -> Result<f64
     let (store, folded) = gpu.try_allocating(|| {
         let storage = wgpu::BufferUsages::STORAGE;
         let folded = gpu.buffer("folded", workgroups * u64::from(LANES) * 16, storage);
-        (Store::new(gpu, "bandwidth", bytes, source), folded)
+        (Store::new(gpu, "bandwidth", bytes, path), folded)
     })?;
-    let shape = gpu.buffer(
-        "shape",
-        size_of::<kernel::Shape>() as u64,
-        wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-    );
-    let units = kernel::Shape {
-        units: UNITS as u32,
-    };
-    gpu.queue
-        .write_buffer(&shape, 0, bytemuck::bytes_of(&units));
-    let bind_group = pipeline.bind(
+    let shape = uniform(
         gpu,
-        &[
-            shape.as_entire_binding(),
-            store.binding(),
-            folded.as_entire_binding(),
-        ],
+        kernel::Shape {
+            units: UNITS as u32,
+        },
     );
+    let bindings = kernel::Bindings {
+        shape: shape.as_entire_binding(),
+        weights: store.binding(),
+        folded: folded.as_entire_binding(),
+    };
+    let bind_group = pipeline.bind(gpu, &bindings.into_list());
     gpu.check()?;
-    let seconds = best_time(gpu, pipeline, &bind_group, workgroups as u32)?;
+    let seconds = best_time(gpu, pipeline, bind_group, workgroups as u32)?;
     Ok(bytes as f64 / seconds)
 }
 
-/// The best time of some dispatches.
+/// The best time of a dispatch.
 fn best_time(
     gpu: &Gpu,
     pipeline: &Pipeline,
-    bind_group: &wgpu::BindGroup,
+    bind_group: wgpu::BindGroup,
     workgroups: u32,
 ) -> Result<f64> {
-    let mut best = f64::INFINITY;
-    // The first run pays for what the driver puts off until then.
-    for run in 0..=RUNS {
-        let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            pass.set_pipeline(&pipeline.pipeline);
-            pass.set_bind_group(0, bind_group, &[]);
-            pass.dispatch_workgroups(workgroups, 1, 1);
-        }
-        let begin = Instant::now();
-        let submission = gpu.queue.submit([encoder.finish()]);
-        gpu.wait(Some(submission))?;
-        if run > 0 {
-            best = best.min(begin.elapsed().as_secs_f64());
-        }
-    }
-    Ok(best)
+    let timed = Timed {
+        pipeline,
+        bind_group,
+        offsets: Vec::new(),
+        grid: (workgroups, 1),
+        dispatches: 1,
+    };
+    Ok(best_times(gpu, &[timed], RUNS)?[0].as_secs_f64())
 }
 
 /// Workgroups that add and multiply: enough for the widest GPU.
@@ -115,26 +98,25 @@ const TELLING: f64 = 2e-3;
 fn arithmetic(gpu: &Gpu) -> Result<f64> {
     let spec = arithmetic_peak::spec();
     let pipelines = gpu.compile(FILES, std::slice::from_ref(&spec))?;
-    let shape = gpu.buffer(
-        "shape",
-        size_of::<arithmetic_peak::Shape>() as u64,
-        wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-    );
     let lanes = u64::from(ARITHMETIC_WORKGROUPS * LANES);
     let results = gpu.buffer("results", lanes * 4, wgpu::BufferUsages::STORAGE);
-    let resources = [shape.as_entire_binding(), results.as_entire_binding()];
-    let bind_group = pipelines[0].bind(gpu, &resources);
     gpu.check()?;
     let mut rounds = 16;
     loop {
-        let values = arithmetic_peak::Shape {
-            rounds,
-            factor: 0.999,
-            offset: 0.001,
+        let shape = uniform(
+            gpu,
+            arithmetic_peak::Shape {
+                rounds,
+                factor: 0.999,
+                offset: 0.001,
+            },
+        );
+        let bindings = arithmetic_peak::Bindings {
+            shape: shape.as_entire_binding(),
+            results: results.as_entire_binding(),
         };
-        gpu.queue
-            .write_buffer(&shape, 0, bytemuck::bytes_of(&values));
-        let seconds = best_time(gpu, &pipelines[0], &bind_group, ARITHMETIC_WORKGROUPS)?;
+        let bind_group = pipelines[0].bind(gpu, &bindings.into_list());
+        let seconds = best_time(gpu, &pipelines[0], bind_group, ARITHMETIC_WORKGROUPS)?;
         if seconds > TELLING || rounds >= 1 << 16 {
             let flops = lanes * u64::from(rounds) * arithmetic_peak::ROUND_FLOPS;
             return Ok(flops as f64 / seconds);

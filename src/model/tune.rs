@@ -3,17 +3,22 @@
 
 use std::time::{Duration, Instant};
 
+use super::options::{LoadOptions, Tune};
 use super::pack::{GROUP, UNIT, units};
+use super::store::Store;
+use super::time::{Timed, best_times, uniform};
+pub use super::tune_cache::Chosen;
 use super::tune_cache::{self, Key};
-use super::weights::Store;
-use super::{LoadOptions, Tune};
 use crate::checkpoint::Config;
 use crate::dtype::Dtype;
 use crate::error::{Error, Feature, Result};
 use crate::gpu::pipeline::window;
 use crate::gpu::{Gpu, Pipeline};
-use crate::kernels::linear::{Input, Mapping, Output, Shape, Tokens, Tuning, UNIFORM_WINDOW};
-use crate::kernels::{self, BLOCK, WeightSource, linear};
+use crate::kernels::linear::{
+    Input, LaneBindings, LanesBindings, Mapping, Output, Product, RowBindings, Shape, TileBindings,
+    Tuning, UNIFORM_WINDOW,
+};
+use crate::kernels::{self, BLOCK, BatchClass, ComputePath, FirstRow};
 
 /// Bytes of weights in the sample: enough to outlast a dispatch's fixed cost, few enough to be over in milliseconds. Where that is
 /// over too fast to tell candidates apart, the larger.
@@ -25,7 +30,7 @@ const TELLING: Duration = Duration::from_micros(500);
 /// Columns of the sample at most: wide enough for all that depends on the width.
 const MOST_COLUMNS: usize = 2048;
 
-/// Timed runs of each candidate; the best counts. Candidates take turns, so that whatever else the machine does meets all of them.
+/// Timed runs of each candidate; the best counts.
 const RUNS: usize = 4;
 
 /// Dispatches a run: on a fast GPU a single one would be lost in the cost of submitting it.
@@ -49,13 +54,6 @@ const SIZE_MARGIN: f64 = 1.05;
 
 /// How much faster activations of eight bits must be than exact ones.
 const INT8_MARGIN: f64 = 1.1;
-
-/// What was chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Chosen {
-    pub source: WeightSource,
-    pub tuning: Tuning,
-}
 
 /// Why weights cannot lie in textures here, if they cannot.
 fn texture_obstacle(gpu: &Gpu, config: &Config) -> Option<&'static str> {
@@ -83,31 +81,31 @@ fn texture_obstacle(gpu: &Gpu, config: &Config) -> Option<&'static str> {
     }
 }
 
-/// The best source and sizes for weights of `dtype`: as an earlier measurement had it, or by measuring.
+/// The best path and sizes for weights of `dtype`: as an earlier measurement had it, or by measuring.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for a source or a layout that cannot be used here, [`Error::Int8NeedsQ8`]; those of compiling and running the sample.
+/// [`Error::Unsupported`] for a path or a layout that cannot be used here, [`Error::Int8NeedsQ8`]; those of compiling and running the sample.
 pub fn choose(gpu: &Gpu, config: &Config, dtype: Dtype, options: &LoadOptions) -> Result<Chosen> {
     let obstacle = texture_obstacle(gpu, config);
-    let possible: Vec<WeightSource> = match (options.weight_source, obstacle) {
-        (Some(WeightSource::Texture), Some(why)) => {
+    let possible: Vec<ComputePath> = match (options.compute_path, obstacle) {
+        (Some(ComputePath::Software), Some(why)) => {
             return Err(Error::Unsupported {
                 adapter: gpu.adapter.name.clone(),
                 feature: Feature::Textures,
                 why: why.into(),
             });
         }
-        (Some(source), _) => vec![source],
-        (None, Some(_)) => vec![WeightSource::Buffer],
-        (None, None) => WeightSource::ALL.to_vec(),
+        (Some(path), _) => vec![path],
+        (None, Some(_)) => vec![ComputePath::Gpu],
+        (None, None) => ComputePath::ALL.to_vec(),
     };
     let usual = match possible[..] {
         [only] => only,
-        _ if gpu.is_software() => WeightSource::Texture,
-        _ => WeightSource::Buffer,
+        _ if gpu.is_software() => ComputePath::Software,
+        _ => ComputePath::Gpu,
     };
     let usual = |tuning| Chosen {
-        source: usual,
+        path: usual,
         tuning,
     };
     let chosen = match options.tune {
@@ -115,13 +113,13 @@ pub fn choose(gpu: &Gpu, config: &Config, dtype: Dtype, options: &LoadOptions) -
         Tune::Fixed(tuning) => usual(tuning),
         Tune::Auto | Tune::Again => known_or_measured(gpu, config, dtype, options, &possible)?,
     };
-    with_wish(gpu, dtype, options, chosen)
+    as_requested(gpu, dtype, options, chosen)
 }
 
-/// What was chosen, with activations as they are wished for.
-fn with_wish(gpu: &Gpu, dtype: Dtype, options: &LoadOptions, chosen: Chosen) -> Result<Chosen> {
-    let Chosen { source, mut tuning } = chosen;
-    if !tuning.is_possible(source, gpu.subgroup_lanes) {
+/// What was chosen, with activations as they are requested.
+fn as_requested(gpu: &Gpu, dtype: Dtype, options: &LoadOptions, chosen: Chosen) -> Result<Chosen> {
+    let Chosen { path, mut tuning } = chosen;
+    if !tuning.is_possible(path, gpu.subgroup_lanes) {
         return Err(Error::Unsupported {
             adapter: gpu.adapter.name.clone(),
             feature: Feature::Layout,
@@ -136,8 +134,8 @@ fn with_wish(gpu: &Gpu, dtype: Dtype, options: &LoadOptions, chosen: Chosen) -> 
         }
         tuning.int8 = int8;
         // In textures there are no such kernels without.
-        tuning.subgroups |= int8 && source == WeightSource::Texture;
-        if !tuning.is_possible(source, gpu.subgroup_lanes) {
+        tuning.subgroups |= int8 && path == ComputePath::Software;
+        if !tuning.is_possible(path, gpu.subgroup_lanes) {
             return Err(Error::Unsupported {
                 adapter: gpu.adapter.name.clone(),
                 feature: Feature::Int8InTextures,
@@ -145,7 +143,7 @@ fn with_wish(gpu: &Gpu, dtype: Dtype, options: &LoadOptions, chosen: Chosen) -> 
             });
         }
     }
-    Ok(Chosen { source, tuning })
+    Ok(Chosen { path, tuning })
 }
 
 fn known_or_measured(
@@ -153,7 +151,7 @@ fn known_or_measured(
     config: &Config,
     dtype: Dtype,
     options: &LoadOptions,
-    possible: &[WeightSource],
+    possible: &[ComputePath],
 ) -> Result<Chosen> {
     let key = Key::new(gpu, config, dtype, possible);
     let cache = options.tuning_cache.as_deref();
@@ -163,8 +161,7 @@ fn known_or_measured(
     };
     // What a file says is only taken where it can be true here.
     let is_possible = |known: &Chosen| {
-        possible.contains(&known.source)
-            && known.tuning.is_possible(known.source, gpu.subgroup_lanes)
+        possible.contains(&known.path) && known.tuning.is_possible(known.path, gpu.subgroup_lanes)
     };
     if let Some(known) = known.filter(is_possible) {
         return Ok(known);
@@ -176,47 +173,47 @@ fn known_or_measured(
     Ok(chosen)
 }
 
-fn measure(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[WeightSource]) -> Result<Chosen> {
+fn measure(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[ComputePath]) -> Result<Chosen> {
     let begin = Instant::now();
-    let task = |source, tokens| Task {
+    let task = |path, tokens| Task {
         gpu,
         config,
         dtype,
-        source,
+        path,
         tokens,
     };
     let default = Tuning::default();
-    let mut best: Option<(WeightSource, Duration)> = None;
-    for source in possible.iter().copied() {
-        let candidates = with_and_without_subgroups(default, source, gpu);
-        let (_, time) = task(source, 1).fastest(&candidates, SIZE_MARGIN, begin)?;
+    let mut best: Option<(ComputePath, Duration)> = None;
+    for path in possible.iter().copied() {
+        let candidates = with_and_without_subgroups(default, path, gpu);
+        let (_, time) = task(path, 1).fastest(&candidates, SIZE_MARGIN, begin)?;
         // Buffers come first.
         let is_better = |(_, best): &(_, Duration)| time.mul_f64(SOURCE_MARGIN) < *best;
         if best.as_ref().is_none_or(is_better) {
-            best = Some((source, time));
+            best = Some((path, time));
         }
     }
-    let (source, _) = best.ok_or_else(|| Error::Gpu("no place for weights is possible".into()))?;
-    let both = with_and_without_subgroups(default, source, gpu);
-    let tuning = match source {
-        WeightSource::Texture => {
+    let (path, _) = best.ok_or_else(|| Error::Gpu("no place for weights is possible".into()))?;
+    let both = with_and_without_subgroups(default, path, gpu);
+    let tuning = match path {
+        ComputePath::Software => {
             // With several tokens it shows best what lanes gain by sharing.
             // Whatever the time: it makes more of a difference than all sizes together.
-            let (best, _) = task(source, FEW_TOKENS).fastest(&both, SIZE_MARGIN, Instant::now())?;
+            let (best, _) = task(path, FEW_TOKENS).fastest(&both, SIZE_MARGIN, Instant::now())?;
             let sizes = Tuning::LANES.map(|lanes| Tuning { lanes, ..best });
             let candidates: Vec<Tuning> = std::iter::once(best).chain(sizes).collect();
-            task(source, 1).fastest(&candidates, SIZE_MARGIN, begin)?.0
+            task(path, 1).fastest(&candidates, SIZE_MARGIN, begin)?.0
         }
-        WeightSource::Buffer => {
+        ComputePath::Gpu => {
             let sizes = Tuning::COLUMNS.map(|columns| Tuning { columns, ..default });
-            let sizes = sizes.map(|size| with_and_without_subgroups(size, source, gpu));
+            let sizes = sizes.map(|size| with_and_without_subgroups(size, path, gpu));
             let candidates: Vec<Tuning> = both
                 .into_iter()
                 .chain(sizes.into_iter().flatten())
                 .collect();
-            let (best, _) = task(source, 1).fastest(&candidates, SIZE_MARGIN, begin)?;
+            let (best, _) = task(path, 1).fastest(&candidates, SIZE_MARGIN, begin)?;
             let tiles = Tuning::TILES.map(|tile| Tuning { tile, ..best });
-            task(source, TILE_TOKENS)
+            task(path, TILE_TOKENS)
                 .fastest(&tiles, SIZE_MARGIN, begin)?
                 .0
         }
@@ -225,21 +222,21 @@ fn measure(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[WeightSource]) 
         int8: true,
         ..tuning
     };
-    if dtype != Dtype::Q8 || !int8.is_possible(source, gpu.subgroup_lanes) {
-        return Ok(Chosen { source, tuning });
+    if dtype != Dtype::Q8 || !int8.is_possible(path, gpu.subgroup_lanes) {
+        return Ok(Chosen { path, tuning });
     }
     let both = [tuning, int8];
-    let (tuning, _) = task(source, 1).fastest(&both, INT8_MARGIN, Instant::now())?;
-    Ok(Chosen { source, tuning })
+    let (tuning, _) = task(path, 1).fastest(&both, INT8_MARGIN, Instant::now())?;
+    Ok(Chosen { path, tuning })
 }
 
 /// A layout and the same with subgroup operations, as far as they are possible.
-fn with_and_without_subgroups(tuning: Tuning, source: WeightSource, gpu: &Gpu) -> Vec<Tuning> {
+fn with_and_without_subgroups(tuning: Tuning, path: ComputePath, gpu: &Gpu) -> Vec<Tuning> {
     let both = [false, true].map(|subgroups| Tuning {
         subgroups,
         ..tuning
     });
-    let is_possible = |tuning: &Tuning| tuning.is_possible(source, gpu.subgroup_lanes);
+    let is_possible = |tuning: &Tuning| tuning.is_possible(path, gpu.subgroup_lanes);
     both.into_iter().filter(is_possible).collect()
 }
 
@@ -248,13 +245,31 @@ struct Task<'a> {
     gpu: &'a Gpu,
     config: &'a Config,
     dtype: Dtype,
-    source: WeightSource,
+    path: ComputePath,
     tokens: u32,
 }
 
 impl Task<'_> {
-    fn mapping(&self, tuning: Tuning) -> Mapping {
-        Mapping::of(self.source, Tokens::of(self.tokens), tuning.tile, 1)
+    fn product(&self, tuning: Tuning) -> Product {
+        let class = match self.tokens {
+            TILE_TOKENS => BatchClass::Prompt,
+            _ => BatchClass::Generated,
+        };
+        let arithmetic = tuning.arithmetic(class, self.dtype);
+        let mappings = Mapping::all_for(self.path, class, arithmetic, tuning.tile, 1);
+        let fits = mappings
+            .iter()
+            .find(|mapping| mapping.tokens() >= self.tokens);
+        // Tiles smaller than the sample are timed on all of it.
+        let mapping = fits.or(mappings.last()).copied();
+        Product {
+            path: self.path,
+            mapping: mapping.unwrap_or(Mapping::DecodeRows),
+            dtype: self.dtype,
+            arithmetic,
+            input: Input::Plain,
+            output: Output::Store,
+        }
     }
 
     /// The best of the candidates, and its time for the smaller sample. The first is always tried, and stands where none of the
@@ -273,9 +288,7 @@ impl Task<'_> {
             if !compiled.is_empty() && begin.elapsed() > PATIENCE {
                 break;
             }
-            let mapping = self.mapping(tuning);
-            let (input, output) = (Input::Plain, Output::Store);
-            let spec = linear::spec(mapping, self.source, self.dtype, input, output, tuning);
+            let spec = self.product(tuning).spec(tuning);
             let pipelines = self.gpu.compile(kernels::FILES, &[spec])?;
             compiled.extend(pipelines.into_iter().map(|pipeline| (tuning, pipeline)));
         }
@@ -303,6 +316,7 @@ struct Sample {
     bytes: usize,
     pairs: u32,
     shape: wgpu::Buffer,
+    first_row: wgpu::Buffer,
     weights: Store,
     output: wgpu::Buffer,
     input: wgpu::Buffer,
@@ -314,7 +328,7 @@ impl Sample {
             gpu,
             config,
             dtype,
-            source,
+            path,
             tokens,
         } = *task;
         let columns = config
@@ -340,21 +354,22 @@ impl Sample {
             width: 0,
             epsilon: 0.0,
         };
-        let uniform = wgpu::BufferUsages::UNIFORM;
-        let shape_buffer = gpu.buffer(
-            "tune",
-            size_of::<Shape>() as u64,
-            uniform | wgpu::BufferUsages::COPY_DST,
-        );
-        gpu.queue
-            .write_buffer(&shape_buffer, 0, bytemuck::bytes_of(&shape));
         let input_bytes = u64::from(tokens) * columns as u64 * 4;
         Self {
             bytes,
             pairs,
-            shape: shape_buffer,
+            shape: uniform(gpu, shape),
+            first_row: uniform(
+                gpu,
+                FirstRow {
+                    first: 0,
+                    padding_0: 0,
+                    padding_1: 0,
+                    padding_2: 0,
+                },
+            ),
             // Zeros: the arithmetic takes as long with any numbers.
-            weights: Store::new(gpu, "tune", bytes as u64, source),
+            weights: Store::new(gpu, "tune", bytes as u64, path),
             output: gpu.buffer(
                 "tune",
                 u64::from(tokens) * rows as u64 * 4,
@@ -363,82 +378,76 @@ impl Sample {
             input: gpu.buffer(
                 "tune",
                 input_bytes.max(UNIFORM_WINDOW),
-                uniform | wgpu::BufferUsages::STORAGE,
+                wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::STORAGE,
             ),
         }
     }
 
     /// The best time of a run of each, in turns.
     fn times(&self, task: &Task<'_>, compiled: &[(Tuning, Pipeline)]) -> Result<Vec<Duration>> {
-        let runs: Vec<Run<'_>> = compiled
+        let runs: Vec<Timed<'_>> = compiled
             .iter()
             .map(|(tuning, pipeline)| self.run(task, *tuning, pipeline))
             .collect();
-        // The first run pays for what the driver puts off until then.
-        for run in &runs {
-            run.time(task.gpu)?;
-        }
-        let mut best = vec![Duration::MAX; runs.len()];
-        for _ in 0..RUNS {
-            for (best, run) in best.iter_mut().zip(&runs) {
-                *best = run.time(task.gpu)?.min(*best);
-            }
-        }
-        Ok(best)
+        best_times(task.gpu, &runs, RUNS)
     }
 
-    fn run<'a>(&self, task: &Task<'_>, tuning: Tuning, pipeline: &'a Pipeline) -> Run<'a> {
-        let mapping = task.mapping(tuning);
+    fn run<'a>(&self, task: &Task<'_>, tuning: Tuning, pipeline: &'a Pipeline) -> Timed<'a> {
+        let mapping = task.product(tuning).mapping;
         let workgroups = mapping.workgroups(self.pairs, tuning);
         let windows = mapping.windows();
-        let input_binding = match windows {
-            0 => self.input.as_entire_binding(),
-            _ => window(&self.input, 0, UNIFORM_WINDOW),
+        let (shape, weights) = (self.shape.as_entire_binding(), self.weights.binding());
+        let output = self.output.as_entire_binding();
+        let whole = || self.input.as_entire_binding();
+        let part = || window(&self.input, 0, UNIFORM_WINDOW);
+        // There is no norm, so anything stands for its weights.
+        let resources = match windows {
+            0 if mapping.can_norm() => RowBindings {
+                shape,
+                weights,
+                output,
+                input: whole(),
+                norm: whole(),
+            }
+            .into_list(),
+            0 => TileBindings {
+                shape,
+                weights,
+                output,
+                input: whole(),
+                first_row: self.first_row.as_entire_binding(),
+            }
+            .into_list(),
+            1 => LaneBindings {
+                shape,
+                weights,
+                output,
+                norm: part(),
+                input_0: part(),
+            }
+            .into_list(),
+            _ => LanesBindings {
+                shape,
+                weights,
+                output,
+                norm: part(),
+                input_0: part(),
+                input_1: part(),
+                input_2: part(),
+                input_3: part(),
+            }
+            .into_list(),
         };
-        let mut resources = vec![
-            self.shape.as_entire_binding(),
-            self.weights.binding(),
-            self.output.as_entire_binding(),
-        ];
-        // Of the input, and of a norm that there is not.
-        let inputs = windows.max(1) + u32::from(mapping.is_for_few() || windows > 0);
-        resources.extend((0..inputs).map(|_| input_binding.clone()));
-        let bind_group = pipeline.bind(task.gpu, &resources);
         let (offsets, grid) = match windows {
             0 => (vec![], (workgroups, task.tokens.div_ceil(mapping.tokens()))),
             _ => (vec![0; 1 + windows as usize], (1, workgroups)),
         };
-        Run {
+        Timed {
+            bind_group: pipeline.bind(task.gpu, &resources),
             pipeline,
-            bind_group,
             offsets,
             grid,
+            dispatches: DISPATCHES,
         }
-    }
-}
-
-/// A candidate's dispatches, to submit again and again.
-struct Run<'a> {
-    pipeline: &'a Pipeline,
-    bind_group: wgpu::BindGroup,
-    offsets: Vec<u32>,
-    grid: (u32, u32),
-}
-
-impl Run<'_> {
-    fn time(&self, gpu: &Gpu) -> Result<Duration> {
-        let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            pass.set_pipeline(&self.pipeline.pipeline);
-            pass.set_bind_group(0, &self.bind_group, &self.offsets);
-            for _ in 0..DISPATCHES {
-                pass.dispatch_workgroups(self.grid.0, self.grid.1, 1);
-            }
-        }
-        let begin = Instant::now();
-        let submission = gpu.queue.submit([encoder.finish()]);
-        gpu.wait(Some(submission))?;
-        Ok(begin.elapsed())
     }
 }

@@ -6,15 +6,14 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::tune::Chosen;
 use crate::checkpoint::Config;
 use crate::dtype::Dtype;
 use crate::gpu::Gpu;
-use crate::kernels::WeightSource;
+use crate::kernels::ComputePath;
 use crate::kernels::linear::Tuning;
 
 /// Raised when kernels change so much that old measurements mean nothing.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// A larger file is none of ours.
 const MOST_BYTES: u64 = 1 << 20;
@@ -29,6 +28,13 @@ pub fn default_path() -> Option<std::path::PathBuf> {
     Some(folders.cache_dir().join("tuning.json"))
 }
 
+/// What was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chosen {
+    pub path: ComputePath,
+    pub tuning: Tuning,
+}
+
 /// What a measurement depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,12 +45,12 @@ pub struct Key {
     dtype: String,
     /// `model_dim x widest ffn_dim`.
     shape: String,
-    /// Sources that were possible.
-    sources: Vec<String>,
+    /// Compute paths that were possible.
+    paths: Vec<String>,
 }
 
 impl Key {
-    pub fn new(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[WeightSource]) -> Self {
+    pub fn new(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[ComputePath]) -> Self {
         let ffn_dim = config.layers.iter().map(|layer| layer.ffn_dim).max();
         Self {
             adapter: gpu.adapter.name.clone(),
@@ -52,7 +58,7 @@ impl Key {
             driver: gpu.adapter.driver.clone(),
             dtype: dtype.name().to_owned(),
             shape: format!("{}x{}", config.model_dim, ffn_dim.unwrap_or(0)),
-            sources: possible.iter().map(|s| s.name().to_owned()).collect(),
+            paths: possible.iter().map(|path| path.name().to_owned()).collect(),
         }
     }
 }
@@ -61,7 +67,7 @@ impl Key {
 #[serde(deny_unknown_fields)]
 struct Entry {
     key: Key,
-    source: String,
+    path: String,
     lanes: u32,
     columns: u32,
     subgroups: bool,
@@ -70,13 +76,13 @@ struct Entry {
 }
 
 impl Entry {
-    /// `None` for a source that does not exist.
+    /// `None` for a compute path that does not exist.
     fn chosen(&self) -> Option<Chosen> {
-        let source = WeightSource::ALL
+        let path = ComputePath::ALL
             .into_iter()
-            .find(|source| source.name() == self.source)?;
+            .find(|path| path.name() == self.path)?;
         Some(Chosen {
-            source,
+            path,
             tuning: Tuning {
                 lanes: self.lanes,
                 columns: self.columns,
@@ -117,7 +123,7 @@ pub fn keep(path: &Path, key: Key, chosen: Chosen) {
     file.entries.retain(|entry| entry.key != key);
     file.entries.push(Entry {
         key,
-        source: chosen.source.name().to_owned(),
+        path: chosen.path.name().to_owned(),
         lanes: chosen.tuning.lanes,
         columns: chosen.tuning.columns,
         subgroups: chosen.tuning.subgroups,

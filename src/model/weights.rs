@@ -2,98 +2,143 @@
 
 use std::ops::Range;
 
-use super::Progress;
+use super::options::Progress;
 use super::pack::{GROUP, Packer, UNIT, units};
+use super::store::Store;
 use crate::checkpoint::quantize::can_quantize;
 use crate::checkpoint::{Checkpoint, RowReader, TensorSpec};
 use crate::dtype::Dtype;
 use crate::error::Result;
-use crate::gpu::memory::Target;
 use crate::gpu::{Gpu, Uploader};
 use crate::kernels::linear::UNIFORM_WINDOW;
-use crate::kernels::{BLOCK, ROW_PAD, WeightSource};
+use crate::kernels::{BLOCK, ComputePath, ROW_PAD};
 
-/// Where a part's bytes are.
-pub enum Store {
-    Buffer(wgpu::Buffer),
-    Texture(wgpu::Texture, wgpu::TextureView),
+/// Something for every matrix of a layer.
+#[derive(Debug, Clone)]
+pub struct LayerMatrices<M> {
+    pub qkv: M,
+    pub out: M,
+    pub proj_1: M,
+    pub proj_2: M,
+}
+
+impl<M> LayerMatrices<M> {
+    fn all(&self) -> [&M; 4] {
+        [&self.qkv, &self.out, &self.proj_1, &self.proj_2]
+    }
+}
+
+/// Something for every matrix of a model.
+#[derive(Debug, Clone)]
+pub struct Matrices<M> {
+    pub embedding: M,
+    /// `None`: the embedding is the head.
+    pub head: Option<M>,
+    pub layers: Vec<LayerMatrices<M>>,
+}
+
+impl<M> Matrices<M> {
+    pub fn head(&self) -> &M {
+        self.head.as_ref().unwrap_or(&self.embedding)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &M> {
+        let layers = self.layers.iter().flat_map(LayerMatrices::all);
+        std::iter::once(&self.embedding)
+            .chain(&self.head)
+            .chain(layers)
+    }
+
+    pub fn get(&self, id: MatrixId) -> &M {
+        match id {
+            MatrixId::Embedding => &self.embedding,
+            MatrixId::Head => self.head(),
+            MatrixId::Qkv(layer) => &self.layers[layer].qkv,
+            MatrixId::Out(layer) => &self.layers[layer].out,
+            MatrixId::Proj1(layer) => &self.layers[layer].proj_1,
+            MatrixId::Proj2(layer) => &self.layers[layer].proj_2,
+        }
+    }
+}
+
+/// A matrix by name; numbers are layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MatrixId {
+    Embedding,
+    Head,
+    Qkv(usize),
+    Out(usize),
+    Proj1(usize),
+    Proj2(usize),
+}
+
+/// How a matrix lies on the device.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MatrixLayout {
+    pub spec: TensorSpec,
+    pub rows: usize,
+    pub columns: usize,
+    pub dtype: Dtype,
+    /// Whether its first half is the gate of its second.
+    is_gated: bool,
+    /// Once it is known how much a binding holds.
+    pub parts: Vec<PartLayout>,
 }
 
 /// Some rows of a matrix, as large as a binding may be.
-pub struct Part {
-    pub store: Store,
+#[derive(Debug, Clone, PartialEq)]
+pub struct PartLayout {
     /// The output that the part's first row computes.
     pub first: u32,
     /// Weight rows; a gated part has its gate's rows first, then as many linear rows.
     pub rows: u32,
+    /// Rows of the tensor that it holds.
+    segments: Vec<Range<usize>>,
 }
 
-/// A weight matrix [rows, columns].
-pub struct Matrix {
-    pub columns: usize,
-    pub dtype: Dtype,
-    pub parts: Vec<Part>,
-}
-
-pub struct LayerWeights {
-    pub attn_norm: wgpu::Buffer,
-    pub qkv: Matrix,
-    /// [2, head_dim]: q, then k. Not read where the model has no such norms.
-    pub qk_norms: wgpu::Buffer,
-    pub out: Matrix,
-    pub ffn_norm: wgpu::Buffer,
-    pub proj_1: Matrix,
-    pub proj_2: Matrix,
-}
-
-pub struct Weights {
-    pub embedding: Matrix,
-    /// `None`: the embedding is the head.
-    pub head: Option<Matrix>,
-    pub norm: wgpu::Buffer,
-    pub layers: Vec<LayerWeights>,
-}
-
-impl Weights {
-    /// Bytes of all matrices.
+impl MatrixLayout {
+    /// Bytes on the device.
     pub fn bytes(&self) -> u64 {
-        let layers = self.layers.iter().flat_map(|layer| {
-            [&layer.qkv, &layer.out, &layer.proj_1, &layer.proj_2].map(Matrix::bytes)
-        });
-        self.embedding.bytes() + self.head.as_ref().map_or(0, Matrix::bytes) + layers.sum::<u64>()
+        (self.rows.next_multiple_of(GROUP) * self.row_bytes()) as u64
     }
 
-    pub fn head(&self) -> &Matrix {
-        self.head.as_ref().unwrap_or(&self.embedding)
+    fn row_bytes(&self) -> usize {
+        units(self.columns, self.dtype) * UNIT
+    }
+
+    /// 16-byte units in a row.
+    pub fn units(&self) -> u32 {
+        units(self.columns, self.dtype) as u32
+    }
+
+    /// Blocks of 8 in a padded row.
+    pub fn blocks(&self) -> u32 {
+        (self.columns.next_multiple_of(ROW_PAD) / BLOCK) as u32
     }
 }
 
-/// Which format every matrix gets, decided before anything is uploaded.
-pub struct Layout {
-    matrices: Vec<(String, Dtype, u64)>,
-}
+/// How every matrix lies on the device, decided before anything is uploaded.
+pub type Layout = Matrices<MatrixLayout>;
 
 impl Layout {
-    pub fn dtype(&self, name: &str) -> Dtype {
-        self.matrices
-            .iter()
-            .find(|(matrix, ..)| matrix == name)
-            .map_or(Dtype::F32, |(_, dtype, _)| *dtype)
-    }
-
     /// Bytes of all matrices on the device; norms are not worth counting.
     pub fn bytes(&self) -> u64 {
-        self.matrices.iter().map(|(.., bytes)| bytes).sum()
+        self.all().map(MatrixLayout::bytes).sum()
+    }
+
+    /// Bytes of weights that decoding a token reads: all but those of an embedding that is not the head.
+    pub fn bytes_per_token(&self) -> u64 {
+        match self.head {
+            Some(_) => self.bytes() - self.embedding.bytes(),
+            None => self.bytes(),
+        }
     }
 
     /// The format that most bytes have.
     pub fn main_dtype(&self) -> Dtype {
         let bytes_of = |dtype: &Dtype| -> u64 {
-            self.matrices
-                .iter()
-                .filter(|(_, other, _)| other == dtype)
-                .map(|(.., bytes)| bytes)
-                .sum()
+            let of_dtype = self.all().filter(|matrix| matrix.dtype == *dtype);
+            of_dtype.map(MatrixLayout::bytes).sum()
         };
         Dtype::ALL
             .into_iter()
@@ -101,32 +146,92 @@ impl Layout {
             .unwrap_or(Dtype::F16)
     }
 
-    /// The formats that occur.
-    pub fn dtypes(&self) -> Vec<Dtype> {
-        Dtype::ALL
-            .into_iter()
-            .filter(|dtype| self.matrices.iter().any(|(_, other, _)| other == dtype))
-            .collect()
+    /// Splits every matrix into parts of at most so many bytes.
+    pub fn split_into(&mut self, most_bytes: u64) {
+        let layers = self.layers.iter_mut().flat_map(|layer| {
+            [
+                &mut layer.qkv,
+                &mut layer.out,
+                &mut layer.proj_1,
+                &mut layer.proj_2,
+            ]
+        });
+        let outer = std::iter::once(&mut self.embedding).chain(&mut self.head);
+        for matrix in outer.chain(layers) {
+            let row_bytes = matrix.row_bytes() as u64;
+            let parts = split(matrix.rows, row_bytes, matrix.is_gated, most_bytes).into_iter();
+            matrix.parts = parts
+                .map(|segments| PartLayout {
+                    first: segments[0].start as u32,
+                    rows: segments.iter().map(Range::len).sum::<usize>() as u32,
+                    segments,
+                })
+                .collect();
+        }
     }
 }
 
-/// Decides the format of every matrix: `wish`, or as stored but f32 as f16.
-pub fn layout(checkpoint: &Checkpoint, wish: Option<Dtype>) -> Result<Layout> {
-    let mut matrices = Vec::new();
-    for spec in checkpoint.config.tensors() {
-        let [rows, columns] = spec.shape[..] else {
-            continue;
-        };
-        let stored = checkpoint.tensor(&spec)?.dtype;
-        let dtype = match wish.unwrap_or(stored) {
-            quantized if quantized.is_quantized() && !can_quantize(columns) => Dtype::F16,
-            Dtype::F32 if wish.is_none() => Dtype::F16,
+/// The most bytes that a part may have on an adapter.
+pub fn most_part_bytes(gpu: &Gpu, path: ComputePath) -> u64 {
+    match path {
+        ComputePath::Gpu => gpu
+            .limits
+            .max_storage_buffer_binding_size
+            .min(gpu.limits.max_buffer_size),
+        ComputePath::Software => gpu.max_texel_store_bytes(),
+    }
+}
+
+/// Decides the format of every matrix: as requested, or as stored but f32 as f16.
+pub fn layout(checkpoint: &Checkpoint, requested: Option<Dtype>) -> Result<Layout> {
+    let config = &checkpoint.config;
+    let matrix = |spec: TensorSpec, is_gated| -> Result<MatrixLayout> {
+        let tensor = checkpoint.tensor(&spec)?;
+        let dtype = match requested.unwrap_or(tensor.dtype) {
+            quantized if quantized.is_quantized() && !can_quantize(tensor.columns) => Dtype::F16,
+            Dtype::F32 if requested.is_none() => Dtype::F16,
             other => other,
         };
-        let bytes = (rows.next_multiple_of(GROUP) * units(columns, dtype) * UNIT) as u64;
-        matrices.push((spec.name, dtype, bytes));
-    }
-    Ok(Layout { matrices })
+        Ok(MatrixLayout {
+            rows: tensor.rows,
+            columns: tensor.columns,
+            spec,
+            dtype,
+            is_gated,
+            parts: Vec::new(),
+        })
+    };
+    let outer = config.outer_tensors();
+    let layer = |index| -> Result<LayerMatrices<MatrixLayout>> {
+        let tensors = config.layer_tensors(index);
+        Ok(LayerMatrices {
+            qkv: matrix(tensors.qkv, false)?,
+            out: matrix(tensors.out, false)?,
+            proj_1: matrix(tensors.proj_1, config.ffn_with_glu)?,
+            proj_2: matrix(tensors.proj_2, false)?,
+        })
+    };
+    Ok(Layout {
+        embedding: matrix(outer.embedding, false)?,
+        head: outer.head.map(|head| matrix(head, false)).transpose()?,
+        layers: (0..config.layers.len()).map(layer).collect::<Result<_>>()?,
+    })
+}
+
+/// Norms of a layer, in f32.
+pub struct LayerNorms {
+    pub attn: wgpu::Buffer,
+    /// [2, head_dim]: q, then k. Not read where the model has no such norms.
+    pub qk: wgpu::Buffer,
+    pub ffn: wgpu::Buffer,
+}
+
+/// Everything that was loaded.
+pub struct Weights {
+    /// The parts of each matrix.
+    pub matrices: Matrices<Vec<Store>>,
+    pub norm: wgpu::Buffer,
+    pub layers: Vec<LayerNorms>,
 }
 
 /// Outputs of a part at most, so that a dispatch of any mapping stays below the 65,535 workgroups that WebGPU guarantees.
@@ -159,83 +264,81 @@ fn split(rows: usize, row_bytes: u64, gated: bool, most_bytes: u64) -> Vec<Vec<R
 struct Loader<'a, P> {
     gpu: &'a Gpu,
     checkpoint: &'a Checkpoint,
-    layout: &'a Layout,
-    source: WeightSource,
+    path: ComputePath,
     uploader: Uploader<'a>,
     reader: RowReader,
     done: u64,
+    total: u64,
     progress: P,
     warnings: Vec<String>,
 }
 
 impl Weights {
-    /// Uploads all weights. Returns them with warnings about odd values.
+    /// Uploads all weights as `layout`, which is split into parts, says. Returns them with warnings about odd values.
     pub fn load(
         gpu: &Gpu,
         checkpoint: &Checkpoint,
         layout: &Layout,
-        source: WeightSource,
+        path: ComputePath,
         progress: impl FnMut(Progress) -> Result<()>,
     ) -> Result<(Self, Vec<String>)> {
         let mut loader = Loader {
             gpu,
             checkpoint,
-            layout,
-            source,
+            path,
             uploader: Uploader::new(gpu),
             reader: RowReader::default(),
             done: 0,
+            total: layout.bytes(),
             progress,
             warnings: checkpoint.warnings.clone(),
         };
         let config = &checkpoint.config;
-        let outer = config.outer_tensors();
-        let mut weights = Self {
-            embedding: loader.matrix(&outer[0], false)?,
-            norm: loader.vector(&[&outer[1]])?,
-            head: match outer.get(2) {
-                Some(head) => Some(loader.matrix(head, false)?),
-                None => None,
-            },
-            layers: Vec::with_capacity(config.layers.len()),
+        let embedding = loader.matrix(&layout.embedding)?;
+        let norm = loader.vector(&[config.outer_tensors().norm])?;
+        let head = match &layout.head {
+            Some(head) => Some(loader.matrix(head)?),
+            None => None,
         };
-        for index in 0..config.layers.len() {
-            let specs = config.layer_tensors(index);
-            weights.layers.push(LayerWeights {
-                attn_norm: loader.vector(&[&specs[0]])?,
-                qkv: loader.matrix(&specs[1], false)?,
-                out: loader.matrix(&specs[2], false)?,
-                ffn_norm: loader.vector(&[&specs[3]])?,
-                proj_1: loader.matrix(&specs[4], config.ffn_with_glu)?,
-                proj_2: loader.matrix(&specs[5], false)?,
-                qk_norms: loader.vector(&specs[6..].iter().collect::<Vec<_>>())?,
+        let (mut matrices, mut layers) = (Vec::new(), Vec::new());
+        for (index, layer) in layout.layers.iter().enumerate() {
+            let tensors = config.layer_tensors(index);
+            matrices.push(LayerMatrices {
+                qkv: loader.matrix(&layer.qkv)?,
+                out: loader.matrix(&layer.out)?,
+                proj_1: loader.matrix(&layer.proj_1)?,
+                proj_2: loader.matrix(&layer.proj_2)?,
+            });
+            layers.push(LayerNorms {
+                attn: loader.vector(&[tensors.attn_norm])?,
+                qk: loader.vector(&tensors.qk_norms)?,
+                ffn: loader.vector(&[tensors.ffn_norm])?,
             });
         }
         gpu.check()?;
+        let weights = Self {
+            matrices: Matrices {
+                embedding,
+                head,
+                layers: matrices,
+            },
+            norm,
+            layers,
+        };
         Ok((weights, loader.warnings))
     }
 }
 
 impl<P: FnMut(Progress) -> Result<()>> Loader<'_, P> {
-    fn matrix(&mut self, spec: &TensorSpec, gated: bool) -> Result<Matrix> {
-        let tensor = self.checkpoint.tensor(spec)?;
-        let dtype = self.layout.dtype(&spec.name);
-        let row_bytes = (units(tensor.columns, dtype) * UNIT) as u64;
-        let limits = &self.gpu.limits;
-        let most_bytes = match self.source {
-            WeightSource::Buffer => limits
-                .max_storage_buffer_binding_size
-                .min(limits.max_buffer_size),
-            WeightSource::Texture => self.gpu.max_texel_store_bytes(),
-        };
+    fn matrix(&mut self, layout: &MatrixLayout) -> Result<Vec<Store>> {
+        let tensor = self.checkpoint.tensor(&layout.spec)?;
         let mut is_finite = true;
         let mut parts = Vec::new();
-        for segments in split(tensor.rows, row_bytes, gated, most_bytes) {
-            let rows: usize = segments.iter().map(Range::len).sum();
-            let first = segments[0].start as u32;
-            let bytes = rows.next_multiple_of(GROUP) as u64 * row_bytes;
-            let mut packer = Packer::new(&tensor, dtype, self.source, segments);
-            let (before, total) = (self.done, self.layout.bytes());
+        for part in &layout.parts {
+            let rows = (part.rows as usize).next_multiple_of(GROUP);
+            let bytes = (rows * layout.row_bytes()) as u64;
+            let mut packer = Packer::new(&tensor, layout.dtype, self.path, part.segments.clone());
+            let (before, total) = (self.done, self.total);
             let progress = &mut self.progress;
             let fill = |offset: u64, view: wgpu::WriteOnly<'_, [u8]>| {
                 let size = view.len() as u64;
@@ -245,30 +348,22 @@ impl<P: FnMut(Progress) -> Result<()>> Loader<'_, P> {
                     total,
                 })
             };
-            let store = Store::new(self.gpu, &spec.name, bytes, self.source);
+            let store = Store::new(self.gpu, &layout.spec.name, bytes, self.path);
             self.gpu.check()?;
             self.uploader.send(store.target(), bytes, fill)?;
             is_finite &= !packer.saw_non_finite();
             self.done += bytes;
-            parts.push(Part {
-                store,
-                first,
-                rows: rows as u32,
-            });
+            parts.push(store);
         }
         if !is_finite {
-            self.warn(&spec.name, dtype, tensor.dtype);
+            self.warn(&layout.spec.name, layout.dtype, tensor.dtype);
         }
-        Ok(Matrix {
-            columns: tensor.columns,
-            dtype,
-            parts,
-        })
+        Ok(parts)
     }
 
     /// One or two norms after each other, in f32, with as many zeros behind as any kernel may read: what pads a row, and where
-    /// norms are computed along with products of weights in textures, a whole uniform window.
-    fn vector(&mut self, specs: &[&TensorSpec]) -> Result<wgpu::Buffer> {
+    /// products read norms through uniform memory, a whole window.
+    fn vector(&mut self, specs: &[TensorSpec]) -> Result<wgpu::Buffer> {
         let mut values: Vec<f32> = Vec::new();
         for spec in specs {
             self.reader.saw_non_finite = false;
@@ -280,9 +375,9 @@ impl<P: FnMut(Progress) -> Result<()>> Loader<'_, P> {
         }
         // Whole blocks, also from where the second norm begins.
         let read = values.len().next_multiple_of(ROW_PAD) + BLOCK;
-        let least = match self.source {
-            WeightSource::Buffer => 0,
-            WeightSource::Texture => UNIFORM_WINDOW as usize / 4,
+        let least = match self.path {
+            ComputePath::Gpu => 0,
+            ComputePath::Software => UNIFORM_WINDOW as usize / 4,
         };
         values.resize(read.max(least), 0.0);
         let usage = wgpu::BufferUsages::STORAGE
@@ -304,55 +399,6 @@ impl<P: FnMut(Progress) -> Result<()>> Loader<'_, P> {
         self.warnings.push(format!(
             "tensor `{name}` holds NaN or infinite values{hint}"
         ));
-    }
-}
-
-impl Matrix {
-    /// Bytes of its rows on the device.
-    pub fn bytes(&self) -> u64 {
-        let rows: u64 = self.parts.iter().map(|part| u64::from(part.rows)).sum();
-        rows * u64::from(self.units()) * UNIT as u64
-    }
-
-    /// 16-byte units in a row.
-    pub fn units(&self) -> u32 {
-        units(self.columns, self.dtype) as u32
-    }
-
-    /// Blocks of 8 in a padded row.
-    pub fn blocks(&self) -> u32 {
-        (self.columns.next_multiple_of(ROW_PAD) / BLOCK) as u32
-    }
-}
-
-impl Store {
-    /// Room for `bytes` bytes. Out of memory shows up at the next [`Gpu::check`].
-    pub fn new(gpu: &Gpu, label: &str, bytes: u64, source: WeightSource) -> Self {
-        match source {
-            WeightSource::Buffer => {
-                let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-                Self::Buffer(gpu.buffer(label, bytes, usage))
-            }
-            WeightSource::Texture => {
-                let texture = gpu.texel_store(label, bytes.div_ceil(UNIT as u64));
-                let view = texture.create_view(&Default::default());
-                Self::Texture(texture, view)
-            }
-        }
-    }
-
-    pub fn binding(&self) -> wgpu::BindingResource<'_> {
-        match self {
-            Self::Buffer(buffer) => buffer.as_entire_binding(),
-            Self::Texture(_, view) => wgpu::BindingResource::TextureView(view),
-        }
-    }
-
-    fn target(&self) -> Target<'_> {
-        match self {
-            Self::Buffer(buffer) => Target::Buffer(buffer),
-            Self::Texture(texture, _) => Target::Texture(texture),
-        }
     }
 }
 

@@ -1,0 +1,723 @@
+//! The command-encoder scheduler: a step takes a batch through every layer in one pass and one submission, and is the only way to the
+//! device. Results are read later, so steps can be ahead of the host.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use super::batch::{Batch, ChoiceParams, Room, TokenSource, Wants};
+use super::kv_pool::KvPool;
+use super::launch::{Binder, Buffers, Launch};
+use super::op::{Extent, Op};
+use super::pieces::{FIRST_RATE, IN_FLIGHT, Pieces, piece};
+use super::plan::{Blueprint, BufferId, Ops, Plan};
+use super::resident::{Pipelines, Resident};
+use super::rows::{NOBODYS_ROW, SequenceId};
+use super::sizes::stride;
+use crate::error::Result;
+use crate::gpu::timing::Intervals;
+use crate::gpu::{Readback, Timer};
+use crate::kernels::sample::{self, REPORT_WORDS};
+use crate::kernels::{BatchClass, CHOSEN, FirstRow, TokenInput};
+use crate::trace::{Span, TraceMode};
+
+/// Steps whose results may be unread.
+pub const RING: usize = 4;
+
+/// Bytes before results in a read-back, which tell whether the cache's format was too narrow.
+const HEAD: u64 = 16;
+
+/// A step on its way; whoever drops it has no use for its results.
+pub struct Ticket {
+    alive: Arc<()>,
+    number: u64,
+    /// Whether anything is to be read.
+    pub has_results: bool,
+    /// What was timed, if it was.
+    pub timed: Option<Timed>,
+}
+
+/// A step that was timed by the device's clock, or, where that makes no sense, only as a whole.
+pub struct Timed {
+    pub begin: Instant,
+    pub wall: Duration,
+    pub spans: Option<Vec<Span>>,
+}
+
+/// A token that the device has chosen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    pub id: u32,
+    /// Its raw logit.
+    pub logit: f32,
+    /// `ln(sum(exp(logits)))` over all raw logits.
+    pub log_sum: f64,
+    /// Ids and raw logits of the most probable tokens, most probable first.
+    pub top: Vec<(u32, f32)>,
+}
+
+/// What was wanted after a row of a batch.
+pub enum RowResult<'a> {
+    Logits(&'a [f32]),
+    Choice(Choice),
+}
+
+/// What became of a step's results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Read,
+    /// They are worth nothing: a key or value was too large for the cache's format.
+    Overflow,
+}
+
+/// Which result belongs to which row of the batch.
+#[derive(Debug, Clone, Default)]
+struct Wanted {
+    /// Row of the batch, row of the logits.
+    logits: Vec<(usize, u32)>,
+    /// Row of the batch, alternatives to report.
+    choices: Vec<(usize, usize)>,
+}
+
+/// A submission whose results are unread.
+struct InFlight {
+    number: u64,
+    alive: Weak<()>,
+    submission: wgpu::SubmissionIndex,
+    place: usize,
+    /// Rows of logits that were copied.
+    logits_rows: u32,
+    wanted: Wanted,
+}
+
+/// Results that were read before anybody asked, because their place was needed.
+struct Stored {
+    number: u64,
+    alive: Weak<()>,
+    outcome: Outcome,
+    rows: Vec<(usize, StoredRow)>,
+}
+
+enum StoredRow {
+    Logits(Vec<f32>),
+    Choice(Choice),
+}
+
+/// The plan bound to memory, activations, and read-backs: one for a network.
+pub struct Executor {
+    plan: Plan,
+    pipelines: Pipelines,
+    buffers: Buffers,
+    ops: Ops<Launch>,
+    /// Version of the pool that `ops` is bound to.
+    bound: u64,
+    reports: Vec<Readback>,
+    logits: Readback,
+    /// Which step's logits are in their read-back, unread.
+    logits_taken_by: Option<u64>,
+    in_flight: VecDeque<InFlight>,
+    stored: Vec<Stored>,
+    number: u64,
+    timer: Option<Timer>,
+    /// Multiply-adds a second that prefill has been seen to do.
+    rate: f64,
+    inputs: Vec<TokenInput>,
+    sample_rows: Vec<sample::Row>,
+    /// What the device was told last: where the rows and logits of prompts begin.
+    first_rows: [u32; 2],
+}
+
+/// What a network's plan is made from, for a cache in f32 or not.
+pub fn blueprint(resident: &Resident, exact_kv: bool) -> Blueprint<'_> {
+    Blueprint {
+        config: &resident.config,
+        layout: &resident.layout,
+        path: resident.path,
+        tuning: resident.tuning,
+        sizes: resident.sizes,
+        context_size: resident.context_size,
+        exact_kv,
+    }
+}
+
+impl Executor {
+    /// # Errors
+    /// [`Error::OutOfMemory`] and others of the device.
+    pub fn new(
+        resident: &Resident,
+        plan: Plan,
+        pipelines: Pipelines,
+        pool: &KvPool,
+    ) -> Result<Self> {
+        let gpu = &resident.gpu;
+        let buffers = Buffers::new(resident, &plan)?;
+        let binder = Binder {
+            resident,
+            pipelines: &pipelines,
+            buffers: &buffers,
+            pool,
+        };
+        let ops = binder.bind(&plan.ops)?;
+        let report = HEAD + buffers.get(BufferId::Report)?.size();
+        let logits = HEAD + buffers.get(BufferId::Logits)?.size();
+        let (reports, logits) = gpu.try_allocating(|| {
+            let reports = (0..RING).map(|_| Readback::new(gpu, report)).collect();
+            (reports, Readback::new(gpu, logits))
+        })?;
+        gpu.check()?;
+        Ok(Self {
+            plan,
+            pipelines,
+            buffers,
+            ops,
+            bound: pool.version,
+            reports,
+            logits,
+            logits_taken_by: None,
+            in_flight: VecDeque::new(),
+            stored: Vec::new(),
+            number: 0,
+            timer: None,
+            rate: FIRST_RATE,
+            inputs: Vec::new(),
+            sample_rows: Vec::new(),
+            first_rows: [0; 2],
+        })
+    }
+
+    /// What a step has room for.
+    pub fn room(&self, resident: &Resident) -> Room {
+        Room {
+            sizes: resident.sizes,
+            has_classes: self.plan.has_classes,
+        }
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Makes what timing needs, which is not made inside a step.
+    pub fn prepare_timer(&mut self, resident: &Resident) {
+        if self.timer.is_none() {
+            let ops = &self.ops;
+            let count = ops.trunk.len() + ops.tail.len() + 2;
+            self.timer = resident.gpu.timer(count);
+        }
+    }
+
+    /// Binds everything anew where the pool has grown.
+    pub fn rebind(&mut self, resident: &Resident, pool: &KvPool) -> Result<()> {
+        if self.bound == pool.version {
+            return Ok(());
+        }
+        let binder = Binder {
+            resident,
+            pipelines: &self.pipelines,
+            buffers: &self.buffers,
+            pool,
+        };
+        self.ops = binder.bind(&self.plan.ops)?;
+        self.bound = pool.version;
+        Ok(())
+    }
+
+    /// Takes the plan for a cache in f32. What is in flight is worth nothing.
+    ///
+    /// # Errors
+    /// Those of compiling.
+    pub fn widen(&mut self, resident: &Resident, pool: &KvPool) -> Result<()> {
+        let plan = Plan::new(blueprint(resident, true));
+        self.pipelines.add(&resident.gpu, plan.kernels())?;
+        self.plan = plan;
+        self.in_flight.clear();
+        self.stored.clear();
+        self.logits_taken_by = None;
+        let overflow = self.buffers.get(BufferId::Overflow)?;
+        resident.gpu.queue.write_buffer(overflow, 0, &[0; 16]);
+        self.rebind(resident, pool)
+    }
+
+    /// Submits a step. Rows of the cache must have been reserved. If it is to be timed in detail, it is waited for.
+    ///
+    /// # Errors
+    /// Those of [`Batch::check`] and [`crate::gpu::Gpu::wait`].
+    pub fn submit(
+        &mut self,
+        resident: &Resident,
+        pool: &mut KvPool,
+        batch: &Batch,
+        mode: TraceMode,
+    ) -> Result<Ticket> {
+        let vocab = resident.config.vocab_size;
+        batch.check(self.room(resident), vocab, pool.rows())?;
+        self.rebind(resident, pool)?;
+        let (extents, wanted) = self.write_inputs(resident, pool, batch)?;
+        let logits_rows = match wanted.logits.is_empty() {
+            true => 0,
+            false => extents.tail.rows.end(),
+        };
+        let has_results = logits_rows > 0 || !wanted.choices.is_empty();
+        let place = match has_results {
+            true => Some(self.free_place(resident, logits_rows > 0)?),
+            false => None,
+        };
+        let submitted = self.record_and_submit(resident, &extents, mode, |encoder| {
+            let overflow = self.buffers.get(BufferId::Overflow)?;
+            if logits_rows > 0 {
+                let bytes = u64::from(logits_rows) * u64::from(stride(vocab)) * 4;
+                let logits = self.buffers.get(BufferId::Logits)?;
+                self.logits.record_at(encoder, overflow, HEAD, 0);
+                self.logits.record_at(encoder, logits, bytes, HEAD);
+            }
+            if let (Some(place), 1..) = (place, wanted.choices.len()) {
+                let bytes = (wanted.choices.len() * REPORT_WORDS * 4) as u64;
+                let report = self.buffers.get(BufferId::Report)?;
+                self.reports[place].record_at(encoder, overflow, HEAD, 0);
+                self.reports[place].record_at(encoder, report, bytes, HEAD);
+            }
+            Ok(())
+        })?;
+        self.rate = submitted.rate;
+        for row in batch.rows() {
+            let is_chosen = matches!(row.wants, Wants::Choice { .. });
+            let rows = pool.rows_mut();
+            rows.note(row.sequence, row.position + 1, is_chosen)?;
+        }
+        self.number += 1;
+        let ticket = Ticket {
+            alive: Arc::new(()),
+            number: self.number,
+            has_results,
+            timed: submitted.timed,
+        };
+        if let Some(place) = place {
+            if logits_rows > 0 {
+                self.logits_taken_by = Some(self.number);
+            }
+            self.in_flight.push_back(InFlight {
+                number: self.number,
+                alive: Arc::downgrade(&ticket.alive),
+                submission: submitted.submission,
+                place,
+                logits_rows,
+                wanted,
+            });
+        }
+        Ok(ticket)
+    }
+
+    /// The submission to wait for before a ticket's results are read, so that nobody needs to wait while holding the executor.
+    pub fn submission(&self, ticket: &Ticket) -> Option<wgpu::SubmissionIndex> {
+        let mut steps = self.in_flight.iter();
+        let step = steps.find(|step| step.number == ticket.number)?;
+        Some(step.submission.clone())
+    }
+
+    /// Hands each result of a step to `read`, with its row in the batch.
+    ///
+    /// # Errors
+    /// Those of [`crate::gpu::Gpu::wait`].
+    pub fn read(
+        &mut self,
+        resident: &Resident,
+        ticket: &Ticket,
+        mut read: impl FnMut(usize, RowResult<'_>),
+    ) -> Result<Outcome> {
+        if !ticket.has_results {
+            return Ok(Outcome::Read);
+        }
+        let is_this = |step: &InFlight| step.number == ticket.number;
+        if let Some(index) = self.in_flight.iter().position(is_this)
+            && let Some(step) = self.in_flight.remove(index)
+        {
+            return self.collect(resident, step, read);
+        }
+        let is_this = |stored: &Stored| stored.number == ticket.number;
+        let Some(index) = self.stored.iter().position(is_this) else {
+            // It was in flight when the cache became f32.
+            return Ok(Outcome::Overflow);
+        };
+        let stored = self.stored.swap_remove(index);
+        for (row, result) in stored.rows {
+            match result {
+                StoredRow::Logits(logits) => read(row, RowResult::Logits(&logits)),
+                StoredRow::Choice(choice) => read(row, RowResult::Choice(choice)),
+            }
+        }
+        Ok(stored.outcome)
+    }
+
+    fn collect(
+        &mut self,
+        resident: &Resident,
+        step: InFlight,
+        mut read: impl FnMut(usize, RowResult<'_>),
+    ) -> Result<Outcome> {
+        let gpu = &resident.gpu;
+        let vocab = resident.config.vocab_size;
+        let row_floats = stride(vocab) as usize;
+        let head = HEAD as usize / 4;
+        let mut outcome = Outcome::Read;
+        let mut check = |words: &[f32]| {
+            let fits = words[0].to_bits() == 0;
+            if !fits {
+                outcome = Outcome::Overflow;
+            }
+            fits
+        };
+        if step.logits_rows > 0 {
+            self.logits_taken_by = None;
+            let floats = head + step.logits_rows as usize * row_floats;
+            let submission = step.submission.clone();
+            self.logits.read(gpu, submission, floats, |words| {
+                if check(words) {
+                    for (row, logits_row) in &step.wanted.logits {
+                        let start = head + *logits_row as usize * row_floats;
+                        read(*row, RowResult::Logits(&words[start..start + vocab]));
+                    }
+                }
+            })?;
+        }
+        if !step.wanted.choices.is_empty() {
+            let floats = head + step.wanted.choices.len() * REPORT_WORDS;
+            let report = &self.reports[step.place];
+            report.read(gpu, step.submission, floats, |words| {
+                if !check(words) {
+                    return;
+                }
+                let reports = words[head..].chunks_exact(REPORT_WORDS);
+                for ((row, top), report) in step.wanted.choices.iter().zip(reports) {
+                    read(*row, RowResult::Choice(choice(report, *top)));
+                }
+            })?;
+        }
+        Ok(outcome)
+    }
+
+    /// A place for the results of another step. Where all are taken, the oldest results are read now and kept for whoever asks.
+    fn free_place(&mut self, resident: &Resident, with_logits: bool) -> Result<usize> {
+        self.in_flight.retain(|step| step.alive.strong_count() > 0);
+        self.stored.retain(|stored| stored.alive.strong_count() > 0);
+        loop {
+            let is_taken = |place: &usize| self.in_flight.iter().any(|step| step.place == *place);
+            let place = (0..RING).find(|place| !is_taken(place));
+            let taken_by = self.logits_taken_by.filter(|_| with_logits);
+            let has_logits = |number| self.in_flight.iter().any(|step| step.number == number);
+            match place {
+                Some(place) if !taken_by.is_some_and(has_logits) => return Ok(place),
+                _ => self.store_oldest(resident)?,
+            }
+        }
+    }
+
+    fn store_oldest(&mut self, resident: &Resident) -> Result<()> {
+        let Some(step) = self.in_flight.pop_front() else {
+            return Ok(());
+        };
+        let (number, alive) = (step.number, step.alive.clone());
+        let mut rows = Vec::new();
+        let outcome = self.collect(resident, step, |row, result| {
+            let stored = match result {
+                RowResult::Logits(logits) => StoredRow::Logits(logits.to_vec()),
+                RowResult::Choice(choice) => StoredRow::Choice(choice),
+            };
+            rows.push((row, stored));
+        })?;
+        self.stored.push(Stored {
+            number,
+            alive,
+            outcome,
+            rows,
+        });
+        Ok(())
+    }
+
+    /// Tells the device what its kernels have to know of the batch.
+    fn write_inputs(
+        &mut self,
+        resident: &Resident,
+        pool: &KvPool,
+        batch: &Batch,
+    ) -> Result<(Extents, Wanted)> {
+        let (room, counts) = (self.room(resident), batch.counts());
+        let rows = room.class_rows(counts.generated, counts.prompt);
+        let logits = room.class_rows(counts.generated_logits, counts.prompt_logits);
+        let mut wanted = Wanted::default();
+        let nobody = TokenInput {
+            cache_row: NOBODYS_ROW,
+            ..TokenInput::default()
+        };
+        let end = rows.end().max(logits.end()) as usize;
+        self.inputs.clear();
+        self.inputs.resize(end, nobody);
+        self.sample_rows.clear();
+        let mut extents = Extents::default();
+        // Where the next row of each class goes, and the next row of logits.
+        let mut next = [0, rows.prompt.start];
+        let mut next_logits = [0, logits.prompt.start];
+        let has_classes = room.has_classes;
+        for (index, row) in batch.rows().iter().enumerate() {
+            let class = match row.class {
+                BatchClass::Prompt if has_classes => 1,
+                _ => 0,
+            };
+            let at = next[class];
+            next[class] += 1;
+            let kv_len = row.position + 1;
+            extents.positions += u64::from(kv_len);
+            extents.trunk.kv_len = extents.trunk.kv_len.max(kv_len);
+            if class == 0 {
+                let longest = &mut extents.trunk.generated_kv_len;
+                *longest = (*longest).max(kv_len);
+            }
+            let input = &mut self.inputs[at as usize];
+            input.id = match row.token {
+                TokenSource::Id(id) => id,
+                TokenSource::Chosen => CHOSEN,
+            };
+            input.position = row.position;
+            input.cache_row = pool.rows().of(row.sequence)?[row.position as usize];
+            input.table = pool.table(resident, row.sequence);
+            input.slot = row.sequence.slot;
+            if row.wants == Wants::Nothing {
+                continue;
+            }
+            let logits_row = next_logits[class];
+            next_logits[class] += 1;
+            self.inputs[logits_row as usize].logits_from = at;
+            match &row.wants {
+                Wants::Choice { params, history } => {
+                    if let Some(history) = history {
+                        pool.write_seen(resident, row.sequence, history);
+                    }
+                    wanted.choices.push((index, params.top));
+                    let vocab = resident.config.vocab_size;
+                    self.sample_rows
+                        .push(sample_row(params, logits_row, row.sequence, vocab));
+                }
+                _ => wanted.logits.push((index, logits_row)),
+            }
+        }
+        let first_rows = [rows.prompt.start, logits.prompt.start];
+        extents.sample.rows.generated = counts.choices;
+        extents.trunk.rows = rows;
+        extents.tail.rows = logits;
+        extents.is_random = self.sample_rows.iter().any(|row| row.temperature > 0.0);
+
+        let queue = &resident.gpu.queue;
+        let tokens = self.buffers.get(BufferId::Tokens)?;
+        queue.write_buffer(tokens, 0, bytemuck::cast_slice(&self.inputs));
+        for (i, id) in [BufferId::PromptRows, BufferId::PromptLogits]
+            .into_iter()
+            .enumerate()
+        {
+            if first_rows[i] != self.first_rows[i] {
+                let first = FirstRow {
+                    first: first_rows[i],
+                    padding_0: 0,
+                    padding_1: 0,
+                    padding_2: 0,
+                };
+                queue.write_buffer(self.buffers.get(id)?, 0, bytemuck::bytes_of(&first));
+            }
+        }
+        self.first_rows = first_rows;
+        if !self.sample_rows.is_empty() {
+            let rows = self.buffers.get(BufferId::SampleRows)?;
+            queue.write_buffer(rows, 0, bytemuck::cast_slice(&self.sample_rows));
+        }
+        Ok((extents, wanted))
+    }
+
+    /// The operations of a step, each with what it has to do.
+    fn tasks<'a>(&'a self, extents: &'a Extents) -> Vec<Task<'a>> {
+        let trunk = self.ops.trunk.iter().map(|op| (op, &extents.trunk));
+        let tail = self.ops.tail.iter().map(|op| (op, &extents.tail));
+        let pick = &self.ops.sample_picks[usize::from(extents.is_random)];
+        let sample = [&self.ops.sample_groups, pick].into_iter();
+        let sample = sample.map(|op| (op, &extents.sample));
+        let all = trunk.chain(tail).chain(sample);
+        all.filter(|(op, extent)| op.is_needed(extent)).collect()
+    }
+
+    /// Records the step and submits it, with what `finish` records at its end. Where it would take longer than a submission may, its
+    /// beginning is submitted on the way.
+    fn record_and_submit(
+        &self,
+        resident: &Resident,
+        extents: &Extents,
+        mode: TraceMode,
+        finish: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<()>,
+    ) -> Result<Submitted> {
+        let gpu = &resident.gpu;
+        let timer = self.timer.as_ref().filter(|_| mode.is_detailed());
+        let tasks = self.tasks(extents);
+        let groups = groups(&tasks, mode);
+        let mut pieces = Pieces::new(self.rate);
+        let mut encoder = record(gpu, extents, &groups, timer, &mut pieces)?;
+        finish(&mut encoder)?;
+        let begin = pieces.begin.unwrap_or_else(Instant::now);
+        let submission = gpu.queue.submit([encoder.finish()]);
+        let mut timed = None;
+        if mode.is_detailed() {
+            let intervals = match timer {
+                Some(timer) => timer.read(gpu, submission.clone(), groups.len())?,
+                None => {
+                    gpu.wait(Some(submission.clone()))?;
+                    None
+                }
+            };
+            timed = Some(Timed {
+                begin,
+                wall: begin.elapsed(),
+                spans: intervals.map(|intervals| spans(extents, &groups, intervals)),
+            });
+        }
+        Ok(Submitted {
+            submission,
+            rate: pieces.rate,
+            timed,
+        })
+    }
+}
+
+/// What each part of a step has to do.
+#[derive(Default)]
+struct Extents {
+    trunk: Extent,
+    tail: Extent,
+    sample: Extent,
+    /// Positions that rows look at, each counted for each.
+    positions: u64,
+    is_random: bool,
+}
+
+/// What a submission has taught.
+struct Submitted {
+    submission: wgpu::SubmissionIndex,
+    rate: f64,
+    timed: Option<Timed>,
+}
+
+/// An operation and what it has to do.
+type Task<'a> = (&'a Op<Launch>, &'a Extent);
+
+fn sample_row(
+    params: &ChoiceParams,
+    logits_row: u32,
+    sequence: SequenceId,
+    vocab: usize,
+) -> sample::Row {
+    sample::Row {
+        logits_row,
+        slot: sequence.slot,
+        top_count: params.top.min(vocab) as u32,
+        top_k: match params.top_k as usize >= vocab {
+            true => 0,
+            false => params.top_k,
+        },
+        temperature: params.temperature,
+        top_p: params.top_p,
+        min_p: params.min_p,
+        penalty: params.repetition_penalty,
+        random: params.random,
+        padding_0: 0,
+        padding_1: 0,
+        padding_2: 0,
+    }
+}
+
+fn choice(report: &[f32], top: usize) -> Choice {
+    let candidate = |i: usize| (report[4 + 2 * i].to_bits(), report[5 + 2 * i]);
+    Choice {
+        id: report[0].to_bits(),
+        logit: report[1],
+        log_sum: f64::from(report[2]) + f64::from(report[3]).ln(),
+        top: (0..top).map(candidate).collect(),
+    }
+}
+
+/// Records groups, with a timestamp before and after each if there is a `timer`; what is returned is what is not submitted yet.
+fn record(
+    gpu: &crate::gpu::Gpu,
+    extents: &Extents,
+    groups: &[&[Task<'_>]],
+    timer: Option<&Timer>,
+    pieces: &mut Pieces,
+) -> Result<wgpu::CommandEncoder> {
+    // A step of generated tokens is never cut: it is one submission.
+    let budget = |pieces: &Pieces| match extents.trunk.rows.count() {
+        1 => u64::MAX,
+        _ => pieces.budget(),
+    };
+    let mut start = 0;
+    loop {
+        let cost = |task: &Task<'_>| macs(extents, task);
+        let costs = groups[start..].iter();
+        let costs = costs.map(|group| group.iter().map(cost).sum());
+        let (count, macs) = piece(costs, budget(pieces));
+        let this = &groups[start..start + count];
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        match timer {
+            Some(timer) => timer.record(&mut encoder, start, this.len(), |pass, i| {
+                dispatch(pass, this[i]);
+            }),
+            None => {
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                this.iter().for_each(|group| dispatch(&mut pass, group));
+            }
+        }
+        start += count;
+        if start == groups.len() {
+            if let Some(timer) = timer {
+                timer.resolve(&mut encoder, groups.len());
+            }
+            return Ok(encoder);
+        }
+        pieces.push(gpu.queue.submit([encoder.finish()]), macs);
+        while pieces.in_flight.len() >= IN_FLIGHT {
+            pieces.wait_for_oldest(gpu)?;
+        }
+    }
+}
+
+/// The tasks that are timed together.
+fn groups<'a, 'b>(tasks: &'b [Task<'a>], mode: TraceMode) -> Vec<&'b [Task<'a>]> {
+    let together = |a: &Task<'_>, b: &Task<'_>| {
+        mode == TraceMode::Layers && a.0.layer.is_some() && a.0.layer == b.0.layer
+    };
+    tasks.chunk_by(together).collect()
+}
+
+fn macs(extents: &Extents, (op, extent): &Task<'_>) -> u64 {
+    op.macs(u64::from(extent.rows.count()), extents.positions)
+}
+
+fn dispatch(pass: &mut wgpu::ComputePass<'_>, group: &[Task<'_>]) {
+    for (op, extent) in group {
+        op.each(extent, |launch, first, count| {
+            launch.record(pass, first, count, extent.generated_kv_len);
+        });
+    }
+}
+
+/// What the groups of a step took.
+fn spans(extents: &Extents, groups: &[&[Task<'_>]], intervals: Intervals) -> Vec<Span> {
+    let span = |(group, (start, end)): (&&[Task<'_>], (u64, u64))| {
+        let bytes = |(op, extent): &Task<'_>| op.bytes(extent);
+        Span {
+            layer: group[0].0.layer,
+            kernel: match group {
+                [(op, _)] => op.stage.name(),
+                _ => "layer",
+            },
+            start_ns: start,
+            duration_ns: end - start,
+            read: group.iter().map(|task| bytes(task).0).sum(),
+            written: group.iter().map(|task| bytes(task).1).sum(),
+            flops: group.iter().map(|task| 2 * macs(extents, task)).sum(),
+        }
+    };
+    groups.iter().zip(intervals).map(span).collect()
+}

@@ -1,0 +1,369 @@
+//! A network on a device: what is resident, and behind a lock the executor of its steps with the pool of keys and values.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+use super::batch::{Batch, Room};
+use super::executor::{Executor, Outcome, RowResult, Ticket};
+use super::kv_pool::KvPool;
+use super::options::{LoadOptions, Progress};
+use super::plan::Plan;
+use super::resident::{Pipelines, Resident, upload_rotations};
+use super::rows::SequenceId;
+use super::sizes::{self, StepSizes};
+use super::tune;
+use super::weights::{self, Layout, Weights};
+use crate::checkpoint::{Checkpoint, Config};
+use crate::dtype::Dtype;
+use crate::error::{Error, MemoryNeed, Result};
+use crate::gpu::Gpu;
+use crate::kernels::ComputePath;
+use crate::kernels::linear::Tuning;
+use crate::trace::TraceMode;
+
+/// A loaded network; sequences share it.
+pub struct Network {
+    resident: Resident,
+    core: Mutex<Core>,
+    /// As of the pool, to be read without waiting for a step.
+    epoch: AtomicU64,
+    was_exact: bool,
+    /// Whether keys and values had to become f32 and nobody has been told.
+    has_widened: AtomicBool,
+}
+
+struct Core {
+    executor: Executor,
+    pool: KvPool,
+}
+
+impl Network {
+    /// Puts `checkpoint` on `gpu`: kernels compile while weights are uploaded.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] with sizes; [`Error::ContextSize`] for a context that cannot be had; errors of
+    /// the checkpoint and of the device.
+    pub fn load(
+        gpu: Gpu,
+        checkpoint: &Checkpoint,
+        options: &LoadOptions,
+        mut progress: impl FnMut(Progress),
+    ) -> Result<(Self, Vec<String>)> {
+        let config = checkpoint.config.clone();
+        let limit = options.context_limit.unwrap_or(usize::MAX);
+        let context_size = context_size(&config, options.context_size)?.min(limit.max(1));
+        let mut layout = weights::layout(checkpoint, options.dtype)?;
+        let exact = options.exact_kv;
+        // What cannot fit on any path need not be measured first.
+        let least = layout.bytes() + context_size as u64 * sizes::position_bytes(&config, exact);
+        check_memory(&gpu, &config, &layout, context_size, options, least)?;
+        let tune::Chosen { path, tuning } =
+            tune::choose(&gpu, &config, layout.main_dtype(), options)?;
+        sizes::check_context(&gpu, &config, path, context_size, exact)?;
+        layout.split_into(weights::most_part_bytes(&gpu, path));
+        let plan = Plan::new(super::plan::Blueprint {
+            config: &config,
+            layout: &layout,
+            path,
+            tuning,
+            sizes: StepSizes::new(&gpu, &config, path)?,
+            context_size,
+            exact_kv: exact,
+        });
+        check_memory(
+            &gpu,
+            &config,
+            &layout,
+            context_size,
+            options,
+            least + plan.bytes(),
+        )?;
+        let cancel = options.cancel.as_deref();
+        let mut go_on = |done| {
+            progress(done);
+            match cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+                true => Err(Error::Cancelled),
+                false => Ok(()),
+            }
+        };
+        let (weights, pipelines) = std::thread::scope(|scope| {
+            let compiling = scope.spawn(|| {
+                let mut pipelines = Pipelines::default();
+                pipelines.add(&gpu, plan.kernels())?;
+                Ok(pipelines)
+            });
+            let weights = Weights::load(&gpu, checkpoint, &layout, path, &mut go_on);
+            let pipelines = compiling
+                .join()
+                .unwrap_or_else(|_| Err(Error::Gpu("compiling kernels panicked".into())));
+            (weights, pipelines)
+        });
+        let in_full = |error| match error {
+            Error::OutOfMemory { .. } => {
+                out_of_memory(&gpu, &config, &layout, context_size, options, None)
+            }
+            other => other,
+        };
+        let (weights, warnings) = weights.map_err(in_full)?;
+        let sizes = StepSizes::new(&gpu, &config, path)?;
+        let rotations = upload_rotations(&gpu, &config, context_size);
+        let activations = plan.bytes();
+        let resident = Resident {
+            memory_limit: options
+                .memory_limit
+                .map(|limit| limit.saturating_sub(activations)),
+            gpu,
+            path,
+            tuning,
+            sizes,
+            context_size,
+            weights,
+            rotations,
+            layout,
+            config,
+        };
+        let made = KvPool::new(&resident, exact).and_then(|pool| {
+            let executor = Executor::new(&resident, plan, pipelines?, &pool)?;
+            Ok(Core { executor, pool })
+        });
+        let core = made.map_err(|error| match error {
+            Error::OutOfMemory { .. } => {
+                let Resident {
+                    gpu,
+                    config,
+                    layout,
+                    ..
+                } = &resident;
+                out_of_memory(gpu, config, layout, context_size, options, None)
+            }
+            other => other,
+        })?;
+        let network = Self {
+            resident,
+            core: Mutex::new(core),
+            epoch: AtomicU64::new(0),
+            was_exact: exact,
+            has_widened: AtomicBool::new(false),
+        };
+        Ok((network, warnings))
+    }
+
+    fn core(&self) -> MutexGuard<'_, Core> {
+        self.core
+            .lock()
+            .unwrap_or_else(|poison| poison.into_inner())
+    }
+
+    pub fn gpu(&self) -> &Gpu {
+        &self.resident.gpu
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.resident.config
+    }
+
+    /// Which family of kernels computes it.
+    pub fn path(&self) -> ComputePath {
+        self.resident.path
+    }
+
+    /// Sizes of the kernels.
+    pub fn tuning(&self) -> Tuning {
+        self.resident.tuning
+    }
+
+    /// Positions of a sequence.
+    pub fn context_size(&self) -> usize {
+        self.resident.context_size
+    }
+
+    /// Format of the weights: the one that most bytes have.
+    pub fn dtype(&self) -> Dtype {
+        self.resident.layout.main_dtype()
+    }
+
+    /// Bytes of weights that decoding a token reads: all but those of an embedding that is not the head.
+    pub fn weight_bytes_per_token(&self) -> u64 {
+        self.resident.layout.bytes_per_token()
+    }
+
+    /// Bytes of all weights on the device.
+    pub fn weight_bytes(&self) -> u64 {
+        self.resident.layout.bytes()
+    }
+
+    /// Bytes of keys and values of all sequences, with rows that are free.
+    pub fn kv_cache_bytes(&self) -> u64 {
+        self.core().pool.bytes(&self.resident)
+    }
+
+    /// Bytes of activations and logits, which all sequences share.
+    pub fn scratch_bytes(&self) -> u64 {
+        self.core().executor.plan().bytes()
+    }
+
+    /// Bytes of keys and values that decoding a token at `position` reads.
+    pub fn cache_bytes_per_token(&self, position: usize) -> u64 {
+        let exact = self.core().pool.exact;
+        (position + 1) as u64 * sizes::position_bytes(&self.resident.config, exact)
+    }
+
+    /// Counts how often everything that was computed was lost.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// True once after keys and values had to become f32.
+    pub fn take_widened(&self) -> bool {
+        self.has_widened.swap(false, Ordering::Relaxed)
+    }
+
+    pub(super) fn create(&self) -> Result<SequenceId> {
+        self.resident.gpu.check()?;
+        self.core().pool.create(&self.resident)
+    }
+
+    pub(super) fn free(&self, id: SequenceId) {
+        self.core().pool.rows_mut().free(id);
+    }
+
+    pub(super) fn fork(&self, id: SequenceId, len: u32) -> Result<SequenceId> {
+        self.core().pool.fork(&self.resident, id, len)
+    }
+
+    pub(super) fn truncate(&self, id: SequenceId, len: u32) -> Result<()> {
+        self.core().pool.rows_mut().truncate(id, len)
+    }
+
+    pub(super) fn computed(&self, id: SequenceId) -> Result<u32> {
+        self.core().pool.rows().computed(id)
+    }
+
+    /// Makes sure that a sequence has rows of the cache for its first `len` positions.
+    pub(super) fn reserve(&self, id: SequenceId, len: u32) -> Result<()> {
+        self.core().pool.reserve(&self.resident, id, len)
+    }
+
+    /// What a step has room for.
+    pub(crate) fn room(&self) -> Room {
+        self.core().executor.room(&self.resident)
+    }
+
+    /// Makes what detailed timing needs.
+    pub(crate) fn prepare_timer(&self) {
+        self.core().executor.prepare_timer(&self.resident);
+    }
+
+    /// Submits a step, whose rows of the cache were reserved before.
+    ///
+    /// # Errors
+    /// Those of [`Batch::check`] and of the device.
+    pub(crate) fn submit(&self, batch: &Batch, mode: TraceMode) -> Result<Ticket> {
+        let core = &mut *self.core();
+        core.executor
+            .submit(&self.resident, &mut core.pool, batch, mode)
+    }
+
+    /// Waits for a step and hands each of its results to `read`, which must not ask the network, with its row in the batch. False where they are worth nothing, because
+    /// keys or values were too large for f16: from then on they are f32, and every sequence computes again what it held.
+    ///
+    /// # Errors
+    /// Those of the device; [`Error::OutOfMemory`] where it has no room for f32.
+    pub(crate) fn read(
+        &self,
+        ticket: &Ticket,
+        read: impl FnMut(usize, RowResult<'_>),
+    ) -> Result<bool> {
+        let submission = self.core().executor.submission(ticket);
+        if let Some(submission) = submission {
+            // Not while holding the lock: others may submit meanwhile.
+            self.resident.gpu.wait(Some(submission))?;
+        }
+        let core = &mut *self.core();
+        match core.executor.read(&self.resident, ticket, read)? {
+            Outcome::Read => Ok(true),
+            Outcome::Overflow => {
+                if !core.pool.exact {
+                    core.pool.widen(&self.resident)?;
+                    core.executor.widen(&self.resident, &core.pool)?;
+                    self.epoch.store(core.pool.epoch, Ordering::Release);
+                    self.has_widened.store(!self.was_exact, Ordering::Relaxed);
+                }
+                Ok(false)
+            }
+        }
+    }
+}
+
+fn context_size(config: &Config, requested: Option<usize>) -> Result<usize> {
+    match requested {
+        None => Ok(config.max_context_length),
+        Some(size) if (1..=config.max_context_length).contains(&size) => Ok(size),
+        Some(size) => Err(Error::ContextSize {
+            requested: size,
+            possible: config.max_context_length,
+            adapter: None,
+        }),
+    }
+}
+
+/// Bytes of the weights on the device when stored as `dtype` (`None`: chosen tensor by tensor).
+///
+/// # Errors
+/// Those of reading the checkpoint.
+pub fn weight_bytes(checkpoint: &Checkpoint, dtype: Option<Dtype>) -> Result<u64> {
+    Ok(weights::layout(checkpoint, dtype)?.bytes())
+}
+
+/// Bytes of a whole context's keys and values.
+pub fn kv_bytes(config: &Config, context_size: usize, exact_kv: bool) -> u64 {
+    context_size as u64 * sizes::position_bytes(config, exact_kv)
+}
+
+/// Refuses early what cannot fit, where the room is known.
+fn check_memory(
+    gpu: &Gpu,
+    config: &Config,
+    layout: &Layout,
+    context_size: usize,
+    options: &LoadOptions,
+    needed: u64,
+) -> Result<()> {
+    let room = [options.memory_limit, gpu.free_memory()]
+        .into_iter()
+        .flatten()
+        .min();
+    match room {
+        Some(room) if needed > room => Err(out_of_memory(
+            gpu,
+            config,
+            layout,
+            context_size,
+            options,
+            Some(room),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn out_of_memory(
+    gpu: &Gpu,
+    config: &Config,
+    layout: &Layout,
+    context_size: usize,
+    options: &LoadOptions,
+    room: Option<u64>,
+) -> Error {
+    Error::OutOfMemory {
+        adapter: gpu.adapter.name.clone(),
+        need: Some(MemoryNeed {
+            weights: layout.bytes(),
+            session: kv_bytes(config, context_size, options.exact_kv),
+            available: room,
+            is_limit: room.is_some() && options.memory_limit == room,
+            dtype: layout.main_dtype(),
+            context_size,
+            exact_kv: options.exact_kv,
+        }),
+    }
+}

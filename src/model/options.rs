@@ -1,0 +1,61 @@
+//! What a caller may ask for when a model is loaded.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::dtype::Dtype;
+use crate::kernels::ComputePath;
+use crate::kernels::linear::Tuning;
+
+/// How a model is put on a device.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct LoadOptions {
+    /// Index, or part of the name, of the adapter; `None`: the best one.
+    pub device: Option<String>,
+    /// Format of weights on the device; `None`: bf16 and f16 as stored, f32 as f16.
+    pub dtype: Option<Dtype>,
+    /// Keys and values in f32 instead of f16: exact, twice the memory.
+    pub exact_kv: bool,
+    /// Which family of kernels; `None`: whichever is faster on this adapter, by a short measurement.
+    pub compute_path: Option<ComputePath>,
+    /// Whether activations of generated tokens are quantised to eight bits on the fly where they meet weights in q8; `None`: where that
+    /// is clearly faster, by a short measurement.
+    pub int8: Option<bool>,
+    /// Whether kernel sizes, and the compute path where it is open, are found by measuring.
+    pub tune: Tune,
+    /// A file to keep measurements in, so that the next start need not repeat them; `None`: every load measures.
+    pub tuning_cache: Option<PathBuf>,
+    /// The most positions of a sequence; `None`: the model's `max_context_length`.
+    pub context_size: Option<usize>,
+    /// At most so many positions, where `context_size` says nothing: more than the model has is no mistake.
+    pub context_limit: Option<usize>,
+    /// The most device memory to use, in bytes; `None`: what there is.
+    pub memory_limit: Option<u64>,
+    /// Set from another thread to end loading with [`crate::Error::Cancelled`].
+    pub cancel: Option<Arc<AtomicBool>>,
+}
+
+/// Whether to measure, at load, which kernels suit the adapter. It takes less than a second.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tune {
+    /// Where no earlier measurement is at hand.
+    #[default]
+    Auto,
+    /// Never: usual sizes; [`ComputePath::Software`] on software adapters, [`ComputePath::Gpu`] on others.
+    Off,
+    /// Always, whatever an earlier measurement said.
+    Again,
+    /// Never: these, on the path that [`Tune::Off`] would take.
+    Fixed(Tuning),
+}
+
+/// How far loading has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes so far: of weights on the device, or whatever a loader of its own counts.
+    pub done: u64,
+    /// Bytes in all.
+    pub total: u64,
+}
