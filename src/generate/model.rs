@@ -4,8 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::sampling::Sampling;
-use super::session::Session;
+use super::sampling::SamplingParams;
 use crate::checkpoint::{Checkpoint, Config, GenerationDefaults, read_tokenizer};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -13,8 +12,11 @@ use crate::gpu::{AdapterSummary, Gpu};
 use crate::model::{LoadOptions, Network, Progress};
 use crate::text::Tokenizer;
 
-/// A model on a device. Sessions share it; it can be used from several threads.
-pub struct Model {
+/// A model on a device. A handle: clones are the same model. Sessions keep one; it can be used from several threads.
+#[derive(Clone)]
+pub struct Model(Arc<Inner>);
+
+struct Inner {
     name: String,
     network: Arc<Network>,
     tokenizer: Option<Tokenizer>,
@@ -56,7 +58,7 @@ impl ModelFiles {
         })
     }
 
-    /// As [`Model::set_tokenizer`].
+    /// Takes the tokenizer from elsewhere: a `tokenizer.json`, or a folder that holds one.
     ///
     /// # Errors
     /// [`Error::Read`] or [`Error::Tokenizer`].
@@ -70,8 +72,8 @@ impl ModelFiles {
     }
 
     /// As [`Model::sampling_defaults`].
-    pub fn sampling_defaults(&self) -> Sampling {
-        Sampling::from_defaults(&self.checkpoint.generation)
+    pub fn sampling_defaults(&self) -> SamplingParams {
+        SamplingParams::from_defaults(&self.checkpoint.generation)
     }
 
     /// As [`Model::require_tokenizer`].
@@ -105,33 +107,34 @@ impl ModelFiles {
     /// As [`Model::load`].
     pub fn load(self, options: &LoadOptions, progress: impl FnMut(Progress)) -> Result<Model> {
         let begin = Instant::now();
-        let files_time = self.time;
         let gpu = Gpu::open(options.device.as_deref())?;
-        let mut model = self.put_on(gpu, options, progress)?;
-        model.load_time = files_time + begin.elapsed();
-        Ok(model)
+        self.put_on(gpu, begin, options, progress)
     }
 
     fn put_on(
         self,
         gpu: Gpu,
+        begin: Instant,
         options: &LoadOptions,
         progress: impl FnMut(Progress),
     ) -> Result<Model> {
-        let begin = Instant::now();
         let (network, warnings) = Network::load(gpu, &self.checkpoint, options, progress)?;
-        Ok(Model {
+        Ok(Model(Arc::new(Inner {
             name: self.checkpoint.name,
             network: Arc::new(network),
             tokenizer: self.tokenizer,
             generation: self.checkpoint.generation,
             warnings,
-            load_time: begin.elapsed(),
-        })
+            load_time: self.time + begin.elapsed(),
+        })))
     }
 }
 
 impl Model {
+    /// What is to be said where [`Network::take_widened`] is true.
+    pub const WIDENED: &'static str = "this model's keys or values are too large for f16: they are kept in f32 from now on, which takes \
+        twice the memory";
+
     /// Loads a model: a folder with `config.json` and safetensors, `demo` (embedded), or `shape:270M|450M|1_1B|3B`.
     ///
     /// # Errors
@@ -157,24 +160,7 @@ impl Model {
     /// # Errors
     /// As [`Model::load`].
     pub fn from_parts(checkpoint: Checkpoint, gpu: Gpu, options: &LoadOptions) -> Result<Self> {
-        ModelFiles::new(checkpoint)?.put_on(gpu, options, |_| {})
-    }
-
-    /// Takes the tokenizer from elsewhere: a `tokenizer.json`, or a folder that holds one.
-    ///
-    /// # Errors
-    /// [`Error::Read`] or [`Error::Tokenizer`].
-    pub fn set_tokenizer(&mut self, path: &Path) -> Result<()> {
-        self.tokenizer = Some(tokenizer_at(path, self.config())?);
-        Ok(())
-    }
-
-    /// A session: one timeline of tokens with its own KV cache.
-    ///
-    /// # Errors
-    /// [`Error::OutOfMemory`] if the device has no room for its cache.
-    pub fn session(&self) -> Result<Session<'_>> {
-        Session::new(self)
+        ModelFiles::new(checkpoint)?.put_on(gpu, Instant::now(), options, |_| {})
     }
 
     /// Ids of `text`, bos first.
@@ -187,7 +173,7 @@ impl Model {
 
     /// The tokenizer, if there is one.
     pub fn tokenizer(&self) -> Option<&Tokenizer> {
-        self.tokenizer.as_ref()
+        self.0.tokenizer.as_ref()
     }
 
     /// The tokenizer, or an error that says where to get one.
@@ -195,49 +181,49 @@ impl Model {
     /// # Errors
     /// [`Error::NoTokenizer`].
     pub fn require_tokenizer(&self) -> Result<&Tokenizer> {
-        require(self.tokenizer.as_ref(), &self.name)
+        require(self.0.tokenizer.as_ref(), &self.0.name)
     }
 
     /// What the model was called when it was loaded.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.0.name
     }
 
     pub fn config(&self) -> &Config {
-        &self.network.config
+        self.0.network.config()
     }
 
     pub fn network(&self) -> &Arc<Network> {
-        &self.network
+        &self.0.network
     }
 
     pub fn adapter(&self) -> &AdapterSummary {
-        &self.network.gpu.adapter
+        &self.0.network.gpu().adapter
     }
 
     /// Format of the weights on the device.
     pub fn dtype(&self) -> Dtype {
-        self.network.dtype
+        self.0.network.dtype()
     }
 
     /// Positions that a session can hold.
     pub fn context_size(&self) -> usize {
-        self.network.context_size
+        self.0.network.context_size()
     }
 
-    /// How to sample where the caller has no wish: as `generation_config.json` says, greedy without it.
-    pub fn sampling_defaults(&self) -> Sampling {
-        Sampling::from_defaults(&self.generation)
+    /// How to sample where the caller requests nothing: as `generation_config.json` says, greedy without it.
+    pub fn sampling_defaults(&self) -> SamplingParams {
+        SamplingParams::from_defaults(&self.0.generation)
     }
 
     /// Things about the files that are odd but not wrong.
     pub fn warnings(&self) -> &[String] {
-        &self.warnings
+        &self.0.warnings
     }
 
     /// From the beginning of [`Model::load`] to its end.
     pub fn load_time(&self) -> Duration {
-        self.load_time
+        self.0.load_time
     }
 }
 

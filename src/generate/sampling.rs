@@ -6,10 +6,10 @@ use rand_pcg::Pcg64Mcg;
 use crate::checkpoint::GenerationDefaults;
 use crate::error::{Error, Result};
 
-/// How to choose tokens.
+/// Sampling parameters: how to choose tokens.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Sampling {
+pub struct SamplingParams {
     /// 0: the most probable token, always.
     pub temperature: f32,
     /// Only the so many most probable tokens; 0: all.
@@ -24,7 +24,7 @@ pub struct Sampling {
     pub seed: u64,
 }
 
-impl Default for Sampling {
+impl Default for SamplingParams {
     /// Greedy.
     fn default() -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Default for Sampling {
     }
 }
 
-impl Sampling {
+impl SamplingParams {
     /// As a checkpoint's `generation_config.json` asks; greedy unless it says `do_sample`.
     pub fn from_defaults(defaults: &GenerationDefaults) -> Self {
         let greedy = Self::default();
@@ -135,7 +135,7 @@ fn by_logit(logits: &[f32], a: u32, b: u32) -> std::cmp::Ordering {
 /// Chooses tokens on the host; holds the random numbers' state and scratch memory. `shaders/sample_pick.wgsl` does the same on the
 /// device.
 pub struct Sampler {
-    sampling: Sampling,
+    sampling: SamplingParams,
     rng: Pcg64Mcg,
     logits: Vec<f32>,
     /// Which ids the repetition penalty has been applied to in this call.
@@ -147,7 +147,7 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    pub fn new(sampling: Sampling) -> Self {
+    pub fn new(sampling: SamplingParams) -> Self {
         Self {
             rng: Pcg64Mcg::seed_from_u64(sampling.seed),
             sampling,
@@ -220,7 +220,7 @@ impl Sampler {
     /// Fills `weights`: the probability of what the cuts keep, 0 for all others. A cut is a logit, and what lies at or above it stays;
     /// so equals stay or go together.
     fn weigh(&mut self, highest: f32) {
-        let Sampling {
+        let SamplingParams {
             temperature,
             top_k,
             top_p,
@@ -286,21 +286,27 @@ fn argmax(logits: &[f32]) -> u32 {
 mod tests {
     use super::*;
 
-    fn choose(sampling: Sampling, logits: &[f32], history: &[u32], uniform: f32) -> u32 {
+    fn choose(sampling: SamplingParams, logits: &[f32], history: &[u32], uniform: f32) -> u32 {
         Sampler::new(sampling).choose(logits, history, uniform)
     }
 
     #[test]
     fn greedy_takes_the_first_of_the_highest() {
-        assert_eq!(choose(Sampling::default(), &[1.0, 3.0, 3.0], &[], 0.0), 1);
-        assert_eq!(choose(Sampling::default(), &[f32::NAN, 3.0], &[], 0.0), 1);
+        assert_eq!(
+            choose(SamplingParams::default(), &[1.0, 3.0, 3.0], &[], 0.0),
+            1
+        );
+        assert_eq!(
+            choose(SamplingParams::default(), &[f32::NAN, 3.0], &[], 0.0),
+            1
+        );
     }
 
     #[test]
     fn the_penalty_counts_an_id_once_and_pushes_both_signs_down() {
-        let sampling = Sampling {
+        let sampling = SamplingParams {
             repetition_penalty: 2.0,
-            ..Sampling::default()
+            ..SamplingParams::default()
         };
         let mut sampler = Sampler::new(sampling);
         sampler.choose(&[4.0, -1.0, 3.0], &[0, 0, 1], 0.0);
@@ -311,21 +317,21 @@ mod tests {
     fn cuts_keep_what_they_say() {
         // Probabilities 0.5, 0.25, 0.125, 0.125.
         let logits = [0.5f32, 0.25, 0.125, 0.125].map(f32::ln);
-        let kept = |sampling: Sampling| {
+        let kept = |sampling: SamplingParams| {
             let mut sampler = Sampler::new(sampling);
             sampler.choose(&logits, &[], 0.0);
             let ids = (0..4).filter(|id| sampler.weights[*id] > 0.0);
             ids.collect::<Vec<_>>()
         };
-        let warm = Sampling {
+        let warm = SamplingParams {
             temperature: 1.0,
-            ..Sampling::default()
+            ..SamplingParams::default()
         };
         assert_eq!(kept(warm.clone()).len(), 4);
         // The third and fourth are equals.
         for (top_k, ids) in [(1, &[0][..]), (2, &[0, 1]), (3, &[0, 1, 2, 3])] {
             assert_eq!(
-                kept(Sampling {
+                kept(SamplingParams {
                     top_k,
                     ..warm.clone()
                 }),
@@ -333,21 +339,21 @@ mod tests {
             );
         }
         assert_eq!(
-            kept(Sampling {
+            kept(SamplingParams {
                 top_p: 0.7,
                 ..warm.clone()
             }),
             [0, 1]
         );
         assert_eq!(
-            kept(Sampling {
+            kept(SamplingParams {
                 top_p: 0.0,
                 ..warm.clone()
             }),
             [0]
         );
         assert_eq!(
-            kept(Sampling {
+            kept(SamplingParams {
                 min_p: 0.3,
                 ..warm.clone()
             }),
@@ -357,10 +363,10 @@ mod tests {
 
     #[test]
     fn picks_follow_the_probabilities() {
-        let warm = Sampling {
+        let warm = SamplingParams {
             temperature: 1.0,
             seed: 7,
-            ..Sampling::default()
+            ..SamplingParams::default()
         };
         let logits = [0.5f32, 0.25, 0.25].map(f32::ln);
         let mut sampler = Sampler::new(warm);

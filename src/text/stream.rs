@@ -8,8 +8,8 @@ use crate::error::Result;
 ///
 /// Byte tokens are held until the run of them ends, because how a run decodes is known only then: a single wrong byte turns all
 /// of it into U+FFFD.
-pub struct StreamDecoder<'a> {
-    tokenizer: &'a Tokenizer,
+pub struct StreamDecoder {
+    tokenizer: Tokenizer,
     /// The last token with text of its own, then what has not been given out.
     window: Vec<u32>,
     /// The window's text that was given out already.
@@ -18,12 +18,12 @@ pub struct StreamDecoder<'a> {
     settled: usize,
 }
 
-impl<'a> StreamDecoder<'a> {
+impl StreamDecoder {
     /// Begins after `given`, whose text counts as given out; see [`StreamDecoder::with_text`] for what exactly that is.
     ///
     /// # Errors
     /// As [`Tokenizer::decode`].
-    pub fn after(tokenizer: &'a Tokenizer, given: &[u32]) -> Result<Self> {
+    pub fn after(tokenizer: &Tokenizer, given: &[u32]) -> Result<Self> {
         Ok(Self::with_text(tokenizer, given)?.0)
     }
 
@@ -32,9 +32,9 @@ impl<'a> StreamDecoder<'a> {
     ///
     /// # Errors
     /// As [`Tokenizer::decode`].
-    pub fn with_text(tokenizer: &'a Tokenizer, given: &[u32]) -> Result<(Self, String)> {
+    pub fn with_text(tokenizer: &Tokenizer, given: &[u32]) -> Result<(Self, String)> {
         let mut decoder = Self {
-            tokenizer,
+            tokenizer: tokenizer.clone(),
             window: Vec::new(),
             given: String::new(),
             settled: 0,

@@ -1,12 +1,14 @@
 //! A `tokenizer.json`, as Hugging Face's `tokenizers` reads it; OpenELM uses Llama-2's.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
-/// Text to ids and ids to text.
+/// Text to ids and ids to text. Cheap to clone.
+#[derive(Clone)]
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    inner: Arc<tokenizers::Tokenizer>,
     bos: u32,
 }
 
@@ -26,7 +28,10 @@ impl Tokenizer {
                 format!("has {size} tokens, the model only {vocab}: it belongs to another model"),
             ));
         }
-        Ok(Self { inner, bos })
+        Ok(Self {
+            inner: Arc::new(inner),
+            bos,
+        })
     }
 
     /// Ids of `text` behind one bos; text that begins with the bos token itself does not get a second one.

@@ -1,0 +1,377 @@
+//! One request on its way: which rows it needs next, and what its tokens become. The strategy, host or device, is how a token follows
+//! from a row; text, stop strings and clocks are above it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::options::{Finish, GenerateOptions, SampleOn, Timing, Token};
+use super::sampling::{Candidate, Sampler, log_sum_exp, top_candidates};
+use super::writer::Writer;
+use crate::error::Result;
+use crate::model::{
+    Batch, BatchClass, ChoiceParams, Room, RowResult, Sequence, TokenSource, Wants,
+};
+
+/// How the next token is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Strategy {
+    /// From logits that the host reads; it waits for every step.
+    Host,
+    /// By the device, which is some steps ahead.
+    Device,
+}
+
+/// A token as it was chosen.
+pub struct Chosen {
+    id: u32,
+    logprob: f32,
+    top: Vec<Candidate>,
+}
+
+/// A request on its way. It is driven from outside, on a sequence that it does not own.
+pub struct Generator {
+    /// Prompt, and ids that were chosen.
+    ids: Vec<u32>,
+    prompt: usize,
+    /// Prompt tokens that the sequence held at the beginning.
+    kept: usize,
+    context_size: usize,
+    eos: u32,
+    strategy: Strategy,
+    options: GenerateOptions,
+    sampler: Sampler,
+    /// Random numbers by token, so that one is the same when its step has to be repeated.
+    randoms: Vec<f32>,
+    writer: Option<Writer>,
+    /// Rows whose next token is not known yet.
+    pending: usize,
+    /// Whether the device knows which ids occurred.
+    is_noted: bool,
+    ready: VecDeque<Chosen>,
+    given_out: usize,
+    begin: Option<Instant>,
+    last: Option<Instant>,
+    timing: Timing,
+    finish: Option<Finish>,
+}
+
+/// What a generator is made from.
+pub struct Task<'a> {
+    pub ids: &'a [u32],
+    pub options: &'a GenerateOptions,
+    /// Of what follows `ids`.
+    pub writer: Option<Writer>,
+    pub eos: u32,
+    pub is_software: bool,
+}
+
+impl Generator {
+    /// Has `sequence` hold no more than the beginning of the prompt, and continues from there.
+    ///
+    /// # Errors
+    /// None that a caller can cause.
+    pub fn new(task: Task<'_>, sequence: &mut Sequence) -> Result<Self> {
+        let Task { ids, options, .. } = task;
+        // The last id is always computed: what follows it is wanted.
+        let common = common_prefix(sequence.ids(), ids);
+        let kept = common.min(ids.len().saturating_sub(1));
+        sequence.truncate(kept)?;
+        let on_device = match options.sample_on {
+            Some(requested) => requested == SampleOn::Device,
+            None => !task.is_software,
+        };
+        Ok(Self {
+            ids: ids.to_vec(),
+            prompt: ids.len(),
+            kept,
+            context_size: sequence.network().context_size(),
+            eos: task.eos,
+            strategy: match on_device && options.top_logprobs <= ChoiceParams::MOST_TOP {
+                true => Strategy::Device,
+                false => Strategy::Host,
+            },
+            sampler: Sampler::new(options.sampling.clone()),
+            randoms: Vec::new(),
+            writer: task.writer,
+            pending: 0,
+            is_noted: false,
+            ready: VecDeque::new(),
+            given_out: 0,
+            begin: None,
+            last: None,
+            timing: Timing::default(),
+            finish: (options.max_tokens == Some(0)).then_some(Finish::Length),
+            options: options.clone(),
+        })
+    }
+
+    pub fn finish(&self) -> Option<Finish> {
+        self.finish
+    }
+
+    /// Ends it, for a reason from outside.
+    pub fn end(&mut self, finish: Finish) {
+        self.finish.get_or_insert(finish);
+    }
+
+    pub fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    pub fn prompt(&self) -> &[u32] {
+        &self.ids[..self.prompt]
+    }
+
+    /// The ids that were given out.
+    pub fn generated(&self) -> &[u32] {
+        &self.ids[self.prompt..self.prompt + self.given_out]
+    }
+
+    /// Whether the prompt is done.
+    pub fn is_decoding(&self) -> bool {
+        self.ids.len() > self.prompt
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        is_set(&self.options.cancel)
+    }
+
+    /// Prompt tokens that had to be computed, and how many of them are computed or under way.
+    ///
+    /// # Errors
+    /// None that a caller can cause.
+    pub fn progress(&self, sequence: &Sequence) -> Result<(usize, usize)> {
+        let computed = sequence.len()?.min(self.prompt);
+        Ok((computed.saturating_sub(self.kept), self.prompt - self.kept))
+    }
+
+    /// Adds the rows that can be computed now to a batch, as far as there is room.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`] where the pool of keys and values cannot grow.
+    pub fn add_rows(
+        &mut self,
+        sequence: &mut Sequence,
+        room: Room,
+        batch: &mut Batch,
+    ) -> Result<()> {
+        if self.finish.is_some() || !self.ready.is_empty() {
+            return Ok(());
+        }
+        self.begin.get_or_insert_with(Instant::now);
+        let mut len = sequence.len()?;
+        while len < self.ids.len() {
+            let class = match len < self.prompt {
+                true => BatchClass::Prompt,
+                false => BatchClass::Generated,
+            };
+            let is_last = len + 1 == self.ids.len();
+            let may_follow = self.given_out_and_pending() < self.most_tokens();
+            let wants = match is_last && may_follow {
+                true => self.wants(),
+                false => Wants::Nothing,
+            };
+            if !room.has_room(batch, class, &wants) {
+                return Ok(());
+            }
+            let goes_on = matches!(wants, Wants::Choice { history: None, .. });
+            let token = match goes_on {
+                // The device knows it as well, and which ids occurred.
+                true => TokenSource::Chosen,
+                false => TokenSource::Id(self.ids[len]),
+            };
+            let (has_result, is_choice) = (
+                wants != Wants::Nothing,
+                matches!(wants, Wants::Choice { .. }),
+            );
+            sequence.push(batch, token, Some(self.ids[len]), class, wants)?;
+            self.pending += usize::from(has_result);
+            self.is_noted |= is_choice;
+            len += 1;
+            if is_last {
+                return Ok(());
+            }
+        }
+        // The device is ahead: what it has chosen last is the next input, whatever it is.
+        let may_follow = self.given_out_and_pending() < self.most_tokens();
+        if self.strategy == Strategy::Device && self.pending > 0 && may_follow && self.is_noted {
+            let wants = self.wants();
+            if room.has_room(batch, BatchClass::Generated, &wants) {
+                let class = BatchClass::Generated;
+                sequence.push(batch, TokenSource::Chosen, None, class, wants)?;
+                self.pending += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn given_out_and_pending(&self) -> usize {
+        self.ids.len() - self.prompt + self.pending
+    }
+
+    fn most_tokens(&self) -> usize {
+        let wanted = self.options.max_tokens.unwrap_or(usize::MAX);
+        wanted.min(self.context_size - self.prompt)
+    }
+
+    /// What is wanted after the row that chooses the next token.
+    fn wants(&mut self) -> Wants {
+        if self.strategy == Strategy::Host {
+            return Wants::Logits;
+        }
+        let random = self.random(self.given_out_and_pending());
+        let sampling = &self.options.sampling;
+        Wants::Choice {
+            params: ChoiceParams {
+                temperature: sampling.temperature,
+                top_k: sampling.top_k,
+                top_p: sampling.top_p,
+                min_p: sampling.min_p,
+                repetition_penalty: sampling.repetition_penalty,
+                random,
+                top: self.options.top_logprobs,
+            },
+            history: (!self.is_noted).then(|| self.ids.clone()),
+        }
+    }
+
+    /// The random number of a token.
+    fn random(&mut self, token: usize) -> f32 {
+        if !self.sampler.is_random() {
+            return 0.0;
+        }
+        while self.randoms.len() <= token {
+            self.randoms.push(self.sampler.uniform());
+        }
+        self.randoms[token]
+    }
+
+    /// Takes what followed a row; returns the id that was chosen.
+    pub fn receive(&mut self, result: RowResult<'_>) -> u32 {
+        self.pending = self.pending.saturating_sub(1);
+        let chosen = match result {
+            RowResult::Logits(logits) => {
+                let random = self.random(self.ids.len() - self.prompt);
+                let id = self.sampler.choose(logits, &self.ids, random);
+                Chosen {
+                    id,
+                    logprob: (f64::from(logits[id as usize]) - log_sum_exp(logits)) as f32,
+                    top: top_candidates(logits, self.options.top_logprobs),
+                }
+            }
+            RowResult::Choice(choice) => {
+                let logprob = |logit: f32| (f64::from(logit) - choice.log_sum) as f32;
+                let candidate = |(id, logit): &(u32, f32)| Candidate {
+                    id: *id,
+                    logprob: logprob(*logit),
+                    logit: *logit,
+                };
+                Chosen {
+                    id: choice.id,
+                    logprob: logprob(choice.logit),
+                    top: choice.top.iter().map(candidate).collect(),
+                }
+            }
+        };
+        if !self.is_decoding() {
+            let begin = self.begin.unwrap_or_else(Instant::now);
+            self.timing.prefill_tokens = self.prompt - self.kept;
+            self.timing.prefill = begin.elapsed();
+        }
+        let id = chosen.id;
+        self.ids.push(id);
+        self.ready.push_back(chosen);
+        id
+    }
+
+    /// What is under way is worth nothing: the ids so far are computed again.
+    pub fn forget_pending(&mut self) {
+        self.pending = 0;
+        self.is_noted = false;
+    }
+
+    /// The next token, if it is known.
+    ///
+    /// # Errors
+    /// Those of decoding text.
+    pub fn token(&mut self) -> Result<Option<Token>> {
+        if self.finish.is_some() {
+            return Ok(None);
+        }
+        let Some(Chosen { id, logprob, top }) = self.ready.pop_front() else {
+            return Ok(None);
+        };
+        self.given_out += 1;
+        let (text, finish) = self.text_and_finish(id)?;
+        self.finish = finish;
+        let now = Instant::now();
+        let before = self.last.replace(now).or(self.begin);
+        let time = before.map_or(Duration::ZERO, |before| {
+            now.saturating_duration_since(before)
+        });
+        if self.given_out == 1 {
+            self.timing.first_token = time;
+        } else {
+            self.timing.decode_tokens += 1;
+            self.timing.decode += time;
+        }
+        Ok(Some(Token {
+            id,
+            text,
+            logprob,
+            top,
+            time,
+            finish,
+        }))
+    }
+
+    fn text_and_finish(&mut self, id: u32) -> Result<(String, Option<Finish>)> {
+        let mut text = String::new();
+        if let Some(writer) = &mut self.writer {
+            let (shown, met) = writer.push(id)?;
+            if met {
+                return Ok((shown, Some(Finish::Stop)));
+            }
+            text = shown;
+        }
+        let wanted = self.options.max_tokens.unwrap_or(usize::MAX);
+        let finish = if id == self.eos && !self.options.ignore_eos {
+            Finish::Eos
+        } else if self.given_out >= wanted {
+            Finish::Length
+        } else if self.prompt + self.given_out >= self.context_size {
+            Finish::Context
+        } else if self.is_cancelled() {
+            Finish::Cancelled
+        } else {
+            return Ok((text, None));
+        };
+        if let Some(writer) = &mut self.writer {
+            let (rest, met) = writer.finish()?;
+            text += &rest;
+            if met {
+                return Ok((text, Some(Finish::Stop)));
+            }
+        }
+        Ok((text, Some(finish)))
+    }
+
+    /// Leaves a sequence with what belongs to the text, and nothing that was computed beyond its end.
+    ///
+    /// # Errors
+    /// None that a caller can cause.
+    pub fn leave(&self, sequence: &mut Sequence) -> Result<()> {
+        sequence.truncate(self.prompt + self.given_out)
+    }
+}
+
+pub fn common_prefix(a: &[u32], b: &[u32]) -> usize {
+    a.iter().zip(b).take_while(|(x, y)| x == y).count()
+}
+
+fn is_set(flag: &Option<Arc<AtomicBool>>) -> bool {
+    flag.as_ref()
+        .is_some_and(|flag| flag.load(Ordering::Relaxed))
+}

@@ -1,0 +1,94 @@
+//! What to generate, and what comes of it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::sampling::{Candidate, SamplingParams};
+
+/// What to generate.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct GenerateOptions {
+    /// The most tokens to generate; `None`: up to the end of the context.
+    pub max_tokens: Option<usize>,
+    pub sampling: SamplingParams,
+    /// Generation ends where the text would contain one of these; the text ends before it.
+    pub stop: Vec<String>,
+    /// Go on after the end-of-text token.
+    pub ignore_eos: bool,
+    /// How many alternatives to report with each token.
+    pub top_logprobs: usize,
+    /// Who chooses each token; `None`: the device, which then need not wait for the host, but on a software adapter the host, whose
+    /// cores are the same and whose code for it is faster.
+    pub sample_on: Option<SampleOn>,
+    /// Set from another thread to end generation within a step.
+    pub cancel: Option<Arc<AtomicBool>>,
+}
+
+/// Who chooses tokens. Both choose the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SampleOn {
+    /// The host, which reads all logits and waits for every step.
+    Host,
+    /// The device, which feeds the token to the next step and is some steps ahead.
+    Device,
+}
+
+/// Why generation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Finish {
+    /// The model produced its end-of-text token.
+    Eos,
+    /// A stop string was met.
+    Stop,
+    /// As many tokens as were asked for.
+    Length,
+    /// The context is full: the model has no further positions.
+    Context,
+    /// The caller cancelled.
+    Cancelled,
+    /// The device failed; the iterator's last item says how.
+    Error,
+}
+
+/// A generated token.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Token {
+    pub id: u32,
+    /// Text that became certain with this token; empty without a tokenizer. All texts together are the generated text.
+    pub text: String,
+    /// Natural logarithm of the token's probability in the full softmax, before any sampling setting.
+    pub logprob: f32,
+    /// The most probable tokens at this place.
+    pub top: Vec<Candidate>,
+    /// From the previous token to this one; for the first, from the begin of the prefill.
+    pub time: Duration,
+    /// Set on the last token.
+    pub finish: Option<Finish>,
+}
+
+/// Where the time of a generation went.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Timing {
+    /// Prompt tokens that had to be computed; those that the session still held do not count.
+    pub prefill_tokens: usize,
+    pub prefill: Duration,
+    /// From the call to the first token.
+    pub first_token: Duration,
+    /// Tokens after the first.
+    pub decode_tokens: usize,
+    pub decode: Duration,
+}
+
+/// What a sequence of ids scores.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Score {
+    /// For each id its natural log-probability given those before it; `None` for the first.
+    pub logprobs: Vec<Option<f32>>,
+    /// The most probable continuations.
+    pub next: Vec<Candidate>,
+}
