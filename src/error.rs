@@ -108,7 +108,7 @@ pub enum Error {
         /// `system`, `user` or `assistant`.
         part: &'static str,
     },
-    /// No adapter, or none that matches the wish.
+    /// No adapter, or none that matches what was requested.
     #[error("{}", no_adapter(requested.as_deref(), found))]
     NoAdapter {
         /// The index or part of a name that was asked for.
@@ -213,9 +213,9 @@ pub struct MemoryNeed {
     pub available: Option<u64>,
     /// Whether `available` is what the caller allowed, not what is free.
     pub is_limit: bool,
-    /// Format of the weights that the need was reckoned for.
+    /// Format of the weights that the need was estimated for.
     pub dtype: Dtype,
-    /// Positions that it was reckoned for.
+    /// Positions that it was estimated for.
     pub context_size: usize,
     /// Whether keys and values were to be f32, which takes twice the memory of f16.
     pub exact_kv: bool,

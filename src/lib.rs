@@ -27,34 +27,37 @@
 //!
 //! Without default features the library has no command line in it and compiles no C or C++.
 //!
-//! [`gpu`], [`kernels`] and [`model`] are the building blocks below; ARCHITECTURE.md is their map.
+//! [`model`] has what loading takes, and sizes; ARCHITECTURE.md is the map of what lies below.
 
 pub mod checkpoint;
 mod dtype;
 pub mod engine;
 mod error;
 mod generate;
-pub mod gpu;
-pub mod kernels;
+mod gpu;
+mod kernels;
 pub mod model;
 pub mod text;
 pub mod trace;
 #[cfg(feature = "window")]
-#[allow(
-    clippy::unchecked_time_subtraction,
-    reason = "one place is left, in app/events.rs"
-)]
 pub mod window;
 
 pub use checkpoint::{Checkpoint, Config};
 pub use dtype::Dtype;
 pub use error::{Error, Feature, MemoryNeed, Result};
 pub use generate::{
-    Candidate, Finish, GenerateOptions, Generation, Model, ModelFiles, SampleOn, Sampler, Sampling,
-    Score, Session, Timing, Token, clock_seed, log_sum_exp,
+    Candidate, Finish, GenerateOptions, Generation, Model, ModelFiles, SampleOn, Sampler,
+    SamplingParams, Score, Session, Timing, Token, clock_seed, log_sum_exp,
 };
 pub use gpu::{AdapterSummary, Gpu, adapters};
-pub use kernels::WeightSource;
+pub use kernels::{ComputePath, Tuning};
 #[cfg(any(feature = "cli", feature = "window"))]
 pub use model::tuning_cache;
 pub use model::{LoadOptions, Progress, Tune};
+
+#[cfg(test)]
+extern crate self as openelm;
+
+#[cfg(test)]
+#[path = "../tests/inside/mod.rs"]
+mod inside;

@@ -42,8 +42,8 @@ pub fn advice(error: &Error) -> Option<String> {
         Error::NoDevice { .. } => format!("try another one: {ANOTHER_DEVICE}"),
         Error::DeviceLost(_) => format!("if it happens again: {ANOTHER_DEVICE}"),
         Error::Unsupported { feature, .. } => match feature {
-            Feature::Textures => "use --weight-source buffer".into(),
-            Feature::Int8InTextures => "use --activations f32 or --weight-source buffer".into(),
+            Feature::Textures => "use --compute-path gpu".into(),
+            Feature::Int8InTextures => "use --activations f32 or --compute-path gpu".into(),
             Feature::Model => ANOTHER_DEVICE.into(),
             _ => return None,
         },

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use openelm::{
-    Dtype, Error, LoadOptions, Model, ModelFiles, SampleOn, Sampling, Tune, WeightSource,
+    ComputePath, Dtype, Error, LoadOptions, Model, ModelFiles, SampleOn, SamplingParams, Tune,
 };
 
 use super::output;
@@ -71,10 +71,12 @@ pub enum KvDtype {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-pub enum SourceChoice {
+pub enum PathChoice {
     Auto,
-    Buffer,
-    Texture,
+    #[value(alias = "buffer")]
+    Gpu,
+    #[value(alias = "texture")]
+    Software,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -112,9 +114,9 @@ pub struct ModelArgs {
     /// Positions to keep keys and values for [default: all that the model has]
     #[arg(long, short = 'c', value_name = "N")]
     pub ctx_size: Option<usize>,
-    /// Where weights lie on the device; auto measures both
-    #[arg(long, default_value = "auto")]
-    pub weight_source: SourceChoice,
+    /// Which family of kernels computes: those for GPUs, or those for adapters that are programs; auto measures both
+    #[arg(long, alias = "weight-source", default_value = "auto")]
+    pub compute_path: PathChoice,
     /// What q8 weights are multiplied with while decoding; auto takes int8 where it measures clearly faster
     #[arg(long, default_value = "auto")]
     pub activations: Activations,
@@ -356,10 +358,10 @@ impl ModelArgs {
             DtypeChoice::Q4 => Some(Dtype::Q4),
         };
         options.exact_kv = matches!(self.kv_dtype, KvDtype::F32);
-        options.weight_source = match self.weight_source {
-            SourceChoice::Auto => None,
-            SourceChoice::Buffer => Some(WeightSource::Buffer),
-            SourceChoice::Texture => Some(WeightSource::Texture),
+        options.compute_path = match self.compute_path {
+            PathChoice::Auto => None,
+            PathChoice::Gpu => Some(ComputePath::Gpu),
+            PathChoice::Software => Some(ComputePath::Software),
         };
         options.int8 = match self.activations {
             Activations::Auto => None,
@@ -377,7 +379,7 @@ impl ModelArgs {
         options
     }
 
-    /// Positions that a session of this model will have; a wish that cannot be is refused at load.
+    /// Positions that a session of this model will have; a request that cannot be met is refused at load.
     pub fn context_size(&self, files: &ModelFiles) -> usize {
         let most = files.config().max_context_length;
         self.ctx_size.unwrap_or(most).min(most)
@@ -500,8 +502,8 @@ impl Bench {
 }
 
 impl SamplingArgs {
-    /// The model's own settings with the person's wishes over them.
-    pub fn over(&self, model: &ModelFiles) -> Sampling {
+    /// The model's own settings with what the person requested over them.
+    pub fn over(&self, model: &ModelFiles) -> SamplingParams {
         let mut sampling = model.sampling_defaults();
         sampling.temperature = self.temperature.unwrap_or(sampling.temperature);
         sampling.top_k = self.top_k.unwrap_or(sampling.top_k);

@@ -12,13 +12,13 @@ use super::args::{Bench, positions};
 use super::output::{self, decode_seconds};
 
 /// Lowest, middle and highest of some rates.
-struct Spread {
+struct Rates {
     min: f64,
     median: f64,
     max: f64,
 }
 
-impl Spread {
+impl Rates {
     fn of(mut rates: Vec<f64>) -> Self {
         rates.sort_by(f64::total_cmp);
         let last = rates.len() - 1;
@@ -37,8 +37,8 @@ impl Spread {
 /// Rates at one depth: tokens a second with so many tokens in the cache already.
 struct Row {
     depth: usize,
-    prefill: Option<Spread>,
-    decode: Option<Spread>,
+    prefill: Option<Rates>,
+    decode: Option<Rates>,
     /// Bytes that a token in the middle of the decoded ones reads.
     bytes_per_token: u64,
 }
@@ -57,22 +57,22 @@ pub fn run(arguments: &Bench) -> Result<()> {
         rows.push(measure(&model, &mut session, arguments, depth)?);
     }
     let host = peak_host_bytes();
-    let device = model.network().gpu.allocated_bytes();
+    let device = model.network().gpu().allocated_bytes();
     // Last, because it takes memory of its own.
-    let bandwidth = read_bandwidth(&model.network().gpu)?;
+    let bandwidth = read_bandwidth(model.network().gpu())?;
     let best = bandwidth.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
     if arguments.json {
         let object = json!({
             "model": model.name(),
             "adapter": model.adapter(),
             "dtype": model.dtype().name(),
-            "weight_source": model.network().source.name(),
+            "compute_path": model.network().path().name(),
             "tuning": {
-                "lanes": model.network().tuning.lanes,
-                "columns": model.network().tuning.columns,
-                "subgroups": model.network().tuning.subgroups,
-                "tile": model.network().tuning.tile,
-                "int8": model.network().tuning.int8,
+                "lanes": model.network().tuning().lanes,
+                "columns": model.network().tuning().columns,
+                "subgroups": model.network().tuning().subgroups,
+                "tile": model.network().tuning().tile,
+                "int8": model.network().tuning().int8,
             },
             "load_s": model.load_time().as_secs_f64(),
             "read_bandwidth": bandwidth.iter()
@@ -83,9 +83,9 @@ pub fn run(arguments: &Bench) -> Result<()> {
             "results": rows.iter().map(|row| json!({
                 "depth": row.depth,
                 "prefill_tokens": arguments.prompt_tokens,
-                "prefill_tokens_per_s": row.prefill.as_ref().map(Spread::json),
+                "prefill_tokens_per_s": row.prefill.as_ref().map(Rates::json),
                 "decode_tokens": arguments.tokens,
-                "decode_tokens_per_s": row.decode.as_ref().map(Spread::json),
+                "decode_tokens_per_s": row.decode.as_ref().map(Rates::json),
                 "bytes_per_token": row.bytes_per_token,
                 "bandwidth_share": row.decode.as_ref().map(|rate| share(row, rate, best)),
             })).collect::<Vec<_>>(),
@@ -97,7 +97,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
     )?)
 }
 
-fn share(row: &Row, decode: &Spread, best: f64) -> f64 {
+fn share(row: &Row, decode: &Rates, best: f64) -> f64 {
     decode.median * row.bytes_per_token as f64 / best
 }
 
@@ -116,12 +116,7 @@ fn depths(arguments: &Bench, room: usize) -> Result<Vec<usize>> {
     Ok(depths)
 }
 
-fn measure(
-    model: &Model,
-    session: &mut Session<'_>,
-    arguments: &Bench,
-    depth: usize,
-) -> Result<Row> {
+fn measure(model: &Model, session: &mut Session, arguments: &Bench, depth: usize) -> Result<Row> {
     // Any ids do: the work is the same.
     let vocab = model.config().vocab_size;
     let ids: Vec<u32> = (0..depth + arguments.prompt_tokens)
@@ -153,7 +148,7 @@ fn measure(
     }
     let network = model.network();
     let middle = depth + arguments.prompt_tokens + arguments.tokens / 2;
-    let spread = |rates: Vec<f64>| (!rates.is_empty()).then(|| Spread::of(rates));
+    let spread = |rates: Vec<f64>| (!rates.is_empty()).then(|| Rates::of(rates));
     Ok(Row {
         depth,
         prefill: spread(prefill),
@@ -165,7 +160,7 @@ fn measure(
 fn table(
     arguments: &Bench,
     model: &Model,
-    bandwidth: &[(openelm::WeightSource, f64)],
+    bandwidth: &[(openelm::ComputePath, f64)],
     rows: &[Row],
     best: f64,
     host: Option<u64>,
@@ -198,7 +193,7 @@ fn table(
         "MB/token",
         "bandwidth",
     )?;
-    let spread = |rates: &Option<Spread>| match rates {
+    let spread = |rates: &Option<Rates>| match rates {
         Some(rates) => format!("{:.2} ({:.2} to {:.2})", rates.median, rates.min, rates.max),
         None => "-".into(),
     };

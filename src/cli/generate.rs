@@ -43,6 +43,7 @@ pub fn run(arguments: &Generate) -> Result<()> {
         session.set_trace(TraceMode::Kernels);
     }
     let done = write(arguments, &model, &mut session, &ids, &options);
+    output::notices(&model);
     // What was traced before something went wrong is worth keeping.
     if let Some(trace) = trace {
         trace.write(&session.take_trace(), &model)?;
@@ -53,7 +54,7 @@ pub fn run(arguments: &Generate) -> Result<()> {
 fn write(
     arguments: &Generate,
     model: &Model,
-    session: &mut Session<'_>,
+    session: &mut Session,
     ids: &[u32],
     options: &GenerateOptions,
 ) -> Result<()> {
@@ -90,7 +91,7 @@ pub fn cancel_on_ctrl_c() -> Arc<AtomicBool> {
 }
 
 /// Prints tokens as they come; returns their text.
-pub fn stream(model: &Model, generation: &mut Generation<'_, '_>) -> Result<String> {
+pub fn stream(model: &Model, generation: &mut Generation<'_>) -> Result<String> {
     let mut text = String::new();
     for token in generation.by_ref() {
         let token = token?;
@@ -105,7 +106,7 @@ pub fn stream(model: &Model, generation: &mut Generation<'_, '_>) -> Result<Stri
 }
 
 /// How fast it was and why it ended. A rate that was not measured is left out.
-pub fn print_speed(model: &Model, generation: &Generation<'_, '_>, seed: u64) {
+pub fn print_speed(model: &Model, generation: &Generation<'_>, seed: u64) {
     let timing = generation.timing();
     let rate = |tokens: usize, time: std::time::Duration| match tokens {
         0 => String::new(),
@@ -131,7 +132,7 @@ pub fn print_speed(model: &Model, generation: &Generation<'_, '_>, seed: u64) {
     ));
 }
 
-fn print_json(model: &Model, prompt: &[u32], mut generation: Generation<'_, '_>) -> Result<()> {
+fn print_json(model: &Model, prompt: &[u32], mut generation: Generation<'_>) -> Result<()> {
     let mut text = String::new();
     let mut logprobs = Vec::new();
     for token in generation.by_ref() {

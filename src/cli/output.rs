@@ -27,19 +27,26 @@ pub fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
+/// Says what has become known of a model since it was loaded, once.
+pub fn notices(model: &Model) {
+    if model.network().take_widened() {
+        note(&format!("openelm: warning: {}", Model::WIDENED));
+    }
+}
+
 /// Model and adapter, two lines.
 pub fn heading(model: &Model) -> String {
     let adapter = model.adapter();
     let network = model.network();
-    let activations = match network.tuning.int8 && model.dtype() == Dtype::Q8 {
+    let activations = match network.tuning().int8 && model.dtype() == Dtype::Q8 {
         true => " and int8 activations",
         false => "",
     };
     format!(
-        "{}, {}{activations}, weights in a {}\n{} ({}, {})\n",
+        "{}, {}{activations}, {} kernels\n{} ({}, {})\n",
         model.name(),
         model.dtype(),
-        network.source.name(),
+        network.path().name(),
         adapter.name,
         adapter.backend,
         adapter.driver
@@ -48,7 +55,7 @@ pub fn heading(model: &Model) -> String {
 
 /// Seconds that a token takes after `prompt`, mean of `tokens`, the way `generate` makes them.
 pub fn decode_seconds(
-    session: &mut Session<'_>,
+    session: &mut Session,
     prompt: &[u32],
     tokens: usize,
     sample_on: Option<SampleOn>,

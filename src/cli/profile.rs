@@ -83,7 +83,7 @@ pub fn run(arguments: &Profile) -> Result<()> {
     if let Some(trace) = trace {
         trace.write(&steps, &model)?;
     }
-    let peaks = peaks(&model.network().gpu)?;
+    let peaks = peaks(model.network().gpu())?;
     if arguments.json {
         let phase = |phase| {
             let steps = of_phase(&steps, phase);

@@ -19,6 +19,7 @@ pub fn run(arguments: &Score) -> Result<()> {
             bar.set(done as u64, total as u64);
         })?;
     bar.clear();
+    output::notices(&model);
     if arguments.json {
         let object = json!({ "ids": ids, "logprobs": score.logprobs, "next": score.next });
         return output::write(&format!("{object}\n"));

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 use openelm::checkpoint::TensorSpec;
-use openelm::model::{session_bytes, weight_bytes};
+use openelm::model::{kv_bytes, weight_bytes};
 use openelm::{Checkpoint, Dtype};
 use serde_json::json;
 
@@ -27,10 +27,10 @@ pub fn run(arguments: &Show) -> Result<()> {
     let config = &checkpoint.config;
     let mut layers = Vec::new();
     for (index, layer) in config.layers.iter().enumerate() {
-        let (parameters, bytes) = size(&checkpoint, &config.layer_tensors(index))?;
+        let (parameters, bytes) = size(&checkpoint, &config.layer_tensors(index).into_list())?;
         layers.push((layer, parameters, bytes));
     }
-    let (outer, outer_bytes) = size(&checkpoint, &config.outer_tensors())?;
+    let (outer, outer_bytes) = size(&checkpoint, &config.outer_tensors().into_list())?;
     let file_bytes: u64 = outer_bytes + layers.iter().map(|(.., bytes)| bytes).sum::<u64>();
     let context = config.max_context_length;
     let mut memory = Vec::new();
@@ -38,7 +38,7 @@ pub fn run(arguments: &Show) -> Result<()> {
         memory.push((dtype.name(), weight_bytes(&checkpoint, Some(dtype))?));
     }
     let session = [("f16", false), ("f32", true)]
-        .map(|(name, exact)| (name, session_bytes(config, context, exact)));
+        .map(|(name, exact)| (name, kv_bytes(config, context, exact)));
     if arguments.json {
         let object = json!({
             "model": checkpoint.name,

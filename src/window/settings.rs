@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::dtype::Dtype;
-use crate::generate::Sampling;
+use crate::generate::SamplingParams;
 use crate::text::Template;
 use crate::trace::TraceMode;
 
@@ -21,7 +21,7 @@ pub enum Appearance {
     Light,
 }
 
-/// How tokens are chosen; as [`Sampling`].
+/// How tokens are chosen; as [`SamplingParams`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SamplingSettings {
@@ -38,12 +38,12 @@ pub struct SamplingSettings {
 
 impl Default for SamplingSettings {
     fn default() -> Self {
-        Self::from(&Sampling::default())
+        Self::from(&SamplingParams::default())
     }
 }
 
-impl From<&Sampling> for SamplingSettings {
-    fn from(sampling: &Sampling) -> Self {
+impl From<&SamplingParams> for SamplingSettings {
+    fn from(sampling: &SamplingParams) -> Self {
         Self {
             own: false,
             temperature: sampling.temperature,
@@ -58,8 +58,8 @@ impl From<&Sampling> for SamplingSettings {
 
 impl SamplingSettings {
     /// With `seed` where the person gave none.
-    pub fn sampling(&self, seed: u64) -> Sampling {
-        Sampling {
+    pub fn sampling(&self, seed: u64) -> SamplingParams {
+        SamplingParams {
             temperature: self.temperature,
             top_k: self.top_k,
             top_p: self.top_p,
@@ -118,7 +118,7 @@ pub enum Setting {
     /// Name of the weights' format.
     Dtype(Option<String>),
     ContextSize(Option<usize>),
-    Sampling(SamplingSettings),
+    SamplingParams(SamplingSettings),
     MaxTokens(usize),
     Stop(Vec<String>),
     IgnoreEos(bool),
@@ -172,7 +172,7 @@ impl Settings {
         match setting {
             Setting::Dtype(name) => self.dtype = name,
             Setting::ContextSize(size) => self.context_size = size,
-            Setting::Sampling(sampling) => self.sampling = sampling,
+            Setting::SamplingParams(sampling) => self.sampling = sampling,
             Setting::MaxTokens(most) => self.max_tokens = most,
             Setting::Stop(texts) => self.stop = texts,
             Setting::IgnoreEos(ignores) => self.ignore_eos = ignores,

@@ -247,7 +247,7 @@ fn sampling(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
         sampling = defaults;
     }
     if sampling != state.settings.sampling {
-        actions.push(Action::Set(Setting::Sampling(sampling)));
+        actions.push(Action::Set(Setting::SamplingParams(sampling)));
     }
 }
 

@@ -97,6 +97,8 @@ pub struct Running {
     pub prompt: (usize, usize),
     pub tokens: usize,
     pub first_token: Option<Instant>,
+    /// Log-probabilities of the tokens that the answer begins with, which the person picked.
+    pub forced: Vec<f32>,
 }
 
 /// A message that is being edited.
@@ -296,6 +298,7 @@ mod tests {
             prompt: (0, 0),
             tokens: 0,
             first_token: None,
+            forced: Vec::new(),
         });
         assert!(state.is_busy() && !state.can_generate());
         assert_eq!(state.writing(), None);

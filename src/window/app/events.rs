@@ -91,7 +91,7 @@ impl App {
                 }
             }
             Event::Token { request, token } => self.token(request, *token),
-            Event::Step(step) => self.state.timings.step(*step),
+            Event::Step { step, .. } => self.state.timings.step(*step),
             Event::Finished {
                 request,
                 finish,
@@ -105,8 +105,14 @@ impl App {
                     self.tell_failure(&error);
                 }
             }
-            Event::Counted(count) => self.state.positions = count,
-            Event::Measured(peaks) => self.state.timings.set_peaks(peaks),
+            // Of a prompt that was changed since there is another on its way.
+            Event::Counted { id, count } if id == self.counts => self.state.positions = count,
+            Event::Counted { .. } => {}
+            Event::Measured { peaks, .. } => self.state.timings.set_peaks(peaks),
+            Event::Notice { load, .. } if load != self.load.id => {}
+            Event::Notice { text, .. } => {
+                self.state.tell(Banner::note(BannerId::ModelWarning, text))
+            }
         }
     }
 
@@ -124,6 +130,11 @@ impl App {
         let Some(running) = self.running_request(request) else {
             return;
         };
+        if token.is_given {
+            // Its probability is known from where it was picked.
+            let forced = running.forced.get(running.tokens);
+            token.token.logprob = forced.copied().unwrap_or_default();
+        }
         running.tokens += 1;
         running.first_token.get_or_insert_with(Instant::now);
         let (id, message) = (running.conversation.clone(), running.message);

@@ -50,6 +50,8 @@ pub struct App {
     is_recovering: bool,
     /// Requests so far.
     requests: u64,
+    /// Counts of tokens that were asked for.
+    counts: u64,
     /// Ends the request that is running.
     cancel: Arc<AtomicBool>,
     /// While it is set the engine times nothing.
@@ -90,6 +92,7 @@ impl App {
             has_loaded: false,
             is_recovering: false,
             requests: 0,
+            counts: 0,
             cancel: Arc::default(),
             pause: Arc::default(),
             counted: None,

@@ -8,7 +8,7 @@ use crate::engine::{Command, Load, Request};
 use crate::generate::{GenerateOptions, clock_seed};
 use crate::model::LoadOptions;
 use crate::text::Role;
-use crate::trace::TraceMode;
+use crate::trace::{TraceMode, TracePlan};
 use crate::window::action::BannerId;
 use crate::window::conversation::Mode;
 use crate::window::state::{ModelState, Running};
@@ -91,11 +91,13 @@ impl App {
         self.engine.send(Command::Generate(Box::new(Request {
             id: self.requests,
             prompt,
-            forced,
+            given: forced.iter().map(|(id, _)| *id).collect(),
             options,
-            trace,
-            pause: Arc::clone(&self.pause),
-            trace_budget: (!settings.trace_all).then_some(TRACE_BUDGET),
+            trace: TracePlan {
+                mode: trace,
+                pause: Arc::clone(&self.pause),
+                budget: (!settings.trace_all).then_some(TRACE_BUDGET),
+            },
         })));
         let conversation = state.conversation();
         let (id, name) = (conversation.id.clone(), conversation.name().to_owned());
@@ -107,6 +109,7 @@ impl App {
             prompt: (0, 0),
             tokens: 0,
             first_token: None,
+            forced: forced.into_iter().map(|(_, logprob)| logprob).collect(),
         });
         state.timings.begin(&name, trace);
     }
@@ -166,7 +169,11 @@ impl App {
         );
         if self.counted.as_ref() != Some(&key) {
             let prompt = self.state.prompt();
-            self.engine.send(Command::Count(prompt));
+            self.counts += 1;
+            self.engine.send(Command::Count {
+                id: self.counts,
+                text: prompt,
+            });
             self.counted = Some(key);
         }
     }
