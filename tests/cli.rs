@@ -348,6 +348,7 @@ fn bench_measures_at_several_depths() {
     ]);
     let expected = [
         "adapter",
+        "compute_path",
         "device_bytes",
         "dtype",
         "load_s",
@@ -356,10 +357,9 @@ fn bench_measures_at_several_depths() {
         "read_bandwidth",
         "results",
         "tuning",
-        "weight_source",
     ];
     assert_eq!(keys(&object), expected);
-    assert!(object["read_bandwidth"]["buffer"].as_f64().unwrap() > 1e6);
+    assert!(object["read_bandwidth"]["gpu"].as_f64().unwrap() > 1e6);
     let results = object["results"].as_array().unwrap();
     assert_eq!(results.len(), 2);
     for (result, depth) in results.iter().zip([0, 100]) {

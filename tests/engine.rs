@@ -4,9 +4,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use openelm::engine::{Command, Engine, Event, Load, ModelInfo, Request, Stage, TokenEvent};
-use openelm::trace::{Step, TraceMode};
-use openelm::{Checkpoint, Error, Finish, GenerateOptions, Gpu, LoadOptions, Model, Progress};
+use openelm::engine::{
+    Command, Engine, Event, Load, Loader, ModelInfo, Report, Request, Stage, TokenEvent,
+};
+use openelm::trace::{Step, TraceMode, TracePlan};
+use openelm::{
+    Checkpoint, Error, Finish, GenerateOptions, Gpu, LoadOptions, Model, ModelFiles, Progress,
+};
+
+/// A loader that puts a model on a device in its own way.
+struct With<F>(F);
+
+impl<F> Loader for With<F>
+where
+    F: FnMut(&Load, Report<'_>) -> openelm::Result<Model> + Send,
+{
+    fn load(&mut self, _: ModelFiles, load: &Load, report: Report<'_>) -> openelm::Result<Model> {
+        (self.0)(load, report)
+    }
+}
 
 const LONG: Duration = Duration::from_secs(120);
 
@@ -26,11 +42,12 @@ fn request(id: u64, prompt: &str, tokens: usize) -> Request {
     Request {
         id,
         prompt: prompt.into(),
-        forced: Vec::new(),
+        given: Vec::new(),
         options,
-        trace: TraceMode::Kernels,
-        pause: Arc::default(),
-        trace_budget: None,
+        trace: TracePlan {
+            mode: TraceMode::Kernels,
+            ..TracePlan::default()
+        },
     }
 }
 
@@ -77,7 +94,8 @@ fn outcome(engine: &Engine, id: u64) -> Outcome {
             tokens.push(*token);
             None
         }
-        Event::Step(step) => {
+        Event::Step { requests, step } => {
+            assert_eq!(requests, [id]);
             steps.push(*step);
             None
         }
@@ -102,9 +120,12 @@ fn a_prompt_becomes_tokens_steps_and_an_end() {
     let info = loaded(&engine);
     assert!(info.memory.weights > 1 << 20 && info.memory.kv_cache > 0 && info.has_tokenizer);
 
-    engine.send(Command::Count("Once upon a time".into()));
+    engine.send(Command::Count {
+        id: 3,
+        text: "Once upon a time".into(),
+    });
     let count = until(&engine, |event| match event {
-        Event::Counted(count) => Some(count),
+        Event::Counted { id: 3, count } => Some(count),
         _ => None,
     });
     engine.send(Command::Generate(Box::new(request(
@@ -130,7 +151,7 @@ fn a_prompt_becomes_tokens_steps_and_an_end() {
 
     engine.send(Command::Measure);
     let peaks = until(&engine, |event| match event {
-        Event::Measured(peaks) => Some(peaks),
+        Event::Measured { peaks, .. } => Some(peaks),
         _ => None,
     });
     assert!(peaks.bytes_per_s > 1e6 && peaks.flops_per_s > 1e6);
@@ -209,7 +230,7 @@ fn dropping_the_engine_ends_a_load() {
     let outcome = Arc::clone(&outcomes);
     let mut engine = Engine::start_with(
         || {},
-        move |load, progress| {
+        With(move |load: &Load, progress: Report<'_>| {
             let model = Model::load_with_progress(&load.model, &load.options, |done| {
                 progress(Stage::Upload, done);
                 until_cancelled(load.options.cancel.as_deref().unwrap());
@@ -217,7 +238,7 @@ fn dropping_the_engine_ends_a_load() {
             let end = model.as_ref().map(|_| ()).map_err(ToString::to_string);
             outcome.lock().unwrap().push(end);
             model
-        },
+        }),
     )
     .unwrap();
     engine.send(cancellable(1, "demo", false));
@@ -297,11 +318,11 @@ fn a_lost_device_is_opened_again_once() {
     let opened = Arc::clone(&gpus);
     let mut engine = Engine::start_with(
         || {},
-        move |load, _| {
+        With(move |load: &Load, _: Report<'_>| {
             let gpu = Gpu::open(None)?;
             opened.lock().unwrap().push(gpu.clone());
             Model::from_parts(Checkpoint::open(&load.model)?, gpu, &LoadOptions::default())
-        },
+        }),
     )
     .unwrap();
     engine.send(load("demo"));
@@ -341,7 +362,7 @@ fn a_paused_request_is_not_timed() {
     let mut engine = Engine::start(|| {}).unwrap();
     engine.send(load("demo"));
     let paused = request(1, "Once upon a time", 4);
-    paused.pause.store(true, Ordering::Relaxed);
+    paused.trace.pause.store(true, Ordering::Relaxed);
     engine.send(Command::Generate(Box::new(paused)));
     let outcome = outcome(&engine, 1);
     assert!(outcome.end.is_ok() && outcome.tokens.len() == 4);
@@ -371,18 +392,17 @@ fn a_model_stays_until_there_is_another() {
 /// A loader that fetches a model first tells how far it has come.
 #[test]
 fn a_loader_of_its_own_reports_its_download() {
-    let mut engine = Engine::start_with(
-        || {},
-        |load, progress| {
+    struct Downloads;
+    impl Loader for Downloads {
+        fn resolve(&mut self, load: &Load, report: Report<'_>) -> openelm::Result<String> {
             for done in [1, 2] {
-                progress(Stage::Download, Progress { done, total: 2 });
+                report(Stage::Download, Progress { done, total: 2 });
             }
-            let upload = |done| progress(Stage::Upload, done);
-            Model::load_with_progress(&load.model, &load.options, upload)
-        },
-    )
-    .unwrap();
-    engine.send(load("demo"));
+            Ok(load.model.replace("hub/", ""))
+        }
+    }
+    let mut engine = Engine::start_with(|| {}, Downloads).unwrap();
+    engine.send(load("hub/demo"));
     let mut stages = Vec::new();
     until(&engine, |event| match event {
         Event::Loading { stage, .. } => {
@@ -400,7 +420,7 @@ fn a_loader_of_its_own_reports_its_download() {
 
 /// Tokens that are given come back as tokens, and what follows is what would have followed.
 #[test]
-fn forced_tokens_are_continued() {
+fn given_tokens_are_continued() {
     let mut engine = Engine::start(|| {}).unwrap();
     engine.send(load("demo"));
     engine.send(Command::Generate(Box::new(request(
@@ -411,7 +431,7 @@ fn forced_tokens_are_continued() {
     let free = outcome(&engine, 1);
     let mut second = request(2, "Once upon a time", 5);
     let ids = free.tokens.iter().map(|event| event.token.id);
-    second.forced = ids.take(3).map(|id| (id, -1.0)).collect();
+    second.given = ids.take(3).collect();
     engine.send(Command::Generate(Box::new(second)));
     let forced = outcome(&engine, 2);
     let text = |outcome: &Outcome| -> String {
@@ -446,4 +466,70 @@ fn events_say_which_load_they_are_of() {
         (ends.len() == 3).then_some(())
     });
     assert_eq!(ends, [(1, true), (2, false), (3, true)]);
+}
+
+/// Several requests at once: each gets the tokens that it gets alone, and one that is cancelled leaves the others as they are.
+#[test]
+fn requests_run_side_by_side() {
+    let mut engine = Engine::start(|| {}).unwrap();
+    engine.send(load("demo"));
+    loaded(&engine);
+    let prompts = [
+        "Once upon a time",
+        "There was a king",
+        "The cat",
+        "A poor man",
+    ];
+    let of = |id: u64| {
+        let mut request = request(id, prompts[id as usize % 4], 24);
+        request.options.sampling.temperature = [0.0, 0.9][id as usize % 2];
+        request.options.sampling.seed = id % 4;
+        request.trace.mode = TraceMode::Off;
+        request
+    };
+    let ids = |outcome: Outcome| -> Vec<u32> {
+        outcome.end.unwrap();
+        outcome.tokens.iter().map(|event| event.token.id).collect()
+    };
+    let alone: Vec<Vec<u32>> = (0..4)
+        .map(|id| {
+            engine.send(Command::Generate(Box::new(of(id))));
+            ids(outcome(&engine, id))
+        })
+        .collect();
+    let mut cancelled = of(9);
+    cancelled.options.max_tokens = Some(400);
+    let cancel = cancelled.options.cancel.clone().unwrap();
+    engine.send(Command::Generate(Box::new(cancelled)));
+    for id in 4..8 {
+        engine.send(Command::Generate(Box::new(of(id))));
+    }
+    let mut texts = vec![Vec::new(); 8];
+    let (mut finished, mut order) = (0, Vec::new());
+    while finished < 5 {
+        match engine.wait(LONG).unwrap() {
+            Event::Token { request: 9, .. } => cancel.store(true, Ordering::Relaxed),
+            Event::Token { request, token } => {
+                texts[request as usize].push(token.token.id);
+                order.push(request);
+            }
+            Event::Finished {
+                request, finish, ..
+            } => {
+                let expected = match request {
+                    9 => Finish::Cancelled,
+                    _ => Finish::Length,
+                };
+                assert_eq!(finish, expected);
+                finished += 1;
+            }
+            Event::Failed { request, error } => panic!("{request}: {error}"),
+            _ => {}
+        }
+    }
+    assert_eq!(texts[4..], alone);
+    // They take turns; nobody waits for the end of another.
+    let first_of_last = order.iter().position(|id| *id == 7).unwrap();
+    let last_of_first = order.iter().rposition(|id| *id == 4).unwrap();
+    assert!(first_of_last < last_of_first, "{order:?}");
 }

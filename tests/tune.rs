@@ -2,21 +2,20 @@
 
 mod common;
 
-use openelm::kernels::linear::Tuning;
-use openelm::{Dtype, Error, GenerateOptions, LoadOptions, Model, Tune, WeightSource};
+use openelm::{ComputePath, Dtype, Error, GenerateOptions, LoadOptions, Model, Tune, Tuning};
 use serde_json::Value;
 
 fn load(
     cache: &std::path::Path,
     tune: Tune,
-    source: Option<WeightSource>,
-) -> (WeightSource, Tuning) {
+    compute_path: Option<ComputePath>,
+) -> (ComputePath, Tuning) {
     let mut options = LoadOptions::default();
     options.tune = tune;
     options.tuning_cache = Some(cache.to_owned());
-    options.weight_source = source;
+    options.compute_path = compute_path;
     let model = Model::load("demo", &options).unwrap();
-    (model.network().source, model.network().tuning)
+    (model.network().path(), model.network().tuning())
 }
 
 fn read(path: &std::path::Path) -> Value {
@@ -28,16 +27,16 @@ fn a_measurement_is_kept_and_used_again() {
     let folder = tempfile::tempdir().unwrap();
     // A folder that is not there yet.
     let path = folder.path().join("openelm/tuning.json");
-    let (source, tuning) = load(&path, Tune::Auto, None);
+    let (compute_path, tuning) = load(&path, Tune::Auto, None);
     let mut file = read(&path);
     let entry = &file["entries"][0];
-    assert_eq!(entry["source"], source.name());
+    assert_eq!(entry["path"], compute_path.name());
     assert_eq!(entry["lanes"], tuning.lanes);
     assert_eq!(entry["columns"], tuning.columns);
     assert_eq!(entry["subgroups"], tuning.subgroups);
     assert_eq!(entry["tile"], tuning.tile);
     assert_eq!(entry["int8"], tuning.int8);
-    assert!(tuning.is_possible(source, 64));
+    assert!(tuning.is_possible(compute_path, 64));
 
     // It is the file that decides the next time.
     file["entries"][0]["lanes"] = 64.into();
@@ -45,11 +44,11 @@ fn a_measurement_is_kept_and_used_again() {
     file["entries"][0]["subgroups"] = false.into();
     file["entries"][0]["tile"] = 64.into();
     file["entries"][0]["int8"] = true.into();
-    file["entries"][0]["source"] = "buffer".into();
+    file["entries"][0]["path"] = "gpu".into();
     let changed = file.to_string();
     std::fs::write(&path, &changed).unwrap();
     let expected = (
-        WeightSource::Buffer,
+        ComputePath::Gpu,
         Tuning {
             lanes: 64,
             columns: 8,
@@ -63,8 +62,8 @@ fn a_measurement_is_kept_and_used_again() {
 
     // Not with another wish, and not when told to measure again or never.
     assert_eq!(
-        load(&path, Tune::Auto, Some(WeightSource::Texture)).0,
-        WeightSource::Texture
+        load(&path, Tune::Auto, Some(ComputePath::Software)).0,
+        ComputePath::Software
     );
     assert_eq!(read(&path)["entries"].as_array().unwrap().len(), 2);
     assert_eq!(load(&path, Tune::Off, None).1, Tuning::default());
@@ -81,7 +80,7 @@ fn a_measurement_is_kept_and_used_again() {
 fn a_broken_or_foreign_file_is_measured_anew_and_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tuning.json");
-    load(&path, Tune::Auto, Some(WeightSource::Texture));
+    load(&path, Tune::Auto, Some(ComputePath::Software));
     let good = read(&path);
     let spoiled = |change: &dyn Fn(&mut Value)| {
         let mut file = good.clone();
@@ -106,28 +105,28 @@ fn a_broken_or_foreign_file_is_measured_anew_and_replaced() {
             file["entries"][0]["subgroups"] = false.into();
             file["entries"][0]["int8"] = true.into();
         }),
-        spoiled(&|file| file["entries"][0]["source"] = "disk".into()),
+        spoiled(&|file| file["entries"][0]["path"] = "disk".into()),
         // Not what was asked for.
-        spoiled(&|file| file["entries"][0]["source"] = "buffer".into()),
+        spoiled(&|file| file["entries"][0]["path"] = "gpu".into()),
         spoiled(&|file| file["entries"][0]["key"]["driver"] = "another".into()),
         spoiled(&|file| file["entries"][0]["more"] = 1.into()),
     ] {
         std::fs::write(&path, &text).unwrap();
-        let (source, tuning) = load(&path, Tune::Auto, Some(WeightSource::Texture));
-        assert_eq!(source, WeightSource::Texture);
+        let (compute_path, tuning) = load(&path, Tune::Auto, Some(ComputePath::Software));
+        assert_eq!(compute_path, ComputePath::Software);
         assert!(Tuning::LANES.contains(&tuning.lanes));
         let entries = read(&path)["entries"].as_array().unwrap().clone();
         let own = entries
             .iter()
             .find(|entry| entry["key"] == good["entries"][0]["key"])
             .unwrap();
-        assert_eq!(own["source"], "texture");
+        assert_eq!(own["path"], "software");
     }
     // A place that cannot be written is no reason to fail.
     load(
         std::path::Path::new("/proc/no/tuning.json"),
         Tune::Auto,
-        Some(WeightSource::Texture),
+        Some(ComputePath::Software),
     );
 }
 
@@ -135,10 +134,10 @@ fn a_broken_or_foreign_file_is_measured_anew_and_replaced() {
 #[test]
 fn no_tuning_changes_the_numbers() {
     let ids: Vec<u32> = (0..150).map(|i| 3 + i * 7 % 500).collect();
-    let greedy = |tune: Tune, source: WeightSource| -> Vec<(u32, f32)> {
+    let greedy = |tune: Tune, compute_path: ComputePath| -> Vec<(u32, f32)> {
         let mut options = LoadOptions::default();
         options.tune = tune;
-        options.weight_source = Some(source);
+        options.compute_path = Some(compute_path);
         let model = Model::load("demo", &options).unwrap();
         let mut session = model.session().unwrap();
         let mut wish = GenerateOptions::default();
@@ -149,15 +148,15 @@ fn no_tuning_changes_the_numbers() {
         let tokens = tokens.map(|token| token.map(|token| (token.id, token.logprob)));
         tokens.collect::<Result<_, _>>().unwrap()
     };
-    for source in WeightSource::ALL {
-        let expected = greedy(Tune::Off, source);
+    for compute_path in ComputePath::ALL {
+        let expected = greedy(Tune::Off, compute_path);
         let wide = Tuning {
             lanes: 64,
             columns: 64,
             ..Tuning::default()
         };
-        for tuning in [wide, common::other_tuning(source)] {
-            let actual = greedy(Tune::Fixed(tuning), source);
+        for tuning in [wide, common::other_tuning(compute_path)] {
+            let actual = greedy(Tune::Fixed(tuning), compute_path);
             assert_eq!(actual.len(), 4);
             for ((id, logprob), expected) in actual.iter().zip(&expected) {
                 assert_eq!(*id, expected.0);
@@ -169,30 +168,34 @@ fn no_tuning_changes_the_numbers() {
 
 /// Activations of eight bits change numbers, so whoever asks for them or for exact ones gets what was asked for.
 #[test]
-fn a_wish_for_activations_is_granted_or_refused() {
+fn activations_are_as_requested_or_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tuning.json");
-    let load = |dtype, tune, source, int8| {
-        let mut options = common::options(Some(source), false);
+    let load = |dtype, tune, compute_path, int8| {
+        let mut options = common::options(Some(compute_path), false);
         options.dtype = Some(dtype);
         options.tune = tune;
         options.int8 = int8;
         options.tuning_cache = Some(path.clone());
         Model::load("demo", &options)
     };
-    for source in WeightSource::ALL {
+    for compute_path in ComputePath::ALL {
         for tune in [Tune::Off, Tune::Again, Tune::Auto] {
             for int8 in [false, true] {
-                if int8 && common::int8_tuning(source).is_none() {
+                if int8 && common::int8_tuning(compute_path).is_none() {
                     continue;
                 }
-                let model = load(Dtype::Q8, tune, source, Some(int8)).unwrap();
-                assert_eq!(model.network().tuning.int8, int8, "{source:?} {tune:?}");
+                let model = load(Dtype::Q8, tune, compute_path, Some(int8)).unwrap();
+                assert_eq!(
+                    model.network().tuning().int8,
+                    int8,
+                    "{compute_path:?} {tune:?}"
+                );
             }
         }
-        let default = load(Dtype::Q8, Tune::Off, source, None).unwrap();
-        assert!(!default.network().tuning.int8);
-        let refused = load(Dtype::F16, Tune::Off, source, Some(true));
+        let default = load(Dtype::Q8, Tune::Off, compute_path, None).unwrap();
+        assert!(!default.network().tuning().int8);
+        let refused = load(Dtype::F16, Tune::Off, compute_path, Some(true));
         let dtype = Dtype::F16;
         assert!(matches!(&refused, Err(Error::Int8NeedsQ8 { dtype: d }) if *d == dtype));
         let text = common::message(refused);

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use openelm::kernels::linear::Tuning;
-use openelm::{Checkpoint, Config, Dtype, Gpu, LoadOptions, Model, Tune, WeightSource};
+use openelm::{Checkpoint, ComputePath, Config, Dtype, Gpu, LoadOptions, Model, Tune, Tuning};
 use proptest::test_runner::RngSeed;
 use serde_json::Value;
 
@@ -56,9 +55,9 @@ pub fn ids(value: &Value) -> Vec<u32> {
     numbers(value).iter().map(|x| *x as u32).collect()
 }
 
-pub fn options(source: Option<WeightSource>, exact_kv: bool) -> LoadOptions {
+pub fn options(path: Option<ComputePath>, exact_kv: bool) -> LoadOptions {
     let mut options = LoadOptions::default();
-    options.weight_source = source;
+    options.compute_path = path;
     options.exact_kv = exact_kv;
     // Tests must not depend on what a measurement finds.
     options.tune = Tune::Off;
@@ -72,7 +71,7 @@ fn subgroup_lanes() -> u32 {
 }
 
 /// A layout with all that the usual one has not, as far as this machine's adapter can have it.
-pub fn other_tuning(source: WeightSource) -> Tuning {
+pub fn other_tuning(path: ComputePath) -> Tuning {
     let tuning = Tuning {
         lanes: 8,
         columns: 8,
@@ -81,24 +80,22 @@ pub fn other_tuning(source: WeightSource) -> Tuning {
         int8: false,
     };
     Tuning {
-        subgroups: tuning.is_possible(source, subgroup_lanes()),
+        subgroups: tuning.is_possible(path, subgroup_lanes()),
         ..tuning
     }
 }
 
 /// The same with activations of eight bits; `None` where the adapter cannot have that.
-pub fn int8_tuning(source: WeightSource) -> Option<Tuning> {
+pub fn int8_tuning(path: ComputePath) -> Option<Tuning> {
     let tuning = Tuning {
         int8: true,
-        ..other_tuning(source)
+        ..other_tuning(path)
     };
-    tuning
-        .is_possible(source, subgroup_lanes())
-        .then_some(tuning)
+    tuning.is_possible(path, subgroup_lanes()).then_some(tuning)
 }
 
-pub fn load(path: &str, source: Option<WeightSource>, exact_kv: bool) -> Model {
-    Model::load(path, &options(source, exact_kv)).unwrap()
+pub fn load(model: &str, path: Option<ComputePath>, exact_kv: bool) -> Model {
+    Model::load(model, &options(path, exact_kv)).unwrap()
 }
 
 /// Numbers in -1..1 that look random and are the same everywhere.

@@ -14,7 +14,7 @@ fn a_text_streams_in_and_its_end_is_told() {
     stage.click("Once upon a time there was a king");
     let request = stage.request();
     assert_eq!(request.prompt, "Once upon a time there was a king");
-    assert_eq!(request.trace, TraceMode::Kernels);
+    assert_eq!(request.trace.mode, TraceMode::Kernels);
     stage.say(request.id, &[" who", " had"]);
     assert!(stage.has("Once upon a time there was a king who had"));
     stage.window.get_by_label("Stop").click();
@@ -166,8 +166,7 @@ fn tokens_can_be_inspected_and_replaced() {
     stage.click("\" queen\" 30.1 %");
     let request = stage.request();
     assert!(request.prompt.ends_with("<|assistant|>\n"));
-    let forced: Vec<u32> = request.forced.iter().map(|(id, _)| *id).collect();
-    assert_eq!(forced, [7, 8]);
+    assert_eq!(request.given, [7, 8]);
     stage.say(request.id, &["The", " queen"]);
     assert!(stage.has("The queen"));
     assert!(stage.has("2/2"));

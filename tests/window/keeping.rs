@@ -160,7 +160,7 @@ fn a_system_prompt_alone_is_kept_and_counted() {
             .commands
             .try_iter()
             .filter_map(|command| match command {
-                Command::Count(prompt) => Some(prompt),
+                Command::Count { text, .. } => Some(text),
                 _ => None,
             });
         counts.last()

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use egui_kittest::kittest::Queryable;
 use egui_kittest::{Harness, SnapshotResults};
 use openelm::Finish;
-use openelm::engine::{Engine, Event};
+use openelm::engine::Engine;
 use openelm::window::App;
 
-use crate::scene::{Scene, stage, step, window};
+use crate::scene::{Scene, stage, step, traced, window};
 use crate::timings::timed;
 
 #[test]
@@ -39,8 +39,8 @@ fn it_looks_as_it_did() {
     }
     stage.write(" more");
     let request = stage.request();
-    stage.tell(Event::Step(Box::new(step(50, true))));
-    stage.tell(Event::Step(Box::new(step(51, false))));
+    stage.tell(traced(step(50, true)));
+    stage.tell(traced(step(51, false)));
     stage.finish(request.id, Finish::Length);
     stage.click("Compare");
     stage.window.remove_cursor();

@@ -11,7 +11,7 @@ use openelm::engine::{
 };
 use openelm::trace::{Phase, Span, Step, TraceMode};
 use openelm::window::{App, Store};
-use openelm::{AdapterSummary, Dtype, Finish, Sampling, Timing, Token};
+use openelm::{AdapterSummary, Dtype, Finish, SamplingParams, Timing, Token};
 
 /// An engine that does what the test says, and a window on it.
 pub struct Scene<'a> {
@@ -73,7 +73,7 @@ pub fn info(name: &str) -> ModelInfo {
         config,
         context_size: 2048,
         has_tokenizer: true,
-        sampling: Sampling::default(),
+        sampling: SamplingParams::default(),
         warnings: Vec::new(),
         load_s: 0.5,
         memory: Memory {
@@ -208,6 +208,15 @@ pub fn token(piece: &str) -> TokenEvent {
             },
         ],
         traced: true,
+        is_given: false,
+    }
+}
+
+/// That a step was timed.
+pub fn traced(step: Step) -> Event {
+    Event::Step {
+        requests: vec![1],
+        step: Box::new(step),
     }
 }
 

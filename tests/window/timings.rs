@@ -5,21 +5,22 @@ use openelm::Finish;
 use openelm::engine::Event;
 use openelm::trace::Peaks;
 
-use crate::scene::{Scene, stage, step, token};
+use crate::scene::{Scene, stage, step, token, traced};
 
 /// A window with forty steps of a text.
 pub fn timed<'a>(timestamps: bool) -> Scene<'a> {
     let mut stage = stage("OpenELM-270M");
-    stage.tell(Event::Measured(Peaks {
+    let peaks = Peaks {
         bytes_per_s: 400e9,
         flops_per_s: 20e12,
-    }));
+    };
+    stage.tell(Event::Measured { load: 0, peaks });
     stage.write("Once upon a time");
     let request = stage.request();
     for position in 0..40 {
         stage
             .events
-            .send(Event::Step(Box::new(step(position, timestamps))))
+            .send(traced(step(position, timestamps)))
             .unwrap();
         let words = [" there", " was", " a", " king", ",", " and"];
         let mut token = token(words[position as usize % words.len()]);
@@ -74,7 +75,7 @@ fn timings_are_live_and_filter_each_other() {
     assert!(stage.has("There is one run so far"));
     stage.write(" more");
     let request = stage.request();
-    stage.tell(Event::Step(Box::new(step(50, true))));
+    stage.tell(traced(step(50, true)));
     stage.finish(request.id, Finish::Length);
     assert!(stage.has("compared with") && stage.has("ratio"));
 }
@@ -96,9 +97,14 @@ fn pausing_keeps_what_is_shown_and_times_nothing() {
     stage.click("Pause");
     stage.write(" more");
     let request = stage.request();
-    let is_paused = || request.pause.load(std::sync::atomic::Ordering::Relaxed);
+    let is_paused = || {
+        request
+            .trace
+            .pause
+            .load(std::sync::atomic::Ordering::Relaxed)
+    };
     assert!(is_paused());
-    stage.tell(Event::Step(Box::new(step(50, true))));
+    stage.tell(traced(step(50, true)));
     stage.finish(request.id, Finish::Length);
     assert!(stage.has("39 steps, 39 tokens"));
     // It counts at once, also for what is going on.
@@ -106,18 +112,18 @@ fn pausing_keeps_what_is_shown_and_times_nothing() {
     assert!(!is_paused());
     stage.write(" and more");
     let request = stage.request();
-    stage.tell(Event::Step(Box::new(step(60, true))));
+    stage.tell(traced(step(60, true)));
     stage.click("Pause");
-    stage.tell(Event::Step(Box::new(step(61, true))));
+    stage.tell(traced(step(61, true)));
     assert!(stage.has("1 step, 1 token"));
     stage.finish(request.id, Finish::Length);
     // What began paused is a run of its own from when it goes on.
     stage.write(" still");
     let request = stage.request();
-    stage.tell(Event::Step(Box::new(step(70, true))));
+    stage.tell(traced(step(70, true)));
     stage.click("Pause");
     for position in [71, 72] {
-        stage.tell(Event::Step(Box::new(step(position, true))));
+        stage.tell(traced(step(position, true)));
     }
     assert!(stage.has("2 steps, 2 tokens"));
     stage.finish(request.id, Finish::Length);

@@ -1,24 +1,23 @@
 //! Apple's own code in f32, against ours: probabilities, the next tokens, and greedy continuations, on the fixtures and the demo
 //! model, from buffers and from textures, with an exact and with an f16 cache.
 
-mod common;
-
-use common::{goldens, ids, load, numbers};
-use openelm::model::StepToken;
+use super::common::{self, goldens, ids, load, numbers};
+use super::steps;
+use openelm::kernels::BatchClass;
 use openelm::{
-    GenerateOptions, Model, SampleOn, Sampling, Session, Tune, WeightSource, log_sum_exp,
+    ComputePath, GenerateOptions, Model, SampleOn, SamplingParams, Session, Tune, log_sum_exp,
 };
 use serde_json::Value;
 
 /// Below this, the two most probable tokens are too close to call.
 const MARGIN: f64 = 5e-3;
 
-fn greedy(session: &mut Session<'_>, prompt: &[u32], count: usize, penalty: f32) -> Vec<u32> {
+fn greedy(session: &mut Session, prompt: &[u32], count: usize, penalty: f32) -> Vec<u32> {
     let mut options = GenerateOptions::default();
     options.max_tokens = Some(count);
     options.ignore_eos = true;
     options.sample_on = Some(SampleOn::Device);
-    options.sampling = Sampling::default();
+    options.sampling = SamplingParams::default();
     options.sampling.repetition_penalty = penalty;
     let generation = session.generate(prompt, &options).unwrap();
     generation.map(|token| token.unwrap().id).collect()
@@ -26,25 +25,15 @@ fn greedy(session: &mut Session<'_>, prompt: &[u32], count: usize, penalty: f32)
 
 /// The most probable id after each of `ids` from `first` on, all of them fed as they are.
 fn most_probable(model: &Model, ids: &[u32], first: usize) -> Vec<u32> {
-    let mut forward = model.network().forward().unwrap();
-    let mut found = Vec::new();
-    let step = |start: usize, ids: &[u32]| -> Vec<StepToken> {
-        (start as u32..)
-            .zip(ids)
-            .map(|(position, id)| StepToken { id: *id, position })
-            .collect()
-    };
-    for (i, chunk) in ids.chunks(16).enumerate() {
-        let tokens = step(16 * i, chunk);
-        let wanted: Vec<u32> = (0..chunk.len() as u32).collect();
-        forward
-            .step(&tokens, &wanted, |_, logits| {
-                let best = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b]));
-                found.push(best.unwrap() as u32);
-            })
-            .unwrap();
-    }
-    found.split_off(first)
+    // As a session would compute them: the prompt, then one by one.
+    let given = steps::logits(model, ids, &[16], BatchClass::Prompt);
+    given[first..]
+        .iter()
+        .map(|logits| {
+            let best = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b]));
+            best.unwrap() as u32
+        })
+        .collect()
 }
 
 fn check(model: &Model, golden: &Value, tolerance: f64, penalized: usize) {
@@ -106,7 +95,7 @@ fn check(model: &Model, golden: &Value, tolerance: f64, penalized: usize) {
 fn exact_cache_from_textures() {
     for (path, golden) in goldens() {
         check(
-            &load(&path, Some(WeightSource::Texture), true),
+            &load(&path, Some(ComputePath::Software), true),
             &golden,
             2e-3,
             48,
@@ -118,7 +107,7 @@ fn exact_cache_from_textures() {
 fn exact_cache_from_buffers() {
     for (path, golden) in goldens() {
         check(
-            &load(&path, Some(WeightSource::Buffer), true),
+            &load(&path, Some(ComputePath::Gpu), true),
             &golden,
             2e-3,
             48,
@@ -129,7 +118,7 @@ fn exact_cache_from_buffers() {
 #[test]
 fn f16_cache() {
     for (path, golden) in goldens() {
-        for source in WeightSource::ALL {
+        for source in ComputePath::ALL {
             check(&load(&path, Some(source), false), &golden, 1e-2, 8);
         }
     }
@@ -139,7 +128,7 @@ fn f16_cache() {
 #[test]
 fn other_layouts() {
     for (path, golden) in goldens() {
-        for source in WeightSource::ALL {
+        for source in ComputePath::ALL {
             let mut options = common::options(Some(source), true);
             options.tune = Tune::Fixed(common::other_tuning(source));
             check(&Model::load(&path, &options).unwrap(), &golden, 2e-3, 48);

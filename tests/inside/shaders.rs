@@ -7,12 +7,12 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess, TypeInner, back};
 use openelm::gpu::shader::{Variant, resolve};
 use openelm::gpu::{BindingKind, KernelSpec};
-use openelm::kernels::linear::{Input, Mapping, Output, Tokens, Tuning};
-use openelm::kernels::{self, TokenInput, WeightSource};
+use openelm::kernels::linear::{Arithmetic, Input, Mapping, Output, Product};
 use openelm::kernels::{
-    arithmetic_peak, attention, embed, linear, qk_norm_rope, read_bandwidth, rms_norm, sample,
+    self, BatchClass, FirstRow, TokenInput, arithmetic_peak, attention, embed, linear,
+    qk_norm_rope, read_bandwidth, rms_norm, sample,
 };
-use openelm::{Dtype, Error};
+use openelm::{ComputePath, Dtype, Error, Tuning};
 
 /// Name and offset of a struct's members.
 type Fields = Vec<(String, usize)>;
@@ -25,61 +25,86 @@ fn every_spec() -> Vec<KernelSpec> {
         attention::merge_spec(),
     ];
     specs.extend(sample::Choice::ALL.map(sample::pick_spec));
-    for source in WeightSource::ALL {
-        specs.push(read_bandwidth::spec(source));
+    for path in ComputePath::ALL {
+        specs.push(read_bandwidth::spec(path));
         for exact in [false, true] {
-            specs.push(qk_norm_rope::spec(source, exact));
+            specs.push(qk_norm_rope::spec(path, exact));
             for subgroups in [false, true] {
-                specs.push(attention::spec(source, exact, subgroups));
+                specs.push(attention::spec(path, exact, subgroups));
             }
         }
         for dtype in Dtype::ALL {
-            specs.push(embed::spec(source, dtype));
-            for tokens in Tokens::ALL {
-                for (output, tile) in every_output_and_tile() {
-                    for in_window in [1, 2] {
-                        let mapping = Mapping::of(source, tokens, tile, in_window);
-                        let tuning = Tuning::default();
-                        for input in inputs(mapping).iter().copied() {
-                            specs.push(linear::spec(mapping, source, dtype, input, output, tuning));
-                        }
+            specs.push(embed::spec(path, dtype));
+        }
+        for (mapping, arithmetic) in every_mapping(path) {
+            let product = |dtype, input, output| Product {
+                path,
+                mapping,
+                dtype,
+                arithmetic,
+                input,
+                output,
+            };
+            for input in inputs(mapping).iter().copied() {
+                for output in Output::ALL {
+                    let dtypes = Dtype::ALL.into_iter();
+                    for dtype in dtypes.filter(|_| arithmetic == Arithmetic::Float) {
+                        specs.push(product(dtype, input, output).spec(Tuning::default()));
                     }
                 }
-            }
-        }
-        for tokens in Tokens::ALL {
-            let mapping = Mapping::of(source, tokens, Tuning::default().tile, 2);
-            for tuning in tunings() {
-                let int8 = Tuning {
-                    int8: true,
-                    ..tuning
-                };
-                for input in inputs(mapping).iter().copied() {
-                    let spec = |dtype, tuning| {
-                        linear::spec(mapping, source, dtype, input, Output::Store, tuning)
-                    };
-                    specs.push(spec(Dtype::F16, tuning));
-                    if int8.is_possible(source, 64) {
-                        specs.push(spec(Dtype::Q8, int8));
+                for tuning in tunings() {
+                    let int8 = arithmetic == Arithmetic::Int8;
+                    let tuning = Tuning { int8, ..tuning };
+                    if tuning.is_possible(path, 64) {
+                        let dtype = if int8 { Dtype::Q8 } else { Dtype::F16 };
+                        specs.push(product(dtype, input, Output::Store).spec(tuning));
                     }
                 }
             }
         }
     }
-    specs
+    let mut unique: Vec<KernelSpec> = Vec::new();
+    for spec in specs {
+        if !unique.contains(&spec) {
+            unique.push(spec);
+        }
+    }
+    unique
+}
+
+/// Every mapping that a path may take, with the arithmetic it may take it with.
+fn every_mapping(path: ComputePath) -> Vec<(Mapping, Arithmetic)> {
+    let mut all = Vec::new();
+    for class in BatchClass::ALL {
+        for int8 in [false, true] {
+            let tuning = Tuning {
+                int8,
+                ..Tuning::default()
+            };
+            let arithmetic = tuning.arithmetic(class, Dtype::Q8);
+            for tile in Tuning::TILES {
+                for in_window in [1, 2] {
+                    let mappings = Mapping::all_for(path, class, arithmetic, tile, in_window);
+                    all.extend(mappings.iter().map(|mapping| (*mapping, arithmetic)));
+                }
+            }
+        }
+    }
+    let mut unique = Vec::new();
+    for pair in all {
+        if !unique.contains(&pair) {
+            unique.push(pair);
+        }
+    }
+    unique
 }
 
 /// What a mapping can be of.
 fn inputs(mapping: Mapping) -> &'static [Input] {
-    match mapping.is_for_few() {
+    match mapping.can_norm() {
         true => &[Input::Plain, Input::Normed],
         false => &[Input::Plain],
     }
-}
-
-fn every_output_and_tile() -> impl Iterator<Item = (Output, u32)> {
-    let outputs = Output::ALL.into_iter();
-    outputs.flat_map(|output| Tuning::TILES.map(|tile| (output, tile)))
 }
 
 /// Every layout of every kernel that has some.
@@ -186,6 +211,21 @@ fn binding_kind(module: &Module, variable: &naga::GlobalVariable) -> &'static st
     }
 }
 
+/// Number and kind of every binding, in order; names are the shader's own business.
+fn binding_kinds(module: &Module) -> Vec<(u32, &'static str)> {
+    let mut found: Vec<(u32, &str)> = module
+        .global_variables
+        .iter()
+        .filter_map(|(_, variable)| {
+            let binding = variable.binding?;
+            assert_eq!(binding.group, 0);
+            Some((binding.binding, binding_kind(module, variable)))
+        })
+        .collect();
+    found.sort_unstable();
+    found
+}
+
 fn fields(module: &Module, name: &str) -> Option<(Fields, usize)> {
     module.types.iter().find_map(|(_, ty)| match &ty.inner {
         TypeInner::Struct { members, span } if ty.name.as_deref() == Some(name) => {
@@ -239,16 +279,7 @@ fn every_variant_translates_to_every_backend() {
 fn bindings_are_what_rust_binds() {
     for spec in every_spec() {
         let (_, module, _) = parse(&spec);
-        let mut found: Vec<(u32, &str)> = module
-            .global_variables
-            .iter()
-            .filter_map(|(_, variable)| {
-                let binding = variable.binding?;
-                assert_eq!(binding.group, 0);
-                Some((binding.binding, binding_kind(&module, variable)))
-            })
-            .collect();
-        found.sort_unstable();
+        let found = binding_kinds(&module);
         let expected: Vec<(u32, &str)> = (0..)
             .zip(&spec.bindings)
             .map(|(i, kind)| {
@@ -274,6 +305,7 @@ fn bindings_are_what_rust_binds() {
 
 #[test]
 fn uniform_structs_are_laid_out_as_in_rust() {
+    let mut seen = std::collections::BTreeSet::new();
     for spec in every_spec() {
         let (_, module, _) = parse(&spec);
         let (expected, size) = shape_fields(spec.variant.file);
@@ -283,18 +315,49 @@ fn uniform_structs_are_laid_out_as_in_rust() {
             .map(|(name, offset)| ((*name).to_owned(), *offset))
             .collect();
         assert_eq!((found, span), (expected, size), "{:?}", spec.variant);
-        if let Some((found, span)) = fields(&module, "Token") {
-            let offsets = [
-                std::mem::offset_of!(TokenInput, id),
-                std::mem::offset_of!(TokenInput, position),
-                std::mem::offset_of!(TokenInput, cache_start),
-                std::mem::offset_of!(TokenInput, logits_from),
-            ];
-            let names = ["id", "position", "cache_start", "logits_from"];
-            let expected: Fields = names.map(str::to_owned).into_iter().zip(offsets).collect();
-            assert_eq!((found, span), (expected, size_of::<TokenInput>()));
+        let others = [
+            ("Token", TokenInput::FIELDS, size_of::<TokenInput>()),
+            ("FirstRow", FirstRow::FIELDS, size_of::<FirstRow>()),
+            ("Row", sample::Row::FIELDS, size_of::<sample::Row>()),
+        ];
+        for (name, expected, size) in others {
+            let Some((found, span)) = fields(&module, name) else {
+                continue;
+            };
+            // Padding may be a field or an array in Rust; the size says whether it is all there.
+            let is_field = |name: &str| !name.starts_with("padding");
+            let found: Fields = found
+                .into_iter()
+                .filter(|(name, _)| is_field(name))
+                .collect();
+            let expected: Fields = expected
+                .iter()
+                .filter(|(name, _)| is_field(name))
+                .map(|(name, offset)| ((*name).to_owned(), *offset))
+                .collect();
+            assert_eq!(
+                (found, span),
+                (expected, size),
+                "{name}, {:?}",
+                spec.variant
+            );
+            seen.insert(name);
         }
     }
+    assert_eq!(seen.len(), 3, "the test has gone blind");
+}
+
+/// A binding may be called what it likes, but must be what Rust binds.
+#[test]
+fn kinds_of_bindings_count_and_names_do_not() {
+    let kinds = |text: &str| binding_kinds(&naga::front::wgsl::parse_str(text).unwrap());
+    let one = "@group(0) @binding(0) var<uniform> shape: vec4<u32>;
+        @group(0) @binding(1) var<storage, read> input: array<u32>;";
+    let renamed = one.replace("shape", "sizes").replace("input", "rows");
+    let swapped = one.replace("storage, read", "storage, read_write");
+    assert_eq!(kinds(one), [(0, "uniform"), (1, "read")]);
+    assert_eq!(kinds(one), kinds(&renamed));
+    assert_ne!(kinds(one), kinds(&swapped));
 }
 
 /// What WebGPU guarantees on every adapter.

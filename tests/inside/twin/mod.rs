@@ -1,7 +1,7 @@
 //! A twin on the CPU, in f64, for every shader of the same name. Written for the eye, not for speed; layouts are plain
 //! row-major, so that what the shaders do to memory is tested too.
 
-use openelm::kernels::WeightSource;
+use openelm::kernels::ComputePath;
 
 /// `hidden[t] = embeddings[ids[t]]`
 pub fn embed(embeddings: &[f64], width: usize, ids: &[u32]) -> Vec<f64> {
@@ -103,13 +103,13 @@ pub fn read_bandwidth(
     values: &[[f32; 4]],
     units: usize,
     lanes: usize,
-    source: WeightSource,
+    path: ComputePath,
 ) -> Vec<[u32; 4]> {
     let mut folded = vec![[0; 4]; values.len() / units];
     for (at, value) in values.iter().enumerate() {
-        let row = match source {
-            WeightSource::Buffer => at / (units * lanes) * lanes + at % lanes,
-            WeightSource::Texture => at / (units * 8) * 8 + at % 8,
+        let row = match path {
+            ComputePath::Gpu => at / (units * lanes) * lanes + at % lanes,
+            ComputePath::Software => at / (units * 8) * 8 + at % 8,
         };
         for (fold, value) in folded[row].iter_mut().zip(value) {
             *fold ^= value.to_bits();

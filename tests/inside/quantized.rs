@@ -1,14 +1,13 @@
 //! What quantising costs: perplexity and Kullback-Leibler divergence on stories that the demo model was not trained on; and that
 //! quantised files say what quantising at load says.
 
-mod common;
-
 use std::path::Path;
 
-use common::{fixture, message};
-use openelm::kernels::linear::MOST_FEW;
-use openelm::model::{StepToken, Tune};
-use openelm::{Checkpoint, Dtype, Model, WeightSource, log_sum_exp};
+use super::common::{self, fixture, message};
+use super::steps;
+use openelm::Tune;
+use openelm::kernels::BatchClass;
+use openelm::{Checkpoint, ComputePath, Dtype, Model, log_sum_exp};
 
 fn load(path: &str, dtype: Option<Dtype>) -> Model {
     let mut options = common::options(None, true);
@@ -29,38 +28,20 @@ fn stories(model: &Model) -> Vec<Vec<u32>> {
         .collect()
 }
 
-/// Logits after every token, in as few steps as possible.
+/// Logits after every token of a prompt.
 fn logits(model: &Model, ids: &[u32]) -> Vec<Vec<f32>> {
-    logits_by(model, ids, usize::MAX)
+    logits_of(model, ids, BatchClass::Prompt)
 }
 
-/// Logits after every token, `most` a step.
-fn logits_by(model: &Model, ids: &[u32], most: usize) -> Vec<Vec<f32>> {
-    let mut forward = model.network().forward().unwrap();
-    let mut all = Vec::new();
-    let size = forward.max_tokens().min(forward.max_logits()).min(most);
-    for (at, chunk) in ids.chunks(size).enumerate() {
-        let step: Vec<StepToken> = chunk
-            .iter()
-            .enumerate()
-            .map(|(i, id)| StepToken {
-                id: *id,
-                position: (at * size + i) as u32,
-            })
-            .collect();
-        let wanted: Vec<u32> = (0..chunk.len() as u32).collect();
-        forward
-            .step(&step, &wanted, |_, row| all.push(row.to_vec()))
-            .unwrap();
-    }
-    all
+fn logits_of(model: &Model, ids: &[u32], class: BatchClass) -> Vec<Vec<f32>> {
+    steps::logits(model, ids, &[usize::MAX], class)
 }
 
-/// Mean negative log-likelihood of the stories, and mean divergence from `reference`, in steps of `most` tokens.
-fn measure(model: &Model, reference: &[Vec<Vec<f32>>], most: usize) -> (f64, f64) {
+/// Mean negative log-likelihood of the stories, and mean divergence from `reference`, tokens computed as of a class.
+fn measure(model: &Model, reference: &[Vec<Vec<f32>>], class: BatchClass) -> (f64, f64) {
     let (mut loss, mut divergence, mut tokens, mut rows) = (0.0, 0.0, 0, 0);
     for (ids, reference) in stories(model).iter().zip(reference) {
-        let ours = logits_by(model, ids, most);
+        let ours = logits_of(model, ids, class);
         for (i, (p, q)) in reference.iter().zip(&ours).enumerate() {
             let (p_sum, q_sum) = (log_sum_exp(p), log_sum_exp(q));
             divergence += p
@@ -88,7 +69,7 @@ fn perplexity_and_divergence_stay_within_bounds() {
         .iter()
         .map(|ids| logits(&exact, ids))
         .collect();
-    let (exact_loss, zero) = measure(&exact, &reference, usize::MAX);
+    let (exact_loss, zero) = measure(&exact, &reference, BatchClass::Prompt);
     assert_eq!(zero, 0.0);
     assert!((3.0..4.0).contains(&exact_loss), "{exact_loss}");
     // Measured on 15,330 tokens of validation text: q8 0.03 %, q4 2.15 % (ARCHITECTURE.md).
@@ -100,11 +81,11 @@ fn perplexity_and_divergence_stay_within_bounds() {
         assert!(divergence > 1e-6, "{name}: nothing was quantised");
     };
     for (dtype, most_percent, most_divergence) in [(Dtype::Q8, 0.1, 3e-4), (Dtype::Q4, 3.0, 0.04)] {
-        let measured = measure(&load("demo", Some(dtype)), &reference, usize::MAX);
+        let measured = measure(&load("demo", Some(dtype)), &reference, BatchClass::Prompt);
         check(dtype.name(), measured, most_percent, most_divergence);
     }
-    // Activations too, which prefill leaves alone: so in steps of few tokens.
-    for source in WeightSource::ALL {
+    // Activations too, which prompts leave alone.
+    for source in ComputePath::ALL {
         let mut options = common::options(Some(source), true);
         options.dtype = Some(Dtype::Q8);
         let Some(tuning) = common::int8_tuning(source) else {
@@ -112,8 +93,8 @@ fn perplexity_and_divergence_stay_within_bounds() {
         };
         options.tune = Tune::Fixed(tuning);
         let model = Model::load("demo", &options).unwrap();
-        let measured = measure(&model, &reference, MOST_FEW as usize);
-        let name = format!("q8 and activations, weights in a {}", source.name());
+        let measured = measure(&model, &reference, BatchClass::Generated);
+        let name = format!("q8 and activations, {} kernels", source.name());
         check(&name, measured, 0.1, 6e-4);
     }
 }
@@ -216,7 +197,7 @@ fn a_folder_is_written_whole_or_not_at_all() {
 #[test]
 fn both_sources_agree_on_quantised_weights() {
     for dtype in [Dtype::Q8, Dtype::Q4] {
-        let [buffer, texture] = WeightSource::ALL.map(|source| {
+        let [buffer, texture] = ComputePath::ALL.map(|source| {
             let mut options = common::options(Some(source), true);
             options.dtype = Some(dtype);
             Model::load("demo", &options).unwrap()

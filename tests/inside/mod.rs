@@ -1,0 +1,17 @@
+//! Tests of what is not public: they are compiled into the library's unit tests (src/lib.rs).
+#![allow(
+    clippy::field_reassign_with_default,
+    reason = "options are filled as users of the library fill them"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod consistency;
+mod core;
+mod golden;
+mod kernels;
+mod quantized;
+mod sampling;
+mod shaders;
+mod steps;
+mod twin;
