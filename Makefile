@@ -25,8 +25,8 @@ test: setup
 
 # Only the tests that try what chance brings; OPENELM_TEST_SEED names another chance than the usual one.
 test-properties: setup
-	cargo test --all-features --test text --test bad_input --test kernels -- $(PROPERTIES)
-PROPERTIES := streaming_equals a_split_anywhere text_survives spoiled_bytes twin
+	cargo test --all-features --lib --test text --test bad_input -- $(PROPERTIES)
+PROPERTIES := streaming_equals a_split_anywhere text_survives spoiled_bytes twin random_batches
 
 # What CI checks beside the tests.
 check: setup
