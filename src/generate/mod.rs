@@ -22,7 +22,7 @@ pub use model::{Model, ModelFiles};
 pub use options::{Finish, GenerateOptions, SampleOn, Score, Timing, Token};
 pub use params::{ProcessorParams, SamplingParams};
 #[cfg(test)]
-pub(crate) use processors::Span;
+pub(crate) use processors::{Processors, Span};
 pub use sampling::{Candidate, Sampler, clock_seed, log_sum_exp};
 pub(crate) use session::begin;
 pub use session::{Generation, Session};
