@@ -142,9 +142,9 @@ impl Generator {
         &self.ids[self.prompt..self.prompt + self.given_out]
     }
 
-    /// Whether the prompt is done.
+    /// Whether the prompt is done: what followed it is known, or why nothing can.
     pub fn is_decoding(&self) -> bool {
-        self.ids.len() > self.prompt
+        self.ids.len() > self.prompt || self.failure.is_some()
     }
 
     pub fn is_cancelled(&self) -> bool {

@@ -410,16 +410,16 @@ fn nearest(key: &str) -> Option<&'static str> {
     (distance * 2 <= nearest.len()).then_some(nearest)
 }
 
-/// How many letters have to be changed, added or left out to make one word of the other.
+/// How many letters have to be added and left out to make one word of the other.
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
     for (i, x) in a.chars().enumerate() {
         let mut corner = i;
         row[0] = i + 1;
         for (j, y) in b.chars().enumerate() {
-            let changed = corner + usize::from(x != y);
+            let kept = if x == y { corner } else { usize::MAX };
             corner = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(corner + 1);
+            row[j + 1] = kept.min(row[j] + 1).min(corner + 1);
         }
     }
     row[b.chars().count()]
