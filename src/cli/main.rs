@@ -6,9 +6,11 @@ mod bench;
 mod chat;
 mod devices;
 mod generate;
+mod literal;
 mod output;
 mod profile;
 mod quantize;
+mod request;
 mod score;
 mod show;
 mod tokenize;
@@ -23,7 +25,7 @@ use args::{Arguments, Verb};
 
 fn main() -> ExitCode {
     quiet_device_select();
-    let arguments = Arguments::parse();
+    let arguments = Arguments::parse_from(std::env::args_os().map(args::with_dashes));
     let done = match arguments.verb {
         None => generate::run(&arguments.generate),
         Some(Verb::Generate(arguments)) => generate::run(&arguments),
