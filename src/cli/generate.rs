@@ -227,7 +227,7 @@ fn told(summary: SpeculationSummary) -> String {
     }
     let speed_up = speed_up.map_or(String::new(), |times| format!(", {times:.1} times as fast"));
     let stopped = match has_stopped {
-        true => ", which did not pay at the end and was only tried",
+        true => "; at the end it did not pay and was stopped",
         false => "",
     };
     format!(

@@ -1,7 +1,12 @@
 //! Whether it pays to propose tokens, and how many: a running estimate of what they gain against what they cost.
 
-/// How much of an estimate stays when another value comes.
+/// How much of what was counted stays when more comes.
 const KEEP: f64 = 0.8;
+
+/// How far an estimate of time goes towards a value below and above it: what takes longer is mostly something else, such as a driver that
+/// compiles a kernel at its first use.
+const FALL: f64 = 0.5;
+const RISE: f64 = 0.1;
 
 /// Opportunities that pass between two tries where nothing pays; doubled with every try in vain.
 const FIRST_PATIENCE: u32 = 8;
@@ -109,18 +114,21 @@ impl Payoff {
         if !self.is_measured {
             return;
         }
-        let keep = |mean: &mut Option<f64>, value: f64| {
-            *mean = Some(mean.map_or(value, |mean| KEEP * mean + (1.0 - KEEP) * value));
-        };
         match (proposed, self.plain) {
-            (0, _) => keep(&mut self.plain, seconds),
+            (0, _) => approach(&mut self.plain, seconds),
             (_, Some(plain)) => {
                 let each = (seconds - plain).max(0.0) / proposed as f64;
-                keep(&mut self.extra, each);
+                approach(&mut self.extra, each);
             }
             (_, None) => {}
         }
     }
+}
+
+fn approach(estimate: &mut Option<f64>, value: f64) {
+    let before = estimate.unwrap_or(value);
+    let part = if value < before { FALL } else { RISE };
+    *estimate = Some(before + part * (value - before));
 }
 
 #[cfg(test)]
