@@ -28,6 +28,11 @@ pub struct Stats {
     /// Tokens after the first, and their time.
     pub decode_tokens: usize,
     pub decode_s: f64,
+    /// Tokens that were proposed, and those of them that were accepted.
+    #[serde(default)]
+    pub proposed: usize,
+    #[serde(default)]
+    pub accepted: usize,
     /// Why it ended: `eos`, `stop`, `length`, `context`, `cancelled`, `error`.
     pub finish: String,
 }

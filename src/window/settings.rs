@@ -87,6 +87,8 @@ pub struct Settings {
     /// Generation ends before one of these, beside the template's own.
     pub stop: Vec<String>,
     pub ignore_eos: bool,
+    /// Propose what followed where the text was the same before.
+    pub prompt_lookup: bool,
     /// The person's own templates.
     pub templates: Vec<Template>,
     pub appearance: Appearance,
@@ -123,6 +125,7 @@ pub enum Setting {
     MaxTokens(usize),
     Stop(Vec<String>),
     IgnoreEos(bool),
+    PromptLookup(bool),
     Appearance(Appearance),
     Probabilities(bool),
     Trace(TraceMode),
@@ -141,6 +144,7 @@ impl Default for Settings {
             max_tokens: 256,
             stop: Vec::new(),
             ignore_eos: false,
+            prompt_lookup: false,
             templates: Vec::new(),
             appearance: Appearance::System,
             sidebar: true,
@@ -177,6 +181,7 @@ impl Settings {
             Setting::MaxTokens(most) => self.max_tokens = most,
             Setting::Stop(texts) => self.stop = texts,
             Setting::IgnoreEos(ignores) => self.ignore_eos = ignores,
+            Setting::PromptLookup(looks) => self.prompt_lookup = looks,
             Setting::Appearance(appearance) => self.appearance = appearance,
             Setting::Probabilities(shows) => self.probabilities = shows,
             Setting::Trace(mode) => self.trace = mode,

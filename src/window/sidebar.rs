@@ -273,4 +273,10 @@ fn ending(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
     if ignores != settings.ignore_eos {
         actions.push(Action::Set(Setting::IgnoreEos(ignores)));
     }
+    let mut looks = settings.prompt_lookup;
+    ui.checkbox(&mut looks, "Propose repetitions (prompt lookup)")
+        .on_hover_text("The same text, sooner where it repeats itself: lists, code, quotations");
+    if looks != settings.prompt_lookup {
+        actions.push(Action::Set(Setting::PromptLookup(looks)));
+    }
 }

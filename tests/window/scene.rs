@@ -170,6 +170,7 @@ impl Scene<'_> {
             first_token: Duration::from_millis(60),
             decode_tokens: 20,
             decode: Duration::from_millis(500),
+            speculation: None,
         };
         self.tell(Event::Finished {
             request,
@@ -260,6 +261,8 @@ pub fn step(position: u32, timed: bool) -> Step {
             Phase::Decode
         },
         tokens: if position == 0 { 5 } else { 1 },
+        proposed: 0,
+        accepted: 0,
         position,
         begin: Duration::from_millis(u64::from(position)),
         wall: Duration::from_nanos(at + 60_000),

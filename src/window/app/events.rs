@@ -192,6 +192,8 @@ impl App {
             tokens: running.tokens,
             decode_tokens: timing.decode_tokens,
             decode_s: timing.decode.as_secs_f64(),
+            proposed: timing.speculation.map_or(0, |all| all.proposed),
+            accepted: timing.speculation.map_or(0, |all| all.accepted),
             finish: name.to_owned(),
         };
         if let Some(conversation) = self.changed_conversation(&running.conversation) {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{App, LoadRequest};
 use crate::engine::{Command, Load, Request};
-use crate::generate::{GenerateOptions, clock_seed};
+use crate::generate::{GenerateOptions, PromptLookup, Speculation, clock_seed};
 use crate::model::LoadOptions;
 use crate::text::Role;
 use crate::trace::{TraceMode, TracePlan};
@@ -80,6 +80,9 @@ impl App {
             sampling: settings.sampling.sampling(clock_seed()),
             stop,
             ignore_eos: settings.ignore_eos,
+            speculation: settings
+                .prompt_lookup
+                .then(|| Speculation::PromptLookup(PromptLookup::default())),
             top_logprobs: ALTERNATIVES,
             cancel: Some(Arc::clone(&self.cancel)),
             ..GenerateOptions::default()
