@@ -58,6 +58,9 @@ fn write(
     ids: &[u32],
     options: &GenerateOptions,
 ) -> Result<()> {
+    if arguments.show_prompt {
+        output::show_prompt(model.tokenizer(), ids)?;
+    }
     let mut generation = session.generate(ids, options)?;
     let bar = Bar::new("prompt", false);
     if arguments.json {

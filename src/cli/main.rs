@@ -4,14 +4,19 @@ mod advice;
 mod args;
 mod bench;
 mod chat;
+mod command;
 mod devices;
+mod files;
 mod generate;
+mod lines;
 mod output;
 mod profile;
 mod quantize;
 mod score;
 mod show;
+mod template;
 mod tokenize;
+mod transcript;
 #[cfg(feature = "window")]
 mod window;
 

@@ -1,5 +1,6 @@
 //! Models, sessions and generation: what faces and library users talk to.
 
+mod chat;
 mod driver;
 mod generator;
 mod model;
