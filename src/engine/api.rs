@@ -41,12 +41,21 @@ pub struct Chat {
     pub turns: Vec<Turn>,
 }
 
-impl<T: Into<String>> From<T> for Prompt {
-    fn from(text: T) -> Self {
-        Self {
-            text: text.into(),
-            chat: None,
-        }
+impl From<String> for Prompt {
+    fn from(text: String) -> Self {
+        Self { text, chat: None }
+    }
+}
+
+impl From<&str> for Prompt {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl AsRef<str> for Prompt {
+    fn as_ref(&self) -> &str {
+        &self.text
     }
 }
 
