@@ -53,6 +53,12 @@ impl From<&str> for Prompt {
     }
 }
 
+impl std::fmt::Display for Prompt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 impl AsRef<str> for Prompt {
     fn as_ref(&self) -> &str {
         &self.text

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{App, LoadRequest};
 use crate::engine::{Command, Load, Prompt, Request};
-use crate::error::Error;
 use crate::generate::{GenerateOptions, clock_seed};
 use crate::model::LoadOptions;
 use crate::text::Role;
@@ -154,12 +153,6 @@ impl App {
             return;
         }
         let conversation = self.state.conversation();
-        let is_nothing =
-            |prompt: Result<Prompt, Error>| prompt.is_ok_and(|prompt| prompt.is_empty());
-        if conversation.is_empty() && is_nothing(self.state.prompt()) {
-            self.state.positions = 0;
-            return;
-        }
         let changes = conversation
             .path()
             .iter()
@@ -176,17 +169,18 @@ impl App {
             changes,
             conversation.last().map_or(0, |last| last + 1),
         );
-        if self.counted.as_ref() != Some(&key) {
-            self.counts += 1;
-            self.counted = Some(key);
-            match self.state.prompt() {
-                Ok(prompt) => self.engine.send(Command::Count {
-                    id: self.counts,
-                    text: prompt,
-                }),
-                // What is wrong with it is told when something is sent.
-                Err(_) => self.state.positions = 0,
-            }
+        if self.counted.as_ref() == Some(&key) {
+            return;
+        }
+        self.counted = Some(key);
+        self.counts += 1;
+        match self.state.prompt() {
+            Ok(prompt) if !prompt.is_empty() => self.engine.send(Command::Count {
+                id: self.counts,
+                text: prompt,
+            }),
+            // What is wrong with it is told when something is sent.
+            _ => self.state.positions = 0,
         }
     }
 }
