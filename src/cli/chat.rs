@@ -1,21 +1,19 @@
 //! `openelm chat`: a conversation in the terminal.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result};
-use openelm::text::{ChatTemplate, Role, Turn};
+use anyhow::Result;
+use openelm::text::{Role, Turn};
 use openelm::trace::TraceMode;
-use openelm::{Error, Finish, GenerateOptions, Model, ModelFiles, Session};
+use openelm::{Error, Finish, GenerateOptions, Model, Session};
 
 use super::args::Chat;
 use super::command::{Command, Line};
+use super::conversation::Conversation;
 use super::generate::{cancel_on_ctrl_c, print_speed, stream};
 use super::lines::{Input, Lines};
 use super::output::{self, TraceFile};
-use super::template::TemplateChoice;
-use super::transcript::{Transcript, TranscriptFile};
 
 const HELP: &str = "/again: another answer. /undo: take the last question back. /new: begin anew. /save FILE: keep the conversation there from now \
      on. /load FILE: go on with another. /quit: end (or Ctrl-D). Ctrl-C stops an answer.";
@@ -49,146 +47,6 @@ pub fn run(arguments: &Chat) -> Result<()> {
         trace.write(&session.take_trace(), &model)?;
     }
     done.and(chat.finish())
-}
-
-/// What was said, how it is written, and where it is kept.
-struct Conversation {
-    /// As it is kept; its turns are questions and answers in turn.
-    said: Transcript,
-    template: ChatTemplate,
-    /// Where the conversation is saved after every turn.
-    file: Option<TranscriptFile>,
-    /// Whether all of it is in the file, as far as there is one.
-    is_saved: bool,
-    /// How many of the oldest turns the model was not given last.
-    left_out: usize,
-    shows_prompt: bool,
-}
-
-impl Conversation {
-    /// A new one, or the one of a file.
-    fn begin(arguments: &Chat, files: &ModelFiles) -> Result<Self> {
-        let mut said = Transcript::default();
-        let file = match arguments.session.as_deref() {
-            Some(path) if path.exists() => {
-                let (file, read) =
-                    TranscriptFile::open(path).context("cannot continue the session")?;
-                said = read;
-                Some(file)
-            }
-            Some(path) => Some(TranscriptFile::begin(path).context("cannot begin the session")?),
-            None => None,
-        };
-        let choice = match (&arguments.template, said.template.parse()) {
-            (Some(choice), _) => choice.clone(),
-            (None, Ok(choice)) if !said.template.is_empty() => choice,
-            (None, _) => TemplateChoice::of_model(files, &arguments.model.model)?,
-        };
-        let template = choice.template(files)?;
-        let model = std::mem::replace(&mut said.model, arguments.model.model.clone());
-        said.template = choice.to_string();
-        if let Some(system) = &arguments.system {
-            said.system = Some(system.clone());
-        }
-        let chat = Self {
-            said,
-            template,
-            file,
-            is_saved: true,
-            left_out: 0,
-            shows_prompt: arguments.show_prompt,
-        };
-        output::note(&format!("[template: {}]", chat.template.name()));
-        chat.greet(&model);
-        // A template may fail only once it is run.
-        let mut turns = chat.turns();
-        if chat.said.turns.is_empty() {
-            turns.push(Turn::new(Role::User, "Hello"));
-        }
-        chat.template.text(&turns)?;
-        Ok(chat)
-    }
-
-    /// Says what a conversation from a file is, which `model` was part of.
-    fn greet(&self, model: &str) {
-        let questions = self.said.turns.len() / 2;
-        if let (Some(file), true) = (&self.file, questions > 0) {
-            let other = match model == self.said.model {
-                true => String::new(),
-                false => format!(", held with `{model}`"),
-            };
-            output::note(&format!(
-                "[{}: {questions} questions and answers{other}]",
-                file.path().display()
-            ));
-        }
-    }
-
-    fn turns(&self) -> Vec<Turn> {
-        let system = self
-            .said
-            .system
-            .iter()
-            .map(|text| Turn::new(Role::System, text.as_str()));
-        system.chain(self.said.turns.iter().cloned()).collect()
-    }
-
-    /// Writes the conversation to its file. What goes wrong is told; the conversation is still here.
-    fn save(&mut self) {
-        if let Some(file) = &mut self.file {
-            let saved = file.save(&self.said);
-            self.is_saved = saved.is_ok();
-            if let Err(error) = saved {
-                output::note(&format!(
-                    "openelm: not saved: {error:#}; /save FILE keeps it elsewhere"
-                ));
-            }
-        }
-    }
-
-    /// The last attempt to save what could not be saved before.
-    fn finish(mut self) -> Result<()> {
-        match &mut self.file {
-            Some(file) if !self.is_saved => file
-                .save(&self.said)
-                .context("the conversation is not saved"),
-            _ => Ok(()),
-        }
-    }
-
-    /// Keeps the conversation in another file from now on.
-    fn save_to(&mut self, path: &Path) -> Result<()> {
-        let mut file = TranscriptFile::begin(path)?;
-        file.save(&self.said)?;
-        output::note(&format!(
-            "[saved, now and after every turn: {}]",
-            path.display()
-        ));
-        (self.file, self.is_saved) = (Some(file), true);
-        Ok(())
-    }
-
-    /// Goes on with the conversation of a file.
-    fn load(&mut self, path: &Path) -> Result<()> {
-        let (file, read) = TranscriptFile::open(path)?;
-        let (model, template) = (read.model, read.template);
-        self.said.system = read.system;
-        self.said.turns = read.turns;
-        (self.file, self.is_saved) = (Some(file), true);
-        self.greet(&model);
-        if template != self.said.template {
-            output::note(&format!(
-                "[it was written with the template {template}; it goes on with {}]",
-                self.said.template
-            ));
-        }
-        Ok(())
-    }
-
-    /// Whether something was said that is in no file.
-    fn would_be_lost(&self) -> bool {
-        !self.said.turns.is_empty() && (self.file.is_none() || !self.is_saved)
-    }
 }
 
 fn talk(
@@ -351,6 +209,7 @@ fn answer(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transcript::{Transcript, TranscriptFile};
     use openelm::text::Template;
 
     fn chat(turns: &[&str]) -> Conversation {

@@ -5,6 +5,7 @@ mod args;
 mod bench;
 mod chat;
 mod command;
+mod conversation;
 mod devices;
 mod files;
 mod generate;

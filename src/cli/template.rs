@@ -47,6 +47,14 @@ impl TemplateChoice {
         })
     }
 
+    /// The same, wherever the program is started next time.
+    pub fn lasting(self) -> Self {
+        match self {
+            Self::File(path) => Self::File(std::path::absolute(&path).unwrap_or(path)),
+            named => named,
+        }
+    }
+
     /// The template itself.
     ///
     /// # Errors
@@ -55,14 +63,15 @@ impl TemplateChoice {
         Ok(match self {
             Self::Model => match files.chat_template()? {
                 Some(template) => template.into(),
-                None => bail!("this model brings no chat template"),
+                None => bail!("this model brings no chat template; --template takes another one"),
             },
             Self::Instruct => Template::instruct().into(),
             Self::Inst => ChatTemplate::inst(),
             Self::Plain => Template::plain().into(),
             Self::Questions => Template::questions().into(),
             Self::File(path) => {
-                let source = read_text_file(path, MOST_BYTES).context("cannot use the template")?;
+                let source = read_text_file(path, MOST_BYTES)
+                    .context("cannot use the template; --template takes another one")?;
                 files.jinja(path, &source)?.into()
             }
         })
