@@ -26,7 +26,7 @@ fn main() -> openelm::Result<()> {
             100.0 * probability,
             tokenizer.token(id).unwrap_or_default()
         );
-        if id == model.config().eos_token_id {
+        if model.eos_token_ids().contains(&id) {
             break;
         }
         ids.push(id);

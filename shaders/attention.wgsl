@@ -4,7 +4,7 @@
 // One workgroup covers a token and up to four query heads that share a kv head: they are the components of every vec4, so a
 // cache entry is read once for the four. Positions pass in tiles of 64 with a running maximum and sum (online softmax), so
 // memory does not grow with the context. When few tokens are computed, workgroups z share a token's positions, so that a long
-// context keeps a whole GPU busy; attention_merge.wgsl adds up what they hand over. A token within the first split is done
+// context keeps a whole GPU busy; attention_merge.wgsl adds up their partial results. A token within the first split is done
 // here at once, whatever its company. Scores: a lane a position. Values: a lane a block of 8 dimensions and a slice of
 // the tile's positions; slices are added up at the end. No loop stands under a condition: lanes without work repeat a
 // neighbour's and are not counted (software drivers run a loop that no lane entered to a limit of iterations).

@@ -118,9 +118,9 @@ fn block_scores(query: Queries, key: Block) -> vec4<f32> {
 }
 
 @compute @workgroup_size(8)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, place: Place) {
-    let lane = place.lane;
-    let own = reader(place);
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, invocation: Invocation) {
+    let lane = invocation.lane;
+    let own = reader(invocation);
     let chunks = (shape.blocks + 3u) / 4u;
     let chunk = workgroup.x % chunks;
     let quad_index = workgroup.x / chunks;

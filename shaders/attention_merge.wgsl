@@ -1,4 +1,4 @@
-// Adds up what the splits of attention.wgsl hand over, for tokens whose positions were split.
+// Adds up the partial results of the splits of attention.wgsl, for tokens whose positions were split.
 //     out[t, h] = sum over splits of exp(highest[s] - highest) * values[s]  /  the same of weights
 // One workgroup covers a token and up to four query heads, a lane a dimension.
 #import lib/tokens.wgsl

@@ -9,9 +9,9 @@
 #import lib/lanes.wgsl
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, place: Place) {
-    let own = reader(place);
-    let pairs = lane_pairs(workgroup.y, place.lane);
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, invocation: Invocation) {
+    let own = reader(invocation);
+    let pairs = lane_pairs(workgroup.y, invocation.lane);
     let first = weight_rows(pairs);
     let second = weight_rows(pairs + shape.second);
     var sums = Sums();

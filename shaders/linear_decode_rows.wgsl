@@ -12,8 +12,8 @@ alias Sum = f32;
 #import lib/rows.wgsl
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, place: Place) {
-    let lane = lane_of(place);
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, invocation: Invocation) {
+    let lane = lane_of(invocation);
     let column = lane % COLUMNS;
     let rows = lane_rows(workgroup.x, lane);
     let input_start = workgroup.y * shape.in_stride;

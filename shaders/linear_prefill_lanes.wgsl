@@ -14,11 +14,11 @@
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
-    place: Place,
+    invocation: Invocation,
 ) {
-    let own = reader(place);
+    let own = reader(invocation);
     let input_start = workgroup.x * shape.in_stride;
-    let pairs = lane_pairs(workgroup.y, place.lane);
+    let pairs = lane_pairs(workgroup.y, invocation.lane);
     let first = weight_rows(pairs);
     let second = weight_rows(pairs + shape.second);
     var sums_0 = Sums();

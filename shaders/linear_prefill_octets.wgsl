@@ -12,10 +12,10 @@
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
-    place: Place,
+    invocation: Invocation,
 ) {
-    let own = reader(place);
-    let pairs = lane_pairs(workgroup.y, place.lane);
+    let own = reader(invocation);
+    let pairs = lane_pairs(workgroup.y, invocation.lane);
     let first = weight_rows(pairs);
     let second = weight_rows(pairs + shape.second);
     let columns = workgroups.x;

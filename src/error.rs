@@ -89,6 +89,47 @@ pub enum Error {
         low: f32,
         high: f32,
     },
+    /// A generation setting has a value that it cannot have.
+    #[error("`{key}` is {value}; {expected}")]
+    OptionValue {
+        /// As Hugging Face's `GenerationConfig` calls it.
+        key: String,
+        /// The value, or the part of it that is wrong.
+        value: String,
+        /// What it can be, as a clause.
+        expected: String,
+    },
+    /// There is no generation setting of this name.
+    #[error("{}", unknown_option(key, *nearest))]
+    UnknownOption {
+        key: String,
+        /// The most similar name that there is.
+        nearest: Option<&'static str>,
+    },
+    /// A generation setting that Hugging Face has and this crate has not.
+    #[error("`{key}` {value}: Hugging Face's `generate` knows that, openelm does not do it")]
+    OptionNotHere { key: String, value: String },
+    /// The prompt alone has as many tokens as prompt and text may have together.
+    #[error(
+        "the prompt has {tokens} tokens and `max_length`, which counts them, is {max_length}: nothing can follow"
+    )]
+    MaxLength { max_length: usize, tokens: usize },
+    /// Several texts from one prompt, all of which would be the same.
+    #[error(
+        "without sampling all of the {count} texts asked for (`num_return_sequences`) would be the same"
+    )]
+    SequencesNeedSampling { count: usize },
+    /// The model computed a logit that is none.
+    #[error(
+        "the model's logit of token {id} is infinite or no number (NaN): its weights are damaged, or too large for the format they are kept in"
+    )]
+    NotANumber {
+        /// The first such token.
+        id: u32,
+    },
+    /// Everything was forbidden at one place of a text.
+    #[error("the generation settings forbid every token at this place of the text")]
+    NothingToChoose,
     /// Keys and values were wanted for more positions than there can be, or for none.
     #[error("{}", context_size(*requested, *possible, adapter.as_deref()))]
     ContextSize {
@@ -251,6 +292,15 @@ fn model_not_found(model: &str, is_file: bool) -> String {
         None => format!(
             "no folder `{model}`. A model is a folder with config.json and safetensors, `demo`, or `shape:270M|450M|1_1B|3B`"
         ),
+    }
+}
+
+fn unknown_option(key: &str, nearest: Option<&str>) -> String {
+    match nearest {
+        Some(nearest) => {
+            format!("there is no generation setting `{key}`; did you mean `{nearest}`?")
+        }
+        None => format!("there is no generation setting `{key}`"),
     }
 }
 

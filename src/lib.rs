@@ -46,8 +46,9 @@ pub use checkpoint::{Checkpoint, Config};
 pub use dtype::Dtype;
 pub use error::{Error, Feature, MemoryNeed, Result};
 pub use generate::{
-    Candidate, Finish, GenerateOptions, Generation, Model, ModelFiles, SampleOn, Sampler,
-    SamplingParams, Score, Session, Timing, Token, clock_seed, log_sum_exp,
+    AssistantSchedule, Candidate, Finish, GenerateOptions, Generation, GenerationConfig, Model,
+    ModelFiles, ProcessorParams, SampleOn, Sampler, SamplingParams, Score, Session, Text, Timing,
+    Token, clock_seed, log_sum_exp,
 };
 pub use gpu::{AdapterSummary, Gpu, adapters};
 pub use kernels::{ComputePath, Tuning};

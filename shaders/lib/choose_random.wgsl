@@ -77,27 +77,27 @@ fn kept_weights(i: u32, lowest: u32, min_p: f32, row: Setting) -> vec4<f32> {
     return select(vec4<f32>(), w, is_kept);
 }
 
-// Where a goal falls among weights in a row: the part that it is in (the last with any weight, if rounding has it beyond), and
-// what is left of it there.
-struct Place {
+// The search for where a goal falls among weights in a row: the part that it is in (the last with any weight, if rounding has it beyond),
+// and what is left of it there.
+struct Search {
     part: u32,
     left: f32,
     is_found: bool,
 }
 
-fn look(place: Place, part: u32, weight: f32) -> Place {
-    let is_here = !place.is_found && weight > 0.0;
-    let falls_here = is_here && place.left < weight;
-    return Place(
-        select(place.part, part, is_here),
-        select(place.left - weight, place.left, place.is_found || falls_here || weight <= 0.0),
-        place.is_found || falls_here,
+fn look(search: Search, part: u32, weight: f32) -> Search {
+    let is_here = !search.is_found && weight > 0.0;
+    let falls_here = is_here && search.left < weight;
+    return Search(
+        select(search.part, part, is_here),
+        select(search.left - weight, search.left, search.is_found || falls_here || weight <= 0.0),
+        search.is_found || falls_here,
     );
 }
 
 // What is left of a goal within its part. Where rounding had it beyond the last, it is beyond the last of that part's parts too.
-fn left_within(place: Place) -> f32 {
-    return select(3.4e38, place.left, place.is_found);
+fn left_within(search: Search) -> f32 {
+    return select(3.4e38, search.left, search.is_found);
 }
 
 fn choose(index_of_row: u32, lane: u32, best: f32, best_id: u32, end: u32) -> u32 {
@@ -129,24 +129,24 @@ fn choose(index_of_row: u32, lane: u32, best: f32, best_id: u32, end: u32) -> u3
         kept += sixteenths[i];
     }
     // First which sixteenth of the slices, then which slice, then which token.
-    var place = Place(0u, params.random * kept, false);
+    var search = Search(0u, params.random * kept, false);
     for (var i = 0u; i < 16u; i += 1u) {
-        place = look(place, i, sixteenths[i]);
+        search = look(search, i, sixteenths[i]);
     }
-    let first_slice = 16u * place.part;
-    place = Place(first_slice, left_within(place), false);
+    let first_slice = 16u * search.part;
+    search = Search(first_slice, left_within(search), false);
     for (var i = 0u; i < 16u; i += 1u) {
-        place = look(place, first_slice + i, sums[first_slice + i].x);
+        search = look(search, first_slice + i, sums[first_slice + i].x);
     }
-    let first = place.part * slice;
-    place = Place(best_id, left_within(place), false);
+    let first = search.part * slice;
+    search = Search(best_id, left_within(search), false);
     for (var i = 0u; i < slice; i += 1u) {
         let at = first + i;
         let w = select(vec4<f32>(), kept_weights(min(at, end - 1u), lowest, params.min_p, row), at < end);
-        place = look(place, 4u * at, w.x);
-        place = look(place, 4u * at + 1u, w.y);
-        place = look(place, 4u * at + 2u, w.z);
-        place = look(place, 4u * at + 3u, w.w);
+        search = look(search, 4u * at, w.x);
+        search = look(search, 4u * at + 1u, w.y);
+        search = look(search, 4u * at + 2u, w.z);
+        search = look(search, 4u * at + 3u, w.w);
     }
-    return select(place.part, best_id, is_greedy);
+    return select(search.part, best_id, is_greedy);
 }

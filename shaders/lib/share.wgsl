@@ -2,7 +2,7 @@
 // lanes read alike lane by lane (ARCHITECTURE.md). Subgroups must have eight lanes or more.
 #import lib/block.wgsl
 
-struct Place {
+struct Invocation {
     @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_invocation_id) subgroup_lane: u32,
 }
@@ -10,8 +10,8 @@ struct Place {
 // Which value of a block a lane reads: vec4 and component.
 alias Reader = vec2<u32>;
 
-fn reader(place: Place) -> Reader {
-    let own = place.subgroup_lane & 7u;
+fn reader(invocation: Invocation) -> Reader {
+    let own = invocation.subgroup_lane & 7u;
     return vec2<u32>(own >> 2u, own & 3u);
 }
 

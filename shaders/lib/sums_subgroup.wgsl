@@ -1,15 +1,15 @@
 // How the sums of a group's lanes meet (lib/rows.wgsl): lane to lane, where the subgroups of an adapter hold whole groups. Each
 // step adds what a lane and its partner have, so all lanes end with the same bits, whatever the size of the subgroup.
 
-struct Place {
+struct Invocation {
     @builtin(subgroup_id) subgroup: u32,
     @builtin(subgroup_size) size: u32,
     @builtin(subgroup_invocation_id) lane: u32,
 }
 
 // Counted by subgroups: which lane of a workgroup is which lane of a subgroup is the driver's affair.
-fn lane_of(place: Place) -> u32 {
-    return place.subgroup * place.size + place.lane;
+fn lane_of(invocation: Invocation) -> u32 {
+    return invocation.subgroup * invocation.size + invocation.lane;
 }
 
 fn meet(lane: u32, a: Sum, b: Sum, c: Sum, d: Sum) -> Pair {

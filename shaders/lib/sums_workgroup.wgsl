@@ -1,11 +1,11 @@
 // How the sums of a group's lanes meet (lib/rows.wgsl): in workgroup memory, on any adapter.
 
-struct Place {
+struct Invocation {
     @builtin(local_invocation_index) lane: u32,
 }
 
-fn lane_of(place: Place) -> u32 {
-    return place.lane;
+fn lane_of(invocation: Invocation) -> u32 {
+    return invocation.lane;
 }
 
 // [4 rows of a lane, 64 lanes], and a quarter as many sums of four neighbours.

@@ -84,7 +84,8 @@ pub struct Config {
     /// Whether the output head is the embedding, transposed.
     pub share_input_output_layers: bool,
     pub bos_token_id: u32,
-    pub eos_token_id: u32,
+    /// Ids that end a text; never empty.
+    pub eos_token_ids: Vec<u32>,
     pub layers: Vec<LayerConfig>,
     /// Field names that the file left out and that were derived or defaulted.
     pub derived: Vec<&'static str>,
@@ -283,12 +284,26 @@ impl Fields<'_> {
                 self.derived.push(field);
                 Ok(default)
             }
-            Some(value) => match value.as_u64().and_then(|id| u32::try_from(id).ok()) {
-                Some(id) if (id as usize) < vocab => Ok(id),
-                _ => self.fail(format!(
-                    "field `{field}` is {value}, which is no id of a vocabulary of {vocab}"
-                )),
-            },
+            Some(value) => self.id(field, value, vocab),
+        }
+    }
+
+    /// One id, or a list of them.
+    fn token_ids(&mut self, field: &'static str, default: u32, vocab: usize) -> Result<Vec<u32>> {
+        match self.get(field) {
+            Some(Value::Array(list)) if !list.is_empty() => {
+                list.iter().map(|id| self.id(field, id, vocab)).collect()
+            }
+            _ => Ok(vec![self.token_id(field, default, vocab)?]),
+        }
+    }
+
+    fn id(&self, field: &str, value: &Value, vocab: usize) -> Result<u32> {
+        match value.as_u64().and_then(|id| u32::try_from(id).ok()) {
+            Some(id) if (id as usize) < vocab => Ok(id),
+            _ => self.fail(format!(
+                "field `{field}` is {value}, which is no id of a vocabulary of {vocab}"
+            )),
         }
     }
 
@@ -434,7 +449,7 @@ impl Fields<'_> {
             normalize_qk_projections: self.flag("normalize_qk_projections", false)?,
             share_input_output_layers: self.flag("share_input_output_layers", false)?,
             bos_token_id: self.token_id("bos_token_id", 1, vocab_size)?,
-            eos_token_id: self.token_id("eos_token_id", 2, vocab_size)?,
+            eos_token_ids: self.token_ids("eos_token_id", 2, vocab_size)?,
             layers: heads
                 .into_iter()
                 .zip(ffn)

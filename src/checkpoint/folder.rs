@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::config::Config;
 use super::demo;
 use super::files::TensorFiles;
-use super::generation::GenerationDefaults;
+use super::generation::{self, GenerationDefaults};
 use super::read::read_bounded;
 use super::shapes;
 use super::spec::TensorSpec;
@@ -80,22 +80,21 @@ impl Checkpoint {
             ));
         }
         let config = read_bounded(&config_path, 1 << 20)?;
-        let generation = match folder.join("generation_config.json") {
-            path if path.exists() => Some(read_bounded(&path, 1 << 20)?),
-            _ => None,
-        };
+        let (generation, warning) = generation::read(&folder.join("generation_config.json"));
         let tokenizer = match folder.join("tokenizer.json") {
             path if path.exists() => Some(read_bounded(&path, 256 << 20)?),
             _ => None,
         };
-        Self::assemble(
+        let mut checkpoint = Self::assemble(
             model,
             folder,
             &config,
             generation.as_deref(),
             tokenizer,
             TensorFiles::open_folder(folder)?,
-        )
+        )?;
+        checkpoint.warnings.extend(warning);
+        Ok(checkpoint)
     }
 
     fn assemble(
@@ -107,13 +106,12 @@ impl Checkpoint {
         files: TensorFiles,
     ) -> Result<Self> {
         let config = Config::parse(config_json, &folder.join("config.json"))?;
-        let generation = match generation_json {
-            None => GenerationDefaults::default(),
-            Some(bytes) => {
-                GenerationDefaults::parse(bytes, &folder.join("generation_config.json"))?
-            }
+        let (generation, warning) = match generation_json {
+            None => (GenerationDefaults::default(), None),
+            Some(bytes) => GenerationDefaults::parse(bytes, &folder.join("generation_config.json")),
         };
-        let warnings = files.check(&config)?;
+        let mut warnings = files.check(&config)?;
+        warnings.extend(warning);
         Ok(Self {
             name: name.to_owned(),
             folder: folder.to_owned(),

@@ -1,43 +1,40 @@
-//! `generation_config.json`.
+//! `generation_config.json`: its entries as they are. Which of them make sense, and what they mean, is the business of `generate`.
 
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use serde_json::{Map, Value};
 
-/// Sampling settings that a checkpoint brings along in `generation_config.json`; absent fields are `None`.
-#[derive(Debug, Clone, Default, PartialEq, serde::Deserialize)]
-#[serde(default)]
+use super::read::read_bounded;
+use crate::error::Result;
+
+/// How to generate where nobody says otherwise: the entries of `generation_config.json`, unchecked.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct GenerationDefaults {
-    pub do_sample: Option<bool>,
-    pub temperature: Option<f32>,
-    pub top_k: Option<u32>,
-    pub top_p: Option<f32>,
-    pub repetition_penalty: Option<f32>,
-    pub max_new_tokens: Option<usize>,
+    pub entries: Map<String, Value>,
 }
 
 impl GenerationDefaults {
-    pub(super) fn parse(json: &[u8], path: &Path) -> Result<Self> {
-        let defaults: Self =
-            serde_json::from_slice(json).map_err(|error| Error::config(path, error.to_string()))?;
-        let ranges = [
-            ("temperature", defaults.temperature, 0.0, 100.0),
-            ("top_p", defaults.top_p, 0.0, 1.0),
-            (
-                "repetition_penalty",
-                defaults.repetition_penalty,
-                0.01,
-                100.0,
-            ),
-        ];
-        for (field, value, low, high) in ranges {
-            if value.is_some_and(|value| !(low..=high).contains(&value)) {
-                return Err(Error::config(
-                    path,
-                    format!("`{field}` must be between {low} and {high}"),
-                ));
-            }
-        }
-        Ok(defaults)
+    /// Parses the file's text. Settings are no reason to refuse a model: where it is no JSON object there are none, and a warning.
+    pub(super) fn parse(json: &[u8], path: &Path) -> (Self, Option<String>) {
+        let what = match serde_json::from_slice(json) {
+            Ok(Value::Object(entries)) => return (Self { entries }, None),
+            Ok(_) => "is not a JSON object".to_owned(),
+            Err(_) if json.trim_ascii().is_empty() => "is empty".to_owned(),
+            Err(error) => format!("is not valid JSON ({error})"),
+        };
+        let warning = format!("{}: {what}; it is ignored", path.display());
+        (Self::default(), Some(warning))
+    }
+}
+
+/// The file's bytes, if it is there; what is wrong with it otherwise.
+pub(super) fn read(path: &Path) -> (Option<Vec<u8>>, Option<String>) {
+    let bytes: Result<Option<Vec<u8>>> = match path.exists() {
+        true => read_bounded(path, 1 << 20).map(Some),
+        false => Ok(None),
+    };
+    match bytes {
+        Ok(bytes) => (bytes, None),
+        Err(error) => (None, Some(format!("{error}; it is ignored"))),
     }
 }

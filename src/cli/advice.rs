@@ -38,6 +38,16 @@ pub fn advice(error: &Error) -> Option<String> {
             max_context_size,
             ..
         } => longer(*context_size, *max_context_size),
+        Error::MaxLength { .. } => {
+            "give a larger --max-length, or --max-tokens, which does not count the prompt".into()
+        }
+        Error::SequencesNeedSampling { .. } => {
+            "add --temperature 1, or do_sample=true to --generate-kwargs".into()
+        }
+        Error::NotANumber { .. } => {
+            "try --dtype f32 --kv-dtype f32; remove_invalid_values=true in --generate-kwargs goes on regardless"
+                .into()
+        }
         Error::ContextSize { possible: 0, .. } => ANOTHER_DEVICE.into(),
         Error::ContextSize { possible, .. } => format!("use --ctx-size {possible} or less"),
         Error::NoAdapter { found, .. } if !found.is_empty() => {
@@ -125,6 +135,12 @@ mod tests {
                 context_size: 8,
                 max_context_size: 16,
             },
+            Error::MaxLength {
+                max_length: 8,
+                tokens: 9,
+            },
+            Error::SequencesNeedSampling { count: 2 },
+            Error::NotANumber { id: 7 },
             Error::ContextSize {
                 requested: 9,
                 possible: 8,

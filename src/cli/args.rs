@@ -1,5 +1,6 @@
 //! The command line as clap parses it. Names follow llama.cpp and Hugging Face.
 
+use std::ffi::OsString;
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -103,7 +104,7 @@ pub struct ModelArgs {
     /// tokenizer.json, or the folder that holds it, if it is not in the model's folder
     #[arg(long, value_name = "PATH")]
     pub tokenizer: Option<PathBuf>,
-    /// Adapter: its number in `openelm devices`, or a part of its name
+    /// Adapter: its number in `openelm devices`, or a part of its name; PyTorch's `cuda:0` and `mps` take the best
     #[arg(long)]
     pub device: Option<String>,
     /// Format of weights on the device; auto keeps what is stored but turns f32 into f16; q8 and q4 are quantised
@@ -172,11 +173,20 @@ pub struct Generate {
     pub model: ModelArgs,
     #[command(flatten)]
     pub prompt: PromptArgs,
-    /// The most tokens to generate
-    #[arg(short = 'n', long, default_value_t = 256, value_name = "N")]
-    pub max_tokens: usize,
+    /// The most tokens to generate [default: the model's generation_config.json, or 256]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub max_tokens: Option<usize>,
+    /// The most tokens of prompt and text together
+    #[arg(long, value_name = "N")]
+    pub max_length: Option<usize>,
     #[command(flatten)]
     pub sampling: SamplingArgs,
+    /// What Hugging Face's `generate` takes, such as `no_repeat_ngram_size=3 bad_words_ids=[[5],[7,8]]`; values are JSON, Python or text
+    #[arg(long, value_name = "KEY=VALUE", num_args = 0.., action = clap::ArgAction::Append)]
+    pub generate_kwargs: Vec<String>,
+    /// Texts to write from one prompt; needs a temperature above 0
+    #[arg(long, value_name = "N")]
+    pub num_return_sequences: Option<usize>,
     /// End where the text would contain this; may be given several times
     #[arg(long, value_name = "TEXT")]
     pub stop: Vec<String>,
@@ -349,7 +359,7 @@ pub struct Show {
 impl ModelArgs {
     fn options(&self) -> LoadOptions {
         let mut options = LoadOptions::default();
-        options.device.clone_from(&self.device);
+        options.device = self.device.as_deref().and_then(adapter);
         options.dtype = match self.dtype {
             DtypeChoice::Auto => None,
             DtypeChoice::F32 => Some(Dtype::F32),
@@ -441,9 +451,29 @@ impl PromptArgs {
     }
 }
 
+/// A flag as it is spelled here: `--max_length` is `--max-length`.
+pub fn with_dashes(argument: OsString) -> OsString {
+    match argument.to_str() {
+        Some(text) if text.starts_with("--") => {
+            let (flag, value) = text.split_at(text.find('=').unwrap_or(text.len()));
+            (flag.replace('_', "-") + value).into()
+        }
+        _ => argument,
+    }
+}
+
 /// An id of a list, which people may have copied with spaces.
 fn token_id(text: &str) -> Result<u32, std::num::ParseIntError> {
     text.trim().parse()
+}
+
+/// The adapter that somebody means who may have written what PyTorch calls it: `cuda:1` is the second.
+fn adapter(device: &str) -> Option<String> {
+    match device.split_once(':').unwrap_or((device, "0")) {
+        ("cuda" | "mps", "0") => None,
+        ("cuda" | "mps", index) => Some(index.to_owned()),
+        _ => Some(device.to_owned()),
+    }
 }
 
 /// As often as somebody might wait for.
@@ -503,9 +533,8 @@ impl Bench {
 }
 
 impl SamplingArgs {
-    /// The model's own settings with what the person requested over them.
-    pub fn over(&self, model: &ModelFiles) -> SamplingParams {
-        let mut sampling = model.sampling_defaults();
+    /// Settings with what the person requested over them.
+    pub fn over(&self, mut sampling: SamplingParams) -> SamplingParams {
         sampling.temperature = self.temperature.unwrap_or(sampling.temperature);
         sampling.top_k = self.top_k.unwrap_or(sampling.top_k);
         sampling.top_p = self.top_p.unwrap_or(sampling.top_p);

@@ -25,7 +25,7 @@ pub fn run(arguments: &Chat) -> Result<()> {
     let mut chat = Conversation::begin(arguments, &files)?;
     let mut options = GenerateOptions::default();
     options.max_tokens = Some(arguments.max_tokens);
-    options.sampling = arguments.sampling.over(&files);
+    options.sampling = arguments.sampling.over(files.sampling_defaults());
     options.sampling.check()?;
     options.stop.clone_from(&arguments.stop);
     options.stop.extend_from_slice(chat.template.stop());

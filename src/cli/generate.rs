@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Result;
 use openelm::text::StreamDecoder;
 use openelm::trace::TraceMode;
-use openelm::{Finish, GenerateOptions, Generation, Model, Session};
-use serde_json::json;
+use openelm::{Finish, GenerateOptions, Generation, Model, Session, Text, Timing, Token};
+use serde_json::{Map, Value, json};
 
 use super::args::Generate;
 use super::output::{self, Bar, TraceFile};
@@ -20,16 +20,7 @@ pub fn run(arguments: &Generate) -> Result<()> {
     let files = arguments.model.open()?;
     let fallback = (arguments.model.model == "demo").then_some(DEMO_PROMPT);
     let ids = arguments.prompt.ids(&files, &arguments.model, fallback)?;
-    if !arguments.stop.is_empty() {
-        // Stop strings are looked for in text.
-        files.require_tokenizer()?;
-    }
-    let mut options = GenerateOptions::default();
-    options.max_tokens = Some(arguments.max_tokens);
-    options.sampling = arguments.sampling.over(&files);
-    options.sampling.check()?;
-    options.stop.clone_from(&arguments.stop);
-    options.ignore_eos = arguments.ignore_eos;
+    let (mut options, count) = arguments.request(&files, ids.len())?;
     let trace = arguments
         .trace
         .as_deref()
@@ -42,7 +33,13 @@ pub fn run(arguments: &Generate) -> Result<()> {
     if trace.is_some() {
         session.set_trace(TraceMode::Kernels);
     }
-    let done = write(arguments, &model, &mut session, &ids, &options);
+    if arguments.show_prompt {
+        output::show_prompt(model.tokenizer(), &ids)?;
+    }
+    let done = match count {
+        1 => write(arguments, &model, &mut session, &ids, &options),
+        _ => write_several(arguments, &mut session, &ids, &options, count),
+    };
     output::notices(&model);
     // What was traced before something went wrong is worth keeping.
     if let Some(trace) = trace {
@@ -58,9 +55,6 @@ fn write(
     ids: &[u32],
     options: &GenerateOptions,
 ) -> Result<()> {
-    if arguments.show_prompt {
-        output::show_prompt(model.tokenizer(), ids)?;
-    }
     let mut generation = session.generate(ids, options)?;
     let bar = Bar::new("prompt", false);
     if arguments.json {
@@ -68,15 +62,70 @@ fn write(
         bar.clear();
         return print_json(model, ids, generation);
     }
-    if let (Some(tokenizer), false) = (model.tokenizer(), arguments.no_echo) {
-        // But for a character that the prompt only begins: it comes whole, with what follows.
-        output::write(&StreamDecoder::with_text(tokenizer, ids)?.1)?;
-    }
+    echo(arguments, model, ids)?;
     generation.prefill(|done, total| bar.set(done as u64, total as u64))?;
     bar.clear();
     stream(model, &mut generation)?;
     print_speed(model, &generation, options.sampling.seed);
     Ok(())
+}
+
+/// Writes the prompt, but for a character that it only begins: that comes whole, with what follows.
+fn echo(arguments: &Generate, model: &Model, ids: &[u32]) -> Result<()> {
+    match model.tokenizer().filter(|_| !arguments.no_echo) {
+        Some(tokenizer) => output::write(&StreamDecoder::with_text(tokenizer, ids)?.1),
+        None => Ok(()),
+    }
+}
+
+/// Writes several texts, one after the other; the first streams.
+fn write_several(
+    arguments: &Generate,
+    session: &mut Session,
+    ids: &[u32],
+    options: &GenerateOptions,
+    count: usize,
+) -> Result<()> {
+    let model = session.model().clone();
+    if !arguments.json {
+        echo(arguments, &model, ids)?;
+    }
+    let mut written = Ok(());
+    let texts = session.generate_several(ids, options, count, |index, token| {
+        if index == 0 && !arguments.json {
+            written = output::write(&piece(&model, token));
+        }
+        written.is_ok()
+    })?;
+    written?;
+    if arguments.json {
+        return print_several_json(&model, ids, &texts);
+    }
+    output::write("\n")?;
+    for text in texts.iter().skip(1) {
+        echo(arguments, &model, ids)?;
+        let shown = match model.tokenizer() {
+            Some(_) => text.text.clone(),
+            None => text.ids.iter().map(|id| format!("{id} ")).collect(),
+        };
+        output::write(&(shown + "\n"))?;
+    }
+    let tokens: usize = texts.iter().map(|text| text.ids.len()).sum();
+    output::note(&format!(
+        "[{}, {}; {count} texts of together {tokens} tokens, seed {} for the first, one more for each after it]",
+        model.adapter().name,
+        model.dtype(),
+        options.sampling.seed,
+    ));
+    Ok(())
+}
+
+/// What a token adds to what is shown.
+fn piece(model: &Model, token: &Token) -> String {
+    match model.tokenizer() {
+        Some(_) => token.text.clone(),
+        None => format!("{} ", token.id),
+    }
 }
 
 /// The first Ctrl-C ends generation, the second the program.
@@ -98,10 +147,7 @@ pub fn stream(model: &Model, generation: &mut Generation<'_>) -> Result<String> 
     let mut text = String::new();
     for token in generation.by_ref() {
         let token = token?;
-        match model.tokenizer() {
-            Some(_) => output::write(&token.text)?,
-            None => output::write(&format!("{} ", token.id))?,
-        }
+        output::write(&piece(model, &token))?;
         text += &token.text;
     }
     output::write("\n")?;
@@ -120,6 +166,7 @@ pub fn print_speed(model: &Model, generation: &Generation<'_>, seed: u64) {
         Some(Finish::Stop) => "stop string".to_owned(),
         Some(Finish::Length) => "as many tokens as asked for".to_owned(),
         Some(Finish::Context) => format!("the context of {} is full", model.context_size()),
+        Some(Finish::Time) => "out of time".to_owned(),
         Some(Finish::Cancelled) => "cancelled".to_owned(),
         _ => "unfinished".to_owned(),
     };
@@ -143,24 +190,75 @@ fn print_json(model: &Model, prompt: &[u32], mut generation: Generation<'_>) -> 
         text += &token.text;
         logprobs.push(token.logprob);
     }
-    let timing = generation.timing();
-    let object = json!({
-        "model": model.name(),
-        "adapter": model.adapter(),
-        "dtype": model.dtype().name(),
-        "prompt_ids": prompt,
-        "ids": generation.ids(),
-        "text": model.tokenizer().map(|_| text),
-        "finish_reason": generation.finish(),
-        "logprobs": logprobs,
-        "timing": {
-            "load_s": model.load_time().as_secs_f64(),
-            "prefill_tokens": timing.prefill_tokens,
-            "prefill_s": timing.prefill.as_secs_f64(),
-            "first_token_s": timing.first_token.as_secs_f64(),
-            "decode_tokens": timing.decode_tokens,
-            "decode_s": timing.decode.as_secs_f64(),
-        },
+    let of_text = text_json(
+        model,
+        generation.ids(),
+        &text,
+        generation.finish(),
+        &logprobs,
+    );
+    let object = whole_json(model, prompt, of_text, generation.timing());
+    output::write(&format!("{}\n", Value::Object(object)))
+}
+
+/// All texts as `sequences`, each with the seed that it can be repeated with; the first one's fields as if it were alone.
+fn print_several_json(model: &Model, prompt: &[u32], texts: &[Text]) -> Result<()> {
+    let of_text =
+        |text: &Text| text_json(model, &text.ids, &text.text, text.finish, &text.logprobs);
+    let sequences: Vec<Value> = texts
+        .iter()
+        .map(|text| {
+            let mut object = of_text(text);
+            object.insert("seed".into(), text.seed.into());
+            Value::Object(object)
+        })
+        .collect();
+    let first = texts.first().map(of_text).unwrap_or_default();
+    let timing = texts.first().map(|text| text.timing).unwrap_or_default();
+    let mut object = whole_json(model, prompt, first, timing);
+    object.insert("sequences".into(), sequences.into());
+    output::write(&format!("{}\n", Value::Object(object)))
+}
+
+fn text_json(
+    model: &Model,
+    ids: &[u32],
+    text: &str,
+    finish: Option<Finish>,
+    logprobs: &[f32],
+) -> Map<String, Value> {
+    let fields = [
+        ("ids", json!(ids)),
+        ("text", json!(model.tokenizer().map(|_| text))),
+        ("finish_reason", json!(finish)),
+        ("logprobs", json!(logprobs)),
+    ];
+    let fields = fields.map(|(name, value)| (name.to_owned(), value));
+    fields.into_iter().collect()
+}
+
+fn whole_json(
+    model: &Model,
+    prompt: &[u32],
+    mut object: Map<String, Value>,
+    timing: Timing,
+) -> Map<String, Value> {
+    let timing = json!({
+        "load_s": model.load_time().as_secs_f64(),
+        "prefill_tokens": timing.prefill_tokens,
+        "prefill_s": timing.prefill.as_secs_f64(),
+        "first_token_s": timing.first_token.as_secs_f64(),
+        "decode_tokens": timing.decode_tokens,
+        "decode_s": timing.decode.as_secs_f64(),
     });
-    output::write(&format!("{object}\n"))
+    for (name, value) in [
+        ("model", json!(model.name())),
+        ("adapter", json!(model.adapter())),
+        ("dtype", json!(model.dtype().name())),
+        ("prompt_ids", json!(prompt)),
+        ("timing", timing),
+    ] {
+        object.insert(name.to_owned(), value);
+    }
+    object
 }

@@ -10,9 +10,11 @@ mod devices;
 mod files;
 mod generate;
 mod lines;
+mod literal;
 mod output;
 mod profile;
 mod quantize;
+mod request;
 mod score;
 mod show;
 mod template;
@@ -29,7 +31,7 @@ use args::{Arguments, Verb};
 
 fn main() -> ExitCode {
     quiet_device_select();
-    let arguments = Arguments::parse();
+    let arguments = Arguments::parse_from(std::env::args_os().map(args::with_dashes));
     let done = match arguments.verb {
         None => generate::run(&arguments.generate),
         Some(Verb::Generate(arguments)) => generate::run(&arguments),

@@ -425,7 +425,15 @@ impl Serving {
             }
         }
         let mut had_tokens = false;
-        while let Some(token) = active.generator.token()? {
+        loop {
+            let token = match active.generator.token() {
+                Ok(Some(token)) => token,
+                Ok(None) => break,
+                Err(error) => {
+                    self.failed(sink, request, error);
+                    return Ok(had_tokens);
+                }
+            };
             had_tokens = true;
             active.rationing.add(traced, token.time.as_secs_f64());
             sink.send(Event::Token {

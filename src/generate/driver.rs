@@ -165,8 +165,10 @@ impl Driver {
             let key = flight.owners.get(row);
             let lane = lanes.iter_mut().find(|lane| Some(&lane.key) == key);
             // Of a lane that has ended nobody wants it.
-            if let Some(lane) = lane {
-                received.push((lane.key, lane.generator.receive(result)));
+            if let Some(lane) = lane
+                && let Some(id) = lane.generator.receive(result)
+            {
+                received.push((lane.key, id));
             }
         })?;
         // Sequences ask the network, which reading holds.

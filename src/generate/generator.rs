@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::options::{Finish, GenerateOptions, SampleOn, Timing, Token};
+use super::params::ProcessorParams;
+use super::processors::Span;
 use super::sampling::{Candidate, Sampler, log_sum_exp, top_candidates};
 use super::writer::Writer;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{
     Batch, BatchClass, ChoiceParams, Room, RowResult, Sequence, TokenSource, Wants,
 };
@@ -38,7 +40,7 @@ pub struct Generator {
     /// Prompt tokens that the sequence held at the beginning.
     kept: usize,
     context_size: usize,
-    eos: u32,
+    eos: Vec<u32>,
     strategy: Strategy,
     options: GenerateOptions,
     sampler: Sampler,
@@ -50,6 +52,8 @@ pub struct Generator {
     /// Whether the device knows which ids occurred.
     is_noted: bool,
     ready: VecDeque<Chosen>,
+    /// Why no token could be chosen.
+    failure: Option<Error>,
     given_out: usize,
     begin: Option<Instant>,
     last: Option<Instant>,
@@ -63,7 +67,8 @@ pub struct Task<'a> {
     pub options: &'a GenerateOptions,
     /// Of what follows `ids`.
     pub writer: Option<Writer>,
-    pub eos: u32,
+    /// Ids that end the text.
+    pub eos: &'a [u32],
     pub is_software: bool,
 }
 
@@ -82,22 +87,30 @@ impl Generator {
             Some(requested) => requested == SampleOn::Device,
             None => !task.is_software,
         };
+        let context_size = sequence.network().context_size();
+        let most = options.max_tokens.unwrap_or(usize::MAX);
+        let span = Span {
+            prompt: ids.len(),
+            max_length: ids.len().saturating_add(most).min(context_size),
+            eos: task.eos.to_vec(),
+        };
         Ok(Self {
             ids: ids.to_vec(),
             prompt: ids.len(),
             kept,
-            context_size: sequence.network().context_size(),
-            eos: task.eos,
-            strategy: match on_device && options.top_logprobs <= ChoiceParams::MOST_TOP {
+            context_size,
+            eos: task.eos.to_vec(),
+            strategy: match on_device && can_choose(options) {
                 true => Strategy::Device,
                 false => Strategy::Host,
             },
-            sampler: Sampler::new(options.sampling.clone()),
+            sampler: Sampler::within(&options.sampling, span),
             randoms: Vec::new(),
             writer: task.writer,
             pending: 0,
             is_noted: false,
             ready: VecDeque::new(),
+            failure: None,
             given_out: 0,
             begin: None,
             last: None,
@@ -129,9 +142,9 @@ impl Generator {
         &self.ids[self.prompt..self.prompt + self.given_out]
     }
 
-    /// Whether the prompt is done.
+    /// Whether the prompt is done: what followed it is known, or why nothing can.
     pub fn is_decoding(&self) -> bool {
-        self.ids.len() > self.prompt
+        self.ids.len() > self.prompt || self.failure.is_some()
     }
 
     pub fn is_cancelled(&self) -> bool {
@@ -157,11 +170,16 @@ impl Generator {
         room: Room,
         batch: &mut Batch,
     ) -> Result<()> {
-        if self.finish.is_some() || !self.ready.is_empty() {
+        if self.finish.is_some() || self.failure.is_some() || !self.ready.is_empty() {
             return Ok(());
         }
         self.begin.get_or_insert_with(Instant::now);
         let mut len = sequence.len()?;
+        // A prompt takes a step, whatever the time, and then perhaps more.
+        if (self.kept + 1..self.prompt).contains(&len) && self.is_late() {
+            self.finish = Some(Finish::Time);
+            return Ok(());
+        }
         while len < self.ids.len() {
             let class = match len < self.prompt {
                 true => BatchClass::Prompt,
@@ -248,13 +266,17 @@ impl Generator {
         self.randoms[token]
     }
 
-    /// Takes what followed a row; returns the id that was chosen.
-    pub fn receive(&mut self, result: RowResult<'_>) -> u32 {
+    /// Takes what followed a row; returns the id that was chosen. Where none could be, [`token`](Self::token) says why.
+    pub fn receive(&mut self, result: RowResult<'_>) -> Option<u32> {
         self.pending = self.pending.saturating_sub(1);
+        if self.failure.is_some() {
+            return None;
+        }
         let chosen = match result {
             RowResult::Logits(logits) => {
                 let random = self.random(self.ids.len() - self.prompt);
-                let id = self.sampler.choose(logits, &self.ids, random);
+                let chosen = self.sampler.choose(logits, &self.ids, random);
+                let id = chosen.map_err(|error| self.failure = Some(error)).ok()?;
                 Chosen {
                     id,
                     logprob: (f64::from(logits[id as usize]) - log_sum_exp(logits)) as f32,
@@ -283,7 +305,7 @@ impl Generator {
         let id = chosen.id;
         self.ids.push(id);
         self.ready.push_back(chosen);
-        id
+        Some(id)
     }
 
     /// What is under way is worth nothing: the ids so far are computed again.
@@ -295,13 +317,13 @@ impl Generator {
     /// The next token, if it is known.
     ///
     /// # Errors
-    /// Those of decoding text.
+    /// Those of decoding text, and of choosing.
     pub fn token(&mut self) -> Result<Option<Token>> {
         if self.finish.is_some() {
             return Ok(None);
         }
         let Some(Chosen { id, logprob, top }) = self.ready.pop_front() else {
-            return Ok(None);
+            return self.failure.take().map_or(Ok(None), Err);
         };
         self.given_out += 1;
         let (text, finish) = self.text_and_finish(id)?;
@@ -337,12 +359,14 @@ impl Generator {
             text = shown;
         }
         let wanted = self.options.max_tokens.unwrap_or(usize::MAX);
-        let finish = if id == self.eos && !self.options.ignore_eos {
+        let finish = if self.eos.contains(&id) {
             Finish::Eos
         } else if self.given_out >= wanted {
             Finish::Length
         } else if self.prompt + self.given_out >= self.context_size {
             Finish::Context
+        } else if self.is_late() {
+            Finish::Time
         } else if self.is_cancelled() {
             Finish::Cancelled
         } else {
@@ -358,6 +382,12 @@ impl Generator {
         Ok((text, Some(finish)))
     }
 
+    /// Whether it has taken as long as it may.
+    fn is_late(&self) -> bool {
+        let began = self.begin.zip(self.options.max_time);
+        began.is_some_and(|(begin, most)| begin.elapsed() > most)
+    }
+
     /// Leaves a sequence with what belongs to the text, and nothing that was computed beyond its end.
     ///
     /// # Errors
@@ -367,11 +397,22 @@ impl Generator {
     }
 }
 
+/// Whether the device can choose tokens as `options` say.
+fn can_choose(options: &GenerateOptions) -> bool {
+    let sampling = &options.sampling;
+    let is_known = sampling.typical_p >= 1.0
+        && sampling.epsilon_cutoff == 0.0
+        && sampling.eta_cutoff == 0.0
+        && sampling.processors == ProcessorParams::default();
+    is_known && options.top_logprobs <= ChoiceParams::MOST_TOP
+}
+
 pub fn common_prefix(a: &[u32], b: &[u32]) -> usize {
     a.iter().zip(b).take_while(|(x, y)| x == y).count()
 }
 
-fn is_set(flag: &Option<Arc<AtomicBool>>) -> bool {
+/// Whether somebody has cancelled.
+pub fn is_set(flag: &Option<Arc<AtomicBool>>) -> bool {
     flag.as_ref()
         .is_some_and(|flag| flag.load(Ordering::Relaxed))
 }

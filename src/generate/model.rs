@@ -4,8 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::sampling::SamplingParams;
-use crate::checkpoint::{Checkpoint, Config, GenerationDefaults, read_tokenizer};
+use super::config::GenerationConfig;
+use super::options::GenerateOptions;
+use super::params::SamplingParams;
+use crate::checkpoint::{Checkpoint, Config, read_tokenizer};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterSummary, Gpu};
@@ -20,7 +22,7 @@ struct Inner {
     name: String,
     network: Arc<Network>,
     tokenizer: Option<Tokenizer>,
-    generation: GenerationDefaults,
+    generation: GenerationConfig,
     warnings: Vec<String>,
     load_time: Duration,
 }
@@ -29,6 +31,8 @@ struct Inner {
 pub struct ModelFiles {
     checkpoint: Checkpoint,
     tokenizer: Option<Tokenizer>,
+    /// As `generation_config.json` asks.
+    generation: GenerationConfig,
     /// What opening them took.
     time: Duration,
 }
@@ -51,9 +55,14 @@ impl ModelFiles {
             Some(bytes) => Some(tokenizer(&bytes, &path, &checkpoint.config)?),
             None => None,
         };
+        let (entries, config) = (&checkpoint.generation.entries, &checkpoint.config);
+        let (generation, warnings) =
+            GenerationConfig::from_file(entries, config.vocab_size, &config.eos_token_ids);
+        checkpoint.warnings.extend(warnings);
         Ok(Self {
             checkpoint,
             tokenizer,
+            generation,
             time: Duration::ZERO,
         })
     }
@@ -78,7 +87,12 @@ impl ModelFiles {
 
     /// As [`Model::sampling_defaults`].
     pub fn sampling_defaults(&self) -> SamplingParams {
-        SamplingParams::from_defaults(&self.checkpoint.generation)
+        SamplingParams::from(&self.generation)
+    }
+
+    /// As [`Model::generation_config`].
+    pub fn generation_config(&self) -> &GenerationConfig {
+        &self.generation
     }
 
     /// As [`Model::require_tokenizer`].
@@ -106,6 +120,18 @@ impl ModelFiles {
         check_ids(ids, self.config(), context_size.unwrap_or(most).min(most))
     }
 
+    /// Checks that a text can be generated as `options` say.
+    ///
+    /// # Errors
+    /// [`Error::OptionOutOfRange`], [`Error::OptionValue`]; [`Error::NoTokenizer`] where text is to be looked for.
+    pub fn check_options(&self, options: &GenerateOptions) -> Result<()> {
+        check_options(options, self.config(), &self.generation)?;
+        if !options.stop.is_empty() || !options.stop_strings.is_empty() {
+            self.require_tokenizer()?;
+        }
+        Ok(())
+    }
+
     /// Puts the model on a device, calling `progress` as bytes arrive there.
     ///
     /// # Errors
@@ -128,7 +154,7 @@ impl ModelFiles {
             name: self.checkpoint.name,
             network: Arc::new(network),
             tokenizer: self.tokenizer,
-            generation: self.checkpoint.generation,
+            generation: self.generation,
             warnings,
             load_time: self.time + begin.elapsed(),
         })))
@@ -218,7 +244,17 @@ impl Model {
 
     /// How to sample where the caller requests nothing: as `generation_config.json` says, greedy without it.
     pub fn sampling_defaults(&self) -> SamplingParams {
-        SamplingParams::from_defaults(&self.0.generation)
+        SamplingParams::from(&self.0.generation)
+    }
+
+    /// How to generate where the caller requests nothing: Hugging Face's defaults with those of `generation_config.json` over them.
+    pub fn generation_config(&self) -> &GenerationConfig {
+        &self.0.generation
+    }
+
+    /// Ids that end a text: those of `config.json` and of `generation_config.json`.
+    pub fn eos_token_ids(&self) -> &[u32] {
+        eos_token_ids(&self.0.generation, self.config())
     }
 
     /// Things about the files that are odd but not wrong.
@@ -243,6 +279,35 @@ fn tokenizer_at(path: &Path, config: &Config) -> Result<Tokenizer> {
 
 fn require<'a>(tokenizer: Option<&'a Tokenizer>, name: &str) -> Result<&'a Tokenizer> {
     tokenizer.ok_or_else(|| Error::NoTokenizer { model: name.into() })
+}
+
+fn eos_token_ids<'a>(generation: &'a GenerationConfig, config: &'a Config) -> &'a [u32] {
+    let both = generation.eos_token_ids.as_ref();
+    both.unwrap_or(&config.eos_token_ids)
+}
+
+/// The ids that end a text of this request.
+pub(super) fn eos_of<'a>(
+    options: &'a GenerateOptions,
+    config: &'a Config,
+    generation: &'a GenerationConfig,
+) -> &'a [u32] {
+    match &options.eos_token_ids {
+        _ if options.ignore_eos => &[],
+        Some(ids) => ids,
+        None => eos_token_ids(generation, config),
+    }
+}
+
+/// Checks that a model can generate as `options` say.
+pub(super) fn check_options(
+    options: &GenerateOptions,
+    config: &Config,
+    generation: &GenerationConfig,
+) -> Result<()> {
+    options.sampling.check()?;
+    let eos = eos_of(options, config, generation);
+    options.sampling.processors.check(config.vocab_size, eos)
 }
 
 /// Checks that a model can take these ids.

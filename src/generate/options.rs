@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::sampling::{Candidate, SamplingParams};
+use super::params::SamplingParams;
+use super::sampling::Candidate;
 
 /// What to generate.
 #[derive(Debug, Clone, Default)]
@@ -12,9 +13,16 @@ use super::sampling::{Candidate, SamplingParams};
 pub struct GenerateOptions {
     /// The most tokens to generate; `None`: up to the end of the context.
     pub max_tokens: Option<usize>,
+    /// What it may take, prompt included; then the text ends. A step that has begun is not cut short.
+    pub max_time: Option<Duration>,
     pub sampling: SamplingParams,
     /// Generation ends where the text would contain one of these; the text ends before it.
     pub stop: Vec<String>,
+    /// As `stop`, but the text keeps them, with all of the token that completes one, and one may begin in the prompt: what Hugging Face's
+    /// `stop_strings` are.
+    pub stop_strings: Vec<String>,
+    /// Ids that end the text; `None`: the model's own.
+    pub eos_token_ids: Option<Vec<u32>>,
     /// Go on after the end-of-text token.
     pub ignore_eos: bool,
     /// How many alternatives to report with each token.
@@ -48,6 +56,8 @@ pub enum Finish {
     Length,
     /// The context is full: the model has no further positions.
     Context,
+    /// It took as long as it was allowed to.
+    Time,
     /// The caller cancelled.
     Cancelled,
     /// The device failed; the iterator's last item says how.

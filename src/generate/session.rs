@@ -2,11 +2,11 @@
 
 use super::driver::{Driver, Lane};
 use super::generator::{Generator, Task, common_prefix};
-use super::model::{Model, check_ids, prompt_too_long};
+use super::model::{Model, check_ids, check_options, eos_of, prompt_too_long};
 use super::options::{Finish, GenerateOptions, Score, Timing, Token};
 use super::sampling::{log_sum_exp, top_candidates};
 use super::writer::Writer;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::Sequence;
 use crate::trace::{Step, TraceMode};
 
@@ -132,16 +132,15 @@ impl Session {
     /// Continues `ids` token by token. Dropping the iterator ends generation; the session keeps what was computed.
     ///
     /// # Errors
-    /// One that [`crate::Error::is_of_prompt`] for ids that cannot be used, [`crate::Error::OptionOutOfRange`] for impossible sampling
-    /// settings. Errors of the device come from the iterator.
+    /// One that [`crate::Error::is_of_prompt`] for ids that cannot be used, [`crate::Error::OptionOutOfRange`] or
+    /// [`crate::Error::OptionValue`] for impossible settings. Errors of the device, and of logits that are no numbers, come from the iterator.
     pub fn generate<'s>(
         &'s mut self,
         ids: &[u32],
         options: &GenerateOptions,
     ) -> Result<Generation<'s>> {
         let generator = begin(&self.model, &mut self.sequence, ids, options)?;
-        self.driver.forget();
-        self.logits.clear();
+        self.forget_steps();
         Ok(Generation {
             generator,
             session: self,
@@ -196,7 +195,22 @@ impl Session {
         }
     }
 
-    fn check_ids(&self, ids: &[u32]) -> Result<()> {
+    pub(super) fn sequence(&self) -> &Sequence {
+        &self.sequence
+    }
+
+    /// Forgets what is under way and what was computed last, but not what the timeline holds.
+    pub(super) fn forget_steps(&mut self) {
+        self.driver.forget();
+        self.logits.clear();
+    }
+
+    /// As [`Driver::tick`].
+    pub(super) fn tick(&mut self, lanes: &mut [Lane<'_>]) -> Result<Vec<(u64, Error)>> {
+        self.driver.tick(self.model.network(), lanes)
+    }
+
+    pub(super) fn check_ids(&self, ids: &[u32]) -> Result<()> {
         check_ids(ids, self.model.config(), self.model.context_size())
     }
 }
@@ -213,19 +227,19 @@ pub fn begin(
 ) -> Result<Generator> {
     let context_size = model.context_size();
     check_ids(ids, model.config(), context_size)?;
-    options.sampling.check()?;
+    check_options(options, model.config(), model.generation_config())?;
     if ids.len() >= context_size {
         return Err(prompt_too_long(ids, model.config(), context_size));
     }
     let writer = match model.tokenizer() {
-        Some(tokenizer) => Some(Writer::new(tokenizer, ids, &options.stop)?),
+        Some(tokenizer) => Some(Writer::new(tokenizer, ids, options)?),
         None => None,
     };
     let task = Task {
         ids,
         options,
         writer,
-        eos: model.config().eos_token_id,
+        eos: eos_of(options, model.config(), model.generation_config()),
         is_software: model.network().gpu().is_software(),
     };
     Generator::new(task, sequence)

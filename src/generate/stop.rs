@@ -42,6 +42,40 @@ impl StopFilter {
     }
 }
 
+/// Notices where a text comes to contain a stop string. It holds nothing back.
+pub struct StopNotice {
+    stops: Vec<String>,
+    /// The end of the text, as long as could be the beginning of a stop string.
+    tail: Vec<u8>,
+}
+
+impl StopNotice {
+    /// Begins after `text`: a stop string may begin there, but not end.
+    pub fn after(text: &str, stops: &[String]) -> Self {
+        let mut notice = Self {
+            stops: stops.iter().filter(|s| !s.is_empty()).cloned().collect(),
+            tail: Vec::new(),
+        };
+        notice.push(text);
+        notice
+    }
+
+    /// Takes more text. Returns whether it completes a stop string.
+    pub fn push(&mut self, text: &str) -> bool {
+        let before = self.tail.len();
+        self.tail.extend(text.as_bytes());
+        let is_met = self.stops.iter().any(|stop| {
+            let first = (before + 1).saturating_sub(stop.len());
+            let mut places = self.tail[first..].windows(stop.len());
+            places.any(|place| place == stop.as_bytes())
+        });
+        let longest = self.stops.iter().map(|stop| stop.len() - 1).max();
+        let keep = longest.unwrap_or(0).min(self.tail.len());
+        self.tail.drain(..self.tail.len() - keep);
+        is_met
+    }
+}
+
 /// Bytes at the end of `text` that are the beginning of `stop`.
 fn overlap(text: &str, stop: &str) -> usize {
     stop.char_indices()
@@ -83,6 +117,22 @@ mod tests {
         assert_eq!(run(&["abc", "bb"], &["a", "b", "b"]), ("a".into(), true));
         assert_eq!(run(&["é!"], &["café", "?"]), ("café?".into(), false));
         assert_eq!(run(&[""], &["x"]), ("x".into(), false));
+    }
+
+    #[test]
+    fn a_stop_string_is_noticed_wherever_it_begins_and_ends() {
+        let met = |before: &str, stops: &[&str], pieces: &[&str]| {
+            let stops: Vec<String> = stops.iter().map(|s| (*s).to_owned()).collect();
+            let mut notice = StopNotice::after(before, &stops);
+            pieces.iter().position(|piece| notice.push(piece))
+        };
+        assert_eq!(met("", &["stop"], &["a st", "op"]), Some(1));
+        assert_eq!(met("", &["stop"], &["a", " stopper", "x"]), Some(1));
+        assert_eq!(met("las", &["stop"], &["topper"]), Some(0));
+        assert_eq!(met("stop", &["stop"], &["", "x", "sto"]), None);
+        assert_eq!(met("x", &["é!", "bb"], &["caf", "é", "!"]), Some(2));
+        assert_eq!(met("b", &["é!", "bb"], &["a", "b", "b"]), Some(2));
+        assert_eq!(met("a", &["a"], &["", "b", "a"]), Some(2));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Ids to the text that a person sees: decoded as they come, up to a stop string.
 
-use super::stop::StopFilter;
+use super::options::GenerateOptions;
+use super::stop::{StopFilter, StopNotice};
 use crate::error::Result;
 use crate::text::{StreamDecoder, Tokenizer};
 
@@ -8,6 +9,7 @@ use crate::text::{StreamDecoder, Tokenizer};
 pub struct Writer {
     decoder: StreamDecoder,
     stop: StopFilter,
+    notice: StopNotice,
 }
 
 impl Writer {
@@ -15,10 +17,12 @@ impl Writer {
     ///
     /// # Errors
     /// Those of decoding.
-    pub fn new(tokenizer: &Tokenizer, given: &[u32], stop: &[String]) -> Result<Self> {
+    pub fn new(tokenizer: &Tokenizer, given: &[u32], options: &GenerateOptions) -> Result<Self> {
+        let (decoder, text) = StreamDecoder::with_text(tokenizer, given)?;
         Ok(Self {
-            decoder: StreamDecoder::after(tokenizer, given)?,
-            stop: StopFilter::new(stop),
+            decoder,
+            stop: StopFilter::new(&options.stop),
+            notice: StopNotice::after(&text, &options.stop_strings),
         })
     }
 
@@ -27,7 +31,14 @@ impl Writer {
     /// # Errors
     /// Those of decoding.
     pub fn push(&mut self, id: u32) -> Result<(String, bool)> {
-        Ok(self.stop.push(&self.decoder.push(id)?))
+        let text = self.decoder.push(id)?;
+        let is_noticed = self.notice.push(&text);
+        let (mut shown, mut met) = self.stop.push(&text);
+        if is_noticed && !met {
+            shown += &self.stop.finish();
+            met = true;
+        }
+        Ok((shown, met))
     }
 
     /// What is left at the end: nothing can be completed any more, but what was held back may itself complete a stop string.
@@ -35,10 +46,12 @@ impl Writer {
     /// # Errors
     /// Those of decoding.
     pub fn finish(&mut self) -> Result<(String, bool)> {
-        let (mut text, met) = self.stop.push(&self.decoder.finish()?);
+        let text = self.decoder.finish()?;
+        let is_noticed = self.notice.push(&text);
+        let (mut shown, met) = self.stop.push(&text);
         if !met {
-            text += &self.stop.finish();
+            shown += &self.stop.finish();
         }
-        Ok((text, met))
+        Ok((shown, met || is_noticed))
     }
 }

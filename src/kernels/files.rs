@@ -20,6 +20,7 @@ pub const FILES: &[(&str, &str)] = files![
     "linear_prefill_lanes.wgsl",
     "linear_prefill_narrow.wgsl",
     "linear_prefill_octets.wgsl",
+    "linear_prefill_single.wgsl",
     "linear_prefill_tiles.wgsl",
     "linear_prefill_wide.wgsl",
     "qk_norm_rope.wgsl",

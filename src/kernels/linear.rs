@@ -1,4 +1,4 @@
-//! `linear_*.wgsl`: matrix products, eight ways that share one `Shape` and one set of outputs.
+//! `linear_*.wgsl`: matrix products, nine ways that share one `Shape` and one set of outputs.
 
 use super::layout::{bindings, uniform_struct};
 use super::{BLOCK, BatchClass, ComputePath};
@@ -199,6 +199,8 @@ pub enum Mapping {
     DecodeRows,
     /// The same for four tokens a workgroup row (`linear_few_rows.wgsl`).
     FewRows,
+    /// One lane a row pair, one token a workgroup row (`linear_prefill_single.wgsl`).
+    PrefillSingle,
     /// A workgroup 32 row pairs by 8 tokens (`linear_prefill_narrow.wgsl`).
     PrefillNarrow,
     /// A workgroup 32 row pairs by 32 tokens (`linear_prefill_tiles.wgsl`).
@@ -209,12 +211,13 @@ pub enum Mapping {
 
 impl Mapping {
     #[cfg(test)]
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::DecodeLanes,
         Self::PrefillLanes,
         Self::PrefillOctets,
         Self::DecodeRows,
         Self::FewRows,
+        Self::PrefillSingle,
         Self::PrefillNarrow,
         Self::PrefillTiles,
         Self::PrefillWide,
@@ -236,16 +239,18 @@ impl Mapping {
             (ComputePath::Software, _) => &[Self::DecodeLanes, Self::PrefillLanes],
             (ComputePath::Gpu, BatchClass::Generated) => &[Self::DecodeRows, Self::FewRows],
             (ComputePath::Gpu, BatchClass::Prompt) if tile == 64 => {
-                &[Self::PrefillNarrow, Self::PrefillWide]
+                &[Self::PrefillSingle, Self::PrefillNarrow, Self::PrefillWide]
             }
-            (ComputePath::Gpu, BatchClass::Prompt) => &[Self::PrefillNarrow, Self::PrefillTiles],
+            (ComputePath::Gpu, BatchClass::Prompt) => {
+                &[Self::PrefillSingle, Self::PrefillNarrow, Self::PrefillTiles]
+            }
         }
     }
 
     /// Tokens that one workgroup computes.
     pub fn tokens(self) -> u32 {
         match self {
-            Self::DecodeLanes | Self::DecodeRows => 1,
+            Self::DecodeLanes | Self::DecodeRows | Self::PrefillSingle => 1,
             Self::PrefillLanes | Self::FewRows => 4,
             Self::PrefillOctets | Self::PrefillNarrow => 8,
             Self::PrefillTiles => 32,
@@ -262,12 +267,17 @@ impl Mapping {
         }
     }
 
+    /// Whether it is of those that add up as tiles do, one k after the other.
+    fn is_tile(self) -> bool {
+        matches!(
+            self,
+            Self::PrefillSingle | Self::PrefillNarrow | Self::PrefillTiles | Self::PrefillWide
+        )
+    }
+
     /// Whether it can fuse a norm.
     pub fn can_norm(self) -> bool {
-        !matches!(
-            self,
-            Self::PrefillNarrow | Self::PrefillTiles | Self::PrefillWide
-        )
+        !self.is_tile()
     }
 
     /// Workgroups for a part of `pairs` row pairs: along y for weights in textures, along x for buffers.
@@ -277,7 +287,9 @@ impl Mapping {
                 pairs.div_ceil(4 * tuning.lanes)
             }
             Self::DecodeRows | Self::FewRows => pairs.div_ceil(128 / tuning.columns),
-            Self::PrefillNarrow | Self::PrefillTiles | Self::PrefillWide => pairs.div_ceil(32),
+            Self::PrefillSingle | Self::PrefillNarrow | Self::PrefillTiles | Self::PrefillWide => {
+                pairs.div_ceil(32)
+            }
         }
     }
 
@@ -287,7 +299,7 @@ impl Mapping {
                 vec![("LANES", f64::from(tuning.lanes))]
             }
             Self::DecodeRows | Self::FewRows => vec![("COLUMNS", f64::from(tuning.columns))],
-            Self::PrefillNarrow | Self::PrefillTiles | Self::PrefillWide => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -317,7 +329,7 @@ impl Mapping {
                 vec![("arithmetic", lanes), ("input", input), ("inputs", inputs)]
             }
             Self::DecodeRows | Self::FewRows => vec![("arithmetic", rows), ("sums", sums)],
-            Self::PrefillNarrow | Self::PrefillTiles | Self::PrefillWide => vec![],
+            _ => Vec::new(),
         }
     }
 
@@ -328,6 +340,7 @@ impl Mapping {
             Self::PrefillOctets => "linear_prefill_octets.wgsl",
             Self::DecodeRows => "linear_decode_rows.wgsl",
             Self::FewRows => "linear_few_rows.wgsl",
+            Self::PrefillSingle => "linear_prefill_single.wgsl",
             Self::PrefillNarrow => "linear_prefill_narrow.wgsl",
             Self::PrefillTiles => "linear_prefill_tiles.wgsl",
             Self::PrefillWide => "linear_prefill_wide.wgsl",
@@ -354,9 +367,10 @@ impl Product {
             Mapping::DecodeLanes => LaneBindings::<()>::kinds(path),
             Mapping::PrefillLanes | Mapping::PrefillOctets => LanesBindings::<()>::kinds(path),
             Mapping::DecodeRows | Mapping::FewRows => RowBindings::<()>::kinds(path),
-            Mapping::PrefillNarrow | Mapping::PrefillTiles | Mapping::PrefillWide => {
-                TileBindings::<()>::kinds(path)
-            }
+            Mapping::PrefillSingle
+            | Mapping::PrefillNarrow
+            | Mapping::PrefillTiles
+            | Mapping::PrefillWide => TileBindings::<()>::kinds(path),
         };
         let mut slots = path.weight_slots(self.dtype);
         slots.push(("output", self.output.file()));

@@ -646,7 +646,7 @@ fn record(
     timer: Option<&Timer>,
     pieces: &mut Pieces,
 ) -> Result<wgpu::CommandEncoder> {
-    // A step of generated tokens is never cut: it is one submission.
+    // A step of a single row is never cut: it is short, and most of decoding.
     let budget = |pieces: &Pieces| match extents.trunk.rows.count() {
         1 => u64::MAX,
         _ => pieces.budget(),

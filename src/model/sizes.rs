@@ -144,7 +144,7 @@ pub fn position_bytes(config: &Config, exact: bool) -> u64 {
         .sum()
 }
 
-/// Bytes that attention's splits of generated rows hand over in the layer with most heads; [`ComputePath::Software`] does without.
+/// Bytes of the partial results of attention's splits, in the layer with most heads; [`ComputePath::Software`] does without.
 pub fn partial_bytes(
     config: &Config,
     path: ComputePath,

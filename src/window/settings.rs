@@ -69,6 +69,7 @@ impl SamplingSettings {
             min_p: self.min_p,
             repetition_penalty: self.repetition_penalty,
             seed: self.seed.unwrap_or(seed),
+            ..SamplingParams::default()
         }
     }
 }

@@ -590,9 +590,9 @@ proptest! {
     fn overflow_is_set_exactly_when_a_key_or_value_does_not_fit(
         half in 1usize..=128, kv_heads in 1usize..3, group in 1usize..3, exact: bool, path in paths(), place: prop::sample::Index,
         large in prop::sample::select(vec![
-            65504.0f32, -65504.0, 65519.996, -65519.996, 65520.0, -65520.0, 65536.0, 1e6, -3e38, f32::INFINITY, f32::NEG_INFINITY,
+            1.0f32, 65504.0, -65504.0, 65519.996, -65519.996, 65520.0, -65520.0, 65536.0, 1e6, -3e38, f32::INFINITY, f32::NEG_INFINITY,
         ]),
-        count in 1usize..4, nan_beside: bool, seed: u64,
+        count in 1usize..4, with_nan: bool, nan_place: prop::sample::Index, seed: u64,
     ) {
         let lab = lab();
         let (head_dim, q_heads) = (2 * half, kv_heads * group);
@@ -604,10 +604,11 @@ proptest! {
         let at = place.index(qkv.len());
         qkv[at] = large;
         let head = at % width / head_dim;
-        // What is no number says nothing about its neighbours. Values do not turn, so it stays where it is.
-        let d = at % head_dim;
-        if nan_beside && head >= q_heads + kv_heads {
-            qkv[at - d + (d ^ 1)] = f32::NAN;
+        // NaN does not fit either, whatever is beside it.
+        let is_cached = head >= q_heads;
+        let has_nan = with_nan && is_cached;
+        if has_nan {
+            qkv[at - at % head_dim + nan_place.index(head_dim)] = f32::NAN;
         }
         let norms = vec![1.0; 2 * head_dim];
         let rope = Rope {
@@ -616,8 +617,8 @@ proptest! {
             qkv: &qkv,
             norms: &norms,
         };
-        let is_cached = head >= q_heads;
-        let expected = !exact && is_cached && half::f16::from_f32(large).is_infinite();
+        let is_large = half::f16::from_f32(large).is_infinite();
+        let expected = !exact && is_cached && (is_large || has_nan);
         prop_assert_eq!(rope.run(lab).overflow, u32::from(expected));
     }
 
@@ -797,6 +798,7 @@ proptest! {
             Mapping::PrefillOctets => 8 * lanes_columns,
             Mapping::DecodeRows => 1 + extra % 3,
             Mapping::FewRows => 2 + extra % 15,
+            Mapping::PrefillSingle => 1 + extra % 3,
             Mapping::PrefillNarrow => 1 + extra % 24,
             Mapping::PrefillTiles => 1 + extra,
             Mapping::PrefillWide => 1 + 2 * extra,
@@ -868,7 +870,10 @@ proptest! {
                     };
                     (bindings.into_list(), vec![(vec![], in_rows)])
                 }
-                Mapping::PrefillNarrow | Mapping::PrefillTiles | Mapping::PrefillWide => {
+                Mapping::PrefillSingle
+                | Mapping::PrefillNarrow
+                | Mapping::PrefillTiles
+                | Mapping::PrefillWide => {
                     let bindings = linear::TileBindings {
                         shape, weights, output: out_buffer.as_entire_binding(), input: input.as_entire_binding(),
                         first_row: first_row.as_entire_binding(),
@@ -886,7 +891,9 @@ proptest! {
             Mapping::PrefillOctets => &[Mapping::PrefillLanes, Mapping::DecodeLanes],
             Mapping::FewRows => &[Mapping::DecodeRows],
             Mapping::PrefillNarrow => &[Mapping::PrefillTiles, Mapping::PrefillWide],
-            Mapping::PrefillTiles | Mapping::PrefillWide => &[Mapping::PrefillNarrow],
+            Mapping::PrefillSingle | Mapping::PrefillTiles | Mapping::PrefillWide => {
+                &[Mapping::PrefillNarrow]
+            }
         };
         for other in others {
             let same = run(*other);

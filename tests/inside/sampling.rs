@@ -205,7 +205,9 @@ fn the_device_chooses_what_the_host_chooses() {
         let history: Vec<u32> = (0..vocab as u32).step_by(7).collect();
         for setting in &settings {
             for uniform in [0.0, 0.31, 0.5, 0.77, 0.999_999_9] {
-                let expected = Sampler::new(setting.clone()).choose(&logits, &history, uniform);
+                let expected = Sampler::new(setting.clone())
+                    .choose(&logits, &history, uniform)
+                    .unwrap();
                 let report = lab.choose(setting, &logits, &history, uniform, 0);
                 let id = report.words[0];
                 all += 1;
@@ -214,7 +216,9 @@ fn the_device_chooses_what_the_host_chooses() {
                     // to the left and to the right, or what lies between.
                     let near = |by: f32| {
                         let uniform = (uniform + by).clamp(0.0, 1.0);
-                        Sampler::new(setting.clone()).choose(&logits, &history, uniform)
+                        Sampler::new(setting.clone())
+                            .choose(&logits, &history, uniform)
+                            .unwrap()
                     };
                     assert!(
                         (near(-2e-5)..=near(2e-5)).contains(&id),

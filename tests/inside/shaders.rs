@@ -369,7 +369,7 @@ fn workgroups_fit_the_least_adapter() {
         assert_eq!(entry.name, "main");
         let lanes = match spec.variant.file {
             "attention_lanes.wgsl" => 8,
-            "qk_norm_rope.wgsl" => 32,
+            "qk_norm_rope.wgsl" | "linear_prefill_single.wgsl" => 32,
             "sample_pick.wgsl" => 256,
             file if file.ends_with("_lanes.wgsl") || file.ends_with("_octets.wgsl") => {
                 spec.constants[0].1 as u32

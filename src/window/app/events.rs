@@ -188,6 +188,7 @@ impl App {
             Some(Finish::Stop) => "stop",
             Some(Finish::Length) => "length",
             Some(Finish::Context) => "context",
+            Some(Finish::Time) => "time",
             Some(Finish::Cancelled) => "cancelled",
             Some(Finish::Error) | None => "error",
         };

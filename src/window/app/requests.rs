@@ -82,8 +82,8 @@ impl App {
             stop,
             ignore_eos: settings.ignore_eos,
             top_logprobs: ALTERNATIVES,
-            sample_on: None,
             cancel: Some(Arc::clone(&self.cancel)),
+            ..GenerateOptions::default()
         };
         let trace = match settings.timings {
             true => settings.trace,
