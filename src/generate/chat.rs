@@ -39,12 +39,15 @@ impl ModelFiles {
     /// Adds how the tokenizer spells begin and end of a text, where the files do not say.
     fn spelled(&self, mut tokens: BTreeMap<String, String>) -> BTreeMap<String, String> {
         let config = self.config();
+        let tokenizer = self.require_tokenizer().ok();
         for (name, id) in [
-            ("bos_token", config.bos_token_id),
-            ("eos_token", config.eos_token_id),
+            ("bos_token", Some(&config.bos_token_id)),
+            ("eos_token", config.eos_token_ids.first()),
         ] {
-            let tokenizer = self.require_tokenizer().ok();
-            if let Some(token) = tokenizer.and_then(|tokenizer| tokenizer.token(id)) {
+            let token = tokenizer
+                .zip(id)
+                .and_then(|(tokenizer, id)| tokenizer.token(*id));
+            if let Some(token) = token {
                 tokens.entry(name.to_owned()).or_insert(token);
             }
         }
