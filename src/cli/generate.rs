@@ -48,6 +48,9 @@ pub fn run(arguments: &Generate) -> Result<()> {
     if trace.is_some() {
         session.set_trace(TraceMode::Kernels);
     }
+    if arguments.show_prompt {
+        output::show_prompt(model.tokenizer(), &ids)?;
+    }
     let done = match count {
         1 => write(arguments, &model, &mut session, &ids, &options),
         _ => write_several(arguments, &mut session, &ids, &options, count),

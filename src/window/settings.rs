@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::dtype::Dtype;
 use crate::generate::SamplingParams;
-use crate::text::Template;
+use crate::text::{ChatTemplate, Template};
 use crate::trace::TraceMode;
+
+/// Name of [`ChatTemplate::inst`].
+pub const INST: &str = "[INST]";
 
 /// Models to offer again.
 const MOST_RECENT: usize = 8;
@@ -160,17 +163,24 @@ impl Default for Settings {
 
 impl Settings {
     /// The template of that name; the Instruct models' own if there is none.
-    pub fn template(&self, name: &str) -> Template {
-        self.all_templates()
-            .find(|template| template.name == name)
-            .unwrap_or_else(Template::instruct)
+    pub fn template(&self, name: &str) -> ChatTemplate {
+        let mut parts = Template::built_in()
+            .into_iter()
+            .chain(self.templates.clone());
+        match parts.find(|template| template.name == name) {
+            Some(template) => template.into(),
+            None if name == INST => ChatTemplate::inst(),
+            None => Template::instruct().into(),
+        }
     }
 
-    /// Built-in templates, then the person's own.
-    pub fn all_templates(&self) -> impl Iterator<Item = Template> {
-        Template::built_in()
+    /// Names of the built-in templates, then of the person's own.
+    pub fn template_names(&self) -> impl Iterator<Item = String> {
+        let built_in = Template::built_in()
             .into_iter()
-            .chain(self.templates.clone())
+            .map(|template| template.name);
+        let own = self.templates.iter().map(|template| template.name.clone());
+        built_in.chain([INST.to_owned()]).chain(own)
     }
 
     pub fn set(&mut self, setting: Setting) {

@@ -4,11 +4,12 @@ use egui::containers::menu::MenuButton;
 use egui::{Button, ComboBox, DragValue, RichText, ScrollArea, Slider, SliderClamping};
 
 use super::action::{Action, Export, Overlay};
-use super::conversation::Mode;
+use super::conversation::{MODELS_OWN, Mode};
 use super::settings::{Appearance, SamplingSettings, Setting};
 use super::state::State;
 use super::template::TemplateEditor;
 use super::widgets::{line, lines, name};
+use crate::text::ChatTemplate;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Tab {
@@ -84,17 +85,26 @@ impl Sidebar {
                 .selected_text(chosen.clone())
                 .width(100.0)
                 .show_ui(ui, |ui| {
-                    for template in state.settings.all_templates() {
-                        let is_it = template.name == *chosen;
-                        if ui.selectable_label(is_it, &template.name).clicked() && !is_it {
-                            actions.push(Action::SetTemplate(template.name));
+                    let own = (state.template_for(Mode::Chat) == MODELS_OWN)
+                        .then(|| MODELS_OWN.to_owned());
+                    for name in own.into_iter().chain(state.settings.template_names()) {
+                        let is_it = name == *chosen;
+                        if ui.selectable_label(is_it, &name).clicked() && !is_it {
+                            actions.push(Action::SetTemplate(name));
                         }
                     }
                 });
-            if !self.template.is_open() && ui.small_button("Edit template").clicked() {
-                self.template.open(state.settings.template(chosen), chosen);
+            if let ChatTemplate::Parts(template) = state.template()
+                && !self.template.is_open()
+                && ui.small_button("Edit template").clicked()
+            {
+                self.template.open(template, chosen);
             }
         });
+        let used = state.template().name();
+        if used != *chosen {
+            ui.weak(format!("in use: {used}"));
+        }
         self.template.show(ui, &state.settings.templates, actions);
     }
 }
