@@ -21,6 +21,8 @@ pub enum Action {
     Stop,
     /// Another answer in place of this one, as a branch.
     Regenerate(usize),
+    /// So many other answers, one after the other, as branches.
+    RegenerateSeveral(usize, usize),
     /// More of this message.
     Continue(usize),
     /// Opens a message for editing.
@@ -106,6 +108,7 @@ impl Action {
     pub fn message(&self) -> Option<usize> {
         match self {
             Self::Regenerate(at)
+            | Self::RegenerateSeveral(at, _)
             | Self::Continue(at)
             | Self::Edit(at)
             | Self::BranchAt { message: at, .. }

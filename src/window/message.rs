@@ -10,6 +10,9 @@ use super::tokens::At;
 use super::widgets::name;
 use crate::text::Role;
 
+/// Answers that "3 more" asks for.
+const SEVERAL: usize = 3;
+
 /// Who a message is by.
 pub fn header(
     ui: &mut egui::Ui,
@@ -51,6 +54,11 @@ pub fn footer(ui: &mut egui::Ui, state: &State, at: usize, actions: &mut Vec<Act
         let is_text = conversation.mode == Mode::Completion;
         if message.role == Role::Assistant {
             button(ui, "Regenerate", can_send, Action::Regenerate(at));
+            // Without chance they would all be the same.
+            if state.settings.sampling.temperature > 0.0 {
+                let several = Action::RegenerateSeveral(at, SEVERAL);
+                button(ui, "3 more", can_send, several);
+            }
             if is_last {
                 button(ui, "Continue", can_send, Action::Continue(at));
             }

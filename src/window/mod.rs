@@ -37,7 +37,7 @@ pub use action::{Action, Export};
 pub use app::{App, Ask};
 pub use conversation::{Conversation, Mode, Stats};
 pub use options::Options;
-pub use settings::Settings;
+pub use settings::{SamplingSettings, Setting, Settings};
 pub use store::Store;
 
 use self::pace::Pace;

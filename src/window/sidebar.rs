@@ -249,6 +249,12 @@ fn sampling(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
             name(ui, &response, "seed");
         }
     });
+    let mut looks = state.settings.prompt_lookup;
+    ui.checkbox(&mut looks, "Propose repetitions (prompt lookup)")
+        .on_hover_text("The same text, sooner where it repeats itself: lists, code, quotations");
+    if looks != state.settings.prompt_lookup {
+        actions.push(Action::Set(Setting::PromptLookup(looks)));
+    }
     sampling.own |= has_changed;
     if let Some(defaults) = defaults
         && sampling.own
@@ -282,11 +288,5 @@ fn ending(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
     ui.checkbox(&mut ignores, "Go on after the end of text");
     if ignores != settings.ignore_eos {
         actions.push(Action::Set(Setting::IgnoreEos(ignores)));
-    }
-    let mut looks = settings.prompt_lookup;
-    ui.checkbox(&mut looks, "Propose repetitions (prompt lookup)")
-        .on_hover_text("The same text, sooner where it repeats itself: lists, code, quotations");
-    if looks != settings.prompt_lookup {
-        actions.push(Action::Set(Setting::PromptLookup(looks)));
     }
 }

@@ -98,6 +98,8 @@ pub struct Running {
     pub prompt: (usize, usize),
     pub tokens: usize,
     pub first_token: Option<Instant>,
+    /// How many other answers are to follow it.
+    pub more: usize,
     /// Log-probabilities of the tokens that the answer begins with, which the person picked.
     pub forced: Vec<f32>,
 }
@@ -315,6 +317,7 @@ mod tests {
             has_tokenizer: true,
             prompt: (0, 0),
             tokens: 0,
+            more: 0,
             first_token: None,
             forced: Vec::new(),
         });

@@ -144,6 +144,37 @@ fn edits_survive_looking_elsewhere_and_several_actions_in_a_frame() {
 }
 
 #[test]
+fn three_more_answers_come_one_after_the_other_as_branches() {
+    use openelm::window::{Action, SamplingSettings, Setting};
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.write("Why?");
+    let first = stage.request();
+    stage.say(first.id, &["Because."]);
+    stage.finish(first.id, Finish::Eos);
+    assert!(!stage.has("3 more"), "without chance all would be the same");
+    let mut warm = SamplingSettings::default();
+    (warm.own, warm.temperature) = (true, 1.0);
+    let set = Action::Set(Setting::SamplingParams(warm));
+    stage.window.state_mut().act(set);
+    stage.window.run();
+    stage.click("3 more");
+    for answer in ["So.", "Who knows?", "Ask me again."] {
+        let next = stage.request();
+        assert_eq!(next.prompt, first.prompt);
+        stage.say(next.id, &[answer]);
+        stage.finish(next.id, Finish::Eos);
+        assert!(stage.has(answer));
+    }
+    assert!(stage.has("4/4") && stage.commands.try_iter().next().is_none());
+    // What is stopped is not followed by another.
+    stage.click("3 more");
+    let stopped = stage.request();
+    stage.say(stopped.id, &["Hm"]);
+    stage.finish(stopped.id, Finish::Cancelled);
+    assert!(stage.has("5/5") && stage.commands.try_iter().next().is_none());
+}
+
+#[test]
 fn tokens_can_be_inspected_and_replaced() {
     let mut stage = stage("OpenELM-270M-Instruct");
     stage.write("Who?");

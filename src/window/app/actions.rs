@@ -41,7 +41,8 @@ impl App {
             }
             Action::Send(text) => self.send(text),
             Action::Stop => self.stop(),
-            Action::Regenerate(at) => self.regenerate(at),
+            Action::Regenerate(at) => self.regenerate(at, 1),
+            Action::RegenerateSeveral(at, count) => self.regenerate(at, count),
             Action::Continue(at) => self.go_on(at),
             Action::Edit(at) => self.edit(at),
             Action::SetEdit(text) => {
@@ -170,10 +171,14 @@ impl App {
         }
     }
 
-    fn regenerate(&mut self, message: usize) {
+    /// Has the model write `count` other answers, one after the other.
+    pub(super) fn regenerate(&mut self, message: usize, count: usize) {
         if self.state.can_generate() {
             let parent = self.conversation().message(message).parent;
             self.answer(parent, "", Vec::new());
+            if let Some(running) = &mut self.state.running {
+                running.more = count - 1;
+            }
         }
     }
 

@@ -214,6 +214,11 @@ impl App {
         self.state.positions = positions;
         self.counted = None;
         self.saving.hurry();
+        let is_wanted = !matches!(finish, None | Some(Finish::Cancelled));
+        let is_here = self.state.conversation().id == running.conversation;
+        if running.more > 0 && is_wanted && is_here {
+            self.regenerate(running.message, running.more);
+        }
         if finish == Some(Finish::Context) {
             let mode = self.state.conversation().mode;
             let text = match mode {

@@ -112,6 +112,7 @@ impl App {
             has_tokenizer: state.has_tokenizer(),
             prompt: (0, 0),
             tokens: 0,
+            more: 0,
             first_token: None,
             forced: forced.into_iter().map(|(_, logprob)| logprob).collect(),
         });
