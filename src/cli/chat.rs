@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
+use openelm::hub::TokenizerNeed;
 use openelm::text::{Role, Template, Turn, is_instruct};
 use openelm::trace::TraceMode;
 use openelm::{GenerateOptions, Model, Session};
@@ -18,7 +19,7 @@ const HELP: &str = "/again: another answer. /undo: take the last question back. 
 
 pub fn run(arguments: &Chat) -> Result<()> {
     // All that can be a mistake first: loading takes long.
-    let files = arguments.model.open()?;
+    let files = arguments.model.open_with(TokenizerNeed::Needed)?;
     files.require_tokenizer()?;
     let template = template(arguments);
     let mut options = GenerateOptions::default();

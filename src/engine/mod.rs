@@ -10,4 +10,6 @@ mod worker;
 
 pub use api::{Alternative, Command, Event, Load, Memory, ModelInfo, Request, Stage, TokenEvent};
 pub use handle::Engine;
-pub use loader::{Loader, LocalLoader, Report};
+#[cfg(feature = "hub")]
+pub use loader::HubLoader;
+pub use loader::{Loader, LocalLoader, Report, Resolved};
