@@ -16,7 +16,7 @@ use crate::error::{Error, HubError, Result};
 /// How often a server is asked in vain before that is an error.
 pub const MOST_TRIES: u32 = 5;
 
-/// The same for a server that cannot be reached at all: that takes long, and seldom changes.
+/// The same for a server that has not answered yet: that it cannot be reached seldom changes, and each try can take long.
 const MOST_CONNECTS: u32 = 3;
 
 /// The longest that a server may ask us to wait.
@@ -248,16 +248,15 @@ impl Client {
 
     fn send(&self, method: &Method, url: &str, from: u64) -> Result<Answer> {
         let mut backoff = self.backoff();
+        let mut most = MOST_CONNECTS;
         loop {
             self.cancel.check()?;
-            let (most, asked, failure) = match self.follow(method, url, from) {
+            let (asked, failure) = match self.follow(method, url, from) {
                 Ok(answer) if is_passing(answer.status()) => {
-                    let asked = retry_after(&answer);
-                    (MOST_TRIES, asked, Ok(answer))
+                    most = MOST_TRIES;
+                    (retry_after(&answer), Ok(answer))
                 }
-                Err(error @ Error::Hub(HubError::Connection { .. })) => {
-                    (MOST_CONNECTS, None, Err(error))
-                }
+                Err(error @ Error::Hub(HubError::Connection { .. })) => (None, Err(error)),
                 other => return other,
             };
             if !backoff.again(most, asked, &self.cancel)? {

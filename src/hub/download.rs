@@ -136,6 +136,10 @@ impl<'a> Partial<'a> {
     /// What is there of it already is taken up again if it can be checked afterwards.
     fn open(path: &'a Path, meta: &Meta) -> Result<Self> {
         let write = |error| Error::write(path, error);
+        if path.symlink_metadata().is_ok_and(|there| !there.is_file()) {
+            // A link or a device in its place: reading that might never end.
+            std::fs::remove_file(path).map_err(write)?;
+        }
         let file = OpenOptions::new()
             .read(true)
             .write(true)
