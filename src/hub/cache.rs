@@ -127,8 +127,8 @@ impl RepoFolder {
         let place = self.refs().join(revision.as_str());
         let folder = place.parent().unwrap_or(&self.path);
         create_folder(folder)?;
-        // The name tells processes and revisions apart; a file that others may be reading is replaced, not written.
-        let beside = folder.join(format!(".{}.{}", std::process::id(), commit));
+        // A file that others may be reading is replaced, not written.
+        let beside = folder.join(unused_name());
         let written = std::fs::write(&beside, commit)
             .and_then(|()| std::fs::rename(&beside, &place))
             .map_err(|error| Error::write(&place, error));
@@ -147,8 +147,7 @@ impl RepoFolder {
             return Ok(());
         }
         create_folder(&folder)?;
-        let beside = folder.join(format!(".{file}.{}", std::process::id()));
-        let _ = std::fs::remove_file(&beside);
+        let beside = folder.join(unused_name());
         let placed = symlink(&target, &beside)
             // File systems without links, and Windows for those who may not make them.
             .or_else(|_| std::fs::copy(self.blobs().join(etag), &beside).map(|_| ()))
@@ -176,6 +175,12 @@ impl RepoFolder {
         });
         Some(latest?.path())
     }
+}
+
+/// A hidden name that nobody else takes, in this process or another.
+fn unused_name() -> String {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    format!(".{:016x}", RandomState::new().build_hasher().finish())
 }
 
 #[cfg(unix)]
