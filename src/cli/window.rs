@@ -1,6 +1,7 @@
 //! `openelm window`.
 
 use anyhow::Result;
+use openelm::hub::Settings;
 use openelm::window::Options;
 
 use super::args::Window;
@@ -11,7 +12,12 @@ pub fn run(arguments: Window) -> Result<()> {
         Some(model) => Some(arguments.hub.named(&model)?),
         None => None,
     };
-    options.hub = Some(arguments.hub.settings()?);
+    options.hub = match arguments.hub.settings() {
+        Ok(settings) => Some(settings),
+        // An environment that makes no sense matters only to whoever fetches something.
+        Err(_) if Settings::from_env().is_err() => None,
+        Err(error) => return Err(error),
+    };
     options.tokenizer = arguments.tokenizer;
     options.device = arguments.device;
     options.tuning_cache = openelm::tuning_cache();

@@ -16,6 +16,9 @@ pub enum HubError {
     /// The system names no home folder, and nothing else says where models are kept.
     #[error("the system names no home folder to keep models in; HF_HUB_CACHE can name one")]
     NoCacheFolder,
+    /// A file of certificates to trust holds none.
+    #[error("{}: no certificate is in it; SSL_CERT_FILE names a file in the PEM format", path.display())]
+    Certificates { path: std::path::PathBuf },
     /// The network may not be used, and the cache does not hold what is needed.
     #[error("{repo}: {missing} is not in the cache ({cache}), and the network is not to be used")]
     Offline {

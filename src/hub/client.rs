@@ -1,12 +1,14 @@
 //! HTTP as the hub speaks it: redirects followed by hand, so that the token goes to the endpoint and nowhere else; errors told apart by
 //! the hub's own code; busy servers asked again.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ureq::http::header::{AUTHORIZATION, LOCATION, RANGE, RETRY_AFTER};
 use ureq::http::{Method, Request, Response, Uri};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 
 use super::name::printable;
@@ -153,11 +155,18 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(settings: &Settings, cancel: Cancel) -> Self {
+    /// # Errors
+    /// [`Error::Read`], or [`HubError::Certificates`], where other certificates are to be trusted.
+    pub fn new(settings: &Settings, cancel: Cancel) -> Result<Self> {
         let timeout = Some(settings.timeout);
+        let roots = match &settings.certificates {
+            Some(path) => certificates(path)?,
+            None => RootCerts::WebPki,
+        };
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
             .user_agent(concat!("openelm/", env!("CARGO_PKG_VERSION")))
             // Lengths must be those of the files.
             .accept_encoding("identity")
@@ -168,14 +177,14 @@ impl Client {
             .timeout_per_write(timeout)
             .timeout_recv_response(timeout)
             .build();
-        Self {
+        Ok(Self {
             agent: config.new_agent(),
             endpoint: settings.endpoint.clone(),
             origin: Origin::of(&settings.endpoint),
             token: settings.token.clone(),
             retry_delay: settings.retry_delay,
             cancel,
-        }
+        })
     }
 
     /// The same client for a part of the work that may fail by itself.
@@ -421,6 +430,21 @@ impl Client {
                 has_token: self.token.is_some(),
             },
         }
+    }
+}
+
+/// The certificates in a file, as PEM.
+fn certificates(path: &Path) -> Result<RootCerts> {
+    let pem = std::fs::read(path).map_err(|error| Error::read(path, error))?;
+    let found: Vec<Certificate<'static>> = parse_pem(&pem)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    match found.is_empty() {
+        true => Err(HubError::Certificates { path: path.into() }.into()),
+        false => Ok(found.into()),
     }
 }
 

@@ -149,7 +149,7 @@ impl Hub {
         let found = match self.cached_tokenizer(cache) {
             Some(path) => Ok(path),
             None => {
-                let client = Client::new(&self.settings, Cancel::new(wish.cancel.clone()));
+                let client = Client::new(&self.settings, Cancel::new(wish.cancel.clone()))?;
                 supervise(&client, progress, |reports| {
                     self.tokenizer(&client, reports)
                 })
@@ -162,7 +162,7 @@ impl Hub {
     }
 
     fn pull(&self, wish: &Wish<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Found> {
-        let client = Client::new(&self.settings, Cancel::new(wish.cancel.clone()));
+        let client = Client::new(&self.settings, Cancel::new(wish.cancel.clone()))?;
         supervise(&client, progress, |reports| {
             let pull = Pull::begin(&client, reports, &self.settings.cache, wish.id)?;
             pull.side_files()?;

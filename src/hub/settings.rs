@@ -1,7 +1,7 @@
 //! How the hub is asked: from the environment, as Hugging Face's own library reads it.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::cache::{Cache, home};
@@ -19,6 +19,8 @@ pub struct Settings {
     pub endpoint: String,
     pub cache: Cache,
     pub token: Option<Token>,
+    /// A file of certificates to trust in place of those built in, for networks with a proxy that decrypts.
+    pub certificates: Option<PathBuf>,
     /// Whether only the cache may be used.
     pub offline: bool,
     /// Where a tokenizer is found for models that have none; `None`: Llama 2's own repository, or a known copy that is in the cache.
@@ -30,7 +32,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// HF_ENDPOINT; HF_HUB_CACHE or HF_HOME; HF_TOKEN, or the file `token` in HF_HOME; HF_HUB_OFFLINE.
+    /// HF_ENDPOINT; HF_HUB_CACHE or HF_HOME; HF_TOKEN, or the file `token` in HF_HOME; HF_HUB_OFFLINE; SSL_CERT_FILE.
     ///
     /// # Errors
     /// [`HubError::Name`] for an endpoint or a token that is none; [`HubError::NoCacheFolder`].
@@ -46,6 +48,7 @@ impl Settings {
         let is_true = |word: &&str| offline.eq_ignore_ascii_case(word);
         Ok(Self {
             token,
+            certificates: variable("SSL_CERT_FILE").map(PathBuf::from),
             offline: ["1", "true", "yes", "on"].iter().any(is_true),
             ..Self::new(
                 variable("HF_ENDPOINT").as_deref().unwrap_or(ENDPOINT),
@@ -74,6 +77,7 @@ impl Settings {
             endpoint: address.to_owned(),
             cache,
             token: None,
+            certificates: None,
             offline: false,
             tokenizer_repo: None,
             timeout: Duration::from_secs(30),

@@ -42,13 +42,18 @@ pub fn advice(error: &Error) -> Option<String> {
 fn of_hub(error: &HubError) -> Option<String> {
     Some(match error {
         HubError::Gated { .. } | HubError::TokenRefused { .. } => {
-            "The window reads HF_TOKEN, or the token that Hugging Face's own programs keep, when a model is asked for.".into()
+            "Set HF_TOKEN, or log in with Hugging Face's own program, and open the window again."
+                .into()
         }
         HubError::RepoNotFound { repo, .. } => {
-            format!("There is no folder `{repo}` here either: \"Choose a model\" has names that are there.")
+            format!(
+                "There is no folder `{repo}` here either: \"Choose a model\" has names that are there."
+            )
         }
         HubError::Connection { .. } => "What was fetched so far is kept.".into(),
-        HubError::Offline { .. } => "It can be fetched once more, unless HF_HUB_OFFLINE is set.".into(),
+        HubError::Offline { .. } => {
+            "It can be fetched once more, unless HF_HUB_OFFLINE is set.".into()
+        }
         _ => return None,
     })
 }

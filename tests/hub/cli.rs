@@ -16,6 +16,7 @@ fn openelm(scene: &Scene) -> Command {
         "HTTP_PROXY",
         "all_proxy",
         "ALL_PROXY",
+        "SSL_CERT_FILE",
     ] {
         command.env_remove(name);
     }
