@@ -16,6 +16,11 @@ pub enum HubError {
     /// The system names no home folder, and nothing else says where models are kept.
     #[error("the system names no home folder to keep models in; HF_HUB_CACHE can name one")]
     NoCacheFolder,
+    /// The server proves by no trusted certificate who it is.
+    #[error(
+        "{url} is not trusted: {cause}; where a proxy decrypts what goes through it, SSL_CERT_FILE names a file with its certificate"
+    )]
+    Untrusted { url: String, cause: String },
     /// A file of certificates to trust holds none.
     #[error("{}: no certificate is in it; SSL_CERT_FILE names a file in the PEM format", path.display())]
     Certificates { path: std::path::PathBuf },
@@ -66,7 +71,7 @@ pub enum HubError {
         file: String,
     },
     /// The server could not be reached, or was lost again and again.
-    #[error("cannot fetch {url}: {cause}; is the network there?")]
+    #[error("cannot fetch {url}: {cause}")]
     Connection { url: String, cause: String },
     /// An answer that means nothing better known.
     #[error("{url} answers with status {status}{}", message(what))]

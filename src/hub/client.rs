@@ -170,7 +170,7 @@ impl Client {
             .user_agent(concat!("openelm/", env!("CARGO_PKG_VERSION")))
             // Lengths must be those of the files.
             .accept_encoding("identity")
-            .input_buffer_size(256 << 10)
+            .input_buffer_size(1 << 20)
             .timeout_resolve(timeout)
             .timeout_connect(timeout)
             .timeout_per_read(timeout)
@@ -350,6 +350,9 @@ impl Client {
             return Error::Cancelled;
         }
         let (url, cause) = (without_query(url), printable(&error.to_string()));
+        if cause.contains("invalid peer certificate") {
+            return HubError::Untrusted { url, cause }.into();
+        }
         let is_broken = matches!(
             error,
             ureq::Error::Io(_)

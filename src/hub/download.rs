@@ -296,7 +296,7 @@ impl<'a> Partial<'a> {
     }
 
     fn check(&mut self, url: &str, meta: &Meta) -> Result<()> {
-        let found = std::mem::replace(&mut self.hasher, Hasher::start()?).finish();
+        let found = self.hasher.finish();
         match meta.sha256 {
             Some(expected) if found != Some(expected) => Err(HubError::Hash {
                 url: url.to_owned(),

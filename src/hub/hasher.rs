@@ -8,16 +8,17 @@ use sha2::{Digest, Sha256};
 use crate::error::Error;
 
 /// Bytes of a buffer.
-const BUFFER: usize = 256 << 10;
+const BUFFER: usize = 1 << 20;
 
 /// Buffers between a download and its hash.
 const BUFFERS: usize = 4;
 
 /// Hashes what it is given, in that order.
 pub struct Hasher {
-    full: SyncSender<(Box<[u8]>, usize)>,
+    /// `None` once it is finished.
+    full: Option<SyncSender<(Box<[u8]>, usize)>>,
     empty: Receiver<Box<[u8]>>,
-    thread: JoinHandle<Sha256>,
+    thread: Option<JoinHandle<Sha256>>,
 }
 
 impl Hasher {
@@ -42,9 +43,9 @@ impl Hasher {
             })
             .map_err(Error::Thread)?;
         Ok(Self {
-            full,
+            full: Some(full),
             empty,
-            thread,
+            thread: Some(thread),
         })
     }
 
@@ -58,14 +59,16 @@ impl Hasher {
         let mut buffer = buffer.unwrap_or_else(|_| vec![0; BUFFER].into());
         let filled = fill(&mut buffer);
         let length = *filled.as_ref().unwrap_or(&0);
-        let _ = self.full.send((buffer, length));
+        if let Some(full) = &self.full {
+            let _ = full.send((buffer, length));
+        }
         filled
     }
 
-    /// The hash of everything; `None` if the thread has died.
-    pub fn finish(self) -> Option<[u8; 32]> {
-        drop(self.full);
-        let hash = self.thread.join().ok()?;
+    /// The hash of everything, once; `None` if the thread has died.
+    pub fn finish(&mut self) -> Option<[u8; 32]> {
+        self.full = None;
+        let hash = self.thread.take()?.join().ok()?;
         Some(hash.finalize().into())
     }
 }
@@ -92,7 +95,7 @@ mod tests {
 
     #[test]
     fn hashes_are_those_of_the_standard() {
-        let hasher = Hasher::start().unwrap();
+        let mut hasher = Hasher::start().unwrap();
         for part in ["a", "bc"] {
             let added = hasher.add(|buffer| {
                 buffer[..part.len()].copy_from_slice(part.as_bytes());
