@@ -3,6 +3,8 @@
 
 mod api;
 mod handle;
+#[cfg(feature = "hub")]
+mod hub_loader;
 mod loader;
 mod pieces;
 mod sink;
@@ -11,5 +13,5 @@ mod worker;
 pub use api::{Alternative, Command, Event, Load, Memory, ModelInfo, Request, Stage, TokenEvent};
 pub use handle::Engine;
 #[cfg(feature = "hub")]
-pub use loader::HubLoader;
+pub use hub_loader::HubLoader;
 pub use loader::{Loader, LocalLoader, Report, Resolved};

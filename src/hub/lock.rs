@@ -19,10 +19,6 @@ pub(super) enum Hold {
     /// Everybody.
     Alone,
     /// Those who want to be alone.
-    #[cfg_attr(
-        not(feature = "hub"),
-        allow(dead_code, reason = "only what fetches shares")
-    )]
     Shared,
 }
 

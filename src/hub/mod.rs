@@ -29,6 +29,11 @@
 //! # fn main() {}
 //! ```
 
+#![cfg_attr(
+    not(feature = "hub"),
+    allow(dead_code, reason = "what fetches needs the rest of the cache")
+)]
+
 mod cache;
 #[cfg(feature = "hub")]
 mod client;
