@@ -270,7 +270,12 @@ pub fn list(arguments: &List) -> Result<()> {
                 [] => commit.to_owned(),
                 _ => format!("{} ({commit})", snapshot.revisions.join(", ")),
             };
-            line(&model.name, snapshot.bytes, state(snapshot), &revision)?;
+            // What is not whole yet is in no snapshot.
+            let bytes = match (&snapshot.missing, model.snapshots.len()) {
+                (Some(_), 1) => model.bytes,
+                _ => snapshot.bytes,
+            };
+            line(&model.name, bytes, state(snapshot), &revision)?;
         }
     }
     output::write(&text)
