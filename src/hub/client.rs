@@ -2,16 +2,16 @@
 //! the hub's own code; busy servers asked again.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ureq::http::header::{AUTHORIZATION, LOCATION, RANGE, RETRY_AFTER};
-use ureq::http::{Method, Request, Response, Uri};
+use ureq::http::{Method, Request, Response};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 
+use super::address::{Origin, escaped, resolved, without_query};
 use super::name::printable;
+use super::patience::{Backoff, Cancel};
 use super::settings::{Settings, Token};
 use crate::error::{Error, HubError, Result};
 
@@ -21,94 +21,7 @@ pub const MOST_TRIES: u32 = 5;
 /// The same for a server that has not answered yet: that it cannot be reached seldom changes, and each try can take long.
 const MOST_CONNECTS: u32 = 3;
 
-/// The longest that a server may ask us to wait.
-const MOST_WAIT: Duration = Duration::from_secs(60);
-
 const MOST_REDIRECTS: usize = 10;
-
-/// Whether the work is still wanted.
-#[derive(Debug, Clone, Default)]
-pub struct Cancel {
-    /// Set by whoever asked for it.
-    asked: Option<Arc<AtomicBool>>,
-    /// Set when a part of the work has failed, and the rest is in vain.
-    failed: Arc<AtomicBool>,
-}
-
-impl Cancel {
-    pub fn new(asked: Option<Arc<AtomicBool>>) -> Self {
-        Self {
-            asked,
-            failed: Arc::default(),
-        }
-    }
-
-    pub fn fail(&self) {
-        self.failed.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether whoever asked for it does not want it any more.
-    pub fn is_asked(&self) -> bool {
-        let asked = self.asked.as_ref();
-        asked.is_some_and(|flag| flag.load(Ordering::Relaxed))
-    }
-
-    pub fn is_set(&self) -> bool {
-        self.is_asked() || self.failed.load(Ordering::Relaxed)
-    }
-
-    /// # Errors
-    /// [`Error::Cancelled`].
-    pub fn check(&self) -> Result<()> {
-        match self.is_set() {
-            true => Err(Error::Cancelled),
-            false => Ok(()),
-        }
-    }
-
-    /// # Errors
-    /// [`Error::Cancelled`], as soon as it is.
-    pub fn sleep(&self, time: Duration) -> Result<()> {
-        let begin = Instant::now();
-        while let Some(left) = time.checked_sub(begin.elapsed()) {
-            self.check()?;
-            std::thread::sleep(left.min(Duration::from_millis(50)));
-        }
-        self.check()
-    }
-}
-
-/// Waits longer after each failure.
-pub struct Backoff {
-    delay: Duration,
-    failures: u32,
-}
-
-impl Backoff {
-    pub fn new(delay: Duration) -> Self {
-        Self { delay, failures: 0 }
-    }
-
-    /// Whether another try is worth it after `most` failures, this one included; if so, waits as long as is good, or as was asked.
-    ///
-    /// # Errors
-    /// [`Error::Cancelled`].
-    pub fn again(&mut self, most: u32, asked: Option<Duration>, cancel: &Cancel) -> Result<bool> {
-        self.failures += 1;
-        let usual = self.delay.saturating_mul(1 << (self.failures - 1).min(6));
-        let wait = asked.unwrap_or(usual);
-        if self.failures >= most || wait > MOST_WAIT {
-            return Ok(false);
-        }
-        cancel.sleep(wait)?;
-        Ok(true)
-    }
-
-    /// Something has come: the failures before do not count.
-    pub fn reset(&mut self) {
-        self.failures = 0;
-    }
-}
 
 /// What a question was about, for errors.
 #[derive(Debug, Clone)]
@@ -190,7 +103,7 @@ impl Client {
     /// The same client for a part of the work that may fail by itself.
     pub fn for_part(&self) -> Self {
         Self {
-            cancel: Cancel::new(self.cancel.asked.clone()),
+            cancel: self.cancel.for_part(),
             ..self.clone()
         }
     }
@@ -460,111 +373,4 @@ fn is_passing(status: u16) -> bool {
 fn retry_after(answer: &Answer) -> Option<Duration> {
     let seconds = answer.header(RETRY_AFTER.as_str())?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))
-}
-
-/// Whom an address belongs to: the token is for one of them only.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Origin {
-    is_secure: bool,
-    host: String,
-    port: u16,
-}
-
-impl Origin {
-    fn of(url: &str) -> Option<Self> {
-        let url: Uri = url.parse().ok()?;
-        let is_secure = match url.scheme_str()? {
-            "https" => true,
-            "http" => false,
-            _ => return None,
-        };
-        Some(Self {
-            is_secure,
-            host: url.host()?.to_ascii_lowercase(),
-            port: url.port_u16().unwrap_or(if is_secure { 443 } else { 80 }),
-        })
-    }
-}
-
-/// The address that a redirect means; `None` if it is none of the web's.
-fn resolved(base: &str, location: &str) -> Option<String> {
-    let scheme = base.split_once("://")?.0;
-    let url = if location.contains("://") {
-        location.to_owned()
-    } else if let Some(rest) = location.strip_prefix("//") {
-        format!("{scheme}://{rest}")
-    } else {
-        let path = without_query(base);
-        let begin = scheme.len() + 3;
-        let host_end = path[begin..].find('/').map_or(path.len(), |at| begin + at);
-        match location.starts_with('/') {
-            true => format!("{}{location}", &path[..host_end]),
-            false => {
-                let end = path.rfind('/').filter(|at| *at >= host_end);
-                format!("{}/{location}", &path[..end.unwrap_or(host_end)])
-            }
-        }
-    };
-    Origin::of(&url).map(|_| url)
-}
-
-/// An address as it may be shown: a query can hold a signature that is as good as a token.
-fn without_query(url: &str) -> String {
-    url.split(['?', '#']).next().unwrap_or_default().to_owned()
-}
-
-/// A part of an address in which only plain characters stand for themselves.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                escaped.push(char::from(byte));
-            }
-            _ => escaped += &format!("%{byte:02X}"),
-        }
-    }
-    escaped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn redirects_lead_where_they_say() {
-        let base = "https://h.co/a/b?q=1";
-        for (location, expected) in [
-            ("https://cdn.co/x?sig=1", Some("https://cdn.co/x?sig=1")),
-            ("//cdn.co/x", Some("https://cdn.co/x")),
-            ("/x?y", Some("https://h.co/x?y")),
-            ("x", Some("https://h.co/a/x")),
-            ("file:///etc/passwd", None),
-            ("https://", None),
-        ] {
-            assert_eq!(resolved(base, location).as_deref(), expected, "{location}");
-        }
-        assert_eq!(resolved("http://h:1", "/x").unwrap(), "http://h:1/x");
-    }
-
-    #[test]
-    fn origins_are_told_apart() {
-        let of = |url| Origin::of(url).unwrap();
-        assert_eq!(of("https://H.co/a"), of("https://h.co:443/b"));
-        for other in [
-            "http://h.co/a",
-            "https://h.co:444/a",
-            "https://h.co.evil.com/a",
-            "https://h.co@evil.com/a",
-        ] {
-            assert_ne!(of("https://h.co/a"), of(other), "{other}");
-        }
-    }
-
-    #[test]
-    fn names_in_addresses_stand_for_themselves() {
-        assert_eq!(escaped("refs/pr/1"), "refs%2Fpr%2F1");
-        assert_eq!(escaped("a b+ä.json"), "a%20b%2B%C3%A4.json");
-        assert_eq!(without_query("https://x/y?z#w"), "https://x/y");
-    }
 }

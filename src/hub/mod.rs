@@ -34,6 +34,8 @@
     allow(dead_code, reason = "what fetches needs the rest of the cache")
 )]
 
+#[cfg(feature = "hub")]
+mod address;
 mod cache;
 #[cfg(feature = "hub")]
 mod client;
@@ -44,6 +46,8 @@ mod hasher;
 mod lock;
 mod models;
 mod name;
+#[cfg(feature = "hub")]
+mod patience;
 #[cfg(feature = "hub")]
 mod progress;
 #[cfg(feature = "hub")]

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::cache::{Cache, Snapshot, missing_file};
-use super::client::{Cancel, Client};
+use super::client::Client;
 use super::name::ModelId;
+use super::patience::Cancel;
 use super::progress::{Progress, Reports};
 use super::pull::{Pull, supervise, tokenizer_in};
 use super::settings::Settings;
