@@ -1,8 +1,11 @@
 //! The one error type. A message says what was wrong and where, in words that are true for whoever reads it; what can be done about
 //! it is in the fields, and each face says that in words of its own (`cli/advice.rs`, `window/advice.rs`).
 
+mod hub;
+
 use std::path::{Path, PathBuf};
 
+pub use self::hub::HubError;
 use crate::dtype::Dtype;
 
 /// Shorthand for results of this crate.
@@ -32,6 +35,9 @@ pub enum Error {
         /// Whether there is a file of that name.
         is_file: bool,
     },
+    /// A model could not be had by its name on the hub.
+    #[error(transparent)]
+    Hub(#[from] HubError),
     /// An engine was asked for text before it had a model.
     #[error("no model is loaded")]
     NoModel,

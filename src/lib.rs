@@ -35,6 +35,7 @@ pub mod engine;
 mod error;
 mod generate;
 mod gpu;
+pub mod hub;
 mod kernels;
 pub mod model;
 pub mod text;
@@ -44,7 +45,7 @@ pub mod window;
 
 pub use checkpoint::{Checkpoint, Config};
 pub use dtype::Dtype;
-pub use error::{Error, Feature, MemoryNeed, Result};
+pub use error::{Error, Feature, HubError, MemoryNeed, Result};
 pub use generate::{
     Assistant, AssistantSchedule, Candidate, Finish, GenerateOptions, Generation, GenerationConfig,
     Model, ModelFiles, ProcessorParams, PromptLookup, SampleOn, Sampler, SamplingParams, Score,

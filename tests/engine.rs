@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use openelm::engine::{
-    Chat, Command, Engine, Event, Load, Loader, ModelInfo, Report, Request, Stage, TokenEvent,
+    Chat, Command, Engine, Event, Load, Loader, ModelInfo, Report, Request, Resolved, Stage,
+    TokenEvent,
 };
 use openelm::text::{ChatTemplate, Role, Template, Turn};
 use openelm::trace::{Step, TraceMode, TracePlan};
@@ -433,11 +434,11 @@ fn a_model_stays_until_there_is_another() {
 fn a_loader_of_its_own_reports_its_download() {
     struct Downloads;
     impl Loader for Downloads {
-        fn resolve(&mut self, load: &Load, report: Report<'_>) -> openelm::Result<String> {
+        fn resolve(&mut self, load: &Load, report: Report<'_>) -> openelm::Result<Resolved> {
             for done in [1, 2] {
                 report(Stage::Download, Progress { done, total: 2 });
             }
-            Ok(load.model.replace("hub/", ""))
+            Ok(load.model.replace("hub/", "").into())
         }
     }
     let mut engine = Engine::start_with(|| {}, Downloads).unwrap();

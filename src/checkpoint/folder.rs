@@ -11,6 +11,7 @@ use super::shapes;
 use super::spec::TensorSpec;
 use super::tensor::Tensor;
 use crate::error::{Error, Result};
+use crate::hub::{ModelId, Snapshot};
 
 enum Tensors {
     Files(TensorFiles),
@@ -20,7 +21,7 @@ enum Tensors {
 
 /// A model as its files describe it, every shape checked against the configuration.
 pub struct Checkpoint {
-    /// What the person called it: a folder, `demo` or `shape:NAME`.
+    /// What the person called it: a folder, `demo` or `shape:NAME`; for a snapshot in a cache of the hub its repository's name.
     pub name: String,
     pub config: Config,
     pub generation: GenerationDefaults,
@@ -37,7 +38,8 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens `model`: a folder, `demo` (embedded), or `shape:270M|450M|1_1B|3B` (random weights of that shape).
+    /// Opens `model`: a folder, `demo` (embedded), or `shape:270M|450M|1_1B|3B` (random weights of that shape). A repository's folder in
+    /// a cache of the hub stands for its usual snapshot.
     ///
     /// # Errors
     /// Names the file and the field or tensor that is wrong.
@@ -72,21 +74,17 @@ impl Checkpoint {
                 is_file: folder.is_file(),
             });
         }
-        let config_path = folder.join("config.json");
-        if !config_path.exists() {
-            return Err(Error::config(
-                &config_path,
-                "is not there; is this the folder of a model?",
-            ));
-        }
-        let config = read_bounded(&config_path, 1 << 20)?;
+        let snapshot = Snapshot::at(folder);
+        let folder = snapshot.as_ref().map_or(folder, |found| &found.folder);
+        let name = snapshot.as_ref().map_or(model, |found| &found.name);
+        let config = config_json(folder)?;
         let (generation, warning) = generation::read(&folder.join("generation_config.json"));
         let tokenizer = match folder.join("tokenizer.json") {
             path if path.exists() => Some(read_bounded(&path, 256 << 20)?),
             _ => None,
         };
         let mut checkpoint = Self::assemble(
-            model,
+            name,
             folder,
             &config,
             generation.as_deref(),
@@ -155,10 +153,25 @@ impl Checkpoint {
     }
 }
 
+fn config_json(folder: &Path) -> Result<Vec<u8>> {
+    let path = folder.join("config.json");
+    if !path.exists() {
+        let what = "is not there; is this the folder of a model?";
+        return Err(Error::config(&path, what));
+    }
+    read_bounded(&path, 1 << 20)
+}
+
+/// Checks that the configuration in a folder is of a model that can be run, before there are any weights.
+///
+/// # Errors
+/// [`Error::Read`]; [`Error::Config`] names the field that is wrong.
+pub fn check_config(folder: &Path) -> Result<()> {
+    let json = config_json(folder)?;
+    Config::parse(&json, &folder.join("config.json")).map(|_| ())
+}
+
 /// Whether a model's name looks like an id on the Hugging Face hub, as `apple/OpenELM-270M` does.
 pub fn is_hub_id(model: &str) -> bool {
-    model.split_once('/').is_some_and(|(owner, name)| {
-        let is_name = |part: &str| !part.is_empty() && !part.contains('/');
-        is_name(owner) && is_name(name) && !owner.starts_with(['.', '~'])
-    })
+    ModelId::parse(model).is_ok()
 }

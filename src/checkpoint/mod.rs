@@ -15,7 +15,7 @@ mod write;
 
 pub use chat::ChatFiles;
 pub use config::{Activation, Config, LayerConfig, LayerTensors, OuterTensors};
-pub use folder::{Checkpoint, is_hub_id};
+pub use folder::{Checkpoint, check_config, is_hub_id};
 pub use generation::GenerationDefaults;
 pub use read::read_tokenizer;
 pub use spec::TensorSpec;

@@ -2,23 +2,15 @@
 
 use std::io::ErrorKind;
 
-use openelm::checkpoint::is_hub_id;
-use openelm::{Dtype, Error, Feature, MemoryNeed};
+use openelm::hub::{TOKENIZER_COPIES, TOKENIZER_REPO};
+use openelm::{Dtype, Error, Feature, HubError, MemoryNeed};
 
 const ANOTHER_DEVICE: &str = "--device takes another adapter (`openelm devices` lists them)";
 
 /// `None` where the message says all there is to say.
 pub fn advice(error: &Error) -> Option<String> {
     Some(match error {
-        Error::ModelNotFound {
-            model,
-            is_file: false,
-        } if is_hub_id(model) => {
-            let folder = model.rsplit('/').next().unwrap_or(model);
-            format!(
-                "if that is a Hugging Face id, fetch it first: `hf download {model} --local-dir {folder}`, then `-m {folder}`"
-            )
-        }
+        Error::Hub(error) => return of_hub(error),
         Error::Write { cause, .. } if cause.kind() == ErrorKind::AlreadyExists => {
             "name one that is not there yet".into()
         }
@@ -102,6 +94,37 @@ fn less_memory(need: Option<&MemoryNeed>) -> String {
     format!("try {} or a smaller model", ways.join(", "))
 }
 
+/// What can be done about a model that was not to be had.
+fn of_hub(error: &HubError) -> Option<String> {
+    let copies = TOKENIZER_COPIES.join(" or ");
+    Some(match error {
+        HubError::Gated { repo, .. } if repo == TOKENIZER_REPO => format!(
+            "--hf-access-token takes a token too; --tokenizer-repo takes another repository, such as {copies}: copies of the same tokenizer \
+             by others, without a gate; --tokenizer takes a file, and --token-ids needs none"
+        ),
+        HubError::Gated { .. } | HubError::TokenRefused { .. } => {
+            "--hf-access-token takes a token too".into()
+        }
+        HubError::RepoNotFound { repo, .. } => format!(
+            "there is no folder `{repo}` here either; --hf-access-token says who you are, for what is private"
+        ),
+        HubError::RevisionNotFound { .. } => "--revision takes another".into(),
+        HubError::Offline { missing, .. } if missing.contains("tokenizer") => format!(
+            "fetch it without --offline and HF_HUB_OFFLINE; --tokenizer takes a file, --tokenizer-repo a repository that is in the cache \
+             ({copies} have copies), and --token-ids needs none"
+        ),
+        HubError::Offline { .. } => "fetch it first, without --offline and HF_HUB_OFFLINE".into(),
+        HubError::FileNotFound { file, .. } if file == "tokenizer.json" => {
+            "--tokenizer-repo takes another repository".into()
+        }
+        HubError::Connection { .. } => {
+            "what was fetched so far is kept; --offline uses only what is whole already".into()
+        }
+        HubError::NotCached { .. } => "`openelm list` has those that there are".into(),
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,7 +145,22 @@ mod tests {
             feature,
             why: "it is old".into(),
         };
+        let hub = |repo: &str| HubError::Gated {
+            repo: repo.into(),
+            page: "page".into(),
+            tokens: "tokens".into(),
+            has_token: false,
+        };
+        let offline = |missing: &str| HubError::Offline {
+            repo: "a/b".into(),
+            missing: missing.into(),
+            cache: "/cache".into(),
+        };
         let errors = [
+            hub(TOKENIZER_REPO).into(),
+            hub("a/b").into(),
+            offline("the tokenizer").into(),
+            offline("config.json").into(),
             Error::NoTokenizer { model: "m".into() },
             Error::EmptyPrompt,
             Error::ChatTemplate {

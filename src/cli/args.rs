@@ -6,11 +6,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use openelm::hub::TokenizerNeed;
 use openelm::{
     ComputePath, Dtype, Error, LoadOptions, Model, ModelFiles, Progress, SampleOn, SamplingParams,
     Tune,
 };
 
+use super::hub::{self, HubArgs};
 use super::output;
 use super::template::TemplateChoice;
 
@@ -47,6 +49,12 @@ pub enum Verb {
     Show(Show),
     /// Write a model with its matrices quantised, to a new folder
     Quantize(Quantize),
+    /// Fetch a model from the Hugging Face hub, or what is new of it
+    Pull(hub::Pull),
+    /// List the models that were fetched
+    List(hub::List),
+    /// Remove a model that was fetched
+    Rm(hub::Remove),
     /// List the adapters of this machine, best first
     Devices {
         /// Print JSON
@@ -99,9 +107,12 @@ pub enum SampleOnChoice {
 /// Which model, and how it is put on the device.
 #[derive(Args)]
 pub struct ModelArgs {
-    /// A folder with config.json and safetensors; `demo` (embedded); `shape:270M|450M|1_1B|3B` (random weights, to measure)
+    /// A folder with config.json and safetensors; a name on the Hugging Face hub, such as apple/OpenELM-270M-Instruct; `demo` (embedded);
+    /// `shape:270M|450M|1_1B|3B` (random weights, to measure)
     #[arg(short, long, default_value = "demo")]
     pub model: String,
+    #[command(flatten)]
+    pub hub: HubArgs,
     /// tokenizer.json, or the folder that holds it, if it is not in the model's folder
     #[arg(long, value_name = "PATH")]
     pub tokenizer: Option<PathBuf>,
@@ -303,6 +314,8 @@ pub struct Window {
     /// Model to load instead of the one used last; as for the other verbs
     #[arg(short, long)]
     pub model: Option<String>,
+    #[command(flatten)]
+    pub hub: HubArgs,
     /// tokenizer.json, or the folder that holds it, if it is not in the model's folder
     #[arg(long, value_name = "PATH")]
     pub tokenizer: Option<PathBuf>,
@@ -316,9 +329,11 @@ pub struct Window {
 
 #[derive(Args)]
 pub struct Tokenize {
-    /// A model's folder, or `demo`
+    /// A model's folder, a name on the Hugging Face hub, or `demo`
     #[arg(short, long, default_value = "demo")]
     pub model: String,
+    #[command(flatten)]
+    pub hub: HubArgs,
     /// tokenizer.json, or the folder that holds it, if it is not in the model's folder
     #[arg(long, value_name = "PATH")]
     pub tokenizer: Option<PathBuf>,
@@ -338,10 +353,12 @@ pub enum QuantizedChoice {
 
 #[derive(Args)]
 pub struct Quantize {
-    /// A folder with config.json and safetensors, or `demo`
+    /// A folder with config.json and safetensors, a name on the Hugging Face hub, or `demo`
     pub model: String,
     /// The folder to write; it must not exist yet
     pub out: PathBuf,
+    #[command(flatten)]
+    pub hub: HubArgs,
     /// Eight or four bits a weight, and a scale for every 32
     #[arg(long, default_value = "q8")]
     pub dtype: QuantizedChoice,
@@ -349,9 +366,11 @@ pub struct Quantize {
 
 #[derive(Args)]
 pub struct Show {
-    /// A folder with config.json and safetensors, `demo`, or `shape:NAME`
+    /// A folder with config.json and safetensors, a name on the Hugging Face hub, `demo`, or `shape:NAME`
     #[arg(default_value = "demo")]
     pub model: String,
+    #[command(flatten)]
+    pub hub: HubArgs,
     /// The same, as other verbs have it
     #[arg(short, long = "model", value_name = "MODEL", hide = true)]
     pub named: Option<String>,
@@ -400,13 +419,14 @@ impl ModelArgs {
         self.ctx_size.unwrap_or(most).min(most)
     }
 
-    /// Opens the model's files. What can be wrong with a prompt is found out then, before gigabytes are loaded.
+    /// Opens the model's files, for what works without a tokenizer.
     pub fn open(&self) -> Result<ModelFiles> {
-        let mut files = ModelFiles::open(&self.model)?;
-        if let Some(path) = &self.tokenizer {
-            files.set_tokenizer(path)?;
-        }
-        Ok(files)
+        self.open_with(TokenizerNeed::Unneeded)
+    }
+
+    /// Opens the model's files. What can be wrong with a prompt is found out then, before gigabytes are loaded.
+    pub fn open_with(&self, tokenizer: TokenizerNeed) -> Result<ModelFiles> {
+        hub::open(&self.model, &self.hub, self.tokenizer.as_deref(), tokenizer)
     }
 
     /// Loads the model with a progress bar, and prints its warnings.
@@ -436,6 +456,14 @@ impl ModelArgs {
 }
 
 impl PromptArgs {
+    /// Opens a model for this prompt: text needs a tokenizer.
+    pub fn open(&self, model: &ModelArgs) -> Result<ModelFiles> {
+        model.open_with(match self.token_ids {
+            Some(_) => TokenizerNeed::Wanted,
+            None => TokenizerNeed::Needed,
+        })
+    }
+
     /// The prompt's ids, checked for the model. `fallback` is the prompt where none is given, if there is one.
     pub fn ids(
         &self,

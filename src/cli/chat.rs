@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
+use openelm::hub::TokenizerNeed;
 use openelm::text::{Role, Turn};
 use openelm::trace::TraceMode;
 use openelm::{Error, Finish, GenerateOptions, Model, Session};
@@ -20,7 +21,7 @@ const HELP: &str = "/again: another answer. /undo: take the last question back. 
 
 pub fn run(arguments: &Chat) -> Result<()> {
     // All that can be a mistake first: loading takes long.
-    let files = arguments.model.open()?;
+    let files = arguments.model.open_with(TokenizerNeed::Needed)?;
     files.require_tokenizer()?;
     let mut chat = Conversation::begin(arguments, &files)?;
     let mut options = GenerateOptions::default();

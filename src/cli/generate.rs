@@ -21,7 +21,7 @@ const DEMO_PROMPT: &str = "Once upon a time";
 
 pub fn run(arguments: &Generate) -> Result<()> {
     // All that can be a mistake first: loading takes long.
-    let files = arguments.model.open()?;
+    let files = arguments.prompt.open(&arguments.model)?;
     let fallback = (arguments.model.model == "demo").then_some(DEMO_PROMPT);
     let ids = arguments.prompt.ids(&files, &arguments.model, fallback)?;
     let Request {

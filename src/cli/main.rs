@@ -9,6 +9,7 @@ mod conversation;
 mod devices;
 mod files;
 mod generate;
+mod hub;
 mod lines;
 mod literal;
 mod output;
@@ -44,6 +45,9 @@ fn main() -> ExitCode {
         Some(Verb::Tokenize(arguments)) => tokenize::run(&arguments),
         Some(Verb::Show(arguments)) => show::run(&arguments),
         Some(Verb::Quantize(arguments)) => quantize::run(&arguments),
+        Some(Verb::Pull(arguments)) => hub::pull(&arguments),
+        Some(Verb::List(arguments)) => hub::list(&arguments),
+        Some(Verb::Rm(arguments)) => hub::remove(&arguments),
         Some(Verb::Devices { json }) => devices::run(json),
         Some(Verb::Completions { shell }) => {
             let mut text = Vec::new();

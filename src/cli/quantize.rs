@@ -1,9 +1,11 @@
 //! `openelm quantize`: a model's matrices in eight or four bits, kept on disk.
 
 use anyhow::Result;
-use openelm::{Checkpoint, Dtype};
+use openelm::Dtype;
+use openelm::hub::TokenizerNeed;
 
 use super::args::{Quantize, QuantizedChoice};
+use super::hub;
 use super::output::{self, Bar};
 
 pub fn run(arguments: &Quantize) -> Result<()> {
@@ -12,7 +14,7 @@ pub fn run(arguments: &Quantize) -> Result<()> {
         QuantizedChoice::Q4 => Dtype::Q4,
     };
     let begin = std::time::Instant::now();
-    let checkpoint = Checkpoint::open(&arguments.model)?;
+    let checkpoint = hub::checkpoint(&arguments.model, &arguments.hub, TokenizerNeed::Wanted)?;
     let bar = Bar::new("quantising", true);
     checkpoint.write_quantized(&arguments.out, dtype, |done, total| bar.set(done, total))?;
     bar.clear();

@@ -9,7 +9,7 @@ use super::args::Score;
 use super::output::{self, Bar};
 
 pub fn run(arguments: &Score) -> Result<()> {
-    let files = arguments.model.open()?;
+    let files = arguments.prompt.open(&arguments.model)?;
     let ids = arguments.prompt.ids(&files, &arguments.model, None)?;
     let model = arguments.model.load(files)?;
     let bar = Bar::new("scoring", false);

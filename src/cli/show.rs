@@ -4,12 +4,13 @@ use std::fmt::Write;
 
 use anyhow::Result;
 use openelm::checkpoint::TensorSpec;
+use openelm::hub::TokenizerNeed;
 use openelm::model::{kv_bytes, weight_bytes};
 use openelm::{Checkpoint, Dtype};
 use serde_json::json;
 
 use super::args::Show;
-use super::output;
+use super::{hub, output};
 
 /// Number of parameters and bytes in the files of some tensors.
 fn size(checkpoint: &Checkpoint, specs: &[TensorSpec]) -> Result<(u64, u64)> {
@@ -23,7 +24,8 @@ fn size(checkpoint: &Checkpoint, specs: &[TensorSpec]) -> Result<(u64, u64)> {
 }
 
 pub fn run(arguments: &Show) -> Result<()> {
-    let checkpoint = Checkpoint::open(arguments.named.as_ref().unwrap_or(&arguments.model))?;
+    let model = arguments.named.as_ref().unwrap_or(&arguments.model);
+    let checkpoint = hub::checkpoint(model, &arguments.hub, TokenizerNeed::Unneeded)?;
     let config = &checkpoint.config;
     let mut layers = Vec::new();
     for (index, layer) in config.layers.iter().enumerate() {

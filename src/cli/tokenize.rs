@@ -3,17 +3,19 @@
 use std::fmt::Write;
 
 use anyhow::Result;
-use openelm::ModelFiles;
+use openelm::hub::TokenizerNeed;
 use serde_json::json;
 
 use super::args::{Tokenize, read_text};
-use super::output;
+use super::{hub, output};
 
 pub fn run(arguments: &Tokenize) -> Result<()> {
-    let mut files = ModelFiles::open(&arguments.model)?;
-    if let Some(path) = &arguments.tokenizer {
-        files.set_tokenizer(path)?;
-    }
+    let files = hub::open(
+        &arguments.model,
+        &arguments.hub,
+        arguments.tokenizer.as_deref(),
+        TokenizerNeed::Needed,
+    )?;
     let tokenizer = files.require_tokenizer()?;
     let ids = tokenizer.encode(&read_text(&arguments.prompt)?)?;
     let tokens: Vec<String> = ids

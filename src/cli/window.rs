@@ -1,13 +1,23 @@
 //! `openelm window`.
 
 use anyhow::Result;
+use openelm::hub::Settings;
 use openelm::window::Options;
 
 use super::args::Window;
 
 pub fn run(arguments: Window) -> Result<()> {
     let mut options = Options::default();
-    options.model = arguments.model;
+    options.model = match arguments.model {
+        Some(model) => Some(arguments.hub.named(&model)?),
+        None => None,
+    };
+    options.hub = match arguments.hub.settings() {
+        Ok(settings) => Some(settings),
+        // An environment that makes no sense matters only to whoever fetches something.
+        Err(_) if Settings::from_env().is_err() => None,
+        Err(error) => return Err(error),
+    };
     options.tokenizer = arguments.tokenizer;
     options.device = arguments.device;
     options.tuning_cache = openelm::tuning_cache();

@@ -20,6 +20,8 @@ pub struct Load {
     pub model: String,
     /// Takes the place of the model's own tokenizer; as for [`crate::ModelFiles::set_tokenizer`].
     pub tokenizer: Option<PathBuf>,
+    /// Whether nothing may be fetched for it.
+    pub local: bool,
     /// Set `cancel` in it to end loading.
     pub options: LoadOptions,
 }

@@ -3,6 +3,8 @@
 
 mod api;
 mod handle;
+#[cfg(feature = "hub")]
+mod hub_loader;
 mod loader;
 mod pieces;
 mod sink;
@@ -12,4 +14,6 @@ pub use api::{
     Alternative, Chat, Command, Event, Load, Memory, ModelInfo, Prompt, Request, Stage, TokenEvent,
 };
 pub use handle::Engine;
-pub use loader::{Loader, LocalLoader, Report};
+#[cfg(feature = "hub")]
+pub use hub_loader::HubLoader;
+pub use loader::{Loader, LocalLoader, Report, Resolved};

@@ -129,17 +129,21 @@ impl Worker {
     fn open(&mut self, load: &Load, kept: Option<(u64, Box<ModelInfo>)>) -> Option<ModelFiles> {
         let sink = &self.sink;
         let mut report = |stage, progress| tell_progress(sink, load.id, stage, progress);
-        let opened = match is_cancelled(load) {
+        let resolved = match is_cancelled(load) {
             // It was while others were before it.
             true => Err(Error::Cancelled),
-            false => self
-                .loader
-                .resolve(load, &mut report)
-                .and_then(|model| ModelFiles::open(&model)),
+            false => self.loader.resolve(load, &mut report),
         };
-        let opened = opened.and_then(|mut files| {
-            if let Some(path) = &load.tokenizer {
+        let opened = resolved.and_then(|resolved| {
+            let mut files = ModelFiles::open(&resolved.model)?;
+            if let Some(path) = load.tokenizer.as_ref().or(resolved.tokenizer.as_ref()) {
                 files.set_tokenizer(path)?;
+            }
+            if let Some(text) = resolved.notice {
+                self.sink.send(Event::Notice {
+                    load: load.id,
+                    text,
+                });
             }
             Ok(files)
         });

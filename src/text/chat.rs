@@ -13,8 +13,14 @@ use crate::error::Result;
 
 /// Whether a model's name, or its folder, says that it was tuned for chats, as `OpenELM-270M-Instruct` does.
 pub fn is_instruct(model: &Path) -> bool {
-    let name = model.file_name().unwrap_or_default().to_string_lossy();
-    name.to_lowercase().contains("instruct")
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_owned();
+    // In a cache of the hub a model's folder bears the name of a commit, and lies two below that of the repository.
+    let named = match model.parent() {
+        Some(parent) if name(parent) == "snapshots" => parent.parent().unwrap_or(model),
+        _ => model,
+    };
+    let name = name(named).to_string_lossy().to_lowercase();
+    name.contains("instruct")
 }
 
 /// How turns are written.
@@ -187,5 +193,8 @@ mod tests {
         assert!(is_instruct(Path::new("/models/OpenELM-270M-Instruct")));
         assert!(!is_instruct(Path::new("/instruct/OpenELM-270M")));
         assert!(!is_instruct(Path::new("demo")));
+        let snapshot = |name| format!("/hub/models--apple--{name}/snapshots/f00d");
+        assert!(is_instruct(Path::new(&snapshot("OpenELM-3B-Instruct"))));
+        assert!(!is_instruct(Path::new(&snapshot("OpenELM-3B"))));
     }
 }

@@ -1,21 +1,14 @@
 //! What can be done about an error, in the window's words: its settings and buttons.
 
-use crate::checkpoint::is_hub_id;
 use crate::dtype::Dtype;
-use crate::error::{Error, Feature, MemoryNeed};
+use crate::error::{Error, Feature, HubError, MemoryNeed};
 
 const ANOTHER_ADAPTER: &str = "Take another adapter under \"Choose a model\".";
 
 /// Whole sentences; `None` where the message says all there is to say.
 pub fn advice(error: &Error) -> Option<String> {
     Some(match error {
-        Error::ModelNotFound {
-            model,
-            is_file: false,
-        } if is_hub_id(model) => format!(
-            "If that is a Hugging Face id, fetch it first: `hf download {model} --local-dir {}`, then open that folder.",
-            model.rsplit('/').next().unwrap_or(model)
-        ),
+        Error::Hub(error) => return of_hub(error),
         Error::ModelNotFound { .. } | Error::NoModel => {
             "\"Choose a model\" has the demo and those loaded before, and opens folders.".into()
         }
@@ -45,6 +38,25 @@ pub fn advice(error: &Error) -> Option<String> {
             format!("Set the context under \"Choose a model\" to at most {possible} positions.")
         }
         Error::OutOfMemory { need, .. } => less_memory(need.as_ref()),
+        _ => return None,
+    })
+}
+
+fn of_hub(error: &HubError) -> Option<String> {
+    Some(match error {
+        HubError::Gated { .. } | HubError::TokenRefused { .. } => {
+            "Set HF_TOKEN, or log in with Hugging Face's own program, and open the window again."
+                .into()
+        }
+        HubError::RepoNotFound { repo, .. } => {
+            format!(
+                "There is no folder `{repo}` here either: \"Choose a model\" has names that are there."
+            )
+        }
+        HubError::Connection { .. } => "What was fetched so far is kept.".into(),
+        HubError::Offline { .. } => {
+            "It can be fetched once more, unless HF_HUB_OFFLINE is set.".into()
+        }
         _ => return None,
     })
 }

@@ -41,7 +41,7 @@ pub use settings::{SamplingSettings, Setting, Settings};
 pub use store::Store;
 
 use self::pace::Pace;
-use crate::engine::Engine;
+use crate::engine::{Engine, HubLoader};
 use crate::error::{Error, Result};
 
 /// Where conversations and settings are kept unless another folder is named.
@@ -89,7 +89,8 @@ pub fn run(options: Options) -> Result<()> {
             Pace::default()
         };
         let wake = pace.clone();
-        let engine = Engine::start(move || wake.repaint(&egui))?;
+        let loader = HubLoader::new(options.hub.clone());
+        let engine = Engine::start_with(move || wake.repaint(&egui), loader)?;
         let mut app = App::new(&context.egui_ctx, engine, store);
         app.set_pace(pace);
         app.begin(&options);

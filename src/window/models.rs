@@ -1,28 +1,22 @@
-//! Choosing a model: the demo, those loaded before, a folder, random weights; and how to get real ones.
+//! Choosing a model: the demo, those loaded before, a folder, random weights, or real ones from the hub.
 
-use egui::{ComboBox, RichText, ScrollArea, TextEdit};
+use egui::{ComboBox, ProgressBar, ScrollArea, TextEdit};
 
 use super::action::{Action, Overlay};
 use super::settings::Setting;
-use super::state::State;
+use super::state::{ModelState, State};
 use super::widgets::name;
 use crate::checkpoint::shapes;
 use crate::dtype::Dtype;
 
-/// How to get weights and their tokenizer, in commands.
-const HOW: [(&str, &str); 3] = [
-    (
-        "Apple's weights are open: huggingface.co/apple/OpenELM-270M-Instruct is the smallest that can chat (0.5 GB).",
-        "hf download apple/OpenELM-270M-Instruct --local-dir OpenELM-270M-Instruct",
-    ),
-    (
-        "The tokenizer is Llama 2's: accept Meta's licence at huggingface.co/meta-llama/Llama-2-7b-hf, then",
-        "hf download meta-llama/Llama-2-7b-hf tokenizer.json --local-dir OpenELM-270M-Instruct",
-    ),
-    (
-        "The command comes with Hugging Face's Python package:",
-        "pip install huggingface_hub",
-    ),
+/// Sizes of the models that Apple has on the hub.
+const APPLES: [&str; 4] = ["270M", "450M", "1_1B", "3B"];
+
+/// What a person must know who fetches them.
+const LICENCES: [&str; 2] = [
+    "Apple's weights are open, under the licence at huggingface.co/apple/OpenELM",
+    "The tokenizer is Llama 2's: accept Meta's licence at huggingface.co/meta-llama/Llama-2-7b-hf, make a token at \
+     huggingface.co/settings/tokens, and set HF_TOKEN to it, or use any tokenizer.json that you have:",
 ];
 
 /// What only this view needs: nothing else reads it.
@@ -30,6 +24,8 @@ const HOW: [(&str, &str); 3] = [
 pub struct ModelsView {
     /// The path in the making.
     path: String,
+    /// A name on the hub in the making.
+    name: String,
 }
 
 impl ModelsView {
@@ -53,13 +49,60 @@ impl ModelsView {
                     .show(ui, |ui| {
                         self.choose(ui, state, actions);
                         ui.separator();
-                        options(ui, state, actions);
+                        self.fetch(ui, state, actions);
                         ui.separator();
-                        how(ui);
+                        options(ui, state, actions);
                     });
             });
         if !open {
             actions.push(Action::HideOverlay(Overlay::Models));
+        }
+    }
+
+    fn fetch(&mut self, ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
+        ui.strong("From the Hugging Face hub, kept in its cache on this machine");
+        if let ModelState::Loading {
+            name,
+            is_download: true,
+            done,
+            total,
+        } = &state.model
+        {
+            let share = *done as f32 / (*total).max(1) as f32;
+            ui.horizontal(|ui| {
+                ui.add(ProgressBar::new(share).desired_width(260.0).text(name));
+                if ui.small_button("Cancel fetching").clicked() {
+                    actions.push(Action::CancelLoading);
+                }
+            });
+        }
+        for (suffix, what) in [("-Instruct", "to chat with"), ("", "continue texts")] {
+            ui.horizontal_wrapped(|ui| {
+                for size in APPLES {
+                    let name = format!("apple/OpenELM-{size}{suffix}");
+                    let hint = format!("{name}: {what}; fetched once");
+                    let label = format!("OpenELM-{size}{suffix}");
+                    if ui.button(label).on_hover_text(hint).clicked() {
+                        actions.push(Action::Load(name));
+                    }
+                }
+            });
+        }
+        ui.horizontal(|ui| {
+            let width = (ui.available_width() - 70.0).max(80.0);
+            let edit = TextEdit::singleline(&mut self.name)
+                .hint_text("another by its name, ORG/NAME or ORG/NAME@REVISION")
+                .desired_width(width);
+            let response = ui.add(edit);
+            name(ui, &response, "Name on the hub");
+            let entered = response.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
+            let model = self.name.trim();
+            if (ui.button("Fetch").clicked() || entered) && !model.is_empty() {
+                actions.push(Action::Load(model.to_owned()));
+            }
+        });
+        for what in LICENCES {
+            linked(ui, what);
         }
     }
 
@@ -206,27 +249,19 @@ fn adapter(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
     name(ui, &adapter.response, "Adapter to use");
 }
 
-fn how(ui: &mut egui::Ui) {
-    ui.strong("Real weights");
-    for (what, command) in HOW {
-        ui.horizontal_wrapped(|ui| {
-            ui.spacing_mut().item_spacing.x = 0.0;
-            for word in what.split_inclusive(' ') {
-                match word.trim_end_matches([' ', ',', ':']) {
-                    address if address.starts_with("huggingface.co/") => {
-                        ui.hyperlink_to(word, format!("https://{address}"));
-                    }
-                    _ => {
-                        ui.label(word);
-                    }
+/// A text in which addresses can be clicked.
+fn linked(ui: &mut egui::Ui, text: &str) {
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing.x = 0.0;
+        for word in text.split_inclusive(' ') {
+            match word.trim_end_matches([' ', ',', ':']) {
+                address if address.starts_with("huggingface.co/") => {
+                    ui.hyperlink_to(word, format!("https://{address}"));
+                }
+                _ => {
+                    ui.label(word);
                 }
             }
-        });
-        ui.horizontal(|ui| {
-            if ui.small_button("Copy").clicked() {
-                ui.ctx().copy_text(command.to_owned());
-            }
-            ui.add(egui::Label::new(RichText::new(command).monospace()).wrap());
-        });
-    }
+        }
+    });
 }

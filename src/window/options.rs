@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::hub::Settings;
+
 /// What `openelm window` was asked.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -9,6 +11,8 @@ pub struct Options {
     /// Model to load instead of the one used last.
     pub model: Option<String>,
     pub tokenizer: Option<PathBuf>,
+    /// How models are fetched by name; `None`: as the environment says.
+    pub hub: Option<Settings>,
     /// Adapter for the model, as in [`crate::LoadOptions`].
     pub device: Option<String>,
     /// As in [`crate::LoadOptions`].

@@ -2,7 +2,7 @@
 
 use egui_kittest::kittest::Queryable;
 use openelm::engine::{Command, Event, Stage};
-use openelm::{Error, Finish};
+use openelm::{Error, Finish, HubError};
 
 use crate::scene::{Scene, info, loaded, scene_of, stage};
 
@@ -238,8 +238,123 @@ fn a_model_that_is_gone_at_the_start_gives_way_to_the_demo() {
 fn real_weights_are_one_click_away() {
     let mut stage = stage("demo");
     stage.click("Get Apple's OpenELM weights…");
-    assert!(stage.has("hf download apple/OpenELM-270M-Instruct"));
     assert!(stage.has("huggingface.co/meta-llama/Llama-2-7b-hf"));
+    stage.click("OpenELM-270M-Instruct");
+    assert_eq!(last_load(&stage).model, "apple/OpenELM-270M-Instruct");
+}
+
+/// The latest load that the window has sent.
+fn last_load(stage: &Scene<'_>) -> Box<openelm::engine::Load> {
+    let loads = stage
+        .commands
+        .try_iter()
+        .filter_map(|command| match command {
+            Command::Load(load) => Some(load),
+            _ => None,
+        });
+    loads.last().expect("a load")
+}
+
+/// A model is fetched by its name; that can be ended, and gone on with.
+#[test]
+fn a_model_of_the_hub_is_fetched_cancelled_and_gone_on_with() {
+    let mut stage = stage("demo");
+    stage.click("Model: demo · bf16");
+    let field = stage.window.get_by_label("Name on the hub");
+    field.focus();
+    field.type_text("apple/OpenELM-3B@v1");
+    stage.window.run();
+    stage.click("Fetch");
+    let load = last_load(&stage);
+    assert_eq!(load.model, "apple/OpenELM-3B@v1");
+    assert!(!load.local, "who asks for it gets it fetched");
+    let progress = |load| Event::Loading {
+        load,
+        stage: Stage::Download,
+        done: 1_000_000_000,
+        total: 12_000_000_000,
+    };
+    stage.tell(progress(load.id));
+    assert!(stage.has("Downloading apple/OpenELM-3B@v1: 1000 of 12000 MB"));
+    stage.click("Cancel loading");
+    let cancel = load.options.cancel.as_ref().unwrap();
+    assert!(cancel.load(std::sync::atomic::Ordering::Relaxed));
+    let kept = || Some((0, Box::new(info("demo"))));
+    stage.tell(Event::LoadFailed {
+        load: load.id,
+        error: Error::Cancelled,
+        kept: kept(),
+    });
+    assert!(stage.has("`demo` is still here"));
+    stage.click("Go on fetching");
+    let load = last_load(&stage);
+    assert_eq!(load.model, "apple/OpenELM-3B@v1");
+    assert!(!stage.has("Loading was cancelled"));
+    // Also after the network was lost.
+    stage.tell(progress(load.id));
+    let error = HubError::Connection {
+        url: "https://hub".into(),
+        cause: "gone".into(),
+    };
+    stage.tell(Event::LoadFailed {
+        load: load.id,
+        error: error.into(),
+        kept: kept(),
+    });
+    assert!(stage.has("What was fetched so far is kept"));
+    stage.click("Try again");
+    assert_eq!(last_load(&stage).model, "apple/OpenELM-3B@v1");
+}
+
+/// The page of models shows what is being fetched, and ends it.
+#[test]
+fn the_page_of_models_shows_a_download() {
+    let mut stage = stage("demo");
+    stage.click("Model: demo · bf16");
+    stage.click("OpenELM-450M");
+    let load = last_load(&stage);
+    stage.tell(Event::Loading {
+        load: load.id,
+        stage: Stage::Download,
+        done: 1,
+        total: 2,
+    });
+    stage
+        .window
+        .key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::O);
+    stage.window.run();
+    stage.click("Cancel fetching");
+    let cancel = load.options.cancel.as_ref().unwrap();
+    assert!(cancel.load(std::sync::atomic::Ordering::Relaxed));
+}
+
+/// Opening the window fetches nothing; it offers to.
+#[test]
+fn a_start_fetches_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = r#"{"model":"apple/OpenELM-3B"}"#;
+    std::fs::write(folder.path().join("settings.json"), settings).unwrap();
+    let mut stage = scene_of([1280.0, 800.0], folder);
+    stage
+        .window
+        .state_mut()
+        .begin(&openelm::window::Options::default());
+    let load = last_load(&stage);
+    assert!(load.local);
+    let error = HubError::Offline {
+        repo: "apple/OpenELM-3B".into(),
+        missing: "the model".into(),
+        cache: "/cache".into(),
+    };
+    stage.tell(Event::LoadFailed {
+        load: load.id,
+        error: error.into(),
+        kept: None,
+    });
+    stage.click("Fetch it");
+    let load = last_load(&stage);
+    assert_eq!(load.model, "apple/OpenELM-3B");
+    assert!(!load.local);
 }
 
 #[test]

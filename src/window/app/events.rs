@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::App;
 use super::dialogs::Answer;
 use crate::engine::{Event, ModelInfo, Stage, TokenEvent};
-use crate::error::Error;
+use crate::error::{Error, HubError};
 use crate::generate::{Finish, Timing};
 use crate::text::is_instruct;
 use crate::window::action::{Action, BannerId, Overlay};
@@ -289,7 +289,8 @@ impl App {
     /// `kept` is the load whose model is still there, and what that is.
     fn load_failed(&mut self, error: &Error, kept: Option<(u64, Box<ModelInfo>)>) {
         self.is_recovering = false;
-        self.state.model = ModelState::None;
+        let before = std::mem::take(&mut self.state.model);
+        let wanted = self.load.model.clone();
         let mut outcome = "No model is loaded now.".to_owned();
         let has_kept = kept.is_some();
         if let Some((load, info)) = kept {
@@ -321,8 +322,24 @@ impl App {
                 format!("{} {outcome}", described(error)),
             ),
         };
-        let choose = Action::ShowOverlay(Overlay::Models);
-        self.state.tell(banner.with_fix("Choose a model", choose));
+        let was_fetched = matches!(
+            before,
+            ModelState::Loading {
+                is_download: true,
+                ..
+            }
+        );
+        self.state.tell(match error {
+            // What has come so far is kept, so that asking again goes on from there.
+            Error::Cancelled if was_fetched => {
+                banner.with_fix("Go on fetching", Action::Load(wanted))
+            }
+            Error::Hub(HubError::Offline { .. }) => {
+                banner.with_fix("Fetch it", Action::Load(wanted))
+            }
+            Error::Hub(_) => banner.with_fix("Try again", Action::Load(wanted)),
+            _ => banner.with_fix("Choose a model", Action::ShowOverlay(Overlay::Models)),
+        });
     }
 
     fn take_answer(&mut self, answer: Answer) {

@@ -48,10 +48,13 @@ impl App {
             id,
             model: model.to_owned(),
             tokenizer: tokenizer.filter(|_| is_folder).cloned(),
+            // Gigabytes are fetched for those who ask for them, not for whoever opens the window.
+            local: self.may_fall_back,
             options,
         })));
         self.state.model = ModelState::loading(model);
         self.state.dismiss(BannerId::LoadFailed);
+        self.state.dismiss(BannerId::LoadCancelled);
     }
 
     pub(super) fn cancel_loading(&self) {

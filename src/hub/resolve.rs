@@ -1,0 +1,222 @@
+//! Models by their names: from the cache, or fetched into it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::cache::{Cache, Snapshot, missing_file};
+use super::client::Client;
+use super::name::ModelId;
+use super::patience::Cancel;
+use super::progress::{Progress, Reports};
+use super::pull::{Pull, supervise, tokenizer_in};
+use super::settings::Settings;
+use crate::error::{Error, HubError, Result};
+
+/// Where OpenELM's tokenizer is from, which is Llama 2's.
+pub const TOKENIZER_REPO: &str = "meta-llama/Llama-2-7b-hf";
+
+/// Copies of it that others have put on the hub, without a gate.
+pub const TOKENIZER_COPIES: [&str; 2] = ["NousResearch/Llama-2-7b-hf", "TheBloke/Llama-2-7B-fp16"];
+
+/// What is done about the tokenizer of a model whose own repository has none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TokenizerNeed {
+    /// Without one there is no use in the model.
+    Needed,
+    /// It is fetched, and the model is good without it.
+    #[default]
+    Wanted,
+    /// It is taken from the cache if it is there.
+    Unneeded,
+}
+
+/// A model to be had.
+pub struct Wish<'a> {
+    pub id: &'a ModelId,
+    pub tokenizer: TokenizerNeed,
+    /// Whether the hub is asked for something newer although the cache has the model.
+    pub refresh: bool,
+    /// Looks at a folder with all but the weights, before these are fetched.
+    pub check: &'a (dyn Fn(&Path) -> Result<()> + Sync),
+    /// Ends the work once it is set.
+    pub cancel: Option<Arc<AtomicBool>>,
+}
+
+/// A model's files on this machine.
+#[derive(Debug)]
+pub struct Found {
+    /// The folder that holds them.
+    pub folder: PathBuf,
+    /// A tokenizer that lies elsewhere; `None`: it lies in the folder, or nowhere. Or why there is none.
+    pub tokenizer: Result<Option<PathBuf>>,
+}
+
+/// The model on the hub that a name means, if it means one: neither `demo` nor `shape:NAME`, and nothing that is there as a folder or file.
+pub fn hub_model(name: &str) -> Option<ModelId> {
+    let is_there = Path::new(name).symlink_metadata().is_ok();
+    ModelId::parse(name).ok().filter(|_| !is_there)
+}
+
+/// A hub, and the cache of what it gave.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    settings: Settings,
+}
+
+impl Hub {
+    pub fn new(settings: Settings) -> Self {
+        Self { settings }
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Finds a model in the cache, or fetches it; `progress` is called as bytes arrive.
+    ///
+    /// # Errors
+    /// [`Error::Hub`]; those of the wish's check; [`Error::Write`] where the cache cannot be written; [`Error::Cancelled`].
+    pub fn model(&self, wish: &Wish<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Found> {
+        let cached = self.cached(wish.id);
+        let is_whole = cached
+            .as_deref()
+            .is_some_and(|folder| missing_file(folder).is_none());
+        let (whole, part) = match is_whole {
+            true => (cached, None),
+            false => (None, cached),
+        };
+        match whole {
+            Some(folder) if self.settings.offline || !wish.refresh => {
+                self.with_tokenizer(folder, wish, progress)
+            }
+            None if self.settings.offline => {
+                let missing = match part.and_then(|folder| missing_file(&folder)) {
+                    Some(file) => file,
+                    None => "the model".to_owned(),
+                };
+                Err(self.not_offline(wish.id, missing))
+            }
+            _ => self.pull(wish, progress),
+        }
+    }
+
+    /// A model whose folder is in some cache, by its path: its tokenizer may lie beside it in that cache.
+    pub fn tokenizer_beside(&self, snapshot: &Snapshot) -> Option<PathBuf> {
+        match tokenizer_in(&snapshot.folder) {
+            Some(_) => None,
+            None => self.cached_tokenizer(&Cache::new(&snapshot.cache)),
+        }
+    }
+
+    /// The snapshot of a model that is in the cache, whole or not.
+    fn cached(&self, id: &ModelId) -> Option<PathBuf> {
+        let repo = self.settings.cache.repo(&id.repo);
+        let snapshot = repo.snapshot(&repo.commit(&id.revision)?);
+        snapshot.is_dir().then_some(snapshot)
+    }
+
+    /// The tokenizer in `cache` that the settings name, or one of those that are the same.
+    fn cached_tokenizer(&self, cache: &Cache) -> Option<PathBuf> {
+        let usual = || {
+            let names = std::iter::once(TOKENIZER_REPO).chain(TOKENIZER_COPIES);
+            names.flat_map(ModelId::parse).collect()
+        };
+        let named = &self.settings.tokenizer_repo;
+        let ids: Vec<ModelId> = named.clone().map_or_else(usual, |id| vec![id]);
+        ids.iter().find_map(|id| {
+            let repo = cache.repo(&id.repo);
+            tokenizer_in(&repo.snapshot(&repo.commit(&id.revision)?))
+        })
+    }
+
+    /// The whole model in `folder`, with the tokenizer that is wished for.
+    fn with_tokenizer(
+        &self,
+        folder: PathBuf,
+        wish: &Wish<'_>,
+        progress: &mut dyn FnMut(&Progress),
+    ) -> Result<Found> {
+        let cache = &self.settings.cache;
+        let is_done = tokenizer_in(&folder).is_some();
+        if is_done || wish.tokenizer == TokenizerNeed::Unneeded {
+            let beside = match is_done {
+                true => None,
+                false => self.cached_tokenizer(cache),
+            };
+            let tokenizer = Ok(beside);
+            return Ok(Found { folder, tokenizer });
+        }
+        let found = match self.cached_tokenizer(cache) {
+            Some(path) => Ok(path),
+            None => {
+                let client = Client::new(&self.settings, Cancel::new(wish.cancel.clone()))?;
+                supervise(&client, progress, |reports| {
+                    self.tokenizer(&client, reports)
+                })
+            }
+        };
+        Ok(Found {
+            folder,
+            tokenizer: as_wished(found, wish.tokenizer)?,
+        })
+    }
+
+    fn pull(&self, wish: &Wish<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Found> {
+        let client = Client::new(&self.settings, Cancel::new(wish.cancel.clone()))?;
+        supervise(&client, progress, |reports| {
+            let pull = Pull::begin(&client, reports, &self.settings.cache, wish.id)?;
+            pull.side_files()?;
+            (wish.check)(&pull.snapshot())?;
+            // Before gigabytes come that may be of no use without it.
+            let tokenizer = match pull.has_tokenizer() {
+                true => Ok(None),
+                false if wish.tokenizer == TokenizerNeed::Unneeded => {
+                    Ok(self.cached_tokenizer(&self.settings.cache))
+                }
+                false => as_wished(self.tokenizer(&client, reports), wish.tokenizer)?,
+            };
+            pull.weights()?;
+            pull.finish()?;
+            Ok(Found {
+                folder: pull.snapshot(),
+                tokenizer,
+            })
+        })
+    }
+
+    /// A tokenizer from the repository that has it, fetched unless it is in the cache.
+    fn tokenizer(&self, client: &Client, reports: &Reports) -> Result<PathBuf> {
+        let cache = &self.settings.cache;
+        if let Some(path) = self.cached_tokenizer(cache) {
+            return Ok(path);
+        }
+        let id = match &self.settings.tokenizer_repo {
+            Some(id) => id.clone(),
+            None => ModelId::parse(TOKENIZER_REPO)?,
+        };
+        if self.settings.offline {
+            return Err(self.not_offline(&id, "the tokenizer".into()));
+        }
+        Pull::one_file(client, reports, cache, &id, "tokenizer.json")
+    }
+
+    fn not_offline(&self, id: &ModelId, missing: String) -> Error {
+        HubError::Offline {
+            repo: id.repo.to_string(),
+            missing,
+            cache: self.settings.cache.root().display().to_string(),
+        }
+        .into()
+    }
+}
+
+/// A tokenizer, or why there is none, which is an error at once where nothing goes without.
+fn as_wished(found: Result<PathBuf>, need: TokenizerNeed) -> Result<Result<Option<PathBuf>>> {
+    match found {
+        Err(error) if need == TokenizerNeed::Needed || matches!(error, Error::Cancelled) => {
+            Err(error)
+        }
+        found => Ok(found.map(Some)),
+    }
+}
