@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
+use openelm::hub::TokenizerNeed;
 use openelm::text::StreamDecoder;
 use openelm::trace::TraceMode;
 use openelm::{
@@ -13,6 +14,7 @@ use openelm::{
 use serde_json::{Map, Value, json};
 
 use super::args::Generate;
+use super::hub;
 use super::output::{self, Bar, TraceFile};
 use super::request::Request;
 
@@ -76,7 +78,8 @@ impl Generate {
             );
             return Ok(None);
         }
-        Ok(Some(ModelFiles::open(name)?))
+        let tokenizer = TokenizerNeed::Unneeded;
+        Ok(Some(hub::open(name, &self.model.hub, None, tokenizer)?))
     }
 }
 

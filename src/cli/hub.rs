@@ -10,8 +10,8 @@ use clap::Args;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use openelm::checkpoint::{check_config, read_tokenizer};
 use openelm::hub::{
-    Cache, CachedModel, CachedSnapshot, Found, Hub, ModelId, Progress, RepoId, Settings, Snapshot,
-    Token, TokenizerNeed, Wish, hub_model,
+    Cache, CachedModel, CachedSnapshot, Found, Hub, ModelId, ModelRequest, Progress, RepoId,
+    Settings, Snapshot, Token, TokenizerNeed, hub_model,
 };
 use openelm::{Checkpoint, ModelFiles};
 use serde_json::json;
@@ -135,7 +135,7 @@ fn fetch(
     tokenizer: TokenizerNeed,
     refresh: bool,
 ) -> Result<Found> {
-    let wish = Wish {
+    let request = ModelRequest {
         id,
         tokenizer,
         refresh,
@@ -143,7 +143,8 @@ fn fetch(
         cancel: None,
     };
     let mut bars = Bars::default();
-    let found = Hub::new(arguments.settings()?).model(&wish, &mut |progress| bars.show(progress));
+    let found =
+        Hub::new(arguments.settings()?).model(&request, &mut |progress| bars.show(progress));
     bars.clear();
     Ok(found?)
 }

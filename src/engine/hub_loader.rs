@@ -6,7 +6,7 @@ use super::api::{Load, Stage};
 use super::loader::{Loader, Report, Resolved};
 use crate::checkpoint::check_config;
 use crate::error::Result;
-use crate::hub::{Hub, Settings, Snapshot, TokenizerNeed, Wish, hub_model};
+use crate::hub::{Hub, ModelRequest, Settings, Snapshot, TokenizerNeed, hub_model};
 use crate::model::Progress;
 
 /// Models that are on this machine, and those of the Hugging Face hub, which are fetched first.
@@ -41,7 +41,7 @@ impl Loader for HubLoader {
             }
             return Ok(resolved);
         };
-        let wish = Wish {
+        let request = ModelRequest {
             id: &id,
             tokenizer: match load.tokenizer {
                 Some(_) => TokenizerNeed::Unneeded,
@@ -51,7 +51,7 @@ impl Loader for HubLoader {
             check: &check_config,
             cancel: load.options.cancel.clone(),
         };
-        let found = self.hub(load.local)?.model(&wish, &mut |progress| {
+        let found = self.hub(load.local)?.model(&request, &mut |progress| {
             let (done, total) = progress.sum();
             report(Stage::Download, Progress { done, total });
         })?;

@@ -11,7 +11,7 @@ use ureq::{Agent, Body};
 
 use super::address::{Origin, escaped, resolved, without_query};
 use super::name::printable;
-use super::patience::{Backoff, Cancel};
+use super::retry::{Backoff, Cancel};
 use super::settings::{Settings, Token};
 use crate::error::{Error, HubError, Result};
 

@@ -5,18 +5,18 @@
 //! ```no_run
 //! # #[cfg(feature = "hub")]
 //! # fn main() -> openelm::Result<()> {
-//! use openelm::hub::{Hub, ModelId, Settings, TokenizerNeed, Wish};
+//! use openelm::hub::{Hub, ModelId, Settings, TokenizerNeed, ModelRequest};
 //! use openelm::{LoadOptions, ModelFiles};
 //!
 //! let hub = Hub::new(Settings::from_env()?);
-//! let wish = Wish {
+//! let request = ModelRequest {
 //!     id: &ModelId::parse("apple/OpenELM-270M-Instruct")?,
 //!     tokenizer: TokenizerNeed::Needed,
 //!     refresh: false,
 //!     check: &|_| Ok(()),
 //!     cancel: None,
 //! };
-//! let found = hub.model(&wish, &mut |progress| eprintln!("{:?}", progress.sum()))?;
+//! let found = hub.model(&request, &mut |progress| eprintln!("{:?}", progress.sum()))?;
 //! let mut files = ModelFiles::open(&found.folder.to_string_lossy())?;
 //! if let Some(tokenizer) = found.tokenizer? {
 //!     files.set_tokenizer(&tokenizer)?;
@@ -47,13 +47,13 @@ mod lock;
 mod models;
 mod name;
 #[cfg(feature = "hub")]
-mod patience;
-#[cfg(feature = "hub")]
 mod progress;
 #[cfg(feature = "hub")]
 mod pull;
 #[cfg(feature = "hub")]
 mod resolve;
+#[cfg(feature = "hub")]
+mod retry;
 #[cfg(feature = "hub")]
 mod settings;
 
@@ -63,6 +63,8 @@ pub use name::{ModelId, RepoId, Revision};
 #[cfg(feature = "hub")]
 pub use progress::{FileProgress, Progress};
 #[cfg(feature = "hub")]
-pub use resolve::{Found, Hub, TOKENIZER_COPIES, TOKENIZER_REPO, TokenizerNeed, Wish, hub_model};
+pub use resolve::{
+    Found, Hub, ModelRequest, TOKENIZER_COPIES, TOKENIZER_REPO, TokenizerNeed, hub_model,
+};
 #[cfg(feature = "hub")]
 pub use settings::{Settings, Token};

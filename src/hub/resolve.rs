@@ -7,9 +7,9 @@ use std::sync::atomic::AtomicBool;
 use super::cache::{Cache, Snapshot, missing_file};
 use super::client::Client;
 use super::name::ModelId;
-use super::patience::Cancel;
 use super::progress::{Progress, Reports};
 use super::pull::{Pull, supervise, tokenizer_in};
+use super::retry::Cancel;
 use super::settings::Settings;
 use crate::error::{Error, HubError, Result};
 
@@ -32,7 +32,7 @@ pub enum TokenizerNeed {
 }
 
 /// A model to be had.
-pub struct Wish<'a> {
+pub struct ModelRequest<'a> {
     pub id: &'a ModelId,
     pub tokenizer: TokenizerNeed,
     /// Whether the hub is asked for something newer although the cache has the model.
@@ -76,9 +76,13 @@ impl Hub {
     /// Finds a model in the cache, or fetches it; `progress` is called as bytes arrive.
     ///
     /// # Errors
-    /// [`Error::Hub`]; those of the wish's check; [`Error::Write`] where the cache cannot be written; [`Error::Cancelled`].
-    pub fn model(&self, wish: &Wish<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Found> {
-        let cached = self.cached(wish.id);
+    /// [`Error::Hub`]; those of the request's `check`; [`Error::Write`] where the cache cannot be written; [`Error::Cancelled`].
+    pub fn model(
+        &self,
+        request: &ModelRequest<'_>,
+        progress: &mut dyn FnMut(&Progress),
+    ) -> Result<Found> {
+        let cached = self.cached(request.id);
         let is_whole = cached
             .as_deref()
             .is_some_and(|folder| missing_file(folder).is_none());
@@ -87,17 +91,17 @@ impl Hub {
             false => (None, cached),
         };
         match whole {
-            Some(folder) if self.settings.offline || !wish.refresh => {
-                self.with_tokenizer(folder, wish, progress)
+            Some(folder) if self.settings.offline || !request.refresh => {
+                self.with_tokenizer(folder, request, progress)
             }
             None if self.settings.offline => {
                 let missing = match part.and_then(|folder| missing_file(&folder)) {
                     Some(file) => file,
                     None => "the model".to_owned(),
                 };
-                Err(self.not_offline(wish.id, missing))
+                Err(self.not_offline(request.id, missing))
             }
-            _ => self.pull(wish, progress),
+            _ => self.pull(request, progress),
         }
     }
 
@@ -130,16 +134,16 @@ impl Hub {
         })
     }
 
-    /// The whole model in `folder`, with the tokenizer that is wished for.
+    /// The whole model in `folder`, with the tokenizer that is requested.
     fn with_tokenizer(
         &self,
         folder: PathBuf,
-        wish: &Wish<'_>,
+        request: &ModelRequest<'_>,
         progress: &mut dyn FnMut(&Progress),
     ) -> Result<Found> {
         let cache = &self.settings.cache;
         let is_done = tokenizer_in(&folder).is_some();
-        if is_done || wish.tokenizer == TokenizerNeed::Unneeded {
+        if is_done || request.tokenizer == TokenizerNeed::Unneeded {
             let beside = match is_done {
                 true => None,
                 false => self.cached_tokenizer(cache),
@@ -150,7 +154,7 @@ impl Hub {
         let found = match self.cached_tokenizer(cache) {
             Some(path) => Ok(path),
             None => {
-                let client = Client::new(&self.settings, Cancel::new(wish.cancel.clone()))?;
+                let client = Client::new(&self.settings, Cancel::new(request.cancel.clone()))?;
                 supervise(&client, progress, |reports| {
                     self.tokenizer(&client, reports)
                 })
@@ -158,23 +162,27 @@ impl Hub {
         };
         Ok(Found {
             folder,
-            tokenizer: as_wished(found, wish.tokenizer)?,
+            tokenizer: as_requested(found, request.tokenizer)?,
         })
     }
 
-    fn pull(&self, wish: &Wish<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Found> {
-        let client = Client::new(&self.settings, Cancel::new(wish.cancel.clone()))?;
+    fn pull(
+        &self,
+        request: &ModelRequest<'_>,
+        progress: &mut dyn FnMut(&Progress),
+    ) -> Result<Found> {
+        let client = Client::new(&self.settings, Cancel::new(request.cancel.clone()))?;
         supervise(&client, progress, |reports| {
-            let pull = Pull::begin(&client, reports, &self.settings.cache, wish.id)?;
+            let pull = Pull::begin(&client, reports, &self.settings.cache, request.id)?;
             pull.side_files()?;
-            (wish.check)(&pull.snapshot())?;
+            (request.check)(&pull.snapshot())?;
             // Before gigabytes come that may be of no use without it.
             let tokenizer = match pull.has_tokenizer() {
                 true => Ok(None),
-                false if wish.tokenizer == TokenizerNeed::Unneeded => {
+                false if request.tokenizer == TokenizerNeed::Unneeded => {
                     Ok(self.cached_tokenizer(&self.settings.cache))
                 }
-                false => as_wished(self.tokenizer(&client, reports), wish.tokenizer)?,
+                false => as_requested(self.tokenizer(&client, reports), request.tokenizer)?,
             };
             pull.weights()?;
             pull.finish()?;
@@ -212,7 +220,7 @@ impl Hub {
 }
 
 /// A tokenizer, or why there is none, which is an error at once where nothing goes without.
-fn as_wished(found: Result<PathBuf>, need: TokenizerNeed) -> Result<Result<Option<PathBuf>>> {
+fn as_requested(found: Result<PathBuf>, need: TokenizerNeed) -> Result<Result<Option<PathBuf>>> {
     match found {
         Err(error) if need == TokenizerNeed::Needed || matches!(error, Error::Cancelled) => {
             Err(error)

@@ -282,7 +282,7 @@ fn another_kind_of_model_is_refused_before_its_weights() {
         .server
         .put(REPO, "config.json", r#"{"model_type":"llama"}"#);
     let id = openelm::hub::ModelId::parse(REPO).unwrap();
-    let wish = openelm::hub::Wish {
+    let request = openelm::hub::ModelRequest {
         id: &id,
         tokenizer: TokenizerNeed::Needed,
         refresh: true,
@@ -290,7 +290,7 @@ fn another_kind_of_model_is_refused_before_its_weights() {
         cancel: None,
     };
     let hub = openelm::hub::Hub::new(scene.settings.clone());
-    let error = hub.model(&wish, &mut |_| {}).unwrap_err().to_string();
+    let error = hub.model(&request, &mut |_| {}).unwrap_err().to_string();
     assert!(error.contains("llama"), "{error}");
     assert!(scene.server.asked_store().is_empty());
 }
@@ -299,7 +299,7 @@ fn another_kind_of_model_is_refused_before_its_weights() {
 fn progress_ends_at_all_there_is() {
     let scene = scene_of("openelm-bf16-sharded");
     let id = openelm::hub::ModelId::parse(REPO).unwrap();
-    let wish = openelm::hub::Wish {
+    let request = openelm::hub::ModelRequest {
         id: &id,
         tokenizer: TokenizerNeed::Unneeded,
         refresh: true,
@@ -308,7 +308,7 @@ fn progress_ends_at_all_there_is() {
     };
     let mut last = (0, 0);
     let hub = openelm::hub::Hub::new(scene.settings.clone());
-    hub.model(&wish, &mut |progress| last = progress.sum())
+    hub.model(&request, &mut |progress| last = progress.sum())
         .unwrap();
     let files = names(&scene.snapshot());
     let sizes = files

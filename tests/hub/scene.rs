@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use openelm::hub::{Cache, Found, Hub, ModelId, Settings, TokenizerNeed, Wish};
+use openelm::hub::{Cache, Found, Hub, ModelId, ModelRequest, Settings, TokenizerNeed};
 use openelm::{Error, HubError};
 
 use crate::common::fixture;
@@ -59,14 +59,14 @@ impl Scene {
         cancel: Option<Arc<AtomicBool>>,
     ) -> openelm::Result<Found> {
         let id = ModelId::parse(name)?;
-        let wish = Wish {
+        let request = ModelRequest {
             id: &id,
             tokenizer,
             refresh,
             check: &|_| Ok(()),
             cancel,
         };
-        Hub::new(self.settings.clone()).model(&wish, &mut |_| {})
+        Hub::new(self.settings.clone()).model(&request, &mut |_| {})
     }
 
     /// The hub's error of a pull that fails.
