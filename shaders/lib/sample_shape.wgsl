@@ -3,7 +3,7 @@ struct Shape {
     vocab: u32,
     groups: u32,         // ceil(vocab / 16)
     logits_stride: u32,  // vec4s from one row of logits to the next
-    seen_stride: u32,    // words of a sequence's seen ids
+    seen_stride: u32,    // words of a sequence's seen and forbidden ids
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
 

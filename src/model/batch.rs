@@ -46,6 +46,8 @@ pub enum Wants {
         params: ChoiceParams,
         /// Ids that the repetition penalty knows of from here on; `None`: as before, and the token that was chosen.
         history: Option<Vec<u32>>,
+        /// Ids that cannot be chosen from here on; `None`: as before.
+        forbidden: Option<Vec<u32>>,
     },
 }
 
@@ -192,11 +194,17 @@ impl Batch {
             }
             // What the device has noted of ids that occurred goes on only where it chose the last one itself.
             let goes_on = row.token == TokenSource::Chosen;
-            if let Wants::Choice { params, history } = &row.wants
-                && (params.top > MOST_TOP || (history.is_none() && !goes_on))
+            if let Wants::Choice {
+                params,
+                history,
+                forbidden,
+            } = &row.wants
+                && (params.top > MOST_TOP
+                    || (history.is_none() && !goes_on)
+                    || (history.is_some() && forbidden.is_none()))
             {
                 return Err(Error::Misuse(
-                    "a choice needs the ids that occurred, and reports 16 alternatives at most"
+                    "a choice needs the ids that occurred and those that cannot, and reports 16 alternatives at most"
                         .into(),
                 ));
             }

@@ -48,6 +48,8 @@ pub struct Timed {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
     pub id: u32,
+    /// Whether the logit of `id` is NaN; then nothing was chosen.
+    pub is_nan: bool,
     /// Its raw logit.
     pub logit: f32,
     /// `ln(sum(exp(logits)))` over all raw logits.
@@ -487,9 +489,16 @@ impl Executor {
             next_logits[class] += 1;
             self.inputs[logits_row as usize].logits_from = at;
             match &row.wants {
-                Wants::Choice { params, history } => {
+                Wants::Choice {
+                    params,
+                    history,
+                    forbidden,
+                } => {
                     if let Some(history) = history {
                         pool.write_seen(resident, row.sequence, history);
+                    }
+                    if let Some(forbidden) = forbidden {
+                        pool.write_forbidden(resident, row.sequence, forbidden);
                     }
                     wanted.choices.push((index, params.top));
                     let vocab = resident.config.vocab_size;
@@ -632,6 +641,7 @@ fn choice(report: &[f32], top: usize) -> Choice {
     let candidate = |i: usize| (report[4 + 2 * i].to_bits(), report[5 + 2 * i]);
     Choice {
         id: report[0].to_bits(),
+        is_nan: report[3] < 0.0,
         logit: report[1],
         log_sum: f64::from(report[2]) + f64::from(report[3]).ln(),
         top: (0..top).map(candidate).collect(),

@@ -23,7 +23,7 @@ pub struct LayerCache {
 pub struct Tables {
     /// [slots, context_size]: the cache row of each position.
     pub rows: wgpu::Buffer,
-    /// [slots, vocab / 32]: a bit for every id that occurred.
+    /// [slots, 2, vocab / 32]: a bit for every id that occurred, then one for every id that is forbidden.
     pub seen: wgpu::Buffer,
     /// [slots]: the id that the device chose last.
     pub chosen: wgpu::Buffer,
@@ -221,15 +221,25 @@ impl KvPool {
 
     /// Tells the device which ids occurred in a sequence.
     pub fn write_seen(&self, resident: &Resident, id: SequenceId, ids: &[u32]) {
+        self.write_bits(resident, id, 0, ids);
+    }
+
+    /// Tells the device which ids cannot follow in a sequence, from the next step on.
+    pub fn write_forbidden(&self, resident: &Resident, id: SequenceId, ids: &[u32]) {
+        self.write_bits(resident, id, 1, ids);
+    }
+
+    /// Writes one of a sequence's two sets of ids.
+    fn write_bits(&self, resident: &Resident, id: SequenceId, set: u64, ids: &[u32]) {
         let words = resident.config.vocab_size.div_ceil(32);
-        let mut seen = vec![0u32; words];
+        let mut bits = vec![0u32; words];
         for id in ids {
-            if let Some(word) = seen.get_mut(*id as usize / 32) {
+            if let Some(word) = bits.get_mut(*id as usize / 32) {
                 *word |= 1 << (id % 32);
             }
         }
-        let offset = u64::from(id.slot) * words as u64 * 4;
-        let bytes = bytemuck::cast_slice(&seen);
+        let offset = (2 * u64::from(id.slot) + set) * words as u64 * 4;
+        let bytes = bytemuck::cast_slice(&bits);
         resident
             .gpu
             .queue
@@ -289,7 +299,7 @@ fn tables(resident: &Resident, slots: usize) -> Tables {
     };
     Tables {
         rows: buffer("row table", resident.context_size),
-        seen: buffer("seen", resident.config.vocab_size.div_ceil(32)),
+        seen: buffer("seen", 2 * resident.config.vocab_size.div_ceil(32)),
         chosen: buffer("chosen", 1),
         slots,
     }

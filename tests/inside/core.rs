@@ -148,6 +148,7 @@ fn choice() -> Wants {
             top: 2,
         },
         history: None,
+        forbidden: None,
     }
 }
 
@@ -158,6 +159,7 @@ fn begun(history: &[u32]) -> Wants {
     Wants::Choice {
         params,
         history: Some(history.to_vec()),
+        forbidden: Some(Vec::new()),
     }
 }
 

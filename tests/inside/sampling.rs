@@ -51,6 +51,7 @@ impl Lab {
         uniform: f32,
         top: u32,
     ) -> Report {
+        let forbidden = &sampling.processors.suppress_tokens;
         let vocab = logits.len();
         let groups = vocab.div_ceil(GROUP);
         // Other rows stand beside it, with other parameters, slots and logits: the row in question is the second of three.
@@ -59,15 +60,18 @@ impl Lab {
         padded[..vocab].copy_from_slice(&logits.iter().rev().copied().collect::<Vec<_>>());
         padded[3 * stride..][..vocab].copy_from_slice(logits);
         let words = vocab.div_ceil(32);
-        let mut seen = vec![0u32; 3 * words];
-        for id in history {
-            seen[2 * words + *id as usize / 32] |= 1 << (id % 32);
+        // Two sets of ids for each sequence.
+        let mut seen = vec![0u32; 3 * 2 * words];
+        for (set, ids) in [(4, history), (5, forbidden)] {
+            for id in ids {
+                seen[set * words + *id as usize / 32] |= 1 << (id % 32);
+            }
         }
         let shape = self.buffer(bytemuck::bytes_of(&sample::Shape {
             vocab: vocab as u32,
             groups: groups as u32,
             logits_stride: stride as u32 / 4,
-            seen_stride: words as u32,
+            seen_stride: 2 * words as u32,
         }));
         let row = |logits_row, slot, sampling: &SamplingParams, random, top_count| sample::Row {
             logits_row,
@@ -146,15 +150,21 @@ impl Lab {
         });
         // The first row has its own logits, the other way round.
         let other = logits_of(&words[0..], 0);
-        assert_eq!(chosen[1], other.0);
+        let is_nan = logits_are_nan(&words, 0);
+        assert!(chosen[1] == other.0 || is_nan);
         let words_of = words[REPORT_WORDS..2 * REPORT_WORDS].to_vec();
         let id = words_of[0];
         Report {
-            is_marked: seen[2 * vocab.div_ceil(32) + id as usize / 32] >> (id % 32) & 1 == 1,
+            is_marked: seen[4 * vocab.div_ceil(32) + id as usize / 32] >> (id % 32) & 1 == 1,
             chosen: chosen[2],
             words: words_of,
         }
     }
+}
+
+/// Whether a row's report says that a logit is NaN.
+fn logits_are_nan(words: &[u32], row: usize) -> bool {
+    f32::from_bits(words[row * REPORT_WORDS + 3]) < 0.0
 }
 
 /// Id and logit that a row's report tells.
@@ -185,7 +195,7 @@ fn logits(seed: u64, vocab: usize) -> Vec<f32> {
 #[test]
 fn the_device_chooses_what_the_host_chooses() {
     let lab = Lab::new();
-    let settings = [
+    let mut settings = vec![
         sampling(0.0, 0, 1.0, 0.0, 1.0),
         sampling(0.0, 0, 1.0, 0.0, 1.3),
         sampling(1.0, 0, 1.0, 0.0, 1.0),
@@ -198,17 +208,26 @@ fn the_device_chooses_what_the_host_chooses() {
         sampling(1.0, 0, 0.0, 0.0, 1.0),
         sampling(0.01, 0, 0.99, 0.0, 1.0),
     ];
+    // The same with ids that cannot be chosen, among them the most probable ones of small vocabularies.
+    for index in [0, 1, 2, 3, 5, 7] {
+        let mut setting = settings[index].clone();
+        setting.processors.suppress_tokens = vec![0, 1, 5, 16, 31, 32, 33, 63, 999, 4000, 31999];
+        settings.push(setting);
+    }
     let mut different = 0;
     let mut all = 0;
     for (seed, vocab) in (1..).zip([3, 17, 64, 1000, 4096, 32000, 70001]) {
         let logits = logits(seed, vocab);
         let history: Vec<u32> = (0..vocab as u32).step_by(7).collect();
         for setting in &settings {
+            let mut setting = setting.clone();
+            let suppressed = &mut setting.processors.suppress_tokens;
+            suppressed.retain(|id| (*id as usize) < vocab);
             for uniform in [0.0, 0.31, 0.5, 0.77, 0.999_999_9] {
                 let expected = Sampler::new(setting.clone())
                     .choose(&logits, &history, uniform)
                     .unwrap();
-                let report = lab.choose(setting, &logits, &history, uniform, 0);
+                let report = lab.choose(&setting, &logits, &history, uniform, 0);
                 let id = report.words[0];
                 all += 1;
                 if id != expected {
@@ -242,6 +261,33 @@ fn the_device_chooses_what_the_host_chooses() {
 }
 
 #[test]
+fn a_logit_that_is_no_number_is_told() {
+    let lab = Lab::new();
+    let sampling = [
+        sampling(0.0, 0, 1.0, 0.0, 1.0),
+        sampling(1.0, 5, 0.9, 0.0, 1.3),
+    ];
+    for (vocab, wrong) in [
+        (3, &[2][..]),
+        (100, &[0]),
+        (4096, &[17, 2048, 4095]),
+        (70001, &[70000]),
+    ] {
+        let mut logits = logits(3, vocab);
+        for setting in &sampling {
+            let fine = lab.choose(setting, &logits, &[0], 0.5, 2);
+            assert!(!logits_are_nan(&fine.words, 0));
+        }
+        wrong.iter().for_each(|id| logits[*id] = f32::NAN);
+        for setting in &sampling {
+            let report = lab.choose(setting, &logits, &[0], 0.5, 2);
+            assert_eq!(report.words[0] as usize, wrong[0]);
+            assert!(logits_are_nan(&report.words, 0));
+        }
+    }
+}
+
+#[test]
 fn the_most_probable_tokens_come_in_order_and_equals_by_id() {
     let lab = Lab::new();
     for vocab in [3usize, 40, 32000] {
@@ -264,15 +310,39 @@ fn the_most_probable_tokens_come_in_order_and_equals_by_id() {
     }
 }
 
+/// The ids that follow.
+fn texts_of(model: &openelm::Model, prompt: &[u32], sampling: &SamplingParams) -> Vec<u32> {
+    let mut options = GenerateOptions::default();
+    options.sampling = sampling.clone();
+    options.max_tokens = Some(20);
+    let mut session = model.session().unwrap();
+    let generation = session.generate(prompt, &options).unwrap();
+    generation.map(|token| token.unwrap().id).collect()
+}
+
 /// Ids, log-probabilities, alternatives and the end are the same both ways, and so is what the session holds afterwards.
 #[test]
 fn decoding_ahead_changes_no_text() {
     let model = load("demo", None, true);
     let prompt = model.encode("There was once a king").unwrap();
+    let mut forbidding = sampling(0.0, 0, 1.0, 0.0, 1.1);
+    let plain = texts_of(&model, &prompt, &forbidding);
+    forbidding.processors.min_new_tokens = Some(9);
+    forbidding.processors.suppress_tokens = vec![plain[3], 77];
+    forbidding.processors.begin_suppress_tokens = vec![plain[0]];
+    forbidding.processors.bad_words_ids = vec![vec![plain[5]]];
+    let mut warm = sampling(0.9, 40, 0.9, 0.0, 1.0);
+    warm.processors = forbidding.processors.clone();
+    // Beyond the device, which leaves it to the host.
+    let mut repeated = forbidding.clone();
+    repeated.processors.no_repeat_ngram_size = 2;
     for (setting, top) in [
         (sampling(0.0, 0, 1.0, 0.0, 1.2), 4),
         (sampling(0.8, 50, 0.95, 0.0, 1.1), 0),
         (sampling(1.0, 0, 1.0, 0.0, 1.0), 2),
+        (forbidding, 0),
+        (warm, 0),
+        (repeated, 0),
     ] {
         let run = |sample_on: SampleOn| {
             let mut options = GenerateOptions::default();
@@ -280,6 +350,9 @@ fn decoding_ahead_changes_no_text() {
             options.sampling.seed = 11;
             options.max_tokens = Some(60);
             options.top_logprobs = top;
+            if setting.processors.min_new_tokens.is_some() {
+                options.eos_token_ids = Some(plain[1..8].to_vec());
+            }
             options.sample_on = Some(sample_on);
             let mut session = model.session().unwrap();
             let mut generation = session.generate(&prompt, &options).unwrap();
@@ -300,6 +373,11 @@ fn decoding_ahead_changes_no_text() {
         let (ahead, waiting) = (run(SampleOn::Device), run(SampleOn::Host));
         assert_eq!(ahead.1, waiting.1);
         assert_eq!(ahead.2, waiting.2);
+        if let Some(least) = setting.processors.min_new_tokens {
+            assert!(ahead.2.len() > least);
+            assert_ne!(ahead.2[0], plain[0]);
+            assert!(!ahead.2.contains(&plain[3]) && !ahead.2.contains(&plain[5]));
+        }
         assert_eq!(ahead.3, waiting.3);
         for (a, b) in ahead.0.iter().zip(&waiting.0) {
             assert_eq!((a.id, &a.text, a.finish), (b.id, &b.text, b.finish));

@@ -14,7 +14,7 @@ impl Blueprint<'_> {
             vocab: vocab as u32,
             groups: groups as u32,
             logits_stride: stride(vocab) / 4,
-            seen_stride: vocab.div_ceil(32) as u32,
+            seen_stride: 2 * vocab.div_ceil(32) as u32,
         });
         let op = |kernel, bindings, workgroups, traffic| Op {
             stage: Stage::Sample,
