@@ -5,8 +5,8 @@
 // A lane covers a group, workgroup y is the row. Lanes beyond the last repeat it.
 #import lib/sample_shape.wgsl
 @group(0) @binding(2) var<storage, read> logits: array<vec4<f32>>;
-// [sequences, 2, vocab / 32]: a bit for every id that occurred, then one for every id that is forbidden.
-@group(0) @binding(3) var<storage, read> seen: array<u32>;
+// [sequences, history_stride]
+@group(0) @binding(3) var<storage, read> history: array<u32>;
 @group(0) @binding(4) var<storage, read_write> adjusted: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> groups: array<vec4<f32>>;
 
@@ -33,10 +33,11 @@ fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
     let group = min(invocation.x, shape.groups - 1u);
     let row = rows[invocation.y];
     let at = row.logits_row * shape.logits_stride + 4u * group;
-    let word = row.slot * shape.seen_stride + (group >> 1u);
+    let word = row.slot * shape.history_stride + (group >> 1u);
     let shift = (group & 1u) * 16u;
-    let bits = seen[word] >> shift;
-    let forbidden = seen[word + shape.seen_stride / 2u] >> shift;
+    let bits = history[word] >> shift;
+    let repeated = select(0u, history[word + 2u * id_words()], row.ngram > 0u);
+    let forbidden = (history[word + id_words()] | repeated) >> shift;
     let a = usable(logits[at], 16u * group);
     let b = usable(logits[at + 1u], 16u * group + 4u);
     let c = usable(logits[at + 2u], 16u * group + 8u);

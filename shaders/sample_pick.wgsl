@@ -9,7 +9,8 @@
 @group(0) @binding(3) var<storage, read> adjusted: array<vec4<f32>>;
 // [rows, groups]
 @group(0) @binding(4) var<storage, read_write> groups: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> seen: array<u32>;
+// [sequences, history_stride]
+@group(0) @binding(5) var<storage, read_write> history: array<u32>;
 // [sequences]
 @group(0) @binding(6) var<storage, read_write> chosen: array<u32>;
 // [rows, REPORT_WORDS]
@@ -160,7 +161,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         report[to + 1u] = bitcast<u32>(logits[row.logits_row * shape.logits_stride + (id >> 2u)][id & 3u]);
         report[to + 2u] = bitcast<u32>(raw);
         report[to + 3u] = bitcast<u32>(select(sum, -1.0, has_nan));
-        seen[row.slot * shape.seen_stride + (id >> 5u)] |= 1u << (id & 31u);
+        let own = row.slot * shape.history_stride;
+        history[own + (id >> 5u)] |= 1u << (id & 31u);
+        history[own + 3u * id_words() + row.len] = id;
         chosen[row.slot] = id;
     }
 }

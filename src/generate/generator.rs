@@ -101,7 +101,9 @@ impl Generator {
             kept,
             context_size,
             eos: task.eos.to_vec(),
-            strategy: match on_device && can_choose(options, &sampler, ids.len(), vocab_size) {
+            strategy: match on_device
+                && can_choose(options, &sampler, ids.len(), (vocab_size, context_size))
+            {
                 true => Strategy::Device,
                 false => Strategy::Host,
             },
@@ -257,6 +259,8 @@ impl Generator {
                 top_p: sampling.top_p,
                 min_p: sampling.min_p,
                 repetition_penalty: sampling.repetition_penalty,
+                no_repeat_ngram_size: u32::try_from(sampling.processors.no_repeat_ngram_size)
+                    .unwrap_or(u32::MAX),
                 random,
                 top: self.options.top_logprobs,
             },
@@ -416,13 +420,17 @@ fn can_choose(
     options: &GenerateOptions,
     sampler: &Sampler,
     prompt: usize,
-    vocab_size: usize,
+    (vocab_size, context_size): (usize, usize),
 ) -> bool {
     let sampling = &options.sampling;
     let has_cuts =
         sampling.typical_p >= 1.0 && sampling.epsilon_cutoff == 0.0 && sampling.eta_cutoff == 0.0;
-    // Nothing may be left to choose: that, too, is the host's to say.
-    let forbidden = sampler.processors().forbidden(prompt).len();
+    // Where nothing might be left to choose, the host can say so.
+    let repeated = match sampling.processors.no_repeat_ngram_size {
+        0 => 0,
+        _ => context_size,
+    };
+    let forbidden = sampler.processors().forbidden(prompt).len() + repeated;
     has_cuts
         && sampler.processors().only_forbid()
         && forbidden < vocab_size

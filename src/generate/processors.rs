@@ -50,10 +50,10 @@ impl Processors {
         self.params.remove_invalid_values
     }
 
-    /// Whether they do no more than the repetition penalty, and forbid what [`forbidden`](Self::forbidden) says.
+    /// Whether they do no more than the repetition penalty, forbid repetitions, and what [`forbidden`](Self::forbidden) says.
     pub fn only_forbid(&self) -> bool {
         let rest = ProcessorParams {
-            bad_words_ids: Vec::new(),
+            no_repeat_ngram_size: 0,
             min_length: 0,
             min_new_tokens: None,
             suppress_tokens: Vec::new(),

@@ -16,6 +16,8 @@ pub struct ChoiceParams {
     pub top_p: f32,
     pub min_p: f32,
     pub repetition_penalty: f32,
+    /// Forbids every id that would complete so many ids in a row which occurred already; 0: off.
+    pub no_repeat_ngram_size: u32,
     /// A random number in [0, 1).
     pub random: f32,
     /// How many of the most probable tokens to report, up to [`ChoiceParams::MOST_TOP`].
@@ -44,7 +46,7 @@ pub enum Wants {
     /// The next token, chosen by the device.
     Choice {
         params: ChoiceParams,
-        /// Ids that the repetition penalty knows of from here on; `None`: as before, and the token that was chosen.
+        /// All ids so far; `None`: as before, and the token that was chosen.
         history: Option<Vec<u32>>,
         /// Ids that cannot be chosen from here on; `None`: as before.
         forbidden: Option<Vec<u32>>,

@@ -144,6 +144,7 @@ fn choice() -> Wants {
             top_p: 1.0,
             min_p: 0.0,
             repetition_penalty: 1.0,
+            no_repeat_ngram_size: 0,
             random: 0.0,
             top: 2,
         },

@@ -24,7 +24,8 @@ struct Report {
 impl Lab {
     fn new() -> Self {
         let gpu = Gpu::open(None).unwrap();
-        let specs: Vec<_> = std::iter::once(sample::groups_spec())
+        let specs: Vec<_> = [sample::ngrams_spec(), sample::groups_spec()]
+            .into_iter()
             .chain(Choice::ALL.map(sample::pick_spec))
             .collect();
         let pipelines = gpu.compile(FILES, &specs).unwrap();
@@ -59,19 +60,22 @@ impl Lab {
         let mut padded = vec![1e30; 4 * stride];
         padded[..vocab].copy_from_slice(&logits.iter().rev().copied().collect::<Vec<_>>());
         padded[3 * stride..][..vocab].copy_from_slice(logits);
-        let words = vocab.div_ceil(32);
-        // Two sets of ids for each sequence.
-        let mut seen = vec![0u32; 3 * 2 * words];
-        for (set, ids) in [(4, history), (5, forbidden)] {
+        let words = sample::id_words(vocab);
+        let history_words = sample::history_words(vocab, history.len());
+        let mut seen = vec![0u32; 3 * history_words];
+        for (set, ids) in [(0, history), (1, forbidden)] {
             for id in ids {
-                seen[set * words + *id as usize / 32] |= 1 << (id % 32);
+                seen[2 * history_words + set * words + *id as usize / 32] |= 1 << (id % 32);
             }
         }
+        // What a step before has left there.
+        seen[2 * history_words + 2 * words..][..words].fill(u32::MAX);
+        seen[2 * history_words + 3 * words..][..history.len()].copy_from_slice(history);
         let shape = self.buffer(bytemuck::bytes_of(&sample::Shape {
             vocab: vocab as u32,
             groups: groups as u32,
             logits_stride: stride as u32 / 4,
-            seen_stride: 2 * words as u32,
+            history_stride: history_words as u32,
         }));
         let row = |logits_row, slot, sampling: &SamplingParams, random, top_count| sample::Row {
             logits_row,
@@ -86,9 +90,12 @@ impl Lab {
             min_p: sampling.min_p,
             penalty: sampling.repetition_penalty,
             random,
+            len: match slot {
+                2 => history.len() as u32,
+                _ => 0,
+            },
+            ngram: sampling.processors.no_repeat_ngram_size as u32,
             padding_0: 0,
-            padding_1: 0,
-            padding_2: 0,
         };
         let greedy = SamplingParams::default();
         let mut rows = vec![row(0, 0, &greedy, 0.0, 0); sample::MOST_ROWS];
@@ -104,23 +111,29 @@ impl Lab {
             self.buffer(bytemuck::cast_slice(&rows)),
         ];
         let is_random = sampling.temperature > 0.0;
-        let pick = &self.pipelines[if is_random { 2 } else { 1 }];
+        let pick = &self.pipelines[if is_random { 3 } else { 2 }];
+        let ngrams = sample::NgramsBindings {
+            shape: shape.as_entire_binding(),
+            rows: rows.as_entire_binding(),
+            history: seen.as_entire_binding(),
+        };
+        let ngrams = self.pipelines[0].bind(&self.gpu, &ngrams.into_list());
         let first = sample::GroupsBindings {
             shape: shape.as_entire_binding(),
             rows: rows.as_entire_binding(),
             logits: logits.as_entire_binding(),
-            seen: seen.as_entire_binding(),
+            history: seen.as_entire_binding(),
             adjusted: adjusted.as_entire_binding(),
             groups: group_facts.as_entire_binding(),
         };
-        let first = self.pipelines[0].bind(&self.gpu, &first.into_list());
+        let first = self.pipelines[1].bind(&self.gpu, &first.into_list());
         let second = sample::PickBindings {
             shape: shape.as_entire_binding(),
             rows: rows.as_entire_binding(),
             logits: logits.as_entire_binding(),
             adjusted: adjusted.as_entire_binding(),
             groups: group_facts.as_entire_binding(),
-            seen: seen.as_entire_binding(),
+            history: seen.as_entire_binding(),
             chosen: chosen.as_entire_binding(),
             report: report.as_entire_binding(),
         };
@@ -128,7 +141,12 @@ impl Lab {
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            pass.set_pipeline(&self.pipelines[0].pipeline);
+            if sampling.processors.no_repeat_ngram_size > 0 {
+                pass.set_pipeline(&self.pipelines[0].pipeline);
+                pass.set_bind_group(0, &ngrams, &[]);
+                pass.dispatch_workgroups(1, 3, 1);
+            }
+            pass.set_pipeline(&self.pipelines[1].pipeline);
             pass.set_bind_group(0, &first, &[]);
             pass.dispatch_workgroups(sample::workgroups(vocab), 3, 1);
             pass.set_pipeline(&pick.pipeline);
@@ -155,7 +173,8 @@ impl Lab {
         let words_of = words[REPORT_WORDS..2 * REPORT_WORDS].to_vec();
         let id = words_of[0];
         Report {
-            is_marked: seen[4 * vocab.div_ceil(32) + id as usize / 32] >> (id % 32) & 1 == 1,
+            is_marked: seen[2 * history_words + id as usize / 32] >> (id % 32) & 1 == 1
+                && (seen[3 * history_words - 1] == id || history.is_empty()),
             chosen: chosen[2],
             words: words_of,
         }
@@ -214,11 +233,18 @@ fn the_device_chooses_what_the_host_chooses() {
         setting.processors.suppress_tokens = vec![0, 1, 5, 16, 31, 32, 33, 63, 999, 4000, 31999];
         settings.push(setting);
     }
+    for (index, size) in [(0, 1), (1, 2), (3, 3), (4, 1), (1, 40), (0, 100_000)] {
+        let mut setting = settings[index].clone();
+        setting.processors.no_repeat_ngram_size = size;
+        settings.push(setting);
+    }
     let mut different = 0;
     let mut all = 0;
     for (seed, vocab) in (1..).zip([3, 17, 64, 1000, 4096, 32000, 70001]) {
         let logits = logits(seed, vocab);
-        let history: Vec<u32> = (0..vocab as u32).step_by(7).collect();
+        let mut history: Vec<u32> = (0..vocab as u32).step_by(7).collect();
+        // Its end was at its beginning too.
+        history.extend_from_within(..history.len().min(4));
         for setting in &settings {
             let mut setting = setting.clone();
             let suppressed = &mut setting.processors.suppress_tokens;
@@ -333,9 +359,13 @@ fn decoding_ahead_changes_no_text() {
     forbidding.processors.bad_words_ids = vec![vec![plain[5]]];
     let mut warm = sampling(0.9, 40, 0.9, 0.0, 1.0);
     warm.processors = forbidding.processors.clone();
-    // Beyond the device, which leaves it to the host.
     let mut repeated = forbidding.clone();
     repeated.processors.no_repeat_ngram_size = 2;
+    let mut never = sampling(0.9, 0, 1.0, 0.0, 1.0);
+    never.processors.no_repeat_ngram_size = 1;
+    // Beyond the device, which leaves it to the host.
+    let mut biased = repeated.clone();
+    biased.processors.sequence_bias = vec![(vec![plain[0]], 2.0), (vec![plain[1], plain[2]], -5.0)];
     for (setting, top) in [
         (sampling(0.0, 0, 1.0, 0.0, 1.2), 4),
         (sampling(0.8, 50, 0.95, 0.0, 1.1), 0),
@@ -343,6 +373,8 @@ fn decoding_ahead_changes_no_text() {
         (forbidding, 0),
         (warm, 0),
         (repeated, 0),
+        (never, 0),
+        (biased, 0),
     ] {
         let run = |sample_on: SampleOn| {
             let mut options = GenerateOptions::default();
