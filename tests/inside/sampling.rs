@@ -286,6 +286,31 @@ fn the_device_chooses_what_the_host_chooses() {
     );
 }
 
+/// Where top-p needs only some of several equals, those with the highest ids stay, on the device as on the host.
+#[test]
+fn of_equals_as_many_stay_as_are_needed() {
+    let lab = Lab::new();
+    for (vocab, top_p) in [(4, 0.6), (10, 0.55), (1000, 0.3005), (5000, 0.9001)] {
+        let mut logits = vec![1.0; vocab];
+        logits[vocab / 2] = 1.5;
+        for (setting, uniforms) in [
+            (sampling(1.0, 0, top_p, 0.0, 1.0), [0.0, 0.4, 0.999]),
+            (sampling(0.5, 2, top_p, 0.0, 1.0), [0.0, 0.5, 0.999]),
+        ] {
+            for uniform in uniforms {
+                let expected = Sampler::new(setting.clone())
+                    .choose(&logits, &[], uniform)
+                    .unwrap();
+                let found = lab.choose(&setting, &logits, &[], uniform, 0).words[0];
+                assert!(
+                    found.abs_diff(expected) <= 1,
+                    "{found} for {expected} of {vocab}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn a_logit_that_is_no_number_is_told() {
     let lab = Lab::new();
