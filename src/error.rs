@@ -119,6 +119,17 @@ pub enum Error {
         "without sampling all of the {count} texts asked for (`num_return_sequences`) would be the same"
     )]
     SequencesNeedSampling { count: usize },
+    /// A model was to propose tokens for another whose ids mean something else.
+    #[error(
+        "{assistant} cannot propose tokens for {model}: they do not have the same vocabulary (of {} and {} ids)",
+        sizes[0], sizes[1]
+    )]
+    OtherVocabulary {
+        assistant: String,
+        model: String,
+        /// Ids of the assistant, and of the model.
+        sizes: [usize; 2],
+    },
     /// The model computed a logit that is none.
     #[error(
         "the model's logit of token {id} is infinite or no number (NaN): its weights are damaged, or too large for the format they are kept in"

@@ -46,9 +46,9 @@ pub use checkpoint::{Checkpoint, Config};
 pub use dtype::Dtype;
 pub use error::{Error, Feature, MemoryNeed, Result};
 pub use generate::{
-    AssistantSchedule, Candidate, Finish, GenerateOptions, Generation, GenerationConfig, Model,
-    ModelFiles, ProcessorParams, SampleOn, Sampler, SamplingParams, Score, Session, Text, Timing,
-    Token, clock_seed, log_sum_exp,
+    Assistant, AssistantSchedule, Candidate, Finish, GenerateOptions, Generation, GenerationConfig,
+    Model, ModelFiles, ProcessorParams, PromptLookup, SampleOn, Sampler, SamplingParams, Score,
+    Session, Speculation, SpeculationSummary, Text, Timing, Token, clock_seed, log_sum_exp,
 };
 pub use gpu::{AdapterSummary, Gpu, adapters};
 pub use kernels::{ComputePath, Tuning};

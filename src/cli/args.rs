@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use openelm::{
-    ComputePath, Dtype, Error, LoadOptions, Model, ModelFiles, SampleOn, SamplingParams, Tune,
+    ComputePath, Dtype, Error, LoadOptions, Model, ModelFiles, Progress, SampleOn, SamplingParams,
+    Tune,
 };
 
 use super::output;
@@ -186,6 +187,9 @@ pub struct Generate {
     /// Texts to write from one prompt; needs a temperature above 0
     #[arg(long, value_name = "N")]
     pub num_return_sequences: Option<usize>,
+    /// A smaller model with the same vocabulary that proposes tokens; greedy text stays the same, and comes faster if it is often right
+    #[arg(long, value_name = "MODEL")]
+    pub assistant_model: Option<String>,
     /// End where the text would contain this; may be given several times
     #[arg(long, value_name = "TEXT")]
     pub stop: Vec<String>,
@@ -406,8 +410,20 @@ impl ModelArgs {
 
     /// Loads the model with a progress bar, and prints its warnings.
     pub fn load(&self, files: ModelFiles) -> Result<Model> {
+        self.load_with(|options, progress| files.load(options, progress))
+    }
+
+    /// Loads another model on the device of `model`, in the same way.
+    pub fn load_beside(&self, model: &Model, files: ModelFiles) -> Result<Model> {
+        self.load_with(|options, progress| files.load_beside(model, options, progress))
+    }
+
+    fn load_with(
+        &self,
+        load: impl FnOnce(&LoadOptions, &mut dyn FnMut(Progress)) -> openelm::Result<Model>,
+    ) -> Result<Model> {
         let bar = output::Bar::new("loading", true);
-        let model = files.load(&self.options(), |progress| {
+        let model = load(&self.options(), &mut |progress| {
             bar.set(progress.done, progress.total);
         })?;
         bar.clear();

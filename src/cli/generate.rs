@@ -6,11 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Result;
 use openelm::text::StreamDecoder;
 use openelm::trace::TraceMode;
-use openelm::{Finish, GenerateOptions, Generation, Model, Session, Text, Timing, Token};
+use openelm::{
+    Finish, GenerateOptions, Generation, Model, ModelFiles, Session, Speculation,
+    SpeculationSummary, Text, Timing, Token,
+};
 use serde_json::{Map, Value, json};
 
 use super::args::Generate;
 use super::output::{self, Bar, TraceFile};
+use super::request::Request;
 
 /// What the demo model is asked where nobody asks anything.
 const DEMO_PROMPT: &str = "Once upon a time";
@@ -20,13 +24,24 @@ pub fn run(arguments: &Generate) -> Result<()> {
     let files = arguments.model.open()?;
     let fallback = (arguments.model.model == "demo").then_some(DEMO_PROMPT);
     let ids = arguments.prompt.ids(&files, &arguments.model, fallback)?;
-    let (mut options, count) = arguments.request(&files, ids.len())?;
+    let Request {
+        mut options,
+        count,
+        assistant,
+    } = arguments.request(&files, ids.len())?;
+    let assistant_files = arguments.open_assistant(&options)?;
     let trace = arguments
         .trace
         .as_deref()
         .map(TraceFile::open)
         .transpose()?;
     let model = arguments.model.load(files)?;
+    if let Some(files) = assistant_files {
+        let draft = arguments.model.load_beside(&model, files)?;
+        let (tokens, schedule) = assistant;
+        let assistant = draft.as_assistant_of(&model, tokens, schedule)?;
+        options.speculation = Some(Speculation::Assistant(assistant));
+    }
     // From here on; until then Ctrl-C simply ends the program.
     options.cancel = Some(cancel_on_ctrl_c());
     let mut session = model.session()?;
@@ -43,6 +58,23 @@ pub fn run(arguments: &Generate) -> Result<()> {
         trace.write(&session.take_trace(), &model)?;
     }
     done
+}
+
+impl Generate {
+    /// Opens the files of the model that is to propose tokens.
+    fn open_assistant(&self, options: &GenerateOptions) -> Result<Option<ModelFiles>> {
+        let Some(name) = &self.assistant_model else {
+            return Ok(None);
+        };
+        if options.speculation.is_some() {
+            // As Hugging Face's `generate` has it.
+            output::note(
+                "openelm: warning: with prompt_lookup_num_tokens the assistant model has nothing to do, and is not loaded",
+            );
+            return Ok(None);
+        }
+        Ok(Some(ModelFiles::open(name)?))
+    }
 }
 
 fn write(
@@ -167,8 +199,9 @@ pub fn print_speed(model: &Model, generation: &Generation<'_>, seed: u64) {
         Some(Finish::Cancelled) => "cancelled".to_owned(),
         _ => "unfinished".to_owned(),
     };
+    let speculation = generation.speculation().map_or(String::new(), told);
     output::note(&format!(
-        "[{}, {}; load {:.2} s, prompt {} tokens{}, text {} tokens{}, {end}, seed {seed}]",
+        "[{}, {}; load {:.2} s, prompt {} tokens{}, text {} tokens{}{speculation}, {end}, seed {seed}]",
         model.adapter().name,
         model.dtype(),
         model.load_time().as_secs_f64(),
@@ -177,6 +210,29 @@ pub fn print_speed(model: &Model, generation: &Generation<'_>, seed: u64) {
         generation.ids().len(),
         rate(timing.decode_tokens, timing.decode),
     ));
+}
+
+/// What speculation has come to.
+fn told(summary: SpeculationSummary) -> String {
+    let SpeculationSummary {
+        steps,
+        proposed,
+        accepted,
+        speed_up,
+        has_stopped,
+        ..
+    } = summary;
+    if proposed == 0 {
+        return ", no token proposed".to_owned();
+    }
+    let speed_up = speed_up.map_or(String::new(), |times| format!(", {times:.1} times as fast"));
+    let stopped = match has_stopped {
+        true => "; at the end it did not pay and was stopped",
+        false => "",
+    };
+    format!(
+        ", {accepted} of {proposed} proposed tokens accepted in {steps} steps{speed_up}{stopped}"
+    )
 }
 
 fn print_json(model: &Model, prompt: &[u32], mut generation: Generation<'_>) -> Result<()> {
@@ -194,7 +250,10 @@ fn print_json(model: &Model, prompt: &[u32], mut generation: Generation<'_>) -> 
         generation.finish(),
         &logprobs,
     );
-    let object = whole_json(model, prompt, of_text, generation.timing());
+    let mut object = whole_json(model, prompt, of_text, generation.timing());
+    if let Some(speculation) = generation.speculation() {
+        object.insert("speculation".into(), json!(speculation));
+    }
     output::write(&format!("{}\n", Value::Object(object)))
 }
 

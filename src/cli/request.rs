@@ -1,7 +1,7 @@
 //! What `openelm generate` is asked for: flags and `--generate-kwargs` over the model's own settings.
 
 use anyhow::{Result, bail};
-use openelm::{GenerateOptions, GenerationConfig, ModelFiles, SamplingParams};
+use openelm::{AssistantSchedule, GenerateOptions, GenerationConfig, ModelFiles, SamplingParams};
 use serde_json::Value;
 
 use super::args::Generate;
@@ -16,9 +16,18 @@ const MAX_LENGTH: usize = 256;
 /// What `--generate-kwargs` was given.
 struct Kwargs(Vec<(String, Value)>);
 
+/// What is to be generated.
+pub struct Request {
+    pub options: GenerateOptions,
+    /// How many texts.
+    pub count: usize,
+    /// How many tokens an assistant model proposes at first, and then.
+    pub assistant: (usize, AssistantSchedule),
+}
+
 impl Generate {
-    /// What to generate after a prompt of `prompt` ids, and how many texts. Says what has no effect.
-    pub fn request(&self, files: &ModelFiles, prompt: usize) -> Result<(GenerateOptions, usize)> {
+    /// What to generate after a prompt of `prompt` ids. Says what has no effect.
+    pub fn request(&self, files: &ModelFiles, prompt: usize) -> Result<Request> {
         let kwargs = Kwargs::parse(&self.generate_kwargs)?;
         self.refuse_contradictions(&kwargs)?;
         let mut config = files.generation_config().clone();
@@ -52,7 +61,18 @@ impl Generate {
         options.stop.clone_from(&self.stop);
         options.ignore_eos = self.ignore_eos;
         files.check_options(&options)?;
-        Ok((options, config.num_return_sequences))
+        let count = config.num_return_sequences;
+        if count > 1 && self.assistant_model.is_some() {
+            bail!("--assistant-model proposes tokens for one text, not for {count}");
+        }
+        Ok(Request {
+            options,
+            count,
+            assistant: (
+                config.num_assistant_tokens,
+                config.num_assistant_tokens_schedule,
+            ),
+        })
     }
 
     /// How long a text may and must be. What a person says wins over what the model's file says in other terms, and the file alone is no

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::assistant::AssistantSchedule;
+use super::lookup::PromptLookup;
 use super::options::GenerateOptions;
 use super::params::{ProcessorParams, SamplingParams};
+use super::speculation::Speculation;
 use crate::error::{Error, Result};
 
 /// How a text is generated. The default is that of Hugging Face's `GenerationConfig` (transformers 4.44), but for `max_length`, which that
@@ -43,19 +46,6 @@ pub struct GenerationConfig {
     /// Ids that an assistant model proposes at once.
     pub num_assistant_tokens: usize,
     pub num_assistant_tokens_schedule: AssistantSchedule,
-}
-
-/// How the number of ids that an assistant model proposes follows from how many were accepted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum AssistantSchedule {
-    /// Two more where all were accepted, else one less, from text to text.
-    #[default]
-    Heuristic,
-    /// The same, beginning anew with each text.
-    HeuristicTransient,
-    /// Always as many.
-    Constant,
 }
 
 impl Default for GenerationConfig {
@@ -187,6 +177,14 @@ impl GenerationConfig {
         Ok(())
     }
 
+    /// How proposed tokens are looked up in the text, if they are.
+    pub fn prompt_lookup(&self) -> Option<PromptLookup> {
+        Some(PromptLookup {
+            tokens: self.prompt_lookup_num_tokens?,
+            max_ngram: self.max_matching_ngram_size,
+        })
+    }
+
     /// What to generate after a prompt of `prompt` ids.
     ///
     /// # Errors
@@ -210,6 +208,7 @@ impl GenerationConfig {
             stop_strings: self.stop_strings.clone(),
             eos_token_ids: self.eos_token_ids.clone(),
             sampling: SamplingParams::from(self),
+            speculation: self.prompt_lookup().map(Speculation::PromptLookup),
             ..GenerateOptions::default()
         })
     }

@@ -177,7 +177,11 @@ impl Driver {
                 lane.sequence.learn(id)?;
             }
         }
-        if !is_valid {
+        if is_valid {
+            for lane in lanes.iter_mut() {
+                lane.generator.settle(lane.sequence)?;
+            }
+        } else {
             self.forget();
             lanes
                 .iter_mut()

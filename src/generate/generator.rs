@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use super::options::{Finish, GenerateOptions, SampleOn, Timing, Token};
 use super::processors::Span;
 use super::sampling::{Candidate, Sampler, log_sum_exp, top_candidates};
+use super::speculation::{SpeculationSummary, Speculator};
 use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::model::{
-    Batch, BatchClass, ChoiceParams, Room, RowResult, Sequence, TokenSource, Wants,
+    Batch, BatchClass, ChoiceParams, Room, RowResult, Sequence, TokenSource, Wants, common_prefix,
 };
 
 /// How the next token is chosen.
@@ -23,6 +24,9 @@ enum Strategy {
     /// By the device, which is some steps ahead.
     Device,
 }
+
+/// What the seed of an assistant's tokens differs in from that of the text's: they must not have the same random numbers.
+const DRAFTS_SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A token as it was chosen.
 pub struct Chosen {
@@ -43,6 +47,7 @@ pub struct Generator {
     strategy: Strategy,
     options: GenerateOptions,
     sampler: Sampler,
+    speculator: Option<Speculator>,
     /// Random numbers by token, so that one is the same when its step has to be repeated.
     randoms: Vec<f32>,
     writer: Option<Writer>,
@@ -51,6 +56,8 @@ pub struct Generator {
     /// Where the device chose last: it then knows which ids occurred, and which cannot.
     noted: Option<usize>,
     ready: VecDeque<Chosen>,
+    /// Results to come that are of no use: they follow a token that was refused.
+    refused: usize,
     /// Why no token could be chosen.
     failure: Option<Error>,
     given_out: usize,
@@ -93,26 +100,41 @@ impl Generator {
             max_length: ids.len().saturating_add(most).min(context_size),
             eos: task.eos.to_vec(),
         };
-        let sampler = Sampler::within(&options.sampling, span);
-        let vocab_size = sequence.network().config().vocab_size;
+        let sampler = |seed| {
+            let mut sampling = options.sampling.clone();
+            sampling.seed ^= seed;
+            Sampler::within(&sampling, span.clone())
+        };
+        let network = sequence.network();
+        let speculator = match &options.speculation {
+            None => None,
+            Some(speculation) => {
+                let bytes = network.weight_bytes_per_token();
+                let drafts = || sampler(DRAFTS_SEED);
+                Some(Speculator::new(speculation, drafts, ids.len(), bytes)?)
+            }
+        };
+        let vocab_size = network.config().vocab_size;
+        let can_choose = speculator.is_none()
+            && can_choose(options, &sampler(0), ids.len(), (vocab_size, context_size));
         Ok(Self {
             ids: ids.to_vec(),
             prompt: ids.len(),
             kept,
             context_size,
             eos: task.eos.to_vec(),
-            strategy: match on_device
-                && can_choose(options, &sampler, ids.len(), (vocab_size, context_size))
-            {
+            strategy: match on_device && can_choose {
                 true => Strategy::Device,
                 false => Strategy::Host,
             },
-            sampler,
+            sampler: sampler(0),
+            speculator,
             randoms: Vec::new(),
             writer: task.writer,
             pending: 0,
             noted: None,
             ready: VecDeque::new(),
+            refused: 0,
             failure: None,
             given_out: 0,
             begin: None,
@@ -134,6 +156,11 @@ impl Generator {
 
     pub fn timing(&self) -> Timing {
         self.timing
+    }
+
+    /// What speculation has come to, where there is any.
+    pub fn speculation(&self) -> Option<SpeculationSummary> {
+        self.speculator.as_ref().map(Speculator::summary)
     }
 
     pub fn prompt(&self) -> &[u32] {
@@ -214,7 +241,7 @@ impl Generator {
             self.pending += usize::from(has_result);
             len += 1;
             if is_last {
-                return Ok(());
+                return self.add_drafts(sequence, room, batch);
             }
         }
         // The device is ahead: what it has chosen last is the next input, whatever it is.
@@ -228,6 +255,27 @@ impl Generator {
                 self.noted = Some(self.given_out_and_pending());
                 self.pending += 1;
             }
+        }
+        Ok(())
+    }
+
+    /// Adds rows for tokens that may follow the last one that is known.
+    fn add_drafts(&mut self, sequence: &mut Sequence, room: Room, batch: &mut Batch) -> Result<()> {
+        let most = self
+            .most_tokens()
+            .saturating_sub(self.given_out_and_pending());
+        let is_decoding = self.is_decoding();
+        let Some(speculator) = self.speculator.as_mut().filter(|_| is_decoding) else {
+            return Ok(());
+        };
+        for draft in speculator.propose(&self.ids, &self.eos, most)? {
+            let (class, wants) = (BatchClass::Generated, Wants::Logits);
+            if !room.has_room(batch, class, &wants) {
+                break;
+            }
+            sequence.push(batch, TokenSource::Id(draft.id), None, class, wants)?;
+            speculator.verify(draft);
+            self.pending += 1;
         }
         Ok(())
     }
@@ -286,11 +334,25 @@ impl Generator {
         if self.failure.is_some() {
             return None;
         }
+        if self.refused > 0 {
+            self.refused -= 1;
+            return None;
+        }
         let chosen = match result {
             RowResult::Logits(logits) => {
                 let random = self.random(self.ids.len() - self.prompt);
-                let chosen = self.sampler.choose(logits, &self.ids, random);
+                let draft = self.speculator.as_mut().and_then(Speculator::next);
+                let sampler = &mut self.sampler;
+                let chosen = match &draft {
+                    Some(draft) => sampler.verify(logits, &self.ids, draft, random),
+                    None => sampler.choose(logits, &self.ids, random),
+                };
                 let id = chosen.map_err(|error| self.failure = Some(error)).ok()?;
+                if let (Some(speculator), Some(draft)) = (&mut self.speculator, draft) {
+                    let is_accepted = draft.id == id;
+                    speculator.judge(is_accepted);
+                    self.refused = if is_accepted { 0 } else { self.pending };
+                }
                 Chosen {
                     id,
                     logprob: (f64::from(logits[id as usize]) - log_sum_exp(logits)) as f32,
@@ -326,10 +388,28 @@ impl Generator {
         Some(id)
     }
 
+    /// Ends a step whose results have come: what was computed of a text that is not this one is forgotten.
+    ///
+    /// # Errors
+    /// None that a caller can cause.
+    pub fn settle(&mut self, sequence: &mut Sequence) -> Result<()> {
+        match &mut self.speculator {
+            Some(speculator) if self.pending == 0 => {
+                speculator.end();
+                sequence.truncate(self.ids.len() - 1)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What is under way is worth nothing: the ids so far are computed again.
     pub fn forget_pending(&mut self) {
         self.pending = 0;
         self.noted = None;
+        self.refused = 0;
+        if let Some(speculator) = &mut self.speculator {
+            speculator.forget();
+        }
     }
 
     /// The next token, if it is known.
@@ -435,10 +515,6 @@ fn can_choose(
         && sampler.processors().only_forbid()
         && forbidden < vocab_size
         && options.top_logprobs <= ChoiceParams::MOST_TOP
-}
-
-pub fn common_prefix(a: &[u32], b: &[u32]) -> usize {
-    a.iter().zip(b).take_while(|(x, y)| x == y).count()
 }
 
 /// Whether somebody has cancelled.

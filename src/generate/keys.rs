@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::config::{AssistantSchedule, GenerationConfig};
+use super::assistant::AssistantSchedule;
+use super::config::GenerationConfig;
 use super::params::{LEAST, MOST};
 use crate::error::{Error, Result};
 

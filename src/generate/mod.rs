@@ -1,31 +1,40 @@
 //! Models, sessions and generation: what faces and library users talk to.
 
+mod assistant;
 mod config;
 mod driver;
 mod generator;
 mod keys;
+mod lookup;
 mod model;
 mod options;
 mod params;
+mod payoff;
 mod processors;
 mod sampling;
 mod session;
 mod several;
+mod speculation;
 mod stop;
 mod warpers;
 mod writer;
 
-pub use config::{AssistantSchedule, GenerationConfig};
+pub use assistant::{Assistant, AssistantSchedule};
+pub use config::GenerationConfig;
 pub(crate) use driver::{Driver, Lane};
 pub(crate) use generator::Generator;
+pub use lookup::PromptLookup;
 pub use model::{Model, ModelFiles};
 pub use options::{Finish, GenerateOptions, SampleOn, Score, Timing, Token};
 pub use params::{ProcessorParams, SamplingParams};
 #[cfg(test)]
 pub(crate) use processors::{Processors, Span};
+#[cfg(test)]
+pub(crate) use sampling::Draft;
 pub use sampling::{Candidate, Sampler, clock_seed, log_sum_exp};
 pub(crate) use session::begin;
 pub use session::{Generation, Session};
 pub use several::Text;
+pub use speculation::{Speculation, SpeculationSummary};
 #[cfg(test)]
 pub(crate) use warpers::Warpers;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::assistant::{Assistant, AssistantSchedule};
 use super::config::GenerationConfig;
 use super::options::GenerateOptions;
 use super::params::SamplingParams;
@@ -137,6 +138,20 @@ impl ModelFiles {
         self.put_on(gpu, begin, options, progress)
     }
 
+    /// As [`ModelFiles::load`], on the device that `other` is on.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn load_beside(
+        self,
+        other: &Model,
+        options: &LoadOptions,
+        progress: impl FnMut(Progress),
+    ) -> Result<Model> {
+        let gpu = other.network().gpu().clone();
+        self.put_on(gpu, Instant::now(), options, progress)
+    }
+
     fn put_on(
         self,
         gpu: Gpu,
@@ -187,6 +202,33 @@ impl Model {
     /// As [`Model::load`].
     pub fn from_parts(checkpoint: Checkpoint, gpu: Gpu, options: &LoadOptions) -> Result<Self> {
         ModelFiles::new(checkpoint)?.put_on(gpu, Instant::now(), options, |_| {})
+    }
+
+    /// This model, to propose tokens for `target` (see [`crate::Speculation`]): at first `tokens` of them at once.
+    ///
+    /// # Errors
+    /// [`Error::OtherVocabulary`] where its ids are not those of `target`.
+    pub fn as_assistant_of(
+        &self,
+        target: &Self,
+        tokens: usize,
+        schedule: AssistantSchedule,
+    ) -> Result<Assistant> {
+        let differs = match (self.tokenizer(), target.tokenizer()) {
+            (Some(ours), Some(theirs)) => !ours.has_ids_of(theirs),
+            _ => false,
+        };
+        let sizes = [self, target].map(|model| model.config().vocab_size);
+        if differs || sizes[0] != sizes[1] {
+            return Err(Error::OtherVocabulary {
+                assistant: self.name().to_owned(),
+                model: target.name().to_owned(),
+                sizes,
+            });
+        }
+        let network = Arc::clone(self.network());
+        let name = self.name().to_owned();
+        Ok(Assistant::new(network, name, tokens, schedule))
     }
 
     /// Ids of `text`, bos first.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::params::SamplingParams;
 use super::sampling::Candidate;
+use super::speculation::Speculation;
 
 /// What to generate.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +31,8 @@ pub struct GenerateOptions {
     /// Who chooses each token; `None`: the device, which then need not wait for the host, but on a software adapter the host, whose
     /// cores are the same and whose code for it is faster.
     pub sample_on: Option<SampleOn>,
+    /// Who proposes tokens that are then verified several a step; `None`: nobody. The host then chooses, on any adapter.
+    pub speculation: Option<Speculation>,
     /// Set from another thread to end generation within a step.
     pub cancel: Option<Arc<AtomicBool>>,
 }

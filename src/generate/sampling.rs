@@ -60,6 +60,23 @@ fn by_logit(logits: &[f32], a: u32, b: u32) -> std::cmp::Ordering {
     value(b).total_cmp(&value(a)).then(a.cmp(&b))
 }
 
+/// A token that was proposed.
+pub struct Draft {
+    pub id: u32,
+    /// What it was drawn from, `[vocab]`; empty where no chance had a part.
+    pub probabilities: Vec<f32>,
+}
+
+impl Draft {
+    /// A token that nothing else could have been in the place of.
+    pub fn certain(id: u32) -> Self {
+        Self {
+            id,
+            probabilities: Vec::new(),
+        }
+    }
+}
+
 /// Chooses tokens on the host; holds the random numbers' state and scratch memory. `shaders/sample_pick.wgsl` does the same on the
 /// device, for the more common parameters.
 pub struct Sampler {
@@ -120,6 +137,60 @@ impl Sampler {
     /// # Errors
     /// [`Error::NotANumber`] where a logit is none; [`Error::NothingToChoose`] where a token was to be drawn and all are forbidden.
     pub fn choose(&mut self, logits: &[f32], history: &[u32], uniform: f32) -> Result<u32> {
+        self.weigh(logits, history)?;
+        match self.is_random {
+            false => Ok(argmax(&self.logits)),
+            true => draw(&self.logits, uniform).ok_or(Error::NothingToChoose),
+        }
+    }
+
+    /// The next token after `history`, for another sampler to [`verify`](Self::verify).
+    ///
+    /// # Errors
+    /// As [`Sampler::choose`].
+    pub(crate) fn draft(&mut self, logits: &[f32], history: &[u32]) -> Result<Draft> {
+        let mut draft = Draft::certain(self.sample(logits, history)?);
+        if self.is_random {
+            let total = sum(&self.logits);
+            let probability = |weight: &f32| (f64::from(*weight) / total) as f32;
+            draft.probabilities = self.logits.iter().map(probability).collect();
+        }
+        Ok(draft)
+    }
+
+    /// As [`Sampler::choose`] where `draft` was proposed: with probability min(1, p / q) it is the token, p being what the token would be
+    /// drawn from here and q what it was drawn from; else the token is drawn from max(0, p - q). Together that is p, whatever q is
+    /// (Leviathan, Kalman and Matias, 2023). A draft without chance is the token where the same would be chosen.
+    ///
+    /// # Errors
+    /// As [`Sampler::choose`].
+    pub(crate) fn verify(
+        &mut self,
+        logits: &[f32],
+        history: &[u32],
+        draft: &Draft,
+        uniform: f32,
+    ) -> Result<u32> {
+        let id = draft.id as usize;
+        let (true, Some(q)) = (self.is_random, draft.probabilities.get(id)) else {
+            return self.choose(logits, history, uniform);
+        };
+        self.weigh(logits, history)?;
+        let total = sum(&self.logits);
+        let p = self.logits.get(id).map_or(0.0, |weight| f64::from(*weight)) / total;
+        if f64::from(self.uniform()) * f64::from(*q) < p {
+            return Ok(draft.id);
+        }
+        for (weight, q) in self.logits.iter_mut().zip(&draft.probabilities) {
+            *weight = (f64::from(*weight) / total - f64::from(*q)).max(0.0) as f32;
+        }
+        // Nothing is left only where p and q are the same but for rounding.
+        Ok(draw(&self.logits, uniform).unwrap_or(draft.id))
+    }
+
+    /// Puts in place of the logits what processors make of them, or, where chance has a part, what warpers leave of each token's
+    /// probability, up to a factor.
+    fn weigh(&mut self, logits: &[f32], history: &[u32]) -> Result<()> {
         if !self.processors.remove_invalid_values() {
             refuse(logits, f32::is_nan)?;
         }
@@ -127,36 +198,39 @@ impl Sampler {
         self.logits.extend_from_slice(logits);
         self.processors.apply(&mut self.logits, history);
         if !self.is_random {
-            return Ok(argmax(&self.logits));
+            return Ok(());
         }
         // What processors can make of numbers, and what has no probability.
         refuse(&self.logits, |x| x.is_nan() || x == f32::INFINITY)?;
         self.warpers.apply(&mut self.logits);
-        self.draw(uniform)
-    }
-
-    fn draw(&mut self, uniform: f32) -> Result<u32> {
-        let mut picked = argmax(&self.logits);
-        let highest = self.logits.get(picked as usize).copied();
+        let highest = self.logits.iter().copied().reduce(f32::max);
         let highest = highest.filter(|logit| logit.is_finite());
         let highest = highest.ok_or(Error::NothingToChoose)?;
         for logit in &mut self.logits {
             *logit = (*logit - highest).exp();
         }
-        let weights = &self.logits;
-        let total: f64 = weights.iter().map(|weight| f64::from(*weight)).sum();
-        let mut left = f64::from(uniform) * total;
-        for (id, weight) in (0..).zip(weights) {
-            if *weight > 0.0 {
-                picked = id;
-                if left < f64::from(*weight) {
-                    break;
-                }
-                left -= f64::from(*weight);
-            }
-        }
-        Ok(picked)
+        Ok(())
     }
+}
+
+/// The token in whose share of the weights `[vocab]` a number in [0, 1) falls, in the order of ids; `None` where none has any.
+fn draw(weights: &[f32], uniform: f32) -> Option<u32> {
+    let mut picked = None;
+    let mut left = f64::from(uniform) * sum(weights);
+    for (id, weight) in (0..).zip(weights) {
+        if *weight > 0.0 {
+            picked = Some(id);
+            if left < f64::from(*weight) {
+                break;
+            }
+            left -= f64::from(*weight);
+        }
+    }
+    picked
+}
+
+fn sum(weights: &[f32]) -> f64 {
+    weights.iter().map(|weight| f64::from(*weight)).sum()
 }
 
 fn refuse(logits: &[f32], is_wrong: impl Fn(f32) -> bool) -> Result<()> {

@@ -1,13 +1,14 @@
 //! A session: one timeline of tokens. Callers give whole prompts; what the timeline already holds of them is kept.
 
 use super::driver::{Driver, Lane};
-use super::generator::{Generator, Task, common_prefix};
+use super::generator::{Generator, Task};
 use super::model::{Model, check_ids, check_options, eos_of, prompt_too_long};
 use super::options::{Finish, GenerateOptions, Score, Timing, Token};
 use super::sampling::{log_sum_exp, top_candidates};
+use super::speculation::SpeculationSummary;
 use super::writer::Writer;
 use crate::error::{Error, Result};
-use crate::model::Sequence;
+use crate::model::{Sequence, common_prefix};
 use crate::trace::{Step, TraceMode};
 
 /// One mutable timeline of tokens, with rows of its model's keys and values. It keeps its model; several sessions share one, also from
@@ -259,6 +260,11 @@ impl Generation<'_> {
 
     pub fn timing(&self) -> Timing {
         self.generator.timing()
+    }
+
+    /// What speculation has come to, where there is any.
+    pub fn speculation(&self) -> Option<SpeculationSummary> {
+        self.generator.speculation()
     }
 
     /// The generated ids so far.

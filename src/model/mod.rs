@@ -29,6 +29,6 @@ pub(crate) use executor::{RowResult, Ticket};
 pub use network::{Network, kv_bytes, weight_bytes};
 pub use options::{LoadOptions, Progress, Tune};
 pub use peaks::{measure as peaks, read_bandwidth};
-pub(crate) use sequence::Sequence;
+pub(crate) use sequence::{Sequence, common_prefix};
 #[cfg(any(feature = "cli", feature = "window"))]
 pub use tune_cache::default_path as tuning_cache;

@@ -138,6 +138,11 @@ impl Sequence {
     }
 }
 
+/// How many ids `a` and `b` begin with alike.
+pub fn common_prefix(a: &[u32], b: &[u32]) -> usize {
+    a.iter().zip(b).take_while(|(x, y)| x == y).count()
+}
+
 impl Drop for Sequence {
     fn drop(&mut self) {
         self.network.free(self.id);

@@ -65,6 +65,12 @@ impl Tokenizer {
         self.inner.id_to_token(id)
     }
 
+    /// Whether both have the same ids for the same tokens.
+    pub fn has_ids_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+            || self.inner.get_vocab(true) == other.inner.get_vocab(true)
+    }
+
     /// Whether the token is a control token, which has no text.
     pub(super) fn is_special(&self, token: &str) -> bool {
         self.inner.get_added_vocabulary().is_special_token(token)

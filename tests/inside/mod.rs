@@ -14,6 +14,7 @@ mod processors;
 mod quantized;
 mod sampling;
 mod shaders;
+mod speculation;
 mod steps;
 mod twin;
 mod warpers;
