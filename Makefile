@@ -25,8 +25,8 @@ test: setup
 
 # Only the tests that try what chance brings; OPENELM_TEST_SEED names another chance than the usual one.
 test-properties: setup
-	cargo test --all-features --lib --test text --test bad_input -- $(PROPERTIES)
-PROPERTIES := streaming_equals a_split_anywhere text_survives spoiled_bytes twin overflow_is_set random_batches
+	cargo test --all-features --lib --test text --test bad_input --test chat_templates -- $(PROPERTIES)
+PROPERTIES := streaming_equals a_split_anywhere text_survives spoiled_bytes twin overflow_is_set random_batches what_is_said harmless_words
 
 # What CI checks beside the tests.
 check: setup

@@ -18,7 +18,7 @@ fn rate(engine: &mut Engine, texts: u64, tokens: usize) -> Result<f64> {
     for id in 0..texts {
         engine.send(Command::Generate(Box::new(Request {
             id,
-            prompt: format!("1, {}", 5 + id),
+            prompt: format!("1, {}", 5 + id).into(),
             given: Vec::new(),
             options: options.clone(),
             trace: TracePlan::default(),

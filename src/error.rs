@@ -160,6 +160,15 @@ pub enum Error {
         /// `system`, `user` or `assistant`.
         part: &'static str,
     },
+    /// A chat template in Jinja is malformed, refuses the conversation, or does too much.
+    #[error("{}", chat_template(path, *line, what))]
+    ChatTemplate {
+        /// The file that the template is in.
+        path: PathBuf,
+        /// Line of the template, from 1, where it is known.
+        line: Option<usize>,
+        what: String,
+    },
     /// No adapter, or none that matches what was requested.
     #[error("{}", no_adapter(requested.as_deref(), found))]
     NoAdapter {
@@ -277,6 +286,11 @@ pub struct MemoryNeed {
 const HOW_TO_GET_A_TOKENIZER: &str = "OpenELM uses the tokenizer of Llama 2, which Apple's repositories do not carry: accept Meta's licence at \
      huggingface.co/meta-llama/Llama-2-7b-hf, fetch its tokenizer.json (`hf download meta-llama/Llama-2-7b-hf tokenizer.json --local-dir .`), \
      and put it into the model's folder";
+
+fn chat_template(path: &Path, line: Option<usize>, what: &str) -> String {
+    let line = line.map_or(String::new(), |line| format!(", line {line}"));
+    format!("the chat template of {}{line}: {what}", path.display())
+}
 
 fn model_not_found(model: &str, is_file: bool) -> String {
     if is_file {
@@ -421,7 +435,11 @@ impl Error {
     pub fn is_of_prompt(&self) -> bool {
         matches!(
             self,
-            Self::EmptyPrompt | Self::PromptTooLong { .. } | Self::TokenOutOfRange { .. }
+            Self::EmptyPrompt
+                | Self::PromptTooLong { .. }
+                | Self::TokenOutOfRange { .. }
+                | Self::ChatTemplate { .. }
+                | Self::Text(_)
         )
     }
 }

@@ -411,30 +411,36 @@ fn profile_shows_every_layer_and_traces_go_to_files() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("/no/such/folder/a.csv"));
 }
 
+/// A chat of piped lines: what the model said, and what was said about it.
+fn chat(lines: impl AsRef<[u8]>, more: &[&str]) -> (String, String) {
+    let arguments = ["chat", "-n", "8", "--temperature", "0"];
+    let mut child = openelm()
+        .args(arguments.iter().chain(more))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // One that ends early reads no more.
+    let _ = stdin.write_all(lines.as_ref());
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let errors = text(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    assert!(!errors.contains("panicked"), "{errors}");
+    (text(&output.stdout), errors)
+}
+
 #[test]
 fn a_chat_keeps_what_was_said_and_takes_it_back() {
     let folder = tempfile::tempdir().unwrap();
     let trace = folder.path().join("chat.json");
     let trace = trace.to_str().unwrap();
-    let chat = |lines: &str, more: &[&str]| {
-        let arguments = ["chat", "-n", "8", "--temperature", "0"];
-        let mut child = openelm()
-            .args(arguments.iter().chain(more))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(lines.as_bytes()).unwrap();
-        drop(stdin);
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (text(&output.stdout), text(&output.stderr))
-    };
     let (once, errors) = chat("The old king\n", &["--trace", trace]);
     assert!(!once.trim().is_empty() && errors.contains("tok/s"));
+    assert!(errors.contains("[template: Plain]"), "{errors}");
     let file: Value = serde_json::from_slice(&std::fs::read(trace).unwrap()).unwrap();
     assert_eq!(file["steps"][0]["phase"], "prefill");
     // Greedy: again is the same, and after it was taken back the same as never said.
@@ -442,15 +448,287 @@ fn a_chat_keeps_what_was_said_and_takes_it_back() {
     assert_eq!(again, once.repeat(2));
     let (undone, _) = chat("A fox\n/undo\nThe old king\n/quit\nnever read\n", &[]);
     assert!(undone.ends_with(&once));
-    let (_, errors) = chat("/what\n", &[]);
-    assert!(errors.contains("/undo"));
     // Too much is told, and the conversation goes on.
-    let (text, errors) = chat(&format!("{}\nThe old king\n", "word ".repeat(600)), &[]);
+    let (text, errors) = chat(format!("{}\nThe old king\n", "word ".repeat(600)), &[]);
     assert!(
         errors.contains("the context 512") && errors.contains("/new"),
         "{errors}"
     );
     assert_eq!(text, once);
+}
+
+/// A slip is no question, a path is one, and bytes that are no text cost only their line.
+#[test]
+fn a_line_is_a_command_only_if_it_is_exactly_one() {
+    let (text, errors) = chat("/quti\n/help\n", &[]);
+    assert!(
+        text.is_empty() && errors.contains("is that /quit?") && errors.contains("/undo"),
+        "{errors}"
+    );
+    let (_, errors) = chat("/etc/passwd is what?\n /quti\n", &["--show-prompt"]);
+    assert!(
+        errors.contains("\n/etc/passwd is what?\n") || errors.contains(">/etc/passwd is what?\n"),
+        "{errors}"
+    );
+    assert!(errors.contains("\n/quti\n"), "{errors}");
+    let (once, _) = chat("The old king\n", &[]);
+    let (text, errors) = chat(b"\xff\xfe\nThe old king\n", &[]);
+    assert!(errors.contains("not UTF-8"), "{errors}");
+    assert_eq!(text, once);
+}
+
+/// The oldest turns make room; both that and an answer that fills the context are said.
+#[test]
+fn a_chat_goes_on_at_the_end_of_the_context() {
+    let question = format!("{}\n", "the king ".repeat(10));
+    let (_, errors) = chat(
+        question.repeat(6),
+        &["-c", "96", "--system", "Be brief.", "--show-prompt"],
+    );
+    assert!(
+        errors.contains("longer than the context of 96")
+            && errors.contains("without the oldest 2 turns"),
+        "{errors}"
+    );
+    assert_eq!(
+        errors.matches("Be brief.").count(),
+        6,
+        "what was told stays: {errors}"
+    );
+    assert!(!errors.contains("not asked"), "{errors}");
+    let (_, errors) = chat("The king\n", &["-c", "10"]);
+    assert!(errors.contains("has filled the context of 10"), "{errors}");
+}
+
+#[test]
+fn a_session_is_continued_and_never_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("talk.json");
+    let file = path.to_str().unwrap();
+    let read = || serde_json::from_slice::<Value>(&std::fs::read(&path).unwrap()).unwrap();
+    let session = ["--session", file];
+    let (first, _) = chat(
+        "The old king\n",
+        &[&session[..], &["--system", "Be brief."]].concat(),
+    );
+    let saved = read();
+    assert_eq!(
+        (&saved["format"], &saved["version"]),
+        (&"openelm-chat".into(), &1.into())
+    );
+    assert_eq!(saved["chat"]["system"], "Be brief.");
+    assert_eq!(saved["chat"]["turns"][1]["text"], first.trim());
+    let (_, errors) = chat("And then?\n", &[&session[..], &["--show-prompt"]].concat());
+    assert!(
+        errors.contains("1 questions and answers") && errors.contains("Be brief."),
+        "{errors}"
+    );
+    assert!(errors.contains("The old king"), "{errors}");
+    assert_eq!(read()["chat"]["turns"].as_array().unwrap().len(), 4);
+    // The same as if there had been no end in between.
+    let (whole, _) = chat("The old king\nAnd then?\n", &["--system", "Be brief."]);
+    assert_eq!(
+        read()["chat"]["turns"][3]["text"],
+        whole.strip_prefix(&first).unwrap().trim()
+    );
+
+    let copy = folder.path().join("copy.json");
+    let lines = format!(
+        "/load {file}\n/save {file}\n/new\nA fox\n/load {file}\n/save {}\n",
+        copy.display()
+    );
+    let (_, errors) = chat(lines, &[]);
+    assert!(
+        errors.contains("there already") && errors.contains("in no file"),
+        "{errors}"
+    );
+    assert_eq!(read()["chat"]["turns"].as_array().unwrap().len(), 4);
+    let copy: Value = serde_json::from_slice(&std::fs::read(copy).unwrap()).unwrap();
+    assert_eq!(copy["chat"]["turns"][0]["text"], "A fox");
+
+    for (text, word) in [
+        ("", "not a conversation"),
+        (
+            "{\"format\": \"openelm-chat\", \"version\": 9, \"chat\": {}}",
+            "version 9",
+        ),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let (code, errors) = failure(&["chat", "--session", file]);
+        assert!(
+            code == 1 && errors.contains(word) && errors.contains(file),
+            "{errors}"
+        );
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+    let (_, errors) = failure(&["chat", "--session", "/no/such/folder/a.json"]);
+    assert!(errors.contains("/no/such/folder/a.json"), "{errors}");
+}
+
+/// A model's own template is found and used, one of the person's too, and what is wrong with either is told before anything is loaded.
+#[test]
+fn a_chat_uses_the_template_that_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    for name in [
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "model.safetensors",
+    ] {
+        let from = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("assets/demo")
+            .join(name);
+        std::fs::copy(from, path(name)).unwrap();
+    }
+    let model = folder.path().to_str().unwrap();
+    let config = |template: &str| {
+        let json = serde_json::json!({ "bos_token": "<s>", "eos_token": {"content": "</s>"}, "chat_template": template });
+        std::fs::write(path("tokenizer_config.json"), json.to_string()).unwrap();
+    };
+    config(
+        "{% for m in messages %}{{ bos_token ~ m.role ~ ': ' ~ m.content ~ eos_token }}{% endfor %}assistant:",
+    );
+    let (_, errors) = chat("Hi </s>\n", &["-m", model, "--show-prompt"]);
+    assert!(errors.contains("tokenizer_config.json]"), "{errors}");
+    assert!(
+        errors.contains("<s>user: Hi </s></s>assistant:"),
+        "{errors}"
+    );
+    let ids = errors
+        .split("[ids ")
+        .nth(1)
+        .unwrap()
+        .split(']')
+        .next()
+        .unwrap();
+    assert_eq!(
+        ids.split(',').filter(|id| *id == "2").count(),
+        1,
+        "only the template's own: {ids}"
+    );
+
+    let own = path("own.jinja");
+    std::fs::write(&own, "U{{ messages[0].content | trim }}").unwrap();
+    let (_, errors) = chat("Hi\n", &["-m", model, "--template", &own, "--show-prompt"]);
+    assert!(errors.contains("<s>UHi\n"), "{errors}");
+    let (_, errors) = chat(
+        "Hi\n",
+        &["-m", model, "--template", "inst", "--show-prompt"],
+    );
+    assert!(errors.contains("<s>[INST] Hi [/INST]"), "{errors}");
+
+    // What was copied with the quantised model still counts.
+    let quantized = path("q8");
+    ok(&["quantize", model, &quantized]);
+    let (_, errors) = chat("Hi\n", &["-m", &quantized, "--show-prompt"]);
+    assert!(errors.contains("<s>user: Hi</s>"), "{errors}");
+
+    for (template, words) in [
+        (
+            "a\n{% if %}",
+            ["tokenizer_config.json, line 2: syntax error", "--template"],
+        ),
+        (
+            "{{ raise_exception('no chats') }}",
+            [
+                "line 1: the template refuses this conversation: no chats",
+                "--template",
+            ],
+        ),
+        (
+            "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+            ["does too much", "--template"],
+        ),
+    ] {
+        config(template);
+        let (code, errors) = failure(&["chat", "-m", model]);
+        assert_eq!(code, 1);
+        assert!(words.iter().all(|word| errors.contains(word)), "{errors}");
+        // Whoever needs no template is not bothered.
+        ok(&["generate", "-m", model, "-p", "Once", "-n", "1"]);
+    }
+    std::fs::write(&own, "\n\n{{ nothing() }}").unwrap();
+    let (_, errors) = failure(&["chat", "--template", &own]);
+    assert!(errors.contains("own.jinja, line 3"), "{errors}");
+    let (code, errors) = failure(&["chat", "--template", "qustions"]);
+    assert!(code == 2 && errors.contains("questions"), "{errors}");
+    let (code, errors) = failure(&["chat", "--template", "model"]);
+    assert!(
+        code == 1 && errors.contains("brings no chat template"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn the_prompt_is_shown_as_the_model_gets_it() {
+    let output = run(&["-p", "Once upon a time", "-n", "1", "--show-prompt"]);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        errors.contains("\n<s>Once upon a time\n[ids 1,"),
+        "{errors}"
+    );
+    let folder = common::fixture("openelm-f16");
+    let output = run(&[
+        "-m",
+        &folder.to_string_lossy(),
+        "--token-ids",
+        "1,5,9",
+        "-n",
+        "1",
+        "--show-prompt",
+    ]);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        errors.contains("[the model is given 3 tokens]\n[ids 1,5,9]"),
+        "{errors}"
+    );
+}
+
+/// What is pasted into a terminal is one question, however many lines it has.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_paste_of_several_lines_is_one_question() {
+    let terminal = nix::pty::openpty(None, None).unwrap();
+    let end = || Stdio::from(terminal.slave.try_clone().unwrap());
+    let mut child = openelm()
+        .args(["chat", "-n", "4", "--temperature", "0", "--show-prompt"])
+        .env("TERM", "xterm")
+        .stdin(end())
+        .stdout(end())
+        .stderr(end())
+        .spawn()
+        .unwrap();
+    let mut screen = std::fs::File::from(terminal.master.try_clone().unwrap());
+    let mut keys = std::fs::File::from(terminal.master);
+    drop(terminal.slave);
+    let mut shown = String::new();
+    let mut until = |word: &str| {
+        let mut bytes = [0; 4096];
+        while !shown.contains(word) {
+            match screen.read(&mut bytes) {
+                Ok(count) if count > 0 => shown += &String::from_utf8_lossy(&bytes[..count]),
+                // The other end is closed.
+                _ => break,
+            }
+        }
+        std::mem::take(&mut shown)
+    };
+    until("> ");
+    keys.write_all(b"\x1b[200~The old king\rand his son\x1b[201~\r")
+        .unwrap();
+    let answered = until("tok/s");
+    keys.write_all(b"/quit\r").unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(
+        answered.matches("[the model is given").count(),
+        1,
+        "{answered}"
+    );
+    assert!(
+        answered.contains("<s>The old king\r\nand his son"),
+        "{answered}"
+    );
 }
 
 #[test]
@@ -494,7 +772,7 @@ fn failures_exit_with_1_and_misuse_with_2() {
         (vec!["--token-ids", "4096"], vec!["4096", "out of range"]),
         (
             vec!["--token-ids", "1", "--temperature=-1"],
-            vec!["temperature is -1; 0 to 100 is possible"],
+            vec!["temperature is -1; 0 to 1000000 is possible"],
         ),
         (
             vec!["--device", "no such card"],

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use openelm::engine::{
-    Command, Engine, Event, Load, Loader, ModelInfo, Report, Request, Stage, TokenEvent,
+    Chat, Command, Engine, Event, Load, Loader, ModelInfo, Report, Request, Stage, TokenEvent,
 };
+use openelm::text::{ChatTemplate, Role, Template, Turn};
 use openelm::trace::{Step, TraceMode, TracePlan};
 use openelm::{
     Checkpoint, Error, Finish, GenerateOptions, Gpu, LoadOptions, Model, ModelFiles, Progress,
@@ -194,6 +195,44 @@ fn until_cancelled(cancel: &AtomicBool) {
     while !cancel.load(Ordering::Relaxed) && begin.elapsed() < LONG {
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// A conversation is shortened where it is too long, and what it says is no end of text.
+#[test]
+fn a_conversation_goes_on_at_the_end_of_the_context() {
+    let mut engine = Engine::start(|| {}).unwrap();
+    engine.send(load("demo"));
+    let context_size = loaded(&engine).context_size;
+    let template: ChatTemplate = Template::instruct().into();
+    let mut ask = |id, count| {
+        let turns = [Role::User, Role::Assistant].into_iter().cycle();
+        let turns = turns.map(|role| Turn::new(role, "The king</s> and the fox."));
+        let mut request = request(id, "", 3);
+        request.prompt.chat = Some(Chat {
+            template: template.clone(),
+            turns: turns.take(count).collect(),
+        });
+        engine.send(Command::Generate(Box::new(request)));
+        let mut left_out = 0;
+        let positions = until(&engine, |event| match event {
+            Event::LeftOut { request, turns } => {
+                assert_eq!(request, id);
+                left_out = turns;
+                None
+            }
+            Event::Finished { positions, .. } => Some(positions),
+            Event::Failed { error, .. } => panic!("{error}"),
+            _ => None,
+        });
+        (left_out, positions)
+    };
+    let (left_out, short) = ask(1, 1);
+    assert_eq!(left_out, 0);
+    // The words that spell an end of text are more than that one token.
+    assert!(short > 25, "{short}");
+    let (left_out, long) = ask(2, 101);
+    assert!(left_out > 0 && left_out % 2 == 0);
+    assert!(long <= context_size && long > context_size / 2, "{long}");
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn run(
 ) -> (Vec<u32>, Option<SpeculationSummary>) {
     let mut generation = session.generate(prompt, options).unwrap();
     generation.by_ref().for_each(|token| drop(token.unwrap()));
-    let found = (generation.ids().to_vec(), generation.speculation());
+    let found = (generation.ids().to_vec(), generation.timing().speculation);
     // What was refused is forgotten.
     let text = [prompt, &found.0].concat();
     assert!(text.starts_with(session.tokens()));

@@ -210,6 +210,8 @@ fn made_up() -> Vec<Step> {
         Step {
             phase: Phase::Prefill,
             tokens: 5,
+            proposed: 0,
+            accepted: 0,
             position: 0,
             begin: Duration::from_micros(10),
             wall: Duration::from_micros(100),
@@ -225,6 +227,8 @@ fn made_up() -> Vec<Step> {
         Step {
             phase: Phase::Decode,
             tokens: 1,
+            proposed: 0,
+            accepted: 0,
             position: 5,
             begin: Duration::from_micros(200),
             wall: Duration::from_micros(50),

@@ -125,6 +125,12 @@ impl Checkpoint {
         })
     }
 
+    /// The model's folder; `None` for one that is part of the program or made by it.
+    pub fn own_folder(&self) -> Option<&Path> {
+        let is_folder = self.name != "demo" && !matches!(self.tensors, Tensors::Random(_));
+        is_folder.then_some(self.folder.as_path())
+    }
+
     /// The small files of the model's folder, by name.
     pub(super) fn side_files(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
         let files = [

@@ -1,5 +1,6 @@
 //! Files to typed, checked data: configuration, tensors, generation defaults. No GPU here.
 
+mod chat;
 pub mod config;
 mod demo;
 mod files;
@@ -12,6 +13,7 @@ mod spec;
 mod tensor;
 mod write;
 
+pub use chat::ChatFiles;
 pub use config::{Activation, Config, LayerConfig, LayerTensors, OuterTensors};
 pub use folder::{Checkpoint, is_hub_id};
 pub use generation::GenerationDefaults;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{SafeTensorError, View};
 
+use super::chat::CHAT_FILES;
 use super::quantize::can_quantize;
 use super::{Checkpoint, RowReader, Tensor, TensorSpec};
 use crate::dtype::Dtype;
@@ -149,6 +150,15 @@ impl Checkpoint {
                 other => Error::checkpoint(&folder.join(TENSORS), other.to_string()),
             },
         )?;
+        let chat_files = self.own_folder().into_iter();
+        for (name, path) in
+            chat_files.flat_map(|folder| CHAT_FILES.map(|name| (name, folder.join(name))))
+        {
+            if path.is_file() {
+                std::fs::copy(&path, unfinished.join(name))
+                    .map_err(|error| Error::write(&folder.join(name), error))?;
+            }
+        }
         for (name, bytes) in self.side_files() {
             std::fs::write(unfinished.join(name), bytes)
                 .map_err(|error| Error::write(&folder.join(name), error))?;

@@ -26,6 +26,10 @@ pub fn advice(error: &Error) -> Option<String> {
             "--tokenizer names one that lies elsewhere, and --token-ids works without any".into()
         }
         Error::Tokenizer { .. } => "--tokenizer takes another one".into(),
+        Error::ChatTemplate { .. } => {
+            "--template takes another one: instruct, inst, plain, questions, or a file of yours"
+                .into()
+        }
         Error::EmptyPrompt => {
             "give some text with --prompt, or --token-ids 1 to begin from nothing".into()
         }
@@ -121,6 +125,11 @@ mod tests {
         let errors = [
             Error::NoTokenizer { model: "m".into() },
             Error::EmptyPrompt,
+            Error::ChatTemplate {
+                path: "m".into(),
+                line: Some(1),
+                what: "x".into(),
+            },
             Error::PromptTooLong {
                 tokens: 9,
                 context_size: 8,

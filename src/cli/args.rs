@@ -12,6 +12,7 @@ use openelm::{
 };
 
 use super::output;
+use super::template::TemplateChoice;
 
 /// Run Apple's OpenELM language models on any GPU.
 ///
@@ -202,19 +203,12 @@ pub struct Generate {
     /// Do not print the prompt before what follows it
     #[arg(long)]
     pub no_echo: bool,
+    /// Print what the model is given, on standard error: its text with special tokens, and its ids
+    #[arg(long)]
+    pub show_prompt: bool,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub enum TemplateChoice {
-    /// The Instruct models' own
-    Instruct,
-    /// Turns as paragraphs
-    Plain,
-    /// Questions and answers
-    Questions,
 }
 
 #[derive(Args)]
@@ -224,9 +218,16 @@ pub struct Chat {
     /// What the assistant is told beforehand
     #[arg(long, value_name = "TEXT")]
     pub system: Option<String>,
-    /// How turns are written [default: instruct where the model's name says so, else plain]
-    #[arg(long)]
+    /// How turns are written: model (its own), instruct (the Instruct models'), inst (Llama 2's [INST]), plain (paragraphs), questions, or a
+    /// file in Jinja [default: model where it brings one, instruct where its name says so, else plain]
+    #[arg(long, value_name = "NAME|FILE.jinja")]
     pub template: Option<TemplateChoice>,
+    /// Continue the conversation in FILE, or begin one there, and save it after every turn
+    #[arg(long, value_name = "FILE")]
+    pub session: Option<PathBuf>,
+    /// Print what the model is given, on standard error: its text with special tokens, and its ids
+    #[arg(long)]
+    pub show_prompt: bool,
     /// The most tokens of an answer
     #[arg(short = 'n', long, default_value_t = 256, value_name = "N")]
     pub max_tokens: usize,

@@ -48,6 +48,9 @@ pub fn run(arguments: &Generate) -> Result<()> {
     if trace.is_some() {
         session.set_trace(TraceMode::Kernels);
     }
+    if arguments.show_prompt {
+        output::show_prompt(model.tokenizer(), &ids)?;
+    }
     let done = match count {
         1 => write(arguments, &model, &mut session, &ids, &options),
         _ => write_several(arguments, &mut session, &ids, &options, count),
@@ -199,7 +202,7 @@ pub fn print_speed(model: &Model, generation: &Generation<'_>, seed: u64) {
         Some(Finish::Cancelled) => "cancelled".to_owned(),
         _ => "unfinished".to_owned(),
     };
-    let speculation = generation.speculation().map_or(String::new(), told);
+    let speculation = timing.speculation.map_or(String::new(), told);
     output::note(&format!(
         "[{}, {}; load {:.2} s, prompt {} tokens{}, text {} tokens{}{speculation}, {end}, seed {seed}]",
         model.adapter().name,
@@ -250,10 +253,7 @@ fn print_json(model: &Model, prompt: &[u32], mut generation: Generation<'_>) -> 
         generation.finish(),
         &logprobs,
     );
-    let mut object = whole_json(model, prompt, of_text, generation.timing());
-    if let Some(speculation) = generation.speculation() {
-        object.insert("speculation".into(), json!(speculation));
-    }
+    let object = whole_json(model, prompt, of_text, generation.timing());
     output::write(&format!("{}\n", Value::Object(object)))
 }
 
@@ -299,6 +299,9 @@ fn whole_json(
     mut object: Map<String, Value>,
     timing: Timing,
 ) -> Map<String, Value> {
+    if let Some(speculation) = timing.speculation {
+        object.insert("speculation".into(), json!(speculation));
+    }
     let timing = json!({
         "load_s": model.load_time().as_secs_f64(),
         "prefill_tokens": timing.prefill_tokens,

@@ -4,8 +4,12 @@ mod advice;
 mod args;
 mod bench;
 mod chat;
+mod command;
+mod conversation;
 mod devices;
+mod files;
 mod generate;
+mod lines;
 mod literal;
 mod output;
 mod profile;
@@ -13,7 +17,9 @@ mod quantize;
 mod request;
 mod score;
 mod show;
+mod template;
 mod tokenize;
+mod transcript;
 #[cfg(feature = "window")]
 mod window;
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use openelm::text::Tokenizer;
 use openelm::trace::{self, Step};
 use openelm::{Dtype, GenerateOptions, Model, SampleOn, Session};
 use serde_json::json;
@@ -25,6 +26,17 @@ pub fn write(text: &str) -> Result<()> {
 /// Writes a line to standard error. Nobody can be told that nobody listens there.
 pub fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Prints exactly what a model is given: its text, where there is a tokenizer, and its ids.
+pub fn show_prompt(tokenizer: Option<&Tokenizer>, ids: &[u32]) -> Result<()> {
+    note(&format!("[the model is given {} tokens]", ids.len()));
+    if let Some(tokenizer) = tokenizer {
+        note(&tokenizer.decode_all(ids)?);
+    }
+    let ids: Vec<String> = ids.iter().map(u32::to_string).collect();
+    note(&format!("[ids {}]", ids.join(",")));
+    Ok(())
 }
 
 /// Says what has become known of a model since it was loaded, once.

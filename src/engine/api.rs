@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::generate::{Finish, GenerateOptions, SamplingParams, Timing, Token};
 use crate::gpu::AdapterSummary;
 use crate::model::LoadOptions;
+use crate::text::{ChatTemplate, Jinja, Turn};
 use crate::trace::{Peaks, Step, TracePlan};
 
 /// What to load.
@@ -23,13 +24,67 @@ pub struct Load {
     pub options: LoadOptions,
 }
 
+/// What is to be continued.
+#[derive(Debug, Clone)]
+pub struct Prompt {
+    /// The text; for a model without a tokenizer token ids, such as `1, 9038`.
+    pub text: String,
+    /// The conversation that the text was made of. A model with a tokenizer takes that in the text's place: only the conversation tells what was
+    /// said from what the template wrote, and can be shortened.
+    pub chat: Option<Chat>,
+}
+
+/// A conversation, and how it is written.
+#[derive(Debug, Clone)]
+pub struct Chat {
+    pub template: ChatTemplate,
+    pub turns: Vec<Turn>,
+}
+
+impl From<String> for Prompt {
+    fn from(text: String) -> Self {
+        Self { text, chat: None }
+    }
+}
+
+impl From<&str> for Prompt {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl std::fmt::Display for Prompt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl AsRef<str> for Prompt {
+    fn as_ref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl std::ops::Deref for Prompt {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl<T: AsRef<str> + ?Sized> PartialEq<T> for Prompt {
+    fn eq(&self, other: &T) -> bool {
+        self.text == other.as_ref()
+    }
+}
+
 /// A prompt to continue.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// Comes back with every event of this request.
     pub id: u64,
-    /// Text; for a model without a tokenizer token ids, such as `1, 9038`.
-    pub prompt: String,
+    pub prompt: Prompt,
     /// Ids that the answer begins with; they come back as its first tokens.
     pub given: Vec<u32>,
     /// Set `cancel` in it to end the request within a step.
@@ -43,10 +98,10 @@ pub enum Command {
     /// Drops the model that is loaded, and loads this one; if something is wrong with its files, the other stays.
     Load(Box<Load>),
     Generate(Box<Request>),
-    /// How many tokens a text has; `id` comes back.
+    /// How many tokens a prompt has; `id` comes back.
     Count {
         id: u64,
-        text: String,
+        text: Prompt,
     },
     /// Measures what the adapter can do at best.
     Measure,
@@ -64,6 +119,8 @@ pub struct ModelInfo {
     pub context_size: usize,
     pub has_tokenizer: bool,
     pub sampling: SamplingParams,
+    /// The chat template that the model brings along.
+    pub chat_template: Option<Jinja>,
     pub warnings: Vec<String>,
     pub load_s: f64,
     pub memory: Memory,
@@ -137,6 +194,11 @@ pub enum Event {
     DeviceLost {
         load: u64,
         error: Error,
+    },
+    /// A conversation is longer than the context: the oldest turns were left out, so many of them.
+    LeftOut {
+        request: u64,
+        turns: usize,
     },
     /// Prompt tokens computed so far.
     Prompt {

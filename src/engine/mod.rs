@@ -8,6 +8,8 @@ mod pieces;
 mod sink;
 mod worker;
 
-pub use api::{Alternative, Command, Event, Load, Memory, ModelInfo, Request, Stage, TokenEvent};
+pub use api::{
+    Alternative, Chat, Command, Event, Load, Memory, ModelInfo, Prompt, Request, Stage, TokenEvent,
+};
 pub use handle::Engine;
 pub use loader::{Loader, LocalLoader, Report};

@@ -1,23 +1,36 @@
 //! Prompts to ids, and tokens to what a person reads.
 
-use super::api::{Alternative, TokenEvent};
+use super::api::{Alternative, Prompt, TokenEvent};
 use crate::error::{Error, Result};
 use crate::generate::{Candidate, Model, Token};
-use crate::text::StreamDecoder;
+use crate::text::{Fitted, StreamDecoder};
 
-/// Ids of a prompt; for a model without tokenizer the ids that the text lists.
-pub fn prompt_ids(model: &Model, text: &str) -> Result<Vec<u32>> {
-    if model.tokenizer().is_none() {
-        let listed: Option<Vec<u32>> = text
-            .split([',', ' ', '\n', '\t'])
-            .filter(|word| !word.is_empty())
-            .map(|word| word.parse().ok())
-            .collect();
-        if let Some(ids) = listed {
-            return Ok(ids);
+/// Ids of a prompt; for a model without tokenizer the ids that the text lists. A conversation leaves room for `max_tokens`, or for more
+/// than nothing; `room` are the positions that there are.
+pub fn prompt_ids(
+    model: &Model,
+    prompt: &Prompt,
+    room: usize,
+    max_tokens: Option<usize>,
+) -> Result<Fitted> {
+    let whole = |ids| Fitted { ids, left_out: 0 };
+    match (model.tokenizer(), &prompt.chat) {
+        (Some(tokenizer), Some(chat)) => {
+            chat.template.fit(&chat.turns, tokenizer, room, max_tokens)
         }
+        (Some(_), None) => model.encode(&prompt.text).map(whole),
+        (None, _) => match listed(&prompt.text) {
+            Some(ids) => Ok(whole(ids)),
+            None => model.encode(&prompt.text).map(whole),
+        },
     }
-    model.encode(text)
+}
+
+/// Ids that a text lists.
+fn listed(text: &str) -> Option<Vec<u32>> {
+    let words = text.split([',', ' ', '\n', '\t']);
+    let words = words.filter(|word| !word.is_empty());
+    words.map(|word| word.parse().ok()).collect()
 }
 
 fn alternatives(model: &Model, token: &Token) -> Vec<Alternative> {

@@ -11,6 +11,7 @@ use super::sink::Sink;
 use crate::error::{Error, Result};
 use crate::generate::{Driver, Finish, Generator, Lane, Model, ModelFiles, begin};
 use crate::model::{Progress, Sequence, peaks};
+use crate::text::{Fitted, Jinja};
 use crate::trace::Rationing;
 
 /// Requests that run side by side; more wait.
@@ -70,9 +71,10 @@ impl Worker {
     fn run(mut self) {
         let mut opened = self.next_load();
         while let Some((load, files)) = opened.take() {
+            let chat_template = files.chat_template();
             let served = self
                 .load(files, &load)
-                .and_then(|model| Serving::new(model, load.id))
+                .and_then(|model| Serving::new(model, load.id, chat_template))
                 .and_then(|serving| self.serve(serving));
             opened = match served {
                 Ok(After::Quit) => None,
@@ -176,7 +178,7 @@ impl Worker {
     fn serve(&mut self, mut serving: Serving) -> Result<After> {
         self.sink.send(Event::Loaded {
             load: serving.load,
-            info: Box::new(info(&serving.model)),
+            info: Box::new(serving.info()),
         });
         loop {
             if !self.take_in(serving.active.is_empty()) {
@@ -206,8 +208,9 @@ impl Worker {
             let is_idle = serving.active.is_empty();
             match command {
                 Command::Count { id, text } => {
-                    if let Ok(ids) = prompt_ids(&serving.model, &text) {
-                        let count = ids.len();
+                    let room = serving.model.context_size();
+                    if let Ok(fitted) = prompt_ids(&serving.model, &text, room, None) {
+                        let count = fitted.ids.len();
                         self.sink.send(Event::Counted { id, count });
                     }
                 }
@@ -222,7 +225,7 @@ impl Worker {
                     }
                 }
                 Command::Load(load) if is_idle => {
-                    let kept = Some((serving.load, Box::new(info(&serving.model))));
+                    let kept = Some((serving.load, Box::new(serving.info())));
                     if let Some(files) = self.open(&load, kept) {
                         return Some((load, files));
                     }
@@ -247,46 +250,53 @@ fn tell_progress(sink: &Sink, load: u64, stage: Stage, progress: Progress) {
     });
 }
 
-fn info(model: &Model) -> ModelInfo {
-    let network = model.network();
-    ModelInfo {
-        name: model.name().to_owned(),
-        adapter: model.adapter().clone(),
-        is_software: network.gpu().is_software(),
-        dtype: model.dtype(),
-        config: model.config().clone(),
-        context_size: model.context_size(),
-        has_tokenizer: model.tokenizer().is_some(),
-        sampling: model.sampling_defaults(),
-        warnings: model.warnings().to_vec(),
-        load_s: model.load_time().as_secs_f64(),
-        memory: Memory {
-            weights: network.weight_bytes(),
-            kv_cache: network.kv_cache_bytes(),
-            scratch: network.scratch_bytes(),
-            allocated: network.gpu().allocated_bytes(),
-        },
-    }
-}
-
 /// A loaded model and the requests that run on it.
 struct Serving {
     model: Model,
     load: u64,
+    /// The model's own; the error is what is wrong with it, which is no reason not to load the model.
+    chat_template: Result<Option<Jinja>>,
     driver: Driver,
     active: Vec<Active>,
     idle: Vec<Sequence>,
 }
 
 impl Serving {
-    fn new(model: Model, load: u64) -> Result<Self> {
+    fn new(model: Model, load: u64, chat_template: Result<Option<Jinja>>) -> Result<Self> {
         Ok(Self {
             idle: vec![Sequence::new(model.network())?],
             model,
             load,
+            chat_template,
             driver: Driver::default(),
             active: Vec::new(),
         })
+    }
+
+    fn info(&self) -> ModelInfo {
+        let model = &self.model;
+        let network = model.network();
+        let mut warnings = model.warnings().to_vec();
+        warnings.extend(self.chat_template.as_ref().err().map(ToString::to_string));
+        ModelInfo {
+            name: model.name().to_owned(),
+            adapter: model.adapter().clone(),
+            is_software: network.gpu().is_software(),
+            dtype: model.dtype(),
+            config: model.config().clone(),
+            context_size: model.context_size(),
+            has_tokenizer: model.tokenizer().is_some(),
+            sampling: model.sampling_defaults(),
+            chat_template: self.chat_template.as_ref().ok().cloned().flatten(),
+            warnings,
+            load_s: model.load_time().as_secs_f64(),
+            memory: Memory {
+                weights: network.weight_bytes(),
+                kv_cache: network.kv_cache_bytes(),
+                scratch: network.scratch_bytes(),
+                allocated: network.gpu().allocated_bytes(),
+            },
+        }
     }
 
     /// Begins a request; what is wrong with it is told.
@@ -300,7 +310,9 @@ impl Serving {
 
     fn begin(&mut self, request: Request, sink: &Sink) -> Result<Active> {
         let model = &self.model;
-        let mut ids = prompt_ids(model, &request.prompt)?;
+        let room = model.context_size().saturating_sub(request.given.len());
+        let Fitted { mut ids, left_out } =
+            prompt_ids(model, &request.prompt, room, request.options.max_tokens)?;
         let given = given_tokens(model, &ids, &request.given)?;
         ids.extend(&request.given);
         let mut sequence = self.sequence_for(&ids)?;
@@ -312,6 +324,12 @@ impl Serving {
                 return Err(error);
             }
         };
+        if left_out > 0 {
+            sink.send(Event::LeftOut {
+                request: request.id,
+                turns: left_out,
+            });
+        }
         for token in given {
             sink.send(Event::Token {
                 request: request.id,

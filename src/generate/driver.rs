@@ -32,6 +32,8 @@ struct Flight {
     rows: u32,
     position: u32,
     begin: Instant,
+    /// Tokens that were proposed, and those that were accepted.
+    drafts: (u32, u32),
 }
 
 /// Steps in flight, and what is known of their pace.
@@ -150,6 +152,7 @@ impl Driver {
             rows: batch.rows().len() as u32,
             position,
             begin,
+            drafts: (0, 0),
         });
         Ok(true)
     }
@@ -179,7 +182,9 @@ impl Driver {
         }
         if is_valid {
             for lane in lanes.iter_mut() {
-                lane.generator.settle(lane.sequence)?;
+                let (proposed, accepted) = lane.generator.settle(lane.sequence)?;
+                flight.drafts.0 += proposed as u32;
+                flight.drafts.1 += accepted as u32;
             }
         } else {
             self.forget();
@@ -208,6 +213,8 @@ impl Driver {
         let step = |begin: Instant, wall, rows, position, mode, spans| Step {
             phase: flight.phase,
             tokens: rows,
+            proposed: flight.drafts.0,
+            accepted: flight.drafts.1,
             position,
             begin: begin.saturating_duration_since(origin),
             wall,
@@ -284,6 +291,7 @@ impl Driver {
                 rows: batch.rows().len() as u32,
                 position: (start + first) as u32,
                 begin,
+                drafts: (0, 0),
             };
             if !is_valid {
                 return Err(Error::Cancelled);

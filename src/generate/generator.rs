@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::options::{Finish, GenerateOptions, SampleOn, Timing, Token};
 use super::processors::Span;
 use super::sampling::{Candidate, Sampler, log_sum_exp, top_candidates};
-use super::speculation::{SpeculationSummary, Speculator};
+use super::speculation::Speculator;
 use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::model::{
@@ -155,12 +155,10 @@ impl Generator {
     }
 
     pub fn timing(&self) -> Timing {
-        self.timing
-    }
-
-    /// What speculation has come to, where there is any.
-    pub fn speculation(&self) -> Option<SpeculationSummary> {
-        self.speculator.as_ref().map(Speculator::summary)
+        Timing {
+            speculation: self.speculator.as_ref().map(Speculator::summary),
+            ..self.timing
+        }
     }
 
     pub fn prompt(&self) -> &[u32] {
@@ -388,17 +386,18 @@ impl Generator {
         Some(id)
     }
 
-    /// Ends a step whose results have come: what was computed of a text that is not this one is forgotten.
+    /// Ends a step whose results have come: what was computed of a text that is not this one is forgotten. Returns how many tokens were
+    /// proposed in it, and how many of them accepted.
     ///
     /// # Errors
     /// None that a caller can cause.
-    pub fn settle(&mut self, sequence: &mut Sequence) -> Result<()> {
+    pub fn settle(&mut self, sequence: &mut Sequence) -> Result<(usize, usize)> {
         match &mut self.speculator {
             Some(speculator) if self.pending == 0 => {
-                speculator.end();
-                sequence.truncate(self.ids.len() - 1)
+                sequence.truncate(self.ids.len() - 1)?;
+                Ok(speculator.end())
             }
-            _ => Ok(()),
+            _ => Ok((0, 0)),
         }
     }
 

@@ -10,6 +10,16 @@ pub struct PromptLookup {
     pub max_ngram: usize,
 }
 
+impl Default for PromptLookup {
+    /// Ten tokens behind the last two, as the script on Apple's model cards is called with.
+    fn default() -> Self {
+        Self {
+            tokens: 10,
+            max_ngram: 2,
+        }
+    }
+}
+
 impl PromptLookup {
     /// What may follow `ids`: the longest n-gram at their end decides, its leftmost occurrence with something behind it first. It ends
     /// before the first of `eos`. Empty where the end of the text is new.

@@ -1,6 +1,7 @@
 //! Models, sessions and generation: what faces and library users talk to.
 
 mod assistant;
+mod chat;
 mod config;
 mod driver;
 mod generator;

@@ -81,6 +81,11 @@ impl ModelFiles {
         &self.checkpoint.config
     }
 
+    /// Where the files are; `None` for a model that has none.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.checkpoint.own_folder()
+    }
+
     /// As [`Model::sampling_defaults`].
     pub fn sampling_defaults(&self) -> SamplingParams {
         SamplingParams::from(&self.generation)

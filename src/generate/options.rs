@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::params::SamplingParams;
 use super::sampling::Candidate;
-use super::speculation::Speculation;
+use super::speculation::{Speculation, SpeculationSummary};
 
 /// What to generate.
 #[derive(Debug, Clone, Default)]
@@ -95,6 +95,8 @@ pub struct Timing {
     /// Tokens after the first.
     pub decode_tokens: usize,
     pub decode: Duration,
+    /// What speculation has come to, where there is any.
+    pub speculation: Option<SpeculationSummary>,
 }
 
 /// What a sequence of ids scores.

@@ -5,7 +5,6 @@ use super::generator::{Generator, Task};
 use super::model::{Model, check_ids, check_options, eos_of, prompt_too_long};
 use super::options::{Finish, GenerateOptions, Score, Timing, Token};
 use super::sampling::{log_sum_exp, top_candidates};
-use super::speculation::SpeculationSummary;
 use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::model::{Sequence, common_prefix};
@@ -260,11 +259,6 @@ impl Generation<'_> {
 
     pub fn timing(&self) -> Timing {
         self.generator.timing()
-    }
-
-    /// What speculation has come to, where there is any.
-    pub fn speculation(&self) -> Option<SpeculationSummary> {
-        self.generator.speculation()
     }
 
     /// The generated ids so far.

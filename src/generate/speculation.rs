@@ -147,25 +147,25 @@ impl Speculator {
         }
     }
 
-    /// Ends the step.
-    pub fn end(&mut self) {
+    /// Ends the step; returns how many tokens were proposed in it, and how many of them accepted.
+    pub fn end(&mut self) -> (usize, usize) {
         let Some(begin) = self.begin.take() else {
-            return;
+            return (0, 0);
         };
         let seconds = begin.elapsed().as_secs_f64();
         let (proposed, accepted) = (self.proposed, self.accepted);
         self.payoff.note(proposed, accepted, seconds);
         self.tokens += accepted + 1;
         self.seconds += seconds;
-        if proposed == 0 {
-            return;
+        if proposed > 0 {
+            if let Source::Assistant(drafter) = &self.source {
+                drafter.note(proposed, accepted);
+            }
+            self.summary.steps += 1;
+            self.summary.proposed += proposed;
+            self.summary.accepted += accepted;
         }
-        if let Source::Assistant(drafter) = &self.source {
-            drafter.note(proposed, accepted);
-        }
-        self.summary.steps += 1;
-        self.summary.proposed += proposed;
-        self.summary.accepted += accepted;
+        (proposed, accepted)
     }
 
     /// Forgets the step under way.

@@ -1,8 +1,15 @@
-//! Chat templates: turns of a conversation to the text that a model was trained to continue.
+//! Chats to prompts: turns of a conversation to what a model was trained to continue, of a length that its context has room for.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
-use crate::error::{Error, Result};
+use super::jinja::Jinja;
+use super::prompt::ChatPrompt;
+use super::stand_ins::{Hide, StandIns};
+use super::template::Template;
+use super::tokenizer::Tokenizer;
+use super::turn::{Role, Turn};
+use crate::error::Result;
 
 /// Whether a model's name, or its folder, says that it was tuned for chats, as `OpenELM-270M-Instruct` does.
 pub fn is_instruct(model: &Path) -> bool {
@@ -10,128 +17,164 @@ pub fn is_instruct(model: &Path) -> bool {
     name.to_lowercase().contains("instruct")
 }
 
-/// Stands for the text of a turn.
-const TEXT: &str = "{text}";
-
-/// Who speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    System,
-    User,
-    Assistant,
+/// How turns are written.
+#[derive(Debug, Clone)]
+pub enum ChatTemplate {
+    /// What stands around the words of each turn.
+    Parts(Template),
+    /// A program that writes them.
+    Jinja(Jinja),
 }
 
-/// One turn of a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Turn<'a> {
-    pub role: Role,
-    pub text: &'a str,
+/// A prompt that leaves room for an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fitted {
+    pub ids: Vec<u32>,
+    /// How many of the oldest turns had to be left out.
+    pub left_out: usize,
 }
 
-/// How turns are written: for each role the text of a turn, with `{text}` where its words go.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Template {
-    pub name: String,
-    pub system: String,
-    pub user: String,
-    pub assistant: String,
-    /// Generation ends before one of these.
-    #[serde(default)]
-    pub stop: Vec<String>,
-    /// Whether a conversation without a system turn gets an empty one.
-    #[serde(default)]
-    pub always_system: bool,
-}
-
-impl Template {
-    fn new(name: &str, system: &str, user: &str, assistant: &str, stop: &[&str]) -> Self {
-        Self {
-            name: name.to_owned(),
-            system: system.to_owned(),
-            user: user.to_owned(),
-            assistant: assistant.to_owned(),
-            stop: stop.iter().map(|stop| (*stop).to_owned()).collect(),
-            always_system: false,
-        }
+impl From<Template> for ChatTemplate {
+    fn from(template: Template) -> Self {
+        Self::Parts(template)
     }
+}
 
-    /// What OpenELM's Instruct models were tuned on (the Zephyr-like template of Hugging Face's alignment handbook).
-    pub fn instruct() -> Self {
-        Self {
-            always_system: true,
-            ..Self::new(
-                "Instruct",
-                "<|system|>\n{text}</s>\n",
-                "<|user|>\n{text}</s>\n",
-                "<|assistant|>\n{text}</s>\n",
-                &["<|user|>"],
+impl From<Jinja> for ChatTemplate {
+    fn from(template: Jinja) -> Self {
+        Self::Jinja(template)
+    }
+}
+
+impl ChatTemplate {
+    /// Questions between `[INST]` and `[/INST]`, as Llama 2's chat models were tuned on them.
+    pub fn inst() -> Self {
+        static INST: LazyLock<Option<Jinja>> = LazyLock::new(|| {
+            let tokens = [("bos_token", "<s>"), ("eos_token", "</s>")];
+            let tokens = tokens.map(|(name, token)| (name.to_owned(), token.to_owned()));
+            Jinja::new(
+                Path::new("[INST]"),
+                include_str!("inst.jinja"),
+                &tokens.into(),
             )
+            .ok()
+        });
+        // A test sees to it that there is nothing wrong with it.
+        INST.clone()
+            .map_or_else(|| Template::plain().into(), Self::Jinja)
+    }
+
+    /// What it is called, or the file that it came from.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Parts(template) => template.name.clone(),
+            Self::Jinja(template) => template.path().display().to_string(),
         }
     }
 
-    /// Turns as paragraphs, for models that only continue text.
-    pub fn plain() -> Self {
-        Self::new("Plain", "{text}\n\n", "{text}\n", "{text}\n", &[])
+    /// Generation ends before one of these.
+    pub fn stop(&self) -> &[String] {
+        match self {
+            Self::Parts(template) => &template.stop,
+            Self::Jinja(_) => &[],
+        }
     }
 
-    /// Questions and answers, which models without tuning often pick up.
-    pub fn questions() -> Self {
-        let question = "Question: {text}\n";
-        Self::new(
-            "Questions",
-            "{text}\n\n",
-            question,
-            "Answer: {text}\n\n",
-            &["Question:"],
-        )
-    }
-
-    /// All that come with the program.
-    pub fn built_in() -> [Self; 3] {
-        [Self::instruct(), Self::plain(), Self::questions()]
-    }
-
+    /// The text for what the assistant says next. If the last turn is the assistant's, that turn is left open to be continued.
+    ///
     /// # Errors
-    /// [`Error::Template`] that names the part without exactly one `{text}`.
-    pub fn check(&self) -> Result<()> {
-        let parts = [
-            ("system", &self.system),
-            ("user", &self.user),
-            ("assistant", &self.assistant),
-        ];
-        match parts
-            .iter()
-            .find(|(_, part)| part.matches(TEXT).count() != 1)
-        {
-            Some((part, _)) => Err(Error::Template {
-                name: self.name.clone(),
-                part,
-            }),
-            None => Ok(()),
+    /// [`crate::Error::ChatTemplate`].
+    pub fn text(&self, turns: &[Turn]) -> Result<String> {
+        match (self, turns.split_last()) {
+            (Self::Parts(template), _) => Ok(template.render(turns)),
+            (Self::Jinja(template), Some((last, before))) if last.role == Role::Assistant => {
+                Ok(template.render(before)? + &last.text)
+            }
+            (Self::Jinja(template), _) => template.render(turns),
         }
     }
 
-    /// The prompt for what the assistant says next. If the last turn is the assistant's, that turn is left open to be continued.
-    pub fn render(&self, turns: &[Turn<'_>]) -> String {
-        let mut prompt = String::new();
-        let has_system = turns.first().is_some_and(|turn| turn.role == Role::System);
-        if self.always_system && !has_system {
-            prompt += &self.system.replacen(TEXT, "", 1);
+    /// As [`ChatTemplate::text`], with what was said kept apart from what the template wrote itself.
+    ///
+    /// # Errors
+    /// [`crate::Error::ChatTemplate`]; [`crate::Error::Text`] for a conversation of nothing but characters of private use.
+    pub fn prompt(&self, turns: &[Turn], tokenizer: &Tokenizer) -> Result<ChatPrompt> {
+        let texts = turns.iter().map(|turn| &*turn.text);
+        let source = match self {
+            Self::Parts(_) => "",
+            Self::Jinja(template) => template.source(),
+        };
+        let stand_ins = StandIns::new(tokenizer.specials(), texts.chain([source]))?;
+        let hidden = stand_ins.hide(turns, Hide::All);
+        let prompt = stand_ins.reveal(&self.text(&hidden)?);
+        if hidden == turns || prompt.text() == self.text(turns)? {
+            return Ok(prompt);
         }
-        let (opening, _) = self.assistant.split_once(TEXT).unwrap_or_default();
-        for (i, turn) in turns.iter().enumerate() {
-            let part = match turn.role {
-                Role::System => &self.system,
-                Role::User => &self.user,
-                Role::Assistant if i + 1 == turns.len() => {
-                    return prompt + opening + turn.text;
-                }
-                Role::Assistant => &self.assistant,
-            };
-            prompt += &part.replacen(TEXT, turn.text, 1);
+        // The template looks for characters that are not there now.
+        let hidden = stand_ins.hide(turns, Hide::Spelled);
+        Ok(stand_ins.reveal(&self.text(&hidden)?))
+    }
+
+    /// The ids of a prompt with room for an answer of `max_tokens`, or at least for a quarter of the context. Where there is none, the oldest
+    /// turns are left out, a question and what followed it at a time; what the assistant was told beforehand stays, and so does the last
+    /// question, even if it alone is too long.
+    ///
+    /// # Errors
+    /// Those of [`ChatTemplate::prompt`] and [`Tokenizer::encode_chat`].
+    pub fn fit(
+        &self,
+        turns: &[Turn],
+        tokenizer: &Tokenizer,
+        context_size: usize,
+        max_tokens: Option<usize>,
+    ) -> Result<Fitted> {
+        let answer = max_tokens
+            .unwrap_or(usize::MAX)
+            .clamp(1, (context_size / 4).max(1));
+        let most = context_size.saturating_sub(answer);
+        let told = turns
+            .iter()
+            .take_while(|turn| turn.role == Role::System)
+            .count();
+        let (told, said) = turns.split_at(told);
+        let from = |begin: usize| -> Result<Fitted> {
+            let kept = [told, &said[begin..]].concat();
+            let ids = tokenizer.encode_chat(&self.prompt(&kept, tokenizer)?)?;
+            Ok(Fitted {
+                ids,
+                left_out: begin,
+            })
+        };
+        let whole = from(0)?;
+        let questions = said
+            .iter()
+            .enumerate()
+            .skip(1)
+            .filter(|(_, turn)| turn.role == Role::User);
+        let begins: Vec<usize> = questions.map(|(at, _)| at).collect();
+        let Some(last) = begins
+            .len()
+            .checked_sub(1)
+            .filter(|_| whole.ids.len() > most)
+        else {
+            return Ok(whole);
+        };
+        // The less is left out, the longer it is: halves find the first that fits.
+        let (mut low, mut high) = (0, last);
+        let mut best = None;
+        while low < high {
+            let middle = low.midpoint(high);
+            let fitted = from(begins[middle])?;
+            if fitted.ids.len() <= most {
+                (high, best) = (middle, Some(fitted));
+            } else {
+                low = middle + 1;
+            }
         }
-        prompt + opening
+        match best {
+            Some(fitted) if fitted.left_out == begins[high] => Ok(fitted),
+            _ => from(begins[high]),
+        }
     }
 }
 
@@ -139,55 +182,10 @@ impl Template {
 mod tests {
     use super::*;
 
-    fn turn(role: Role, text: &str) -> Turn<'_> {
-        Turn { role, text }
-    }
-
-    #[test]
-    fn instruct_is_what_the_models_were_tuned_on() {
-        let turns = [
-            turn(Role::User, "Hi {text}"),
-            turn(Role::Assistant, "Hello."),
-            turn(Role::User, "Why?"),
-        ];
-        assert_eq!(
-            Template::instruct().render(&turns),
-            "<|system|>\n</s>\n<|user|>\nHi {text}</s>\n<|assistant|>\nHello.</s>\n<|user|>\nWhy?</s>\n<|assistant|>\n"
-        );
-        let with_system = [turn(Role::System, "Be brief."), turn(Role::User, "Hi")];
-        assert_eq!(
-            Template::instruct().render(&with_system),
-            "<|system|>\nBe brief.</s>\n<|user|>\nHi</s>\n<|assistant|>\n"
-        );
-    }
-
-    #[test]
-    fn an_open_turn_is_continued() {
-        let turns = [turn(Role::User, "Hi"), turn(Role::Assistant, "Hel")];
-        let prompt = Template::instruct().render(&turns);
-        assert!(
-            prompt.ends_with("<|user|>\nHi</s>\n<|assistant|>\nHel"),
-            "{prompt}"
-        );
-        assert_eq!(Template::plain().render(&turns), "Hi\nHel");
-    }
-
     #[test]
     fn the_name_of_the_folder_tells_who_chats() {
         assert!(is_instruct(Path::new("/models/OpenELM-270M-Instruct")));
         assert!(!is_instruct(Path::new("/instruct/OpenELM-270M")));
         assert!(!is_instruct(Path::new("demo")));
-    }
-
-    #[test]
-    fn a_template_needs_a_place_for_the_words() {
-        for template in Template::built_in() {
-            template.check().unwrap();
-        }
-        let mut own = Template::plain();
-        own.user = "no place".into();
-        let error = own.check().unwrap_err().to_string();
-        assert!(error.contains("user") && error.contains("{text}"));
-        own.render(&[turn(Role::User, "x")]);
     }
 }

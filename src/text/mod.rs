@@ -1,9 +1,18 @@
 //! Text to token ids and back; chats to text. No GPU and no model here.
 
 mod chat;
+mod jinja;
+mod prompt;
+mod stand_ins;
 mod stream;
+mod template;
 mod tokenizer;
+mod turn;
 
-pub use chat::{Role, Template, Turn, is_instruct};
+pub use chat::{ChatTemplate, Fitted, is_instruct};
+pub use jinja::Jinja;
+pub use prompt::ChatPrompt;
 pub use stream::StreamDecoder;
+pub use template::Template;
 pub use tokenizer::Tokenizer;
+pub use turn::{Role, Turn};

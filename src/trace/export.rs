@@ -47,6 +47,8 @@ pub fn chrome(steps: &[Step], metadata: &Value) -> String {
             .map_or(0.0, |last| microseconds(last.start_ns + last.duration_ns));
         let args = json!({
             "tokens": step.tokens,
+            "proposed": step.proposed,
+            "accepted": step.accepted,
             "position": step.position,
             "timed": step.mode,
             "timestamps": step.spans.is_some(),

@@ -70,6 +70,9 @@ pub struct Step {
     pub phase: Phase,
     /// Tokens in the step.
     pub tokens: u32,
+    /// How many of them were proposed, and how many of those accepted.
+    pub proposed: u32,
+    pub accepted: u32,
     /// Position of the first.
     pub position: u32,
     /// When it was submitted, from the beginning of the trace.

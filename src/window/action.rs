@@ -149,6 +149,7 @@ pub enum BannerId {
     EngineStopped,
     GenerationFailed,
     ContextFull,
+    TurnsLeftOut,
     EditInProgress,
     MessageDeleted,
     NoFileDialogs,

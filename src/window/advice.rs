@@ -25,6 +25,9 @@ pub fn advice(error: &Error) -> Option<String> {
         Error::Tokenizer { .. } => {
             "\"Find…\" and \"The model's own\" under \"Choose a model\" take another one.".into()
         }
+        Error::ChatTemplate { .. } => {
+            "Choose another template in the settings of the conversation.".into()
+        }
         Error::EmptyPrompt => "Write something first.".into(),
         Error::PromptTooLong {
             context_size,

@@ -20,6 +20,7 @@ fn title(id: BannerId) -> &'static str {
         BannerId::EngineStopped => "The engine has stopped",
         BannerId::GenerationFailed => "The model could not go on",
         BannerId::ContextFull => "The context is full",
+        BannerId::TurnsLeftOut => "Left out",
         BannerId::EditInProgress => "One at a time",
         BannerId::MessageDeleted => "Deleted",
         BannerId::NoFileDialogs => "This desktop has no file dialogs",

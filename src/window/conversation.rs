@@ -3,8 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::TokenEvent;
-use crate::text::{Role, Template, Turn};
+use crate::engine::{Chat, Prompt, TokenEvent};
+use crate::error::Error;
+use crate::text::{ChatTemplate, Role, Turn};
 
 /// What the conversation is for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,11 @@ pub struct Stats {
     /// Tokens after the first, and their time.
     pub decode_tokens: usize,
     pub decode_s: f64,
+    /// Tokens that were proposed, and those of them that were accepted.
+    #[serde(default)]
+    pub proposed: usize,
+    #[serde(default)]
+    pub accepted: usize,
     /// Why it ended: `eos`, `stop`, `length`, `context`, `cancelled`, `error`.
     pub finish: String,
 }
@@ -259,13 +265,13 @@ impl Conversation {
         self.messages.is_empty()
             && self.title.is_empty()
             && self.system.is_empty()
-            && self.template == template_for(self.mode)
+            && [template_for(self.mode), MODELS_OWN].contains(&self.template.as_str())
     }
 
     /// What kind of conversation it is, with the template that goes with it.
-    pub fn set_mode(&mut self, mode: Mode) {
+    pub fn set_mode(&mut self, mode: Mode, template: &str) {
         self.mode = mode;
-        self.template = template_for(mode).to_owned();
+        self.template = template.to_owned();
     }
 
     /// For each message its index on disk; none for what was deleted and for what answered that.
@@ -411,30 +417,31 @@ impl Conversation {
         self.undo.push(done);
     }
 
-    /// The text that the model is to continue; `end` is the last message that counts.
-    pub fn prompt(&self, template: &Template, end: Option<usize>) -> String {
+    /// What the model is to continue; `end` is the last message that counts.
+    ///
+    /// # Errors
+    /// [`Error::ChatTemplate`].
+    pub fn prompt(&self, template: &ChatTemplate, end: Option<usize>) -> Result<Prompt, Error> {
         let shown = self
             .path
             .iter()
             .take_while(|at| end.is_some_and(|end| **at <= end));
         let messages = shown.map(|at| &self.messages[*at]);
-        match self.mode {
-            Mode::Completion => messages.map(|message| message.text.as_str()).collect(),
-            Mode::Chat => {
-                let system = (!self.system.trim().is_empty()).then_some(Turn {
-                    role: Role::System,
-                    text: self.system.trim(),
-                });
-                let turns: Vec<Turn<'_>> = system
-                    .into_iter()
-                    .chain(messages.map(|message| Turn {
-                        role: message.role,
-                        text: &message.text,
-                    }))
-                    .collect();
-                template.render(&turns)
-            }
+        if self.mode == Mode::Completion {
+            let text: String = messages.map(|message| message.text.as_str()).collect();
+            return Ok(text.into());
         }
+        let told = self.system.trim();
+        let told = (!told.is_empty()).then(|| Turn::new(Role::System, told));
+        let said = messages.map(|message| Turn::new(message.role, message.text.as_str()));
+        let turns: Vec<Turn> = told.into_iter().chain(said).collect();
+        Ok(Prompt {
+            text: template.text(&turns)?,
+            chat: Some(Chat {
+                template: template.clone(),
+                turns,
+            }),
+        })
     }
 
     /// What is shown, as Markdown.
@@ -460,7 +467,10 @@ impl Conversation {
     }
 }
 
-/// The template that a new conversation gets.
+/// Name of the template that a model brings along.
+pub const MODELS_OWN: &str = "The model's own";
+
+/// The template that a new conversation gets where the model brings none.
 pub fn template_for(mode: Mode) -> &'static str {
     match mode {
         Mode::Chat => "Instruct",
@@ -471,6 +481,7 @@ pub fn template_for(mode: Mode) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::Template;
 
     fn chat() -> Conversation {
         Conversation::new("1".into(), Mode::Chat, "Instruct".into())
@@ -534,12 +545,15 @@ mod tests {
         c.system = " Be brief. ".into();
         let question = c.add(None, Role::User, "Hi");
         let answer = c.add(Some(question), Role::Assistant, "Hel");
-        let template = Template::instruct();
+        let template = ChatTemplate::from(Template::instruct());
         let asked = "<|system|>\nBe brief.</s>\n<|user|>\nHi</s>\n<|assistant|>\n";
-        assert_eq!(c.prompt(&template, Some(question)), asked);
-        assert_eq!(c.prompt(&template, Some(answer)), format!("{asked}Hel"));
+        assert_eq!(c.prompt(&template, Some(question)).unwrap(), asked);
+        assert_eq!(
+            c.prompt(&template, Some(answer)).unwrap(),
+            format!("{asked}Hel")
+        );
         c.mode = Mode::Completion;
-        assert_eq!(c.prompt(&template, Some(answer)), "HiHel");
+        assert_eq!(c.prompt(&template, Some(answer)).unwrap(), "HiHel");
     }
 
     #[test]

@@ -123,6 +123,12 @@ fn describe(stats: &Stats) -> String {
         parts.push(format!("first token {:.0} ms", 1e3 * stats.first_token_s));
     }
     parts.push(format!("{} tokens", stats.tokens));
+    if stats.proposed > 0 {
+        let Stats {
+            proposed, accepted, ..
+        } = stats;
+        parts.push(format!("{accepted} of {proposed} proposed tokens accepted"));
+    }
     parts.push(
         match stats.finish.as_str() {
             "eos" => "the model ended it",

@@ -38,10 +38,16 @@ pub fn show(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
 }
 
 fn prompt(ui: &mut egui::Ui, state: &State) {
-    let prompt = state.prompt();
+    let prompt = match state.prompt() {
+        Ok(prompt) => prompt.text,
+        Err(error) => {
+            ui.label(error.to_string());
+            return;
+        }
+    };
     ui.horizontal(|ui| {
         let what = match state.conversation().mode {
-            Mode::Chat => format!("template `{}`", state.template().name),
+            Mode::Chat => format!("template `{}`", state.template().name()),
             Mode::Completion => "no template: the text itself".to_owned(),
         };
         ui.weak(format!("{} tokens, {what}", state.positions));

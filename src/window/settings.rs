@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::dtype::Dtype;
 use crate::generate::SamplingParams;
-use crate::text::Template;
+use crate::text::{ChatTemplate, Template};
 use crate::trace::TraceMode;
+
+/// Name of [`ChatTemplate::inst`].
+pub const INST: &str = "[INST]";
 
 /// Models to offer again.
 const MOST_RECENT: usize = 8;
@@ -87,6 +90,8 @@ pub struct Settings {
     /// Generation ends before one of these, beside the template's own.
     pub stop: Vec<String>,
     pub ignore_eos: bool,
+    /// Propose what followed where the text was the same before.
+    pub prompt_lookup: bool,
     /// The person's own templates.
     pub templates: Vec<Template>,
     pub appearance: Appearance,
@@ -123,6 +128,7 @@ pub enum Setting {
     MaxTokens(usize),
     Stop(Vec<String>),
     IgnoreEos(bool),
+    PromptLookup(bool),
     Appearance(Appearance),
     Probabilities(bool),
     Trace(TraceMode),
@@ -141,6 +147,7 @@ impl Default for Settings {
             max_tokens: 256,
             stop: Vec::new(),
             ignore_eos: false,
+            prompt_lookup: false,
             templates: Vec::new(),
             appearance: Appearance::System,
             sidebar: true,
@@ -156,17 +163,24 @@ impl Default for Settings {
 
 impl Settings {
     /// The template of that name; the Instruct models' own if there is none.
-    pub fn template(&self, name: &str) -> Template {
-        self.all_templates()
-            .find(|template| template.name == name)
-            .unwrap_or_else(Template::instruct)
+    pub fn template(&self, name: &str) -> ChatTemplate {
+        let mut parts = Template::built_in()
+            .into_iter()
+            .chain(self.templates.clone());
+        match parts.find(|template| template.name == name) {
+            Some(template) => template.into(),
+            None if name == INST => ChatTemplate::inst(),
+            None => Template::instruct().into(),
+        }
     }
 
-    /// Built-in templates, then the person's own.
-    pub fn all_templates(&self) -> impl Iterator<Item = Template> {
-        Template::built_in()
+    /// Names of the built-in templates, then of the person's own.
+    pub fn template_names(&self) -> impl Iterator<Item = String> {
+        let built_in = Template::built_in()
             .into_iter()
-            .chain(self.templates.clone())
+            .map(|template| template.name);
+        let own = self.templates.iter().map(|template| template.name.clone());
+        built_in.chain([INST.to_owned()]).chain(own)
     }
 
     pub fn set(&mut self, setting: Setting) {
@@ -177,6 +191,7 @@ impl Settings {
             Setting::MaxTokens(most) => self.max_tokens = most,
             Setting::Stop(texts) => self.stop = texts,
             Setting::IgnoreEos(ignores) => self.ignore_eos = ignores,
+            Setting::PromptLookup(looks) => self.prompt_lookup = looks,
             Setting::Appearance(appearance) => self.appearance = appearance,
             Setting::Probabilities(shows) => self.probabilities = shows,
             Setting::Trace(mode) => self.trace = mode,

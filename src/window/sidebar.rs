@@ -4,11 +4,12 @@ use egui::containers::menu::MenuButton;
 use egui::{Button, ComboBox, DragValue, RichText, ScrollArea, Slider, SliderClamping};
 
 use super::action::{Action, Export, Overlay};
-use super::conversation::Mode;
+use super::conversation::{MODELS_OWN, Mode};
 use super::settings::{Appearance, SamplingSettings, Setting};
 use super::state::State;
 use super::template::TemplateEditor;
 use super::widgets::{line, lines, name};
+use crate::text::ChatTemplate;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Tab {
@@ -84,17 +85,26 @@ impl Sidebar {
                 .selected_text(chosen.clone())
                 .width(100.0)
                 .show_ui(ui, |ui| {
-                    for template in state.settings.all_templates() {
-                        let is_it = template.name == *chosen;
-                        if ui.selectable_label(is_it, &template.name).clicked() && !is_it {
-                            actions.push(Action::SetTemplate(template.name));
+                    let own = (state.template_for(Mode::Chat) == MODELS_OWN)
+                        .then(|| MODELS_OWN.to_owned());
+                    for name in own.into_iter().chain(state.settings.template_names()) {
+                        let is_it = name == *chosen;
+                        if ui.selectable_label(is_it, &name).clicked() && !is_it {
+                            actions.push(Action::SetTemplate(name));
                         }
                     }
                 });
-            if !self.template.is_open() && ui.small_button("Edit template").clicked() {
-                self.template.open(state.settings.template(chosen), chosen);
+            if let ChatTemplate::Parts(template) = state.template()
+                && !self.template.is_open()
+                && ui.small_button("Edit template").clicked()
+            {
+                self.template.open(template, chosen);
             }
         });
+        let used = state.template().name();
+        if used != *chosen {
+            ui.weak(format!("in use: {used}"));
+        }
         self.template.show(ui, &state.settings.templates, actions);
     }
 }
@@ -272,5 +282,11 @@ fn ending(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
     ui.checkbox(&mut ignores, "Go on after the end of text");
     if ignores != settings.ignore_eos {
         actions.push(Action::Set(Setting::IgnoreEos(ignores)));
+    }
+    let mut looks = settings.prompt_lookup;
+    ui.checkbox(&mut looks, "Propose repetitions (prompt lookup)")
+        .on_hover_text("The same text, sooner where it repeats itself: lists, code, quotations");
+    if looks != settings.prompt_lookup {
+        actions.push(Action::Set(Setting::PromptLookup(looks)));
     }
 }

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::action::{Action, BannerId, Overlay};
-use super::conversation::{Conversation, Mode};
+use super::conversation::{Conversation, MODELS_OWN, Mode, template_for};
 use super::settings::Settings;
 use super::timings::Record;
 use super::tokens::At;
-use crate::engine::ModelInfo;
-use crate::text::Template;
+use crate::engine::{ModelInfo, Prompt};
+use crate::error::Error;
+use crate::text::ChatTemplate;
 
 /// All that is shown.
 #[derive(Debug, Default)]
@@ -208,12 +209,29 @@ impl State {
     }
 
     /// The template of the conversation in sight.
-    pub fn template(&self) -> Template {
-        self.settings.template(&self.conversation().template)
+    pub fn template(&self) -> ChatTemplate {
+        let name = &self.conversation().template;
+        let own = self.info().and_then(|info| info.chat_template.as_ref());
+        match own {
+            Some(own) if name == MODELS_OWN => own.clone().into(),
+            _ => self.settings.template(name),
+        }
     }
 
-    /// The text that the model would be given now.
-    pub fn prompt(&self) -> String {
+    /// The template that a new conversation gets.
+    pub fn template_for(&self, mode: Mode) -> &'static str {
+        let brings_one = self.info().is_some_and(|info| info.chat_template.is_some());
+        match mode {
+            Mode::Chat if brings_one => MODELS_OWN,
+            mode => template_for(mode),
+        }
+    }
+
+    /// What the model would be given now.
+    ///
+    /// # Errors
+    /// As [`Conversation::prompt`].
+    pub fn prompt(&self) -> Result<Prompt, Error> {
         let conversation = self.conversation();
         conversation.prompt(&self.template(), conversation.last())
     }
@@ -228,7 +246,7 @@ impl State {
         let conversation = self.conversation();
         match conversation.mode {
             Mode::Chat => conversation.message(message).text.clone(),
-            Mode::Completion => self.prompt(),
+            Mode::Completion => self.prompt().map_or(String::new(), |prompt| prompt.text),
         }
     }
 

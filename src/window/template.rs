@@ -3,6 +3,8 @@
 use egui::Button;
 
 use super::action::Action;
+use super::conversation::MODELS_OWN;
+use super::settings::INST;
 use super::theme;
 use super::widgets::{line, lines};
 use crate::text::Template;
@@ -70,7 +72,8 @@ fn fields(ui: &mut egui::Ui, template: &mut Template) {
 /// Why the template cannot be saved.
 fn problem(template: &Template, original: &str, own: &[Template]) -> Option<String> {
     let has_name = |other: &Template| other.name == template.name;
-    let is_built_in = Template::built_in().iter().any(has_name);
+    let is_built_in =
+        Template::built_in().iter().any(has_name) || [MODELS_OWN, INST].contains(&&*template.name);
     let is_taken = template.name != original && own.iter().any(has_name);
     match template.check() {
         Err(error) => Some(error.to_string()),

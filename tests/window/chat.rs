@@ -3,9 +3,10 @@
 use egui_kittest::kittest::Queryable;
 use openelm::Finish;
 use openelm::engine::{Command, Event};
+use openelm::text::Jinja;
 use openelm::trace::TraceMode;
 
-use crate::scene::{Scene, loaded, scene_of, stage, token};
+use crate::scene::{Scene, info, loaded, scene_of, stage, token};
 
 #[test]
 fn a_text_streams_in_and_its_end_is_told() {
@@ -182,6 +183,71 @@ fn a_full_context_is_a_banner() {
     assert!(stage.has("The context is full"));
     stage.click("Begin something new");
     assert!(stage.has("A text that the model continues"));
+}
+
+/// A conversation that is too long goes on without its beginning, and says so until the next one does not.
+#[test]
+fn what_was_left_out_is_told() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.write("Why?");
+    let request = stage.request();
+    let chat = request.prompt.chat.as_ref().unwrap();
+    assert_eq!(chat.turns[0].text, "Why?");
+    let left_out = |request, turns| Event::LeftOut { request, turns };
+    stage.tell(left_out(request.id + 1, 4));
+    assert!(!stage.has("oldest"), "that is another request's");
+    stage.tell(left_out(request.id, 4));
+    assert!(stage.has("without the oldest 4 messages"));
+    stage.say(request.id, &["Because"]);
+    stage.finish(request.id, Finish::Context);
+    assert!(stage.has("has filled the context"));
+    stage.write("Really?");
+    assert!(!stage.has("oldest 4 messages"));
+}
+
+/// A model's own template is what new chats get, and which one is in use is said.
+#[test]
+fn a_models_own_template_is_used_and_named() {
+    let mut stage = scene_of([1280.0, 800.0], tempfile::tempdir().unwrap());
+    let own = |source: &str| {
+        let path = std::path::Path::new("folder/chat_template.jinja");
+        Some(Jinja::new(path, source, &Default::default()).unwrap())
+    };
+    let mut info = info("OpenELM-270M");
+    info.chat_template = own("{% for m in messages %}[{{ m.role }}] {{ m.content }}{% endfor %}");
+    let load = 0;
+    stage.tell(Event::Loaded {
+        load,
+        info: Box::new(info.clone()),
+    });
+    stage.click("Settings");
+    assert!(stage.has("in use: folder/chat_template.jinja"));
+    assert!(!stage.has("Edit template"));
+    stage.write("Why?");
+    let request = stage.request();
+    assert_eq!(request.prompt, "[user] Why?");
+    stage.finish(request.id, Finish::Eos);
+    // One that fails is told, and nothing is sent.
+    info.chat_template = own("{{ raise_exception('no chats') }}");
+    stage.tell(Event::Loaded {
+        load,
+        info: Box::new(info.clone()),
+    });
+    stage.write("Really?");
+    assert!(stage.has("line 1: the template refuses this conversation: no chats"));
+    assert!(
+        !stage
+            .commands
+            .try_iter()
+            .any(|command| matches!(command, Command::Generate(_)))
+    );
+    // Without one the Instruct models' takes its place.
+    info.chat_template = None;
+    stage.tell(Event::Loaded {
+        load,
+        info: Box::new(info),
+    });
+    assert!(stage.has("in use: Instruct"));
 }
 
 #[test]

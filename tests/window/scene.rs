@@ -74,6 +74,7 @@ pub fn info(name: &str) -> ModelInfo {
         context_size: 2048,
         has_tokenizer: true,
         sampling: SamplingParams::default(),
+        chat_template: None,
         warnings: Vec::new(),
         load_s: 0.5,
         memory: Memory {
@@ -170,6 +171,7 @@ impl Scene<'_> {
             first_token: Duration::from_millis(60),
             decode_tokens: 20,
             decode: Duration::from_millis(500),
+            speculation: None,
         };
         self.tell(Event::Finished {
             request,
@@ -260,6 +262,8 @@ pub fn step(position: u32, timed: bool) -> Step {
             Phase::Decode
         },
         tokens: if position == 0 { 5 } else { 1 },
+        proposed: 0,
+        accepted: 0,
         position,
         begin: Duration::from_millis(u64::from(position)),
         wall: Duration::from_nanos(at + 60_000),

@@ -5,7 +5,7 @@ use super::exports;
 use crate::engine::Alternative;
 use crate::text::{Role, Template};
 use crate::window::action::{Action, BannerId, Overlay};
-use crate::window::conversation::{Conversation, Mode, template_for};
+use crate::window::conversation::{Conversation, MODELS_OWN, Mode, template_for};
 use crate::window::settings::Setting;
 use crate::window::state::{Banner, NarrowView, OpenEdit};
 use crate::window::theme;
@@ -89,7 +89,7 @@ impl App {
             Action::DeleteTemplate(name) => {
                 let own = &mut self.state.settings.templates;
                 own.retain(|template| template.name != name);
-                self.rename_template(&name, template_for(Mode::Chat));
+                self.rename_template(&name, self.state.template_for(Mode::Chat));
             }
 
             Action::Load(model) => {
@@ -181,8 +181,10 @@ impl App {
     fn go_on(&mut self, message: usize) {
         if self.state.can_generate() {
             let conversation = self.conversation();
-            let prompt = conversation.prompt(&self.state.template(), Some(message));
-            self.generate(message, prompt, Vec::new());
+            match conversation.prompt(&self.state.template(), Some(message)) {
+                Ok(prompt) => self.generate(message, prompt, Vec::new()),
+                Err(error) => self.tell_failure(&error),
+            }
         }
     }
 
@@ -283,18 +285,18 @@ impl App {
     // ---- conversations
 
     pub(super) fn new_conversation(&mut self, mode: Mode) {
+        let template = self.state.template_for(mode);
         let conversations = &mut self.state.conversations;
         // An empty one is as good as a new one.
         let empty = conversations.iter().position(Conversation::is_untouched);
         self.state.current = match empty {
             Some(at) => {
-                conversations[at].set_mode(mode);
+                conversations[at].set_mode(mode, template);
                 at
             }
             None => {
-                let template = template_for(mode).to_owned();
                 let id = self.saving.new_id();
-                conversations.push(Conversation::new(id, mode, template));
+                conversations.push(Conversation::new(id, mode, template.to_owned()));
                 conversations.len() - 1
             }
         };
@@ -336,14 +338,15 @@ impl App {
     }
 
     fn set_mode(&mut self, mode: Mode) {
+        let template = self.state.template_for(mode);
         let conversation = self.conversation_mut();
         if conversation.mode == mode {
             return;
         }
-        if conversation.template == template_for(conversation.mode) {
-            template_for(mode).clone_into(&mut conversation.template);
+        match [template_for(conversation.mode), MODELS_OWN].contains(&&*conversation.template) {
+            true => conversation.set_mode(mode, template),
+            false => conversation.mode = mode,
         }
-        conversation.mode = mode;
         // An edit of the whole text is none of a message, nor the other way round.
         self.take_edit();
     }

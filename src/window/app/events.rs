@@ -12,7 +12,7 @@ use crate::generate::{Finish, Timing};
 use crate::text::is_instruct;
 use crate::window::action::{Action, BannerId, Overlay};
 use crate::window::advice::advice;
-use crate::window::conversation::{Conversation, Mode, Stats};
+use crate::window::conversation::{Conversation, MODELS_OWN, Mode, Stats, template_for};
 use crate::window::settings::SamplingSettings;
 use crate::window::state::{Banner, ModelState, Running};
 
@@ -81,6 +81,14 @@ impl App {
                 self.state
                     .tell(Banner::problem(BannerId::EngineStopped, text));
             }
+            Event::LeftOut { request, turns } => {
+                if self.running_request(request).is_some() {
+                    let text = format!(
+                        "The conversation is longer than the context: the model is given it without the oldest {turns} messages."
+                    );
+                    self.state.tell(Banner::note(BannerId::TurnsLeftOut, text));
+                }
+            }
             Event::Prompt {
                 request,
                 done,
@@ -116,7 +124,7 @@ impl App {
         }
     }
 
-    fn tell_failure(&mut self, error: &Error) {
+    pub(super) fn tell_failure(&mut self, error: &Error) {
         let banner = Banner::problem(BannerId::GenerationFailed, described(error));
         self.state.tell(match error {
             Error::NoTokenizer { .. } => {
@@ -192,6 +200,8 @@ impl App {
             tokens: running.tokens,
             decode_tokens: timing.decode_tokens,
             decode_s: timing.decode.as_secs_f64(),
+            proposed: timing.speculation.map_or(0, |all| all.proposed),
+            accepted: timing.speculation.map_or(0, |all| all.accepted),
             finish: name.to_owned(),
         };
         if let Some(conversation) = self.changed_conversation(&running.conversation) {
@@ -205,9 +215,18 @@ impl App {
         self.counted = None;
         self.saving.hurry();
         if finish == Some(Finish::Context) {
-            let text = "The model has no further positions, so it stopped. Regenerate or edit an earlier message to go on from there, \
-                        or begin something new.";
-            let begin = Action::New(self.state.conversation().mode);
+            let mode = self.state.conversation().mode;
+            let text = match mode {
+                Mode::Completion => {
+                    "The model has no further positions, so it stopped. Regenerate or edit an earlier message to go on \
+                                     from there, or begin something new."
+                }
+                Mode::Chat => {
+                    "The answer has filled the context, so it ends here. What you write next is answered without the oldest \
+                               messages."
+                }
+            };
+            let begin = Action::New(mode);
             let banner = Banner::note(BannerId::ContextFull, text);
             self.state
                 .tell(banner.with_fix("Begin something new", begin));
@@ -240,10 +259,15 @@ impl App {
         let conversation = &mut state.conversations[state.current];
         // A draft from before the start is no reason to leave a chat model a text.
         if conversation.is_untouched() && (is_first || state.draft.is_empty()) {
-            conversation.set_mode(match is_instruct(Path::new(&info.name)) {
+            let mode = match is_instruct(Path::new(&info.name)) || info.chat_template.is_some() {
                 true => Mode::Chat,
                 false => Mode::Completion,
-            });
+            };
+            let template = match (mode, &info.chat_template) {
+                (Mode::Chat, Some(_)) => MODELS_OWN,
+                _ => template_for(mode),
+            };
+            conversation.set_mode(mode, template);
         }
         self.earlier.clear();
         self.may_fall_back = false;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{App, LoadRequest};
-use crate::engine::{Command, Load, Request};
-use crate::generate::{GenerateOptions, clock_seed};
+use crate::engine::{Command, Load, Prompt, Request};
+use crate::generate::{GenerateOptions, PromptLookup, Speculation, clock_seed};
 use crate::model::LoadOptions;
 use crate::text::Role;
 use crate::trace::{TraceMode, TracePlan};
@@ -66,13 +66,14 @@ impl App {
     }
 
     /// Has the model write to the end of `message` of the current conversation, which continues `prompt`.
-    pub(super) fn generate(&mut self, message: usize, prompt: String, forced: Vec<(u32, f32)>) {
+    pub(super) fn generate(&mut self, message: usize, prompt: Prompt, forced: Vec<(u32, f32)>) {
         self.requests += 1;
+        self.state.dismiss(BannerId::TurnsLeftOut);
         let state = &mut self.state;
         let settings = &state.settings;
         let mut stop = settings.stop.clone();
         if state.conversation().mode == Mode::Chat {
-            stop.extend(state.template().stop);
+            stop.extend_from_slice(state.template().stop());
         }
         self.cancel = Arc::new(AtomicBool::new(false));
         let options = GenerateOptions {
@@ -80,6 +81,9 @@ impl App {
             sampling: settings.sampling.sampling(clock_seed()),
             stop,
             ignore_eos: settings.ignore_eos,
+            speculation: settings
+                .prompt_lookup
+                .then(|| Speculation::PromptLookup(PromptLookup::default())),
             top_logprobs: ALTERNATIVES,
             cancel: Some(Arc::clone(&self.cancel)),
             ..GenerateOptions::default()
@@ -125,8 +129,13 @@ impl App {
         } else {
             Some(message)
         };
-        let prompt = conversation.prompt(&template, end);
-        self.generate(message, prompt, forced);
+        match conversation.prompt(&template, end) {
+            Ok(prompt) => self.generate(message, prompt, forced),
+            Err(error) => {
+                conversation.discard_if_empty(message);
+                self.tell_failure(&error);
+            }
+        }
     }
 
     pub(super) fn pause_timing(&mut self, is_paused: bool) {
@@ -147,10 +156,6 @@ impl App {
             return;
         }
         let conversation = self.state.conversation();
-        if conversation.is_empty() && self.state.prompt().is_empty() {
-            self.state.positions = 0;
-            return;
-        }
         let changes = conversation
             .path()
             .iter()
@@ -167,14 +172,18 @@ impl App {
             changes,
             conversation.last().map_or(0, |last| last + 1),
         );
-        if self.counted.as_ref() != Some(&key) {
-            let prompt = self.state.prompt();
-            self.counts += 1;
-            self.engine.send(Command::Count {
+        if self.counted.as_ref() == Some(&key) {
+            return;
+        }
+        self.counted = Some(key);
+        self.counts += 1;
+        match self.state.prompt() {
+            Ok(prompt) if !prompt.is_empty() => self.engine.send(Command::Count {
                 id: self.counts,
                 text: prompt,
-            });
-            self.counted = Some(key);
+            }),
+            // What is wrong with it is told when something is sent.
+            _ => self.state.positions = 0,
         }
     }
 }

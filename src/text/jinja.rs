@@ -1,0 +1,309 @@
+//! Chat templates in Jinja, as Hugging Face's `transformers` runs them: the same settings, functions and variables. A template is a program
+//! of somebody else's, so what it may do is bounded.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, Value};
+use minijinja::{AutoEscape, Environment, ErrorKind, State, context};
+use serde::Serialize;
+use serde_json::ser::{Formatter, PrettyFormatter};
+
+use super::turn::Turn;
+use crate::error::{Error, Result};
+
+/// What a template may do: an instruction is one, and so are 64 bytes that it makes or reads.
+const FUEL: u64 = 500_000;
+
+/// The longest text that it may make, in bytes. No context is that long.
+const MOST_TEXT: usize = 4 << 20;
+
+/// The longest template, in bytes: those of large models have twenty thousand.
+const MOST_SOURCE: usize = 128 << 10;
+
+/// How deep its blocks and calls may be nested.
+const MOST_DEPTH: usize = 100;
+
+/// Enough for all that a template of that length, and with that much fuel, can nest.
+const STACK: usize = 128 << 20;
+
+/// How long it may take. Fuel ends nearly everything long before.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What comes of running a part of a template.
+type Run<T> = std::result::Result<T, minijinja::Error>;
+
+/// Its own name in the environment.
+const NAME: &str = "chat";
+
+/// What the message of `raise_exception` begins with.
+const REFUSED: &str = "the template refuses this conversation: ";
+
+/// A chat template in Jinja. A handle: clones are the same template.
+#[derive(Clone)]
+pub struct Jinja(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    source: String,
+    environment: Environment<'static>,
+    tokens: BTreeMap<String, String>,
+    /// Whether it has once not come to an end.
+    hangs: AtomicBool,
+}
+
+impl std::fmt::Debug for Jinja {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Another one of the same file is another one.
+        write!(f, "{:?} {:p}", self.0.path, self.0)
+    }
+}
+
+impl Jinja {
+    /// Compiles `source`, which came from `path`. `tokens` are variables that spell special tokens: `bos_token`, `eos_token`.
+    ///
+    /// # Errors
+    /// [`Error::ChatTemplate`] with the line that is wrong.
+    pub fn new(path: &Path, source: &str, tokens: &BTreeMap<String, String>) -> Result<Self> {
+        let mut template = Inner {
+            path: path.to_owned(),
+            source: source.to_owned(),
+            environment: Environment::empty(),
+            tokens: tokens.clone(),
+            hangs: AtomicBool::new(false),
+        };
+        if source.len() > MOST_SOURCE {
+            let most = MOST_SOURCE >> 10;
+            let what = format!("has more than {most} KiB, which no chat template needs");
+            return Err(template.error(None, what));
+        }
+        let source = source.to_owned();
+        let compiled = apart(move || {
+            let mut environment = environment();
+            environment
+                .add_template_owned(NAME, source)
+                .map(|()| environment)
+        })?;
+        match compiled {
+            Some(Ok(environment)) => {
+                template.environment = environment;
+                Ok(Self(Arc::new(template)))
+            }
+            Some(Err(error)) => Err(template.failed(&error)),
+            None => Err(template.too_slow()),
+        }
+    }
+
+    /// Where it came from.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    pub(super) fn source(&self) -> &str {
+        &self.0.source
+    }
+
+    /// The text of a conversation, up to where the assistant's next turn begins.
+    ///
+    /// # Errors
+    /// [`Error::ChatTemplate`] if the template raises an exception, fails, or does too much.
+    pub(super) fn render(&self, turns: &[Turn]) -> Result<String> {
+        let template = &self.0;
+        if template.hangs.load(Ordering::Relaxed) {
+            return Err(template.too_slow());
+        }
+        let (renderer, turns) = (Arc::clone(template), turns.to_vec());
+        let Some(text) = apart(move || renderer.render(&turns))? else {
+            // A thread cannot be ended. One of them is enough.
+            template.hangs.store(true, Ordering::Relaxed);
+            return Err(template.too_slow());
+        };
+        let text = text.map_err(|error| template.failed(&error))?;
+        match text.len() > MOST_TEXT {
+            true => Err(template.error(
+                None,
+                format!("makes more than {} MiB of text", MOST_TEXT >> 20),
+            )),
+            false => Ok(text),
+        }
+    }
+}
+
+impl Inner {
+    fn render(&self, turns: &[Turn]) -> Run<String> {
+        let messages: Vec<Value> = turns
+            .iter()
+            .map(|turn| context! { role => turn.role.name(), content => turn.text.as_str() })
+            .collect();
+        self.environment.get_template(NAME)?.render(context! {
+            messages,
+            add_generation_prompt => true,
+            tools => (),
+            documents => (),
+            ..Value::from_pairs(self.tokens.iter().map(|(name, token)| (name.as_str(), token.as_str())))
+        })
+    }
+
+    fn failed(&self, error: &minijinja::Error) -> Error {
+        let detail = error.detail().unwrap_or_default();
+        let what = match error.kind() {
+            ErrorKind::OutOfFuel => {
+                "does too much: it loops for too long, or makes too much text".to_owned()
+            }
+            _ if detail.starts_with(REFUSED) => detail.to_owned(),
+            kind if detail.is_empty() => kind.to_string(),
+            kind => format!("{kind}: {detail}"),
+        };
+        self.error(error.line(), what)
+    }
+
+    fn too_slow(&self) -> Error {
+        self.error(
+            None,
+            format!("does not come to an end within {} s", PATIENCE.as_secs()),
+        )
+    }
+
+    fn error(&self, line: Option<usize>, what: String) -> Error {
+        // Of a message that somebody else wrote, as much as can be read, and nothing that a terminal would obey.
+        let readable = what.chars().filter(|c| !c.is_control() || *c == '\n');
+        Error::ChatTemplate {
+            path: self.path.clone(),
+            line,
+            what: readable.take(600).collect(),
+        }
+    }
+}
+
+/// Runs something of a template's in a thread with a stack of its own. `None` if it does not come to an end.
+fn apart<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Result<Option<T>> {
+    let (outbox, inbox) = channel();
+    let thread = std::thread::Builder::new()
+        .name("template".into())
+        .stack_size(STACK);
+    let work = move || {
+        // Nobody waits any more: then it came too late.
+        let _ = outbox.send(run());
+    };
+    thread.spawn(work).map_err(Error::Thread)?;
+    match inbox.recv_timeout(PATIENCE) {
+        Ok(done) => Ok(Some(done)),
+        Err(RecvTimeoutError::Timeout) => Ok(None),
+        Err(RecvTimeoutError::Disconnected) => {
+            Err(Error::Text("a chat template stopped its thread".into()))
+        }
+    }
+}
+
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    let mut syntax = SyntaxConfig::builder();
+    // Only delimiters that contradict each other are refused.
+    if let Ok(syntax) = syntax.trim_blocks(true).lstrip_blocks(true).build() {
+        environment.set_syntax(syntax);
+    }
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.set_fuel(Some(FUEL));
+    environment.set_recursion_limit(MOST_DEPTH);
+    environment.add_function("raise_exception", raise_exception);
+    environment.add_function("strftime_now", strftime_now);
+    environment.add_filter("tojson", tojson);
+    environment
+}
+
+fn raise_exception(message: String) -> Run<Value> {
+    Err(minijinja::Error::new(
+        ErrorKind::InvalidOperation,
+        format!("{REFUSED}{message}"),
+    ))
+}
+
+/// The time in this machine's time zone.
+fn strftime_now(format: &str) -> Run<String> {
+    let now = jiff::ZonedDateTime::now();
+    jiff::fmt::strtime::format(format, &now).map_err(|error| {
+        minijinja::Error::new(
+            ErrorKind::InvalidOperation,
+            format!("strftime_now: {error}"),
+        )
+    })
+}
+
+/// As Python's `json.dumps(value, ensure_ascii=False)` writes it, which is what templates were written against.
+fn tojson(state: &State<'_, '_>, value: Value, options: Kwargs) -> Run<String> {
+    let wrong = |what: String| {
+        minijinja::Error::new(ErrorKind::InvalidOperation, format!("tojson: {what}"))
+    };
+    let indent: Option<usize> = options.get("indent")?;
+    let escapes: Option<bool> = options.get("ensure_ascii")?;
+    options.assert_all_used()?;
+    if escapes == Some(true) {
+        return Err(wrong("`ensure_ascii=True` is not supported".into()));
+    }
+    let mut json = Bounded(Vec::new());
+    let done = match indent {
+        None => value.serialize(&mut serde_json::Serializer::with_formatter(
+            &mut json, Spaced,
+        )),
+        Some(width) => {
+            let indent = " ".repeat(width.min(16));
+            let formatter = PrettyFormatter::with_indent(indent.as_bytes());
+            value.serialize(&mut serde_json::Serializer::with_formatter(
+                &mut json, formatter,
+            ))
+        }
+    };
+    done.map_err(|error| wrong(error.to_string()))?;
+    // Sixteen units a byte, as the library's own filter costs.
+    state.consume_fuel(json.0.len() as u64 / 4)?;
+    String::from_utf8(json.0).map_err(|error| wrong(error.to_string()))
+}
+
+/// Bytes, up to a bound.
+struct Bounded(Vec<u8>);
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.len() + bytes.len() > MOST_TEXT {
+            return Err(std::io::Error::other("that is too much text"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A space behind commas and colons.
+struct Spaced;
+
+impl Formatter for Spaced {
+    fn begin_array_value<W: Write + ?Sized>(
+        &mut self,
+        out: &mut W,
+        first: bool,
+    ) -> std::io::Result<()> {
+        out.write_all(if first { b"" } else { b", " })
+    }
+
+    fn begin_object_key<W: Write + ?Sized>(
+        &mut self,
+        out: &mut W,
+        first: bool,
+    ) -> std::io::Result<()> {
+        out.write_all(if first { b"" } else { b", " })
+    }
+
+    fn begin_object_value<W: Write + ?Sized>(&mut self, out: &mut W) -> std::io::Result<()> {
+        out.write_all(b": ")
+    }
+}

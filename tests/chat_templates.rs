@@ -1,0 +1,460 @@
+//! Chats to prompts: templates in the styles of well-known models, what was said never becomes a special token, and no template crashes or
+//! hangs the program.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use openelm::text::{ChatTemplate, Jinja, Role, Template, Tokenizer, Turn};
+use openelm::{Checkpoint, Error};
+use proptest::prelude::*;
+
+fn tokenizer() -> Tokenizer {
+    let checkpoint = Checkpoint::open("demo").unwrap();
+    let vocab = checkpoint.config.vocab_size;
+    Tokenizer::from_bytes(
+        &checkpoint.tokenizer.unwrap(),
+        "tokenizer.json".as_ref(),
+        1,
+        vocab,
+    )
+    .unwrap()
+}
+
+fn jinja(source: &str) -> Result<ChatTemplate, Error> {
+    let tokens = [("bos_token", "<s>"), ("eos_token", "</s>")];
+    let tokens: BTreeMap<String, String> =
+        tokens.map(|(name, text)| (name.into(), text.into())).into();
+    Ok(Jinja::new(Path::new("some/tokenizer_config.json"), source, &tokens)?.into())
+}
+
+fn turns(said: &[(Role, &str)]) -> Vec<Turn> {
+    said.iter()
+        .map(|(role, text)| Turn::new(*role, *text))
+        .collect()
+}
+
+/// Question, answer, question, behind what the assistant was told.
+fn talk() -> Vec<Turn> {
+    turns(&[
+        (Role::System, "Be brief."),
+        (Role::User, " Hi\n"),
+        (Role::Assistant, "Hello."),
+        (Role::User, "Why?"),
+    ])
+}
+
+/// In the manner of Zephyr: expressions that join markers, words and the end of text.
+const ZEPHYR: &str = "{% for message in messages %}\n{% if message['role'] == 'user' %}\n{{ '<|user|>\\n' + message['content'] + eos_token }}\n\
+    {% elif message['role'] == 'system' %}\n{{ '<|system|>\\n' + message['content'] + eos_token }}\n{% else %}\n\
+    {{ '<|assistant|>\\n' + message['content'] + eos_token }}\n{% endif %}\n{% if loop.last and add_generation_prompt %}\n\
+    {{ '<|assistant|>' }}\n{% endif %}\n{% endfor %}";
+
+/// Of Mistral: slices, refusals, trimmed words.
+const MISTRAL: &str = "{%- if messages[0].role == 'system' -%}{%- set told = messages[0].content.strip() + '\\n\\n' -%}\
+    {%- set rest = messages[1:] -%}{%- else -%}{%- set told = '' -%}{%- set rest = messages -%}{%- endif -%}{{ bos_token }}\
+    {%- for m in rest -%}{%- if (m.role == 'user') != (loop.index0 % 2 == 0) -%}\
+    {{ raise_exception('Roles must alternate, ' ~ m.role ~ ' does not') }}{%- endif -%}\
+    {%- if m.role == 'user' -%}{{ '[INST] ' ~ (told if loop.first else '') ~ (m.content | trim) ~ ' [/INST]' }}\
+    {%- else -%}{{ ' ' + m.content.strip() + eos_token }}{%- endif -%}{%- endfor -%}";
+
+/// Of ChatML: whitespace control, a system turn by default.
+const CHATML: &str = "{%- if not messages or messages[0]['role'] != 'system' %}\n    {{- '<|im_start|>system\\nYou help.<|im_end|>\\n' }}\n\
+    {%- endif %}\n{%- for message in messages %}\n    {{- '<|im_start|>' + message.role + '\\n' + message.content.split('</think>')[-1].lstrip('\\n') \
+    + '<|im_end|>\\n' }}\n{%- endfor %}\n{%- if add_generation_prompt %}\n    {{- '<|im_start|>assistant\\n' }}\n{%- endif %}\n";
+
+/// Of Llama 3: a date, markers around names of roles, a set variable, loop controls.
+const LLAMA3: &str = "{%- if strftime_now is defined %}{%- set date = strftime_now('%d %b %Y') %}{%- endif %}\
+    {%- for message in messages %}{%- if message.role == 'tool' %}{% continue %}{% endif %}\
+    {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' + message['content'] | trim + '<|eot_id|>' }}{%- endfor %}\
+    {%- if add_generation_prompt %}{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{%- endif %}";
+
+/// Nothing between what was said: whatever one leaves open another could end.
+const CONCATENATED: &str =
+    "{% for message in messages %}{{ message.content }}{% endfor %}{{ eos_token }}";
+
+/// The template itself has what is missing on both sides.
+const AROUND: &str = "{% for message in messages %}<{{ message.content }}><{{ message.content | trim }}>{% endfor %}";
+
+/// Words that are taken apart and put together again.
+const REWRITTEN: &str = "{% for m in messages %}{{ m.content | replace('x', '') | lower }}{{ m.content[::-1] }}{{ m.content | tojson }}\
+    {{ m.content.split('x') | join }}{{ m.content | upper | lower }}{{ eos_token }}{% endfor %}";
+
+#[test]
+fn templates_in_well_known_styles_give_the_expected_text() {
+    let text = |source: &str| jinja(source).unwrap().text(&talk()).unwrap();
+    assert_eq!(
+        text(ZEPHYR),
+        "<|system|>\nBe brief.</s>\n<|user|>\n Hi\n</s>\n<|assistant|>\nHello.</s>\n<|user|>\nWhy?</s>\n<|assistant|>\n"
+    );
+    assert_eq!(
+        text(MISTRAL),
+        "<s>[INST] Be brief.\n\nHi [/INST] Hello.</s>[INST] Why? [/INST]"
+    );
+    assert_eq!(
+        text(CHATML),
+        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n Hi\n<|im_end|>\n<|im_start|>assistant\nHello.<|im_end|>\n\
+         <|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n"
+    );
+    assert!(
+        text(LLAMA3)
+            .starts_with("<|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|>")
+    );
+    assert!(
+        text(LLAMA3).ends_with("Why?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n")
+    );
+    assert_eq!(
+        ChatTemplate::inst().text(&talk()).unwrap(),
+        "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\n Hi\n [/INST] Hello. </s><s>[INST] Why? [/INST]"
+    );
+}
+
+#[test]
+fn an_open_turn_is_continued() {
+    let open = turns(&[(Role::User, "Hi"), (Role::Assistant, "Hel")]);
+    let zephyr = jinja(ZEPHYR).unwrap();
+    assert_eq!(
+        zephyr.text(&open).unwrap(),
+        "<|user|>\nHi</s>\n<|assistant|>\nHel"
+    );
+    assert_eq!(
+        ChatTemplate::inst().text(&open).unwrap(),
+        "<s>[INST] Hi [/INST]Hel"
+    );
+}
+
+#[test]
+fn python_ways_work() {
+    for (source, expected) in [
+        (
+            "{{ ' a '.strip() ~ 'b'.upper() ~ 'a,b'.split(',')[1] }}",
+            "aBb",
+        ),
+        (
+            "{{ {'b': [1, none, true], 'a': 'é<'} | tojson }}",
+            "{\"b\": [1, null, true], \"a\": \"é<\"}",
+        ),
+        (
+            "{{ {'a': [1]} | tojson(indent=2) }}",
+            "{\n  \"a\": [\n    1\n  ]\n}",
+        ),
+        (
+            "{{ messages[0] | tojson(ensure_ascii=False) }}",
+            "{\"role\": \"user\", \"content\": \"Hi\"}",
+        ),
+        (
+            "{% for i in range(9) %}{% if i == 2 %}{% break %}{% endif %}{{ i }}{% endfor %}",
+            "01",
+        ),
+        (
+            "{{ tools is none }} {{ nothing is defined }} {{ messages[0].get('name', 'x') }}",
+            "True False x",
+        ),
+        ("{{ '&<' }}{{ messages | length }}", "&<1"),
+        ("  {% if true %}\n  a\n  {% endif %}\nb\n", "  a\nb"),
+    ] {
+        let template = jinja(source).unwrap();
+        assert_eq!(
+            template.text(&turns(&[(Role::User, "Hi")])).unwrap(),
+            expected,
+            "{source}"
+        );
+    }
+}
+
+/// Ids of what is said with each template, all special ones.
+fn specials(template: &ChatTemplate, turns: &[Turn], tokenizer: &Tokenizer) -> Vec<u32> {
+    let prompt = template.prompt(turns, tokenizer).unwrap();
+    let ids = tokenizer.encode_chat(&prompt).unwrap();
+    ids.into_iter().filter(|id| *id < 3).collect()
+}
+
+fn all_templates() -> Vec<ChatTemplate> {
+    let jinja = [
+        ZEPHYR,
+        MISTRAL,
+        CHATML,
+        LLAMA3,
+        CONCATENATED,
+        AROUND,
+        REWRITTEN,
+    ]
+    .map(|source| jinja(source).unwrap());
+    let parts = Template::built_in().map(ChatTemplate::from);
+    parts
+        .into_iter()
+        .chain(jinja)
+        .chain([ChatTemplate::inst()])
+        .collect()
+}
+
+/// What people type who want to be somebody else.
+fn hostile() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "</s>",
+        "<s>",
+        "<unk>",
+        "<s>[INST]",
+        "<|user|>",
+        "<",
+        "</",
+        "/s",
+        "s",
+        ">",
+        "s>",
+        "/s>",
+        "x",
+        "<x/s>",
+        "</S>",
+        ">s/<",
+        " ",
+        "\n",
+        "é",
+        "[/INST]",
+        "<|im_end|>",
+        "word",
+        "\u{F0000}",
+        "\u{F0001}",
+        "</think>",
+        "{{ eos_token }}",
+        "{text}",
+        "\\u003c/s>",
+    ]);
+    prop::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 150,
+        rng_seed: common::seed(11),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn what_is_said_never_becomes_a_special_token(
+        told in hostile(), asked in hostile(), answered in hostile(), again in hostile(),
+    ) {
+        thread_local!(static ALL: (Tokenizer, Vec<ChatTemplate>) = (tokenizer(), all_templates()));
+        ALL.with(|(tokenizer, templates)| {
+            let said = |told: &str, asked: &str, answered: &str, again: &str| turns(&[
+                (Role::System, told), (Role::User, asked), (Role::Assistant, answered), (Role::User, again),
+            ]);
+            let harmless = said("a", "b", "c", "d");
+            let said = said(&told, &asked, &answered, &again);
+            for template in templates {
+                let expected = specials(template, &harmless, tokenizer);
+                prop_assert_eq!(specials(template, &said, tokenizer), expected, "{} {:?}", template.name(), said);
+                // The text is what the template makes of it, to the byte.
+                let prompt = template.prompt(&said, tokenizer).unwrap();
+                prop_assert_eq!(prompt.text(), template.text(&said).unwrap());
+            }
+            Ok(())
+        })?;
+    }
+
+    /// Where nobody spells anything special, the ids are those of the text.
+    #[test]
+    fn harmless_words_have_the_ids_of_the_text(asked in "[ -;=?-~\n\u{e9}\u{1f600}]{0,30}", answered in "[ -;=?-~\n]{1,30}") {
+        thread_local!(static ALL: (Tokenizer, Vec<ChatTemplate>) = (tokenizer(), [
+            Template::instruct().into(), Template::plain().into(), ChatTemplate::inst(), jinja(ZEPHYR).unwrap(), jinja(MISTRAL).unwrap(),
+            jinja(CHATML).unwrap(), jinja(CONCATENATED).unwrap(),
+        ].into()));
+        ALL.with(|(tokenizer, templates)| {
+            let said = turns(&[(Role::User, &asked), (Role::Assistant, &answered), (Role::User, "Why?")]);
+            for template in templates {
+                let ids = tokenizer.encode_chat(&template.prompt(&said, tokenizer).unwrap()).unwrap();
+                prop_assert_eq!(ids, tokenizer.encode(&template.text(&said).unwrap()).unwrap(), "{}", template.name());
+            }
+            Ok(())
+        })?;
+    }
+}
+
+/// What comes out again is what went in, specials in sight.
+#[test]
+fn all_that_the_model_is_given_can_be_shown() {
+    let tokenizer = tokenizer();
+    let template: ChatTemplate = Template::instruct().into();
+    let said = turns(&[(Role::User, "Hi </s> there")]);
+    let prompt = template.prompt(&said, &tokenizer).unwrap();
+    let ids = tokenizer.encode_chat(&prompt).unwrap();
+    assert_eq!(
+        tokenizer.decode_all(&ids).unwrap(),
+        format!("<s>{}", prompt.text())
+    );
+    assert_eq!(ids.iter().filter(|id| **id == 2).count(), 2);
+}
+
+/// Tokens of another tokenizer that begin and end with letters or spaces, and added ones that are not special.
+#[test]
+fn other_tokenizers_are_no_different() {
+    let checkpoint = Checkpoint::open("demo").unwrap();
+    let mut json: serde_json::Value =
+        serde_json::from_slice(&checkpoint.tokenizer.unwrap()).unwrap();
+    let added = json["added_tokens"].as_array_mut().unwrap();
+    for (i, (content, special)) in [("<|user|>", true), ("END", true), ("   ", false)]
+        .into_iter()
+        .enumerate()
+    {
+        added.push(serde_json::json!({
+            "id": 4096 + i, "content": content, "special": special, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+        }));
+    }
+    let bytes = serde_json::to_vec(&json).unwrap();
+    let tokenizer = Tokenizer::from_bytes(&bytes, "tokenizer.json".as_ref(), 1, 5000).unwrap();
+    let template =
+        jinja("{% for m in messages %}{{ '<|user|>' ~ m.content | trim ~ 'END' }}{% endfor %}")
+            .unwrap();
+    let ids = |text: &str| {
+        let prompt = template
+            .prompt(&turns(&[(Role::User, text)]), &tokenizer)
+            .unwrap();
+        tokenizer.encode_chat(&prompt).unwrap()
+    };
+    for text in [
+        "<|user|>",
+        "END",
+        "<|user",
+        "EN",
+        "ND",
+        " END ",
+        "THE END",
+        "E",
+        "a <|user|> b END c",
+    ] {
+        let ids = ids(text);
+        assert_eq!((ids[1], *ids.last().unwrap()), (4096, 4097), "{text}");
+        assert_eq!(
+            ids.iter().filter(|id| **id >= 4096).count(),
+            2,
+            "{text}: {ids:?}"
+        );
+    }
+    assert!(
+        ids("a   b").contains(&4098),
+        "a token that is not special is one wherever it stands"
+    );
+}
+
+/// The error of a template that is compiled and run.
+fn failure(source: &str) -> (Option<usize>, String) {
+    let done = jinja(source).and_then(|template| template.text(&talk()));
+    match done {
+        Err(error @ Error::ChatTemplate { line, .. }) => (line, error.to_string()),
+        other => panic!("{source:.80}: {other:?}"),
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_template_is_told_with_file_and_line() {
+    for (source, line, word) in [
+        ("a\n{% if %}", Some(2), "syntax error"),
+        ("\n\n{{ nothing() }}", Some(3), "nothing"),
+        (
+            "{% for m in messages %}\n{{ raise_exception('only ' ~ m.role) }}{% endfor %}",
+            Some(2),
+            "refuses this conversation: only system",
+        ),
+        ("{{ messages[9].content }}", Some(1), "undefined"),
+        ("{% include 'other' %}", Some(1), "include"),
+        ("{{ 'a' | nofilter }}", Some(1), "nofilter"),
+        ("{{ strftime_now('%') }}", Some(1), "strftime_now"),
+        (
+            "{{ raise_exception('\\u001b[31mred') }}",
+            Some(1),
+            "[31mred",
+        ),
+    ] {
+        let (at, error) = failure(source);
+        assert_eq!(at, line, "{error}");
+        assert!(error.contains(word), "{error}");
+        assert!(
+            error.contains("some/tokenizer_config.json") && !error.contains('\u{1b}'),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn no_template_crashes_or_hangs() {
+    let doubled = |begin: &str, step: &str, end: &str| {
+        format!(
+            "{{% set n = namespace(x={begin}) %}}{{% for i in range(99999) %}}{{% set n.x = {step} %}}{{% endfor %}}{end}"
+        )
+    };
+    for source in [
+        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}".to_owned(),
+        "{% macro m(n) %}{{ m(n) }}{% endmacro %}{{ m(0) }}".to_owned(),
+        doubled("'a'", "n.x ~ n.x", "{{ n.x }}"),
+        doubled("'a'", "n.x + n.x", ""),
+        doubled("[1]", "[n.x]", "{{ n.x }}"),
+        doubled("[1]", "[n.x]", ""),
+        "{{ 'a' * 999999999 }}".to_owned(),
+        "{% for i in range(9999) %}{{ messages[0].content * 999 }}{% endfor %}".to_owned(),
+        "{{ '%99999999d' | format(1) }}".to_owned(),
+        format!("{{{{ {}1{} }}}}", "(".repeat(20_000), ")".repeat(20_000)),
+        format!(
+            "{}{}",
+            "{% if true %}".repeat(5_000),
+            "{% endif %}".repeat(5_000)
+        ),
+        "{{ 1 }}".repeat(100_000),
+    ] {
+        failure(&source);
+    }
+    // Long chains are odd, not wrong.
+    for source in [
+        format!("{{{{ {}1 }}}}", "1+".repeat(50_000)),
+        format!("{{{{ 'a'{} }}}}", "|trim".repeat(20_000)),
+        format!("{{{{ {}1 }}}}", "not ".repeat(20_000)),
+        format!(
+            "{{% if false %}}{}{{% endif %}}",
+            "{% elif false %}".repeat(7_000)
+        ),
+    ] {
+        jinja(&source).unwrap().text(&talk()).unwrap();
+    }
+}
+
+/// A question with what followed it goes first; what the assistant was told, and the last question, stay.
+#[test]
+fn the_oldest_turns_make_room() {
+    let tokenizer = tokenizer();
+    for template in all_templates() {
+        let mut said = turns(&[(Role::System, "Be brief.")]);
+        for i in 0..40 {
+            said.push(Turn::new(Role::User, format!("Question {i} of the king?")));
+            said.push(Turn::new(
+                Role::Assistant,
+                format!("Answer {i} of the fox."),
+            ));
+        }
+        said.push(Turn::new(Role::User, "Last?"));
+        let fit = |context, tokens| template.fit(&said, &tokenizer, context, tokens).unwrap();
+        let whole = fit(1 << 20, None);
+        assert_eq!(whole.left_out, 0);
+        let (mut shorter, context) = (0, whole.ids.len());
+        for context in [context, context / 2, context / 4] {
+            let fitted = fit(context, None);
+            assert!(fitted.ids.len() <= context - context / 4 && fitted.left_out % 2 == 0);
+            assert!(fitted.left_out > shorter, "{} {context}", template.name());
+            shorter = fitted.left_out;
+            let text = tokenizer.decode(&fitted.ids).unwrap();
+            assert!(
+                text.to_lowercase().contains("be brief") && text.to_lowercase().contains("last?"),
+                "{text}"
+            );
+            // No more than needed: with the question before it does not fit.
+            let more = [&said[..1], &said[1 + fitted.left_out - 2..]].concat();
+            let more = template.prompt(&more, &tokenizer).unwrap();
+            assert!(tokenizer.encode_chat(&more).unwrap().len() > context - context / 4);
+        }
+        // An answer of a few tokens needs no quarter of the context.
+        assert!(fit(context + 1, Some(1)).left_out == 0);
+        // One question that is too long stays: whoever generates says so.
+        let fitted = fit(2, None);
+        assert_eq!(fitted.left_out, 80);
+    }
+}
