@@ -1,6 +1,6 @@
 // The second half of choosing a token on the device: picks it, keeps it as its sequence's next input, and reports it.
 //     chosen[slot] = id; report[row] = id, its logit, highest logit, sum of exp(logit - highest),
-//     then `top_count` times the id and logit of the most probable tokens
+//     then `top_count` times the id and logit of the most probable tokens; where a logit is NaN, its id, and a sum of -1
 // Workgroup y walks over all logits of a row; how it picks is in the imported `choose`.
 #import lib/hidden_zero.wgsl
 #import lib/sample_shape.wgsl
@@ -9,7 +9,8 @@
 @group(0) @binding(3) var<storage, read> adjusted: array<vec4<f32>>;
 // [rows, groups]
 @group(0) @binding(4) var<storage, read_write> groups: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> seen: array<u32>;
+// [sequences, history_stride]
+@group(0) @binding(5) var<storage, read_write> history: array<u32>;
 // [sequences]
 @group(0) @binding(6) var<storage, read_write> chosen: array<u32>;
 // [rows, REPORT_WORDS]
@@ -127,14 +128,18 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var own = LOWEST;
     var own_group = 0u;
     var own_raw = LOWEST;
+    var own_nan = LOWEST;
     for (var g = lane; g < shape.groups + hidden; g += LANES) {
         let group = groups[row_groups + g];
         own_group = select(own_group, g, group.x > own);
         own = max(own, group.x);
         own_raw = max(own_raw, group.y);
+        own_nan = max(own_nan, group.w);
     }
     let best = highest_of_lanes(lane, own, own_group);
     let raw = highest_of_lanes(lane, own_raw, 0u).value;
+    let nan = highest_of_lanes(lane, own_nan, 0u).value;
+    let has_nan = nan > LOWEST;
     var own_sum = 0.0;
     for (var g = lane; g < shape.groups + hidden; g += LANES) {
         let group = groups[row_groups + g];
@@ -152,11 +157,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     report_top(workgroup.y, lane, hidden);
     if lane == 0u {
         let to = workgroup.y * REPORT_WORDS;
-        report[to] = id;
+        report[to] = select(id, u32(max(-1.0 - nan, 0.0)), has_nan);
         report[to + 1u] = bitcast<u32>(logits[row.logits_row * shape.logits_stride + (id >> 2u)][id & 3u]);
         report[to + 2u] = bitcast<u32>(raw);
-        report[to + 3u] = bitcast<u32>(sum);
-        seen[row.slot * shape.seen_stride + (id >> 5u)] |= 1u << (id & 31u);
+        report[to + 3u] = bitcast<u32>(select(sum, -1.0, has_nan));
+        let own = row.slot * shape.history_stride;
+        history[own + (id >> 5u)] |= 1u << (id & 31u);
+        history[own + 3u * id_words() + row.len] = id;
         chosen[row.slot] = id;
     }
 }

@@ -1,9 +1,9 @@
-// What both sampling kernels need to know. Logits are looked at in groups of 16.
+// What all sampling kernels need to know. Logits are looked at in groups of 16.
 struct Shape {
     vocab: u32,
     groups: u32,         // ceil(vocab / 16)
     logits_stride: u32,  // vec4s from one row of logits to the next
-    seen_stride: u32,    // words of a sequence's seen ids
+    history_stride: u32, // words of a sequence's history
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
 
@@ -18,14 +18,20 @@ struct Row {
     min_p: f32,          // 0: all
     penalty: f32,        // 1: none
     random: f32,         // a random number in [0, 1)
+    len: u32,            // ids of the sequence so far
+    ngram: u32,          // ids in a row that may not occur twice; 0: any
     padding_0: u32,
-    padding_1: u32,
-    padding_2: u32,
 }
 @group(0) @binding(1) var<uniform> rows: array<Row, 64>;
 
 // Lower than every logit that can be chosen; stands in for NaN and for ids beyond the vocabulary.
 const LOWEST = -3.4e38;
+
+// Words of a set of ids, a bit each. A sequence's history is three such sets, of ids that occurred, that are forbidden, and that would
+// complete a repetition, and then its ids by position.
+fn id_words() -> u32 {
+    return (shape.vocab + 31u) / 32u;
+}
 
 fn is_nan(x: vec4<f32>) -> vec4<bool> {
     return (bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::options::{Finish, GenerateOptions, SampleOn, Timing, Token};
-use super::params::ProcessorParams;
 use super::processors::Span;
 use super::sampling::{Candidate, Sampler, log_sum_exp, top_candidates};
 use super::speculation::Speculator;
@@ -54,8 +53,8 @@ pub struct Generator {
     writer: Option<Writer>,
     /// Rows whose next token is not known yet.
     pending: usize,
-    /// Whether the device knows which ids occurred.
-    is_noted: bool,
+    /// Where the device chose last: it then knows which ids occurred, and which cannot.
+    noted: Option<usize>,
     ready: VecDeque<Chosen>,
     /// Results to come that are of no use: they follow a token that was refused.
     refused: usize,
@@ -115,13 +114,16 @@ impl Generator {
                 Some(Speculator::new(speculation, drafts, ids.len(), bytes)?)
             }
         };
+        let vocab_size = network.config().vocab_size;
+        let can_choose = speculator.is_none()
+            && can_choose(options, &sampler(0), ids.len(), (vocab_size, context_size));
         Ok(Self {
             ids: ids.to_vec(),
             prompt: ids.len(),
             kept,
             context_size,
             eos: task.eos.to_vec(),
-            strategy: match on_device && can_choose(options) && speculator.is_none() {
+            strategy: match on_device && can_choose {
                 true => Strategy::Device,
                 false => Strategy::Host,
             },
@@ -130,7 +132,7 @@ impl Generator {
             randoms: Vec::new(),
             writer: task.writer,
             pending: 0,
-            is_noted: false,
+            noted: None,
             ready: VecDeque::new(),
             refused: 0,
             failure: None,
@@ -231,8 +233,10 @@ impl Generator {
                 matches!(wants, Wants::Choice { .. }),
             );
             sequence.push(batch, token, Some(self.ids[len]), class, wants)?;
+            if is_choice {
+                self.noted = Some(self.given_out_and_pending());
+            }
             self.pending += usize::from(has_result);
-            self.is_noted |= is_choice;
             len += 1;
             if is_last {
                 return self.add_drafts(sequence, room, batch);
@@ -240,11 +244,13 @@ impl Generator {
         }
         // The device is ahead: what it has chosen last is the next input, whatever it is.
         let may_follow = self.given_out_and_pending() < self.most_tokens();
-        if self.strategy == Strategy::Device && self.pending > 0 && may_follow && self.is_noted {
+        let is_ahead = self.pending > 0 && self.noted.is_some();
+        if self.strategy == Strategy::Device && is_ahead && may_follow {
             let wants = self.wants();
             if room.has_room(batch, BatchClass::Generated, &wants) {
                 let class = BatchClass::Generated;
                 sequence.push(batch, TokenSource::Chosen, None, class, wants)?;
+                self.noted = Some(self.given_out_and_pending());
                 self.pending += 1;
             }
         }
@@ -286,7 +292,11 @@ impl Generator {
         if self.strategy == Strategy::Host {
             return Wants::Logits;
         }
-        let random = self.random(self.given_out_and_pending());
+        let token = self.given_out_and_pending();
+        let random = self.random(token);
+        let processors = self.sampler.processors();
+        let phase = |token: usize| processors.phase(self.prompt + token);
+        let is_news = self.noted.is_none_or(|noted| phase(noted) != phase(token));
         let sampling = &self.options.sampling;
         Wants::Choice {
             params: ChoiceParams {
@@ -295,10 +305,13 @@ impl Generator {
                 top_p: sampling.top_p,
                 min_p: sampling.min_p,
                 repetition_penalty: sampling.repetition_penalty,
+                no_repeat_ngram_size: u32::try_from(sampling.processors.no_repeat_ngram_size)
+                    .unwrap_or(u32::MAX),
                 random,
                 top: self.options.top_logprobs,
             },
-            history: (!self.is_noted).then(|| self.ids.clone()),
+            history: self.noted.is_none().then(|| self.ids.clone()),
+            forbidden: is_news.then(|| processors.forbidden(self.prompt + token)),
         }
     }
 
@@ -344,6 +357,10 @@ impl Generator {
                     top: top_candidates(logits, self.options.top_logprobs),
                 }
             }
+            RowResult::Choice(choice) if choice.is_nan => {
+                self.failure = Some(Error::NotANumber { id: choice.id });
+                return None;
+            }
             RowResult::Choice(choice) => {
                 let logprob = |logit: f32| (f64::from(logit) - choice.log_sum) as f32;
                 let candidate = |(id, logit): &(u32, f32)| Candidate {
@@ -387,11 +404,11 @@ impl Generator {
     /// What is under way is worth nothing: the ids so far are computed again.
     pub fn forget_pending(&mut self) {
         self.pending = 0;
+        self.noted = None;
         self.refused = 0;
         if let Some(speculator) = &mut self.speculator {
             speculator.forget();
         }
-        self.is_noted = false;
     }
 
     /// The next token, if it is known.
@@ -477,14 +494,26 @@ impl Generator {
     }
 }
 
-/// Whether the device can choose tokens as `options` say.
-fn can_choose(options: &GenerateOptions) -> bool {
+/// Whether the device can choose tokens as `options` say, after a prompt of `prompt` ids.
+fn can_choose(
+    options: &GenerateOptions,
+    sampler: &Sampler,
+    prompt: usize,
+    (vocab_size, context_size): (usize, usize),
+) -> bool {
     let sampling = &options.sampling;
-    let is_known = sampling.typical_p >= 1.0
-        && sampling.epsilon_cutoff == 0.0
-        && sampling.eta_cutoff == 0.0
-        && sampling.processors == ProcessorParams::default();
-    is_known && options.top_logprobs <= ChoiceParams::MOST_TOP
+    let has_cuts =
+        sampling.typical_p >= 1.0 && sampling.epsilon_cutoff == 0.0 && sampling.eta_cutoff == 0.0;
+    // Where nothing might be left to choose, the host can say so.
+    let repeated = match sampling.processors.no_repeat_ngram_size {
+        0 => 0,
+        _ => context_size,
+    };
+    let forbidden = sampler.processors().forbidden(prompt).len() + repeated;
+    has_cuts
+        && sampler.processors().only_forbid()
+        && forbidden < vocab_size
+        && options.top_logprobs <= ChoiceParams::MOST_TOP
 }
 
 /// Whether somebody has cancelled.

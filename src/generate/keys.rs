@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::assistant::AssistantSchedule;
 use super::config::GenerationConfig;
-use super::params::{LEAST, MOST};
+use super::params::{HOTTEST, LEAST, MOST};
 use crate::error::{Error, Result};
 
 /// The keys that [`GenerationConfig::set`] does something about.
@@ -79,8 +79,8 @@ impl GenerationConfig {
             }
             "do_sample" => self.do_sample = entry.flag()?,
             "temperature" => {
-                let expected = "a number from 0 to 1000000 is possible, above 0 with `do_sample`";
-                self.temperature = entry.float(1.0, 0.0..=MOST, expected)?;
+                let expected = "a number from 0 to 100 is possible, above 0 with `do_sample`";
+                self.temperature = entry.float(1.0, 0.0..=HOTTEST, expected)?;
             }
             "top_k" => {
                 let expected = "a whole number from 0 is possible; 0 keeps all";

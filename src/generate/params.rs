@@ -76,6 +76,8 @@ impl Default for SamplingParams {
     }
 }
 
+/// Hotter, all tokens are as probable.
+pub(super) const HOTTEST: f32 = 100.0;
 /// Neither a division by it nor a product with it leaves the range of f32.
 pub(super) const MOST: f32 = 1e6;
 /// Above 0, and nothing that anybody would type.
@@ -97,7 +99,7 @@ impl SamplingParams {
                 })
             }
         };
-        in_range("temperature", self.temperature, 0.0, MOST)?;
+        in_range("temperature", self.temperature, 0.0, HOTTEST)?;
         in_range("top-p", self.top_p, 0.0, 1.0)?;
         in_range("min-p", self.min_p, 0.0, 1.0)?;
         in_range("typical-p", self.typical_p, LEAST, 1.0)?;

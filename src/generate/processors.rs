@@ -50,18 +50,65 @@ impl Processors {
         self.params.remove_invalid_values
     }
 
+    /// Whether they do no more than the repetition penalty, forbid repetitions, and what [`forbidden`](Self::forbidden) says.
+    pub fn only_forbid(&self) -> bool {
+        let rest = ProcessorParams {
+            no_repeat_ngram_size: 0,
+            min_length: 0,
+            min_new_tokens: None,
+            suppress_tokens: Vec::new(),
+            begin_suppress_tokens: Vec::new(),
+            ..self.params.clone()
+        };
+        rest == ProcessorParams::default()
+            && self.bias.is_empty()
+            && self.bad_words.longer.is_empty()
+    }
+
+    /// What can change in what is forbidden after `len` ids: that the text may not end yet, and that it begins.
+    pub fn phase(&self, len: usize) -> (bool, bool) {
+        (self.may_not_end(len), self.begins(len))
+    }
+
+    /// Ids that cannot follow `len` ids, whichever those are.
+    pub fn forbidden(&self, len: usize) -> Vec<u32> {
+        let (may_not_end, begins) = self.phase(len);
+        let words = self.bad_words.singles.iter().map(|(id, _)| *id);
+        let mut ids: Vec<u32> = words
+            .chain(self.params.suppress_tokens.iter().copied())
+            .collect();
+        if may_not_end {
+            ids.extend(&self.span.eos);
+        }
+        if begins {
+            ids.extend(&self.params.begin_suppress_tokens);
+        }
+        ids
+    }
+
+    fn may_not_end(&self, len: usize) -> bool {
+        let until = match self.params.min_new_tokens {
+            Some(tokens) => self.span.prompt.saturating_add(tokens),
+            None => self.params.min_length,
+        };
+        len < until
+    }
+
+    fn begins(&self, len: usize) -> bool {
+        // What is forced onto a lone bos is not yet the beginning of a text.
+        let forced = self.span.prompt == 1 && self.params.forced_bos_token_id.is_some();
+        len == self.span.prompt + usize::from(forced)
+    }
+
     /// Changes the logits `[vocab]` of what follows `ids`, prompt and text so far.
     pub fn apply(&mut self, logits: &mut [f32], ids: &[u32]) {
+        let (may_not_end, begins) = self.phase(ids.len());
         let (params, span) = (&self.params, &self.span);
         self.bias.apply(logits, ids);
         penalize(self.repetition_penalty, logits, ids, &mut self.seen);
         forbid_ngrams(params.no_repeat_ngram_size, logits, ids);
         self.bad_words.apply(logits, ids);
-        let until = match params.min_new_tokens {
-            Some(tokens) => span.prompt.saturating_add(tokens),
-            None => params.min_length,
-        };
-        if ids.len() < until {
+        if may_not_end {
             forbid(&span.eos, logits);
         }
         if let (Some(id), 1) = (params.forced_bos_token_id, ids.len()) {
@@ -77,9 +124,7 @@ impl Processors {
             decay(start, factor, logits, ids, span);
         }
         forbid(&params.suppress_tokens, logits);
-        // What is forced onto a lone bos is not yet the beginning of a text.
-        let forced = span.prompt == 1 && params.forced_bos_token_id.is_some();
-        if ids.len() == span.prompt + usize::from(forced) {
+        if begins {
             forbid(&params.begin_suppress_tokens, logits);
         }
         if params.renormalize_logits {
@@ -121,7 +166,14 @@ impl Bias {
         }
     }
 
+    fn is_empty(&self) -> bool {
+        self.singles.is_empty() && self.longer.is_empty()
+    }
+
     fn apply(&mut self, logits: &mut [f32], ids: &[u32]) {
+        if self.is_empty() {
+            return;
+        }
         if self.sums.len() != logits.len() {
             self.sums = vec![0.0; logits.len()];
             for (id, bias) in &self.singles {

@@ -116,6 +116,10 @@ impl Sampler {
         self.choose(logits, history, uniform)
     }
 
+    pub(super) fn processors(&self) -> &Processors {
+        &self.processors
+    }
+
     /// Whether chance has a part: every token then takes one random number.
     pub fn is_random(&self) -> bool {
         self.is_random

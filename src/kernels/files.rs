@@ -27,6 +27,7 @@ pub const FILES: &[(&str, &str)] = files![
     "read_bandwidth.wgsl",
     "rms_norm.wgsl",
     "sample_groups.wgsl",
+    "sample_ngrams.wgsl",
     "sample_pick.wgsl",
     "lib/activation.wgsl",
     "lib/attention_partials.wgsl",

@@ -1,4 +1,4 @@
-//! `sample_groups.wgsl` and `sample_pick.wgsl`: the next token of each row of logits chosen on the device, so that the next step need
+//! `sample_ngrams.wgsl`, `sample_groups.wgsl` and `sample_pick.wgsl`: the next token of each row of logits chosen on the device, so that the next step need
 //! not wait for the host.
 
 use super::ComputePath;
@@ -12,7 +12,7 @@ uniform_struct! {
         vocab: u32,
         groups: u32,
         logits_stride: u32,
-        seen_stride: u32,
+        history_stride: u32,
     }
 }
 
@@ -28,9 +28,9 @@ uniform_struct! {
         min_p: f32,
         penalty: f32,
         random: f32,
+        len: u32,
+        ngram: u32,
         padding_0: u32,
-        padding_1: u32,
-        padding_2: u32,
     }
 }
 
@@ -46,13 +46,33 @@ pub const MOST_TOP: usize = 16;
 /// Words of a row's report: four about the token, then an id and a logit for each of the most probable.
 pub const REPORT_WORDS: usize = 4 + 2 * MOST_TOP;
 
+/// Words of a set of ids, a bit each.
+pub fn id_words(vocab: usize) -> usize {
+    vocab.div_ceil(32)
+}
+
+/// Words of a sequence's history: ids that occurred, that are forbidden and that would complete a repetition as sets, and its ids by
+/// position, with one for the token that follows the last.
+pub fn history_words(vocab: usize, context_size: usize) -> usize {
+    3 * id_words(vocab) + context_size + 1
+}
+
+bindings! {
+    /// Of `sample_ngrams.wgsl`.
+    NgramsBindings |path| {
+        shape: Uniform,
+        rows: Uniform,
+        history: Write,
+    }
+}
+
 bindings! {
     /// Of `sample_groups.wgsl`.
     GroupsBindings |path| {
         shape: Uniform,
         rows: Uniform,
         logits: Read,
-        seen: Read,
+        history: Read,
         adjusted: Write,
         groups: Write,
     }
@@ -66,7 +86,7 @@ bindings! {
         logits: Read,
         adjusted: Read,
         groups: Write,
-        seen: Write,
+        history: Write,
         chosen: Write,
         report: Write,
     }
@@ -85,6 +105,17 @@ impl Choice {
     pub const ALL: [Self; 2] = [Self::Highest, Self::Random];
 }
 
+pub fn ngrams_spec() -> KernelSpec {
+    KernelSpec {
+        variant: Variant {
+            file: "sample_ngrams.wgsl",
+            slots: vec![],
+        },
+        constants: vec![],
+        bindings: NgramsBindings::<()>::kinds(ComputePath::Gpu),
+    }
+}
+
 pub fn groups_spec() -> KernelSpec {
     KernelSpec {
         variant: Variant {
@@ -97,7 +128,7 @@ pub fn groups_spec() -> KernelSpec {
     }
 }
 
-/// Workgroups of the first kernel for a row; of the second it is one.
+/// Workgroups of `sample_groups.wgsl` for a row; of the others it is one.
 pub fn workgroups(vocab: usize) -> u32 {
     vocab.div_ceil(GROUP).div_ceil(64) as u32
 }

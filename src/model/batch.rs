@@ -16,6 +16,8 @@ pub struct ChoiceParams {
     pub top_p: f32,
     pub min_p: f32,
     pub repetition_penalty: f32,
+    /// Forbids every id that would complete so many ids in a row which occurred already; 0: off.
+    pub no_repeat_ngram_size: u32,
     /// A random number in [0, 1).
     pub random: f32,
     /// How many of the most probable tokens to report, up to [`ChoiceParams::MOST_TOP`].
@@ -44,8 +46,10 @@ pub enum Wants {
     /// The next token, chosen by the device.
     Choice {
         params: ChoiceParams,
-        /// Ids that the repetition penalty knows of from here on; `None`: as before, and the token that was chosen.
+        /// All ids so far; `None`: as before, and the token that was chosen.
         history: Option<Vec<u32>>,
+        /// Ids that cannot be chosen from here on; `None`: as before.
+        forbidden: Option<Vec<u32>>,
     },
 }
 
@@ -192,11 +196,17 @@ impl Batch {
             }
             // What the device has noted of ids that occurred goes on only where it chose the last one itself.
             let goes_on = row.token == TokenSource::Chosen;
-            if let Wants::Choice { params, history } = &row.wants
-                && (params.top > MOST_TOP || (history.is_none() && !goes_on))
+            if let Wants::Choice {
+                params,
+                history,
+                forbidden,
+            } = &row.wants
+                && (params.top > MOST_TOP
+                    || (history.is_none() && !goes_on)
+                    || (history.is_some() && forbidden.is_none()))
             {
                 return Err(Error::Misuse(
-                    "a choice needs the ids that occurred, and reports 16 alternatives at most"
+                    "a choice needs the ids that occurred and those that cannot, and reports 16 alternatives at most"
                         .into(),
                 ));
             }

@@ -5,14 +5,14 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::batch::{Batch, ChoiceParams, Room, TokenSource, Wants};
+use super::batch::{Batch, ChoiceParams, Room, Row, TokenSource, Wants};
 use super::kv_pool::KvPool;
 use super::launch::{Binder, Buffers, Launch};
 use super::op::{Extent, Op};
 use super::pieces::{FIRST_RATE, IN_FLIGHT, Pieces, piece};
 use super::plan::{Blueprint, BufferId, Ops, Plan};
 use super::resident::{Pipelines, Resident};
-use super::rows::{NOBODYS_ROW, SequenceId};
+use super::rows::NOBODYS_ROW;
 use super::sizes::stride;
 use crate::error::Result;
 use crate::gpu::timing::Intervals;
@@ -48,6 +48,8 @@ pub struct Timed {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
     pub id: u32,
+    /// Whether the logit of `id` is NaN; then nothing was chosen.
+    pub is_nan: bool,
     /// Its raw logit.
     pub logit: f32,
     /// `ln(sum(exp(logits)))` over all raw logits.
@@ -487,14 +489,21 @@ impl Executor {
             next_logits[class] += 1;
             self.inputs[logits_row as usize].logits_from = at;
             match &row.wants {
-                Wants::Choice { params, history } => {
+                Wants::Choice {
+                    params,
+                    history,
+                    forbidden,
+                } => {
                     if let Some(history) = history {
-                        pool.write_seen(resident, row.sequence, history);
+                        pool.write_ids(resident, row.sequence, history);
+                    }
+                    if let Some(forbidden) = forbidden {
+                        pool.write_forbidden(resident, row.sequence, forbidden);
                     }
                     wanted.choices.push((index, params.top));
                     let vocab = resident.config.vocab_size;
                     self.sample_rows
-                        .push(sample_row(params, logits_row, row.sequence, vocab));
+                        .push(sample_row(params, logits_row, row, vocab));
                 }
                 _ => wanted.logits.push((index, logits_row)),
             }
@@ -504,6 +513,7 @@ impl Executor {
         extents.trunk.rows = rows;
         extents.tail.rows = logits;
         extents.is_random = self.sample_rows.iter().any(|row| row.temperature > 0.0);
+        extents.has_ngrams = self.sample_rows.iter().any(|row| row.ngram > 0);
 
         let queue = &resident.gpu.queue;
         let tokens = self.buffers.get(BufferId::Tokens)?;
@@ -535,7 +545,8 @@ impl Executor {
         let trunk = self.ops.trunk.iter().map(|op| (op, &extents.trunk));
         let tail = self.ops.tail.iter().map(|op| (op, &extents.tail));
         let pick = &self.ops.sample_picks[usize::from(extents.is_random)];
-        let sample = [&self.ops.sample_groups, pick].into_iter();
+        let ngrams = extents.has_ngrams.then_some(&self.ops.sample_ngrams);
+        let sample = ngrams.into_iter().chain([&self.ops.sample_groups, pick]);
         let sample = sample.map(|op| (op, &extents.sample));
         let all = trunk.chain(tail).chain(sample);
         all.filter(|(op, extent)| op.is_needed(extent)).collect()
@@ -591,6 +602,7 @@ struct Extents {
     /// Positions that rows look at, each counted for each.
     positions: u64,
     is_random: bool,
+    has_ngrams: bool,
 }
 
 /// What a submission has taught.
@@ -603,15 +615,10 @@ struct Submitted {
 /// An operation and what it has to do.
 type Task<'a> = (&'a Op<Launch>, &'a Extent);
 
-fn sample_row(
-    params: &ChoiceParams,
-    logits_row: u32,
-    sequence: SequenceId,
-    vocab: usize,
-) -> sample::Row {
+fn sample_row(params: &ChoiceParams, logits_row: u32, row: &Row, vocab: usize) -> sample::Row {
     sample::Row {
         logits_row,
-        slot: sequence.slot,
+        slot: row.sequence.slot,
         top_count: params.top.min(vocab) as u32,
         top_k: match params.top_k as usize >= vocab {
             true => 0,
@@ -622,9 +629,9 @@ fn sample_row(
         min_p: params.min_p,
         penalty: params.repetition_penalty,
         random: params.random,
+        len: row.position + 1,
+        ngram: params.no_repeat_ngram_size,
         padding_0: 0,
-        padding_1: 0,
-        padding_2: 0,
     }
 }
 
@@ -632,6 +639,7 @@ fn choice(report: &[f32], top: usize) -> Choice {
     let candidate = |i: usize| (report[4 + 2 * i].to_bits(), report[5 + 2 * i]);
     Choice {
         id: report[0].to_bits(),
+        is_nan: report[3] < 0.0,
         logit: report[1],
         log_sum: f64::from(report[2]) + f64::from(report[3]).ln(),
         top: (0..top).map(candidate).collect(),

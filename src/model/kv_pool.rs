@@ -6,6 +6,7 @@ use super::sizes;
 use super::store::Store;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
+use crate::kernels::sample;
 
 /// Sequences that the device's tables have room for at first.
 const FIRST_SLOTS: usize = 16;
@@ -23,8 +24,8 @@ pub struct LayerCache {
 pub struct Tables {
     /// [slots, context_size]: the cache row of each position.
     pub rows: wgpu::Buffer,
-    /// [slots, vocab / 32]: a bit for every id that occurred.
-    pub seen: wgpu::Buffer,
+    /// [slots, history_words]: its ids, and what follows from them for the next; see [`sample::history_words`].
+    pub history: wgpu::Buffer,
     /// [slots]: the id that the device chose last.
     pub chosen: wgpu::Buffer,
     slots: usize,
@@ -191,7 +192,7 @@ impl KvPool {
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
         for (old, new) in [
             (&self.tables.rows, &grown.rows),
-            (&self.tables.seen, &grown.seen),
+            (&self.tables.history, &grown.history),
             (&self.tables.chosen, &grown.chosen),
         ] {
             encoder.copy_buffer_to_buffer(old, 0, new, 0, old.size());
@@ -219,21 +220,38 @@ impl KvPool {
         id.slot * resident.context_size as u32
     }
 
-    /// Tells the device which ids occurred in a sequence.
-    pub fn write_seen(&self, resident: &Resident, id: SequenceId, ids: &[u32]) {
-        let words = resident.config.vocab_size.div_ceil(32);
-        let mut seen = vec![0u32; words];
+    /// Tells the device which ids a sequence has so far.
+    pub fn write_ids(&self, resident: &Resident, id: SequenceId, ids: &[u32]) {
+        self.write_set(resident, id, 0, ids);
+        let words = sample::id_words(resident.config.vocab_size);
+        let ids = &ids[..ids.len().min(resident.context_size)];
+        self.write_history(resident, id, 3 * words, ids);
+    }
+
+    /// Tells the device which ids cannot follow in a sequence, from the next step on.
+    pub fn write_forbidden(&self, resident: &Resident, id: SequenceId, ids: &[u32]) {
+        self.write_set(resident, id, 1, ids);
+    }
+
+    /// Writes one of a sequence's sets of ids.
+    fn write_set(&self, resident: &Resident, id: SequenceId, set: usize, ids: &[u32]) {
+        let words = sample::id_words(resident.config.vocab_size);
+        let mut bits = vec![0u32; words];
         for id in ids {
-            if let Some(word) = seen.get_mut(*id as usize / 32) {
+            if let Some(word) = bits.get_mut(*id as usize / 32) {
                 *word |= 1 << (id % 32);
             }
         }
-        let offset = u64::from(id.slot) * words as u64 * 4;
-        let bytes = bytemuck::cast_slice(&seen);
+        self.write_history(resident, id, set * words, &bits);
+    }
+
+    fn write_history(&self, resident: &Resident, id: SequenceId, offset: usize, words: &[u32]) {
+        let offset = id.slot as usize * history_words(resident) + offset;
+        let bytes = bytemuck::cast_slice(words);
         resident
             .gpu
             .queue
-            .write_buffer(&self.tables.seen, offset, bytes);
+            .write_buffer(&self.tables.history, offset as u64 * 4, bytes);
     }
 
     /// From here on keys and values are f32, for a model whose values are beyond f16. What was computed is lost.
@@ -279,6 +297,11 @@ fn layers(resident: &Resident, capacity: usize, exact: bool) -> Vec<LayerCache> 
     layers.map(|each| layer(each.kv_heads)).collect()
 }
 
+/// Words of a sequence's history.
+fn history_words(resident: &Resident) -> usize {
+    sample::history_words(resident.config.vocab_size, resident.context_size)
+}
+
 fn tables(resident: &Resident, slots: usize) -> Tables {
     let usage =
         wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
@@ -289,7 +312,7 @@ fn tables(resident: &Resident, slots: usize) -> Tables {
     };
     Tables {
         rows: buffer("row table", resident.context_size),
-        seen: buffer("seen", resident.config.vocab_size.div_ceil(32)),
+        history: buffer("history", history_words(resident)),
         chosen: buffer("chosen", 1),
         slots,
     }

@@ -139,6 +139,7 @@ impl Binder<'_> {
         let bound = Ops {
             trunk: all(&ops.trunk)?,
             tail: all(&ops.tail)?,
+            sample_ngrams: self.op(&ops.sample_ngrams)?,
             sample_groups: self.op(&ops.sample_groups)?,
             sample_picks: [self.op(highest)?, self.op(random)?],
         };
@@ -216,7 +217,7 @@ impl Binder<'_> {
         let tables = &self.pool.tables;
         match id {
             BufferId::RowTable => Ok(&tables.rows),
-            BufferId::Seen => Ok(&tables.seen),
+            BufferId::History => Ok(&tables.history),
             BufferId::Chosen => Ok(&tables.chosen),
             _ => self.buffers.get(id),
         }

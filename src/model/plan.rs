@@ -54,9 +54,9 @@ pub enum BufferId {
     SampleRows,
     /// What was chosen for each of them.
     Report,
-    /// Of the pool: cache rows by position, ids that occurred, and the id chosen last, each by sequence.
+    /// Of the pool: cache rows by position, ids and what follows from them, and the id chosen last, each by sequence.
     RowTable,
-    Seen,
+    History,
     Chosen,
 }
 
@@ -120,7 +120,8 @@ pub struct Ops<D> {
     pub trunk: Vec<Op<D>>,
     /// Final norm and output head, for every row of logits.
     pub tail: Vec<Op<D>>,
-    /// Choosing tokens: what every way begins with, then greedy and random picks.
+    /// Choosing tokens: what looks for repetitions, what every way begins with, then greedy and random picks.
+    pub sample_ngrams: Op<D>,
     pub sample_groups: Op<D>,
     pub sample_picks: [Op<D>; 2],
 }
@@ -168,11 +169,12 @@ impl Plan {
             to: BufferId::Logits,
             to_width: config.vocab_size,
         }));
-        let (sample_groups, sample_picks) = blueprint.sample();
+        let (sample_ngrams, sample_groups, sample_picks) = blueprint.sample();
         Self {
             ops: Ops {
                 trunk,
                 tail,
+                sample_ngrams,
                 sample_groups,
                 sample_picks,
             },
@@ -184,7 +186,8 @@ impl Plan {
     /// The kernels that it asks for, some of them several times.
     pub fn kernels(&self) -> impl Iterator<Item = &KernelSpec> {
         let ops = self.ops.trunk.iter().chain(&self.ops.tail);
-        let sample = std::iter::once(&self.ops.sample_groups).chain(&self.ops.sample_picks);
+        let sample = [&self.ops.sample_ngrams, &self.ops.sample_groups];
+        let sample = sample.into_iter().chain(&self.ops.sample_picks);
         ops.chain(sample).flat_map(|op| {
             let (first, second): (&[Dispatch], &[Dispatch]) = match &op.work {
                 Work::All(all) => (all, &[]),
@@ -468,7 +471,7 @@ mod tests {
             // Whatever is bound is planned, but for what the pool has.
             let ops = plan.ops.trunk.iter().chain(&plan.ops.tail);
             let ops = ops
-                .chain([&plan.ops.sample_groups])
+                .chain([&plan.ops.sample_ngrams, &plan.ops.sample_groups])
                 .chain(&plan.ops.sample_picks);
             for op in ops {
                 let dispatches = match &op.work {
@@ -481,7 +484,7 @@ mod tests {
                         let (Resource::Buffer(id) | Resource::Window(id, _)) = resource else {
                             continue;
                         };
-                        let is_pools = [BufferId::RowTable, BufferId::Seen, BufferId::Chosen];
+                        let is_pools = [BufferId::RowTable, BufferId::History, BufferId::Chosen];
                         let planned = plan.buffers.iter().find(|buffer| buffer.id == *id);
                         assert!(planned.is_some() || is_pools.contains(id), "{id:?}");
                         if let (Some(planned), Resource::Window(_, bytes)) = (planned, resource) {

@@ -144,10 +144,12 @@ fn choice() -> Wants {
             top_p: 1.0,
             min_p: 0.0,
             repetition_penalty: 1.0,
+            no_repeat_ngram_size: 0,
             random: 0.0,
             top: 2,
         },
         history: None,
+        forbidden: None,
     }
 }
 
@@ -158,6 +160,7 @@ fn begun(history: &[u32]) -> Wants {
     Wants::Choice {
         params,
         history: Some(history.to_vec()),
+        forbidden: Some(Vec::new()),
     }
 }
 

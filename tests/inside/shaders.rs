@@ -22,6 +22,7 @@ fn every_spec() -> Vec<KernelSpec> {
         arithmetic_peak::spec(),
         rms_norm::spec(),
         sample::groups_spec(),
+        sample::ngrams_spec(),
         attention::merge_spec(),
     ];
     specs.extend(sample::Choice::ALL.map(sample::pick_spec));
@@ -151,7 +152,7 @@ fn shape_fields(file: &str) -> (&'static [(&'static str, usize)], usize) {
             read_bandwidth::Shape::FIELDS,
             size_of::<read_bandwidth::Shape>(),
         ),
-        "sample_groups.wgsl" | "sample_pick.wgsl" => {
+        "sample_groups.wgsl" | "sample_ngrams.wgsl" | "sample_pick.wgsl" => {
             (sample::Shape::FIELDS, size_of::<sample::Shape>())
         }
         "rms_norm.wgsl" => (rms_norm::Shape::FIELDS, size_of::<rms_norm::Shape>()),
@@ -370,7 +371,7 @@ fn workgroups_fit_the_least_adapter() {
         let lanes = match spec.variant.file {
             "attention_lanes.wgsl" => 8,
             "qk_norm_rope.wgsl" | "linear_prefill_single.wgsl" => 32,
-            "sample_pick.wgsl" => 256,
+            "sample_ngrams.wgsl" | "sample_pick.wgsl" => 256,
             file if file.ends_with("_lanes.wgsl") || file.ends_with("_octets.wgsl") => {
                 spec.constants[0].1 as u32
             }

@@ -6,15 +6,15 @@ use crate::model::op::{DispatchShape, Op, Stage, Traffic, Work};
 use crate::model::sizes::{floats, stride};
 
 impl Blueprint<'_> {
-    /// What every way of choosing tokens begins with, then greedy and random picks.
-    pub(super) fn sample(&self) -> (Op<Dispatch>, [Op<Dispatch>; 2]) {
+    /// What looks for repetitions, what every way of choosing tokens begins with, then greedy and random picks.
+    pub(super) fn sample(&self) -> (Op<Dispatch>, Op<Dispatch>, [Op<Dispatch>; 2]) {
         let vocab = self.config.vocab_size;
         let groups = vocab.div_ceil(GROUP);
         let parameters = bytes_of(&sample::Shape {
             vocab: vocab as u32,
             groups: groups as u32,
             logits_stride: stride(vocab) / 4,
-            seen_stride: vocab.div_ceil(32) as u32,
+            history_stride: sample::history_words(vocab, self.context_size) as u32,
         });
         let op = |kernel, bindings, workgroups, traffic| Op {
             stage: Stage::Sample,
@@ -30,11 +30,22 @@ impl Blueprint<'_> {
             }]),
         };
         let buffer = Resource::Buffer;
+        let ngrams_bindings = sample::NgramsBindings {
+            shape: Resource::Shape,
+            rows: buffer(BufferId::SampleRows),
+            history: buffer(BufferId::History),
+        };
+        let ngrams = op(
+            sample::ngrams_spec(),
+            ngrams_bindings.into_list(),
+            1,
+            Traffic::default(),
+        );
         let groups_bindings = sample::GroupsBindings {
             shape: Resource::Shape,
             rows: buffer(BufferId::SampleRows),
             logits: buffer(BufferId::Logits),
-            seen: buffer(BufferId::Seen),
+            history: buffer(BufferId::History),
             adjusted: buffer(BufferId::Adjusted),
             groups: buffer(BufferId::Groups),
         };
@@ -55,7 +66,7 @@ impl Blueprint<'_> {
                 logits: buffer(BufferId::Logits),
                 adjusted: buffer(BufferId::Adjusted),
                 groups: buffer(BufferId::Groups),
-                seen: buffer(BufferId::Seen),
+                history: buffer(BufferId::History),
                 chosen: buffer(BufferId::Chosen),
                 report: buffer(BufferId::Report),
             };
@@ -70,6 +81,6 @@ impl Blueprint<'_> {
             };
             op(sample::pick_spec(choice), bindings.into_list(), 1, traffic)
         });
-        (first, picks)
+        (ngrams, first, picks)
     }
 }
