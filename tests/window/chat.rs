@@ -146,6 +146,13 @@ fn edits_survive_looking_elsewhere_and_several_actions_in_a_frame() {
 #[test]
 fn three_more_answers_come_one_after_the_other_as_branches() {
     use openelm::window::{Action, SamplingSettings, Setting};
+    let asks = |stage: &Scene<'_>| {
+        let is_generate = |command: &Command| matches!(command, Command::Generate(_));
+        stage
+            .commands
+            .try_iter()
+            .any(|command| is_generate(&command))
+    };
     let mut stage = stage("OpenELM-270M-Instruct");
     stage.write("Why?");
     let first = stage.request();
@@ -163,15 +170,14 @@ fn three_more_answers_come_one_after_the_other_as_branches() {
         assert_eq!(next.prompt, first.prompt);
         stage.say(next.id, &[answer]);
         stage.finish(next.id, Finish::Eos);
-        assert!(stage.has(answer));
     }
-    assert!(stage.has("4/4") && stage.commands.try_iter().next().is_none());
+    assert!(stage.has("Ask me again.") && stage.has("4/4") && !asks(&stage));
     // What is stopped is not followed by another.
     stage.click("3 more");
     let stopped = stage.request();
     stage.say(stopped.id, &["Hm"]);
     stage.finish(stopped.id, Finish::Cancelled);
-    assert!(stage.has("5/5") && stage.commands.try_iter().next().is_none());
+    assert!(stage.has("5/5") && !asks(&stage));
 }
 
 #[test]
