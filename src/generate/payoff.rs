@@ -41,7 +41,7 @@ impl Payoff {
             Cost::Given(extra) => (Some(1.0), Some(extra)),
         };
         Self {
-            accepted: 3.0,
+            accepted: 1.5,
             refused: 1.0,
             is_measured: cost == Cost::Measured,
             plain,
