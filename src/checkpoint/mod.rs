@@ -3,6 +3,7 @@
 pub mod config;
 mod demo;
 mod files;
+mod fingerprint;
 mod folder;
 mod generation;
 pub mod quantize;

@@ -9,6 +9,7 @@ mod generate;
 mod literal;
 mod output;
 mod profile;
+mod prompt_cache;
 mod quantize;
 mod request;
 mod score;
