@@ -238,7 +238,7 @@ fn lies_are_found() {
             rest[..4].copy_from_slice(&u32::MAX.to_le_bytes())
         }),
         forged(&whole, |_, rest| {
-            rest[32..36].copy_from_slice(&2048u32.to_le_bytes())
+            rest[32..36].copy_from_slice(&4096u32.to_le_bytes())
         }),
         forged(&whole, |_, rest| rest.extend([0; 16])),
     ];
