@@ -62,7 +62,12 @@ pub fn advice(error: &Error) -> Option<String> {
         Error::SavedSession { .. } => {
             "name another file with --prompt-cache, or delete this one: it is then made again".into()
         }
-        Error::OtherOrigin { origin, saved, .. } => other_origin(*origin, saved),
+        Error::OtherOrigin {
+            origin,
+            saved,
+            here,
+            ..
+        } => other_origin(*origin, saved, here),
         Error::NoDisplay | Error::Window(_) => "all verbs but `window` work without one, such as \
              `openelm -p \"Once upon a time\"` and `openelm profile`"
             .into(),
@@ -75,11 +80,14 @@ pub fn advice(error: &Error) -> Option<String> {
 }
 
 /// How to have what a saved session was computed with, where a person can choose it.
-fn other_origin(origin: Origin, saved: &str) -> String {
+fn other_origin(origin: Origin, saved: &str, here: &str) -> String {
     let again = match origin {
         // Several formats are those of a file, as they come.
         Origin::Weights if !saved.contains(' ') => format!("add --dtype {saved}, "),
-        Origin::ComputePath => format!("add --compute-path {saved}, "),
+        // Of the two kinds of software kernels the faster one was measured.
+        Origin::ComputePath if !saved.contains(' ') && !here.contains(' ') => {
+            format!("add --compute-path {saved}, ")
+        }
         Origin::KvDtype => format!("add --kv-dtype {saved}, "),
         _ => String::new(),
     };

@@ -1,7 +1,7 @@
 //! What a prompt's keys and values depend on beside its ids: where all of it is the same, so are their bits.
 //!
 //! Not among it: sizes of kernels, of steps and of the context, and whether activations of generated rows have eight bits, because rows of
-//! prompts have the same bits whatever these are.
+//! prompts have the same bits whatever these are (`tests/inside/kv_transfer.rs`).
 
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_128;
@@ -9,7 +9,7 @@ use twox_hash::XxHash3_128;
 use super::resident::Resident;
 use super::weights::Layout;
 use crate::error::Origin;
-use crate::kernels;
+use crate::kernels::{self, ComputePath};
 
 /// Where keys and values come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,7 @@ pub struct KvOrigin {
     model: String,
     /// The format that most weights have on the device, and a number for the others, if there are any.
     weights: String,
+    /// With what of the tuning changes bits.
     compute_path: String,
     kv_dtype: String,
     adapter: String,
@@ -33,7 +34,11 @@ impl KvOrigin {
         Self {
             model: format!("{model:032x}"),
             weights: weights(&resident.layout),
-            compute_path: resident.path.name().to_owned(),
+            compute_path: match (resident.path, resident.tuning.subgroups) {
+                // A fused norm then adds up its squares in another order (lib/input_shared.wgsl).
+                (ComputePath::Software, true) => "software (subgroups)".to_owned(),
+                (path, _) => path.name().to_owned(),
+            },
             kv_dtype: if exact { "f32" } else { "f16" }.to_owned(),
             // Another device, or its driver, may round otherwise.
             adapter: format!("{} ({}, {})", adapter.name, adapter.backend, adapter.driver),
