@@ -209,6 +209,20 @@ pub enum Error {
     /// The device went away: driver reset, unplugged, or destroyed.
     #[error("the GPU device was lost ({0}); load the model again")]
     DeviceLost(String),
+    /// A file is no saved session, or one that is damaged or of another version.
+    #[error("{}: {what}", path.display())]
+    SavedSession { path: PathBuf, what: String },
+    /// A saved session's keys and values are not those that would be computed here.
+    #[error("{}: {}", path.display(), other_origin(*origin, saved, here))]
+    OtherOrigin {
+        path: PathBuf,
+        /// The first thing that differs.
+        origin: Origin,
+        /// What it was when the session was saved: as a person may ask for it, or a number that tells it from others.
+        saved: String,
+        /// What it is now.
+        here: String,
+    },
     /// Arguments that contradict each other or the model: a mistake of the calling program, not of a person or a file.
     #[error("{0}")]
     Misuse(String),
@@ -268,6 +282,24 @@ impl std::fmt::Display for Feature {
     }
 }
 
+/// What keys and values depend on beside the ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origin {
+    /// Configuration and weights.
+    Model,
+    /// Format of the weights on the device.
+    Weights,
+    /// Adapter and driver, which may round otherwise.
+    Adapter,
+    /// The family of kernels.
+    ComputePath,
+    /// Format of keys and values.
+    KvDtype,
+    /// What this crate's kernels compute.
+    Kernels,
+}
+
 /// What a model needs on a device, and what there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -310,6 +342,22 @@ fn model_not_found(model: &str, is_file: bool) -> String {
             "no folder `{model}`. A model is a folder with config.json and safetensors, `demo`, or `shape:270M|450M|1_1B|3B`"
         ),
     }
+}
+
+fn other_origin(origin: Origin, saved: &str, here: &str) -> String {
+    let phrase = |value: &str| match origin {
+        Origin::Model => format!("of the model {value}"),
+        Origin::Weights => format!("of weights in {value}"),
+        Origin::Adapter => format!("computed by {value}"),
+        Origin::ComputePath => format!("of the {value} kernels"),
+        Origin::KvDtype => format!("in {value}"),
+        Origin::Kernels => format!("of kernels in the version {value}"),
+    };
+    format!(
+        "the keys and values in it are {}, and cannot stand in for those {}",
+        phrase(saved),
+        phrase(here)
+    )
 }
 
 fn unknown_option(key: &str, nearest: Option<&str>) -> String {

@@ -45,11 +45,12 @@ pub mod window;
 
 pub use checkpoint::{Checkpoint, Config};
 pub use dtype::Dtype;
-pub use error::{Error, Feature, HubError, MemoryNeed, Result};
+pub use error::{Error, Feature, HubError, MemoryNeed, Origin, Result};
 pub use generate::{
     Assistant, AssistantSchedule, Candidate, Finish, GenerateOptions, Generation, GenerationConfig,
-    Model, ModelFiles, ProcessorParams, PromptLookup, SampleOn, Sampler, SamplingParams, Score,
-    Session, Speculation, SpeculationSummary, Text, Timing, Token, clock_seed, log_sum_exp,
+    Model, ModelFiles, ProcessorParams, PromptLookup, SampleOn, Sampler, SamplingParams,
+    SavedSession, Score, Session, Speculation, SpeculationSummary, Text, Timing, Token, clock_seed,
+    log_sum_exp,
 };
 pub use gpu::{AdapterSummary, Gpu, adapters};
 pub use kernels::{ComputePath, Tuning};

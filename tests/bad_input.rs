@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::{fixture, message, open, safetensors, synthetic_tensors};
-use openelm::checkpoint::{is_hub_id, read_tokenizer};
+use openelm::checkpoint::read_tokenizer;
+use openelm::hub::ModelId;
 use openelm::{Checkpoint, Dtype, Error, Finish, GenerateOptions, LoadOptions, Model};
 use proptest::prelude::*;
 
@@ -366,7 +367,7 @@ fn models_that_are_not_there() {
         ("models/", false),
         ("demo", false),
     ] {
-        assert_eq!(is_hub_id(name), expected, "{name}");
+        assert_eq!(ModelId::parse(name).is_ok(), expected, "{name}");
     }
     let text = message(Checkpoint::open("shape:7B"));
     assert!(text.contains("7B") && text.contains("270M"), "{text}");

@@ -170,8 +170,3 @@ pub fn check_config(folder: &Path) -> Result<()> {
     let json = config_json(folder)?;
     Config::parse(&json, &folder.join("config.json")).map(|_| ())
 }
-
-/// Whether a model's name looks like an id on the Hugging Face hub, as `apple/OpenELM-270M` does.
-pub fn is_hub_id(model: &str) -> bool {
-    ModelId::parse(model).is_ok()
-}

@@ -4,6 +4,7 @@ mod chat;
 pub mod config;
 mod demo;
 mod files;
+mod fingerprint;
 mod folder;
 mod generation;
 pub mod quantize;
@@ -15,7 +16,7 @@ mod write;
 
 pub use chat::ChatFiles;
 pub use config::{Activation, Config, LayerConfig, LayerTensors, OuterTensors};
-pub use folder::{Checkpoint, check_config, is_hub_id};
+pub use folder::{Checkpoint, check_config};
 pub use generation::GenerationDefaults;
 pub use read::read_tokenizer;
 pub use spec::TensorSpec;

@@ -78,6 +78,16 @@ impl<'a> Tensor<'a> {
         }
     }
 
+    /// Hands all that makes its numbers to `take`, in pieces: what is stored, or what they are made from.
+    pub(super) fn each_source(&self, mut take: impl FnMut(&[u8])) {
+        take(self.dtype.name().as_bytes());
+        match self.data {
+            Data::Stored(bytes) => take(bytes),
+            Data::Random { seed } => take(&seed.to_le_bytes()),
+            Data::Ones => take(b"ones"),
+        }
+    }
+
     /// The bytes of a row, if it is stored in `dtype` already.
     fn stored_row(&self, row: usize, dtype: Dtype) -> Option<&'a [u8]> {
         let Data::Stored(bytes) = self.data else {

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use openelm::hub::{TOKENIZER_COPIES, TOKENIZER_REPO};
-use openelm::{Dtype, Error, Feature, HubError, MemoryNeed};
+use openelm::{Dtype, Error, Feature, HubError, MemoryNeed, Origin};
 
 const ANOTHER_DEVICE: &str = "--device takes another adapter (`openelm devices` lists them)";
 
@@ -55,6 +55,15 @@ pub fn advice(error: &Error) -> Option<String> {
         },
         Error::Int8NeedsQ8 { .. } => "add --dtype q8".into(),
         Error::OutOfMemory { need, .. } => less_memory(need.as_ref()),
+        Error::SavedSession { .. } => {
+            "name another file with --prompt-cache, or delete this one: it is then made again".into()
+        }
+        Error::OtherOrigin {
+            origin,
+            saved,
+            here,
+            ..
+        } => other_origin(*origin, saved, here),
         Error::NoDisplay | Error::Window(_) => "all verbs but `window` work without one, such as \
              `openelm -p \"Once upon a time\"` and `openelm profile`"
             .into(),
@@ -64,6 +73,21 @@ pub fn advice(error: &Error) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// How to have what a saved session was computed with, where a person can choose it.
+fn other_origin(origin: Origin, saved: &str, here: &str) -> String {
+    let again = match origin {
+        // Several formats are those of a file, as they come.
+        Origin::Weights if !saved.contains(' ') => format!("add --dtype {saved}, "),
+        // Of the two kinds of software kernels the faster one was measured.
+        Origin::ComputePath if !saved.contains(' ') && !here.contains(' ') => {
+            format!("add --compute-path {saved}, ")
+        }
+        Origin::KvDtype => format!("add --kv-dtype {saved}, "),
+        _ => String::new(),
+    };
+    format!("{again}name another file with --prompt-cache, or delete this one")
 }
 
 fn longer(context_size: usize, max_context_size: usize) -> String {
@@ -156,6 +180,12 @@ mod tests {
             missing: missing.into(),
             cache: "/cache".into(),
         };
+        let other_origin = |origin| Error::OtherOrigin {
+            path: "a".into(),
+            origin,
+            saved: "old".into(),
+            here: "new".into(),
+        };
         let errors = [
             hub(TOKENIZER_REPO).into(),
             hub("a/b").into(),
@@ -202,6 +232,14 @@ mod tests {
             unsupported(Feature::Int8InTextures),
             unsupported(Feature::Model),
             Error::Int8NeedsQ8 { dtype: Dtype::F16 },
+            Error::SavedSession {
+                path: "a".into(),
+                what: "damaged".into(),
+            },
+            other_origin(Origin::Weights),
+            other_origin(Origin::ComputePath),
+            other_origin(Origin::KvDtype),
+            other_origin(Origin::Kernels),
             Error::OutOfMemory {
                 adapter: adapter(),
                 need: None,

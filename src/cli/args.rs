@@ -208,6 +208,12 @@ pub struct Generate {
     /// Go on after the end-of-text token
     #[arg(long)]
     pub ignore_eos: bool,
+    /// Keep the prompt's keys and values in a file: what the next prompt begins with alike is not computed again
+    #[arg(long, value_name = "FILE")]
+    pub prompt_cache: Option<PathBuf>,
+    /// Use the prompt cache, but leave its file as it is
+    #[arg(long, requires = "prompt_cache")]
+    pub prompt_cache_ro: bool,
     /// Write what every dispatch cost to a file: .csv, .json, or for anything else what Perfetto and chrome://tracing open
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
@@ -391,7 +397,7 @@ impl ModelArgs {
             DtypeChoice::Q8 => Some(Dtype::Q8),
             DtypeChoice::Q4 => Some(Dtype::Q4),
         };
-        options.exact_kv = matches!(self.kv_dtype, KvDtype::F32);
+        options.exact_kv = self.has_exact_kv();
         options.compute_path = match self.compute_path {
             PathChoice::Auto => None,
             PathChoice::Gpu => Some(ComputePath::Gpu),
@@ -411,6 +417,11 @@ impl ModelArgs {
         options.context_size = self.ctx_size;
         options.memory_limit = self.max_memory.map(|mib| mib.saturating_mul(1 << 20));
         options
+    }
+
+    /// Whether keys and values are to be f32.
+    pub fn has_exact_kv(&self) -> bool {
+        matches!(self.kv_dtype, KvDtype::F32)
     }
 
     /// Positions that a session of this model will have; a request that cannot be met is refused at load.

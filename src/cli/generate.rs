@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use super::args::Generate;
 use super::hub;
 use super::output::{self, Bar, TraceFile};
+use super::prompt_cache::PromptCache;
 use super::request::Request;
 
 /// What the demo model is asked where nobody asks anything.
@@ -32,6 +33,7 @@ pub fn run(arguments: &Generate) -> Result<()> {
         assistant,
     } = arguments.request(&files, ids.len())?;
     let assistant_files = arguments.open_assistant(&options)?;
+    let cache = PromptCache::open(arguments)?;
     let trace = arguments
         .trace
         .as_deref()
@@ -47,6 +49,9 @@ pub fn run(arguments: &Generate) -> Result<()> {
     // From here on; until then Ctrl-C simply ends the program.
     options.cancel = Some(cancel_on_ctrl_c());
     let mut session = model.session()?;
+    if let Some(cache) = &cache {
+        cache.restore(&mut session, &ids)?;
+    }
     if trace.is_some() {
         session.set_trace(TraceMode::Kernels);
     }
@@ -62,7 +67,9 @@ pub fn run(arguments: &Generate) -> Result<()> {
     if let Some(trace) = trace {
         trace.write(&session.take_trace(), &model)?;
     }
-    done
+    // Likewise a prompt.
+    let kept = cache.map_or(Ok(()), |cache| cache.save(&mut session, &ids));
+    done.and(kept)
 }
 
 impl Generate {

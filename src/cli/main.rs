@@ -14,6 +14,7 @@ mod lines;
 mod literal;
 mod output;
 mod profile;
+mod prompt_cache;
 mod quantize;
 mod request;
 mod score;

@@ -13,6 +13,8 @@ mod params;
 mod payoff;
 mod processors;
 mod sampling;
+mod saved;
+mod saved_file;
 mod session;
 mod several;
 mod speculation;
@@ -33,6 +35,7 @@ pub(crate) use processors::{Processors, Span};
 #[cfg(test)]
 pub(crate) use sampling::Draft;
 pub use sampling::{Candidate, Sampler, clock_seed, log_sum_exp};
+pub use saved::SavedSession;
 pub(crate) use session::begin;
 pub use session::{Generation, Session};
 pub use several::Text;

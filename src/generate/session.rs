@@ -45,6 +45,11 @@ impl Session {
         self.sequence.ids()
     }
 
+    /// Those of [`Session::tokens`] at its beginning that were computed as a prompt, not generated: what [`Session::save`] keeps.
+    pub fn prompt_tokens(&self) -> &[u32] {
+        self.sequence.prompt_ids()
+    }
+
     /// Another session that holds the same tokens. It shares their keys and values, so it costs next to nothing.
     ///
     /// # Errors
@@ -197,6 +202,10 @@ impl Session {
 
     pub(super) fn sequence(&self) -> &Sequence {
         &self.sequence
+    }
+
+    pub(super) fn sequence_mut(&mut self) -> &mut Sequence {
+        &mut self.sequence
     }
 
     /// Forgets what is under way and what was computed last, but not what the timeline holds.

@@ -1,5 +1,6 @@
 //! Buffers and textures, and the two ways across: staged uploads and mapped read-backs.
 
+use std::ops::Range;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use super::device::Gpu;
 use crate::error::{Error, Result};
 
 /// Bytes of one staging buffer. Two exist at a time, so uploads hold at most twice this on the host.
-const STAGING_BYTES: u64 = 8 << 20;
+pub const STAGING_BYTES: u64 = 8 << 20;
 
 /// How long another thread may take to run a callback of ours that it was handed.
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(60);
@@ -117,28 +118,39 @@ impl<'a> Uploader<'a> {
         let mut offset = 0;
         while offset < bytes {
             let size = (bytes - offset).min(STAGING_BYTES);
-            let staging = self.next_staging()?.clone();
-            {
-                let mut view = staging
-                    .get_mapped_range_mut(0..size)
-                    .map_err(|error| Error::Gpu(format!("staging buffer not mapped: {error}")))?;
-                fill(offset, view.slice(..))?;
-            }
-            staging.unmap();
+            let staging = self.stage(size, |view| fill(offset, view))?;
             let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-            match target {
-                Target::Buffer(buffer) => {
-                    let padded = size.next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT);
-                    encoder.copy_buffer_to_buffer(&staging, 0, buffer, offset, padded);
-                }
-                Target::Texture(texture) => {
-                    copy_rows(&mut encoder, &staging, texture, offset, size)
-                }
-            }
-            self.in_flight[self.turn] = Some(self.gpu.queue.submit([encoder.finish()]));
+            target.record_write(&mut encoder, offset..offset + size, &staging, 0);
+            self.sent(self.gpu.queue.submit([encoder.finish()]));
             offset += size;
         }
         self.gpu.check()
+    }
+
+    /// A staging buffer whose first `size` bytes, [`STAGING_BYTES`] at most, are what `fill` writes. The caller submits what copies from it
+    /// and says so with [`Uploader::sent`].
+    ///
+    /// # Errors
+    /// What `fill` returns, and those of the device.
+    pub fn stage(
+        &mut self,
+        size: u64,
+        fill: impl FnOnce(wgpu::WriteOnly<'_, [u8]>) -> Result<()>,
+    ) -> Result<wgpu::Buffer> {
+        let staging = self.next_staging()?.clone();
+        {
+            let mut view = staging
+                .get_mapped_range_mut(0..size)
+                .map_err(|error| Error::Gpu(format!("staging buffer not mapped: {error}")))?;
+            fill(view.slice(..))?;
+        }
+        staging.unmap();
+        Ok(staging)
+    }
+
+    /// Notes which submission copies from what was staged last.
+    pub fn sent(&mut self, submission: wgpu::SubmissionIndex) {
+        self.in_flight[self.turn] = Some(submission);
     }
 
     /// The other staging buffer, mapped again once its last copy is done.
@@ -158,49 +170,94 @@ impl<'a> Uploader<'a> {
     }
 }
 
-/// Copies whole texture rows, and the begun last row if there is one.
-fn copy_rows(
-    encoder: &mut wgpu::CommandEncoder,
-    staging: &wgpu::Buffer,
-    texture: &wgpu::Texture,
-    offset: u64,
-    size: u64,
-) {
-    let row_bytes = u64::from(TEXTURE_WIDTH) * TEXEL_BYTES;
-    let first_row = offset / row_bytes;
-    let (whole, rest) = (size / row_bytes, size % row_bytes);
-    let mut copy = |from: u64, row: u64, width: u64, rows: u64| {
-        if width == 0 || rows == 0 {
-            return;
+impl Target<'_> {
+    /// Records a copy of what `source` has from byte `from` on to `bytes` of this. A texture's bytes are whole texels.
+    pub fn record_write(
+        self,
+        encoder: &mut wgpu::CommandEncoder,
+        bytes: Range<u64>,
+        source: &wgpu::Buffer,
+        from: u64,
+    ) {
+        match self {
+            Self::Buffer(buffer) => {
+                let padded =
+                    (bytes.end - bytes.start).next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT);
+                encoder.copy_buffer_to_buffer(source, from, buffer, bytes.start, padded);
+            }
+            Self::Texture(texture) => rectangles(bytes, |at, origin, size| {
+                let (part, place) = (in_buffer(source, from + at), in_texture(texture, origin));
+                encoder.copy_buffer_to_texture(part, place, size);
+            }),
         }
-        encoder.copy_buffer_to_texture(
-            wgpu::TexelCopyBufferInfo {
-                buffer: staging,
-                layout: wgpu::TexelCopyBufferLayout {
-                    offset: from,
-                    bytes_per_row: Some(row_bytes as u32),
-                    rows_per_image: None,
-                },
-            },
-            wgpu::TexelCopyTextureInfo {
-                texture,
-                mip_level: 0,
-                origin: wgpu::Origin3d {
-                    x: 0,
-                    y: row as u32,
-                    z: 0,
-                },
-                aspect: wgpu::TextureAspect::All,
-            },
-            wgpu::Extent3d {
-                width: width as u32,
-                height: rows as u32,
-                depth_or_array_layers: 1,
-            },
-        );
-    };
-    copy(0, first_row, u64::from(TEXTURE_WIDTH), whole);
-    copy(whole * row_bytes, first_row + whole, rest / TEXEL_BYTES, 1);
+    }
+
+    /// Records a copy of `bytes` of this to where byte `to` of `destination` is.
+    pub fn record_read(
+        self,
+        encoder: &mut wgpu::CommandEncoder,
+        bytes: Range<u64>,
+        destination: &wgpu::Buffer,
+        to: u64,
+    ) {
+        match self {
+            Self::Buffer(buffer) => {
+                let size = bytes.end - bytes.start;
+                encoder.copy_buffer_to_buffer(buffer, bytes.start, destination, to, size);
+            }
+            Self::Texture(texture) => rectangles(bytes, |at, origin, size| {
+                let (place, part) = (in_texture(texture, origin), in_buffer(destination, to + at));
+                encoder.copy_texture_to_buffer(place, part, size);
+            }),
+        }
+    }
+}
+
+/// The rectangles of a texel store that `bytes` are, in order: the end of a row, whole rows, the beginning of one. Each is handed out with
+/// the bytes before it.
+fn rectangles(bytes: Range<u64>, mut take: impl FnMut(u64, wgpu::Origin3d, wgpu::Extent3d)) {
+    let row = u64::from(TEXTURE_WIDTH);
+    let (first, end) = (bytes.start / TEXEL_BYTES, bytes.end / TEXEL_BYTES);
+    let mut at = first;
+    while at < end {
+        let (x, left) = (at % row, end - at);
+        let (width, height) = match x == 0 && left >= row {
+            true => (row, left / row),
+            false => (left.min(row - x), 1),
+        };
+        let origin = wgpu::Origin3d {
+            x: x as u32,
+            y: (at / row) as u32,
+            z: 0,
+        };
+        let size = wgpu::Extent3d {
+            width: width as u32,
+            height: height as u32,
+            depth_or_array_layers: 1,
+        };
+        take((at - first) * TEXEL_BYTES, origin, size);
+        at += width * height;
+    }
+}
+
+fn in_buffer(buffer: &wgpu::Buffer, offset: u64) -> wgpu::TexelCopyBufferInfo<'_> {
+    wgpu::TexelCopyBufferInfo {
+        buffer,
+        layout: wgpu::TexelCopyBufferLayout {
+            offset,
+            bytes_per_row: Some(TEXTURE_WIDTH * TEXEL_BYTES as u32),
+            rows_per_image: None,
+        },
+    }
+}
+
+fn in_texture(texture: &wgpu::Texture, origin: wgpu::Origin3d) -> wgpu::TexelCopyTextureInfo<'_> {
+    wgpu::TexelCopyTextureInfo {
+        texture,
+        mip_level: 0,
+        origin,
+        aspect: wgpu::TextureAspect::All,
+    }
 }
 
 /// Maps the first `bytes` bytes of `buffer` after `submission` is done.
@@ -253,6 +310,10 @@ impl Readback {
         to: u64,
     ) {
         encoder.copy_buffer_to_buffer(source, 0, &self.buffer, to, bytes);
+    }
+
+    pub fn buffer(&self) -> &wgpu::Buffer {
+        &self.buffer
     }
 
     /// Waits for `submission`, then hands the buffer's first `count` floats to `read`.

@@ -88,3 +88,13 @@ pub const FILES: &[(&str, &str)] = files![
     "lib/weight_q8.wgsl",
     "lib/whole.wgsl",
 ];
+
+/// A number that changes with any of them.
+pub fn fingerprint() -> u128 {
+    let mut hash = twox_hash::XxHash3_128::new();
+    for (name, text) in FILES {
+        hash.write(name.as_bytes());
+        hash.write(text.as_bytes());
+    }
+    hash.finish_128()
+}

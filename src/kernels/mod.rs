@@ -13,7 +13,7 @@ pub mod rms_norm;
 pub mod sample;
 mod step;
 
-pub use files::FILES;
+pub use files::{FILES, fingerprint};
 pub use linear::Tuning;
 pub use path::ComputePath;
 pub use step::{BLOCK, BatchClass, CHOSEN, FirstRow, LANES, ROW_PAD, TokenInput};

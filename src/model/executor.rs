@@ -240,6 +240,11 @@ impl Executor {
         self.rebind(resident, pool)
     }
 
+    /// Where kernels note that a key or value was too large for the cache's format: its first word is no longer 0.
+    pub fn overflow(&self) -> Result<&wgpu::Buffer> {
+        self.buffers.get(BufferId::Overflow)
+    }
+
     /// Submits a step. Rows of the cache must have been reserved. If it is to be timed in detail, it is waited for.
     ///
     /// # Errors

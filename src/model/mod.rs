@@ -4,7 +4,9 @@
 
 mod batch;
 mod executor;
+mod kv_origin;
 mod kv_pool;
+mod kv_transfer;
 mod launch;
 mod network;
 mod op;
@@ -26,9 +28,11 @@ mod weights;
 pub(crate) use crate::kernels::BatchClass;
 pub(crate) use batch::{Batch, ChoiceParams, Room, TokenSource, Wants};
 pub(crate) use executor::{RowResult, Ticket};
+pub(crate) use kv_origin::KvOrigin;
 pub use network::{Network, kv_bytes, weight_bytes};
 pub use options::{LoadOptions, Progress, Tune};
 pub use peaks::{measure as peaks, read_bandwidth};
 pub(crate) use sequence::{Sequence, common_prefix};
+pub(crate) use sizes::kv_row_bytes;
 #[cfg(any(feature = "cli", feature = "window"))]
 pub use tune_cache::default_path as tuning_cache;

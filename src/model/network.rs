@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::batch::{Batch, Room};
 use super::executor::{Executor, Outcome, RowResult, Ticket};
+use super::kv_origin::KvOrigin;
 use super::kv_pool::KvPool;
 use super::options::{LoadOptions, Progress};
 use super::plan::Plan;
@@ -16,7 +17,7 @@ use super::weights::{self, Layout, Weights};
 use crate::checkpoint::{Checkpoint, Config};
 use crate::dtype::Dtype;
 use crate::error::{Error, MemoryNeed, Result};
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, Readback};
 use crate::kernels::ComputePath;
 use crate::kernels::linear::Tuning;
 use crate::trace::TraceMode;
@@ -28,6 +29,8 @@ pub struct Network {
     /// As of the pool, to be read without waiting for a step.
     epoch: AtomicU64,
     was_exact: bool,
+    /// As [`Checkpoint::fingerprint`].
+    fingerprint: u128,
     /// Whether keys and values had to become f32 and nobody has been told.
     has_widened: AtomicBool,
 }
@@ -86,7 +89,8 @@ impl Network {
                 false => Ok(()),
             }
         };
-        let (weights, pipelines) = std::thread::scope(|scope| {
+        let (weights, pipelines, fingerprint) = std::thread::scope(|scope| {
+            let hashing = scope.spawn(|| checkpoint.fingerprint());
             let compiling = scope.spawn(|| {
                 let mut pipelines = Pipelines::default();
                 pipelines.add(&gpu, plan.kernels())?;
@@ -96,7 +100,10 @@ impl Network {
             let pipelines = compiling
                 .join()
                 .unwrap_or_else(|_| Err(Error::Gpu("compiling kernels panicked".into())));
-            (weights, pipelines)
+            let fingerprint = hashing
+                .join()
+                .unwrap_or_else(|_| Err(Error::Gpu("hashing weights panicked".into())));
+            (weights, pipelines, fingerprint)
         });
         let in_full = |error| match error {
             Error::OutOfMemory { .. } => {
@@ -143,6 +150,7 @@ impl Network {
             core: Mutex::new(core),
             epoch: AtomicU64::new(0),
             was_exact: exact,
+            fingerprint: fingerprint?,
             has_widened: AtomicBool::new(false),
         };
         Ok((network, warnings))
@@ -218,6 +226,22 @@ impl Network {
         self.has_widened.swap(false, Ordering::Relaxed)
     }
 
+    /// Whether keys and values are f32, from the beginning or since they had to be.
+    pub fn has_exact_kv(&self) -> bool {
+        self.core().pool.exact
+    }
+
+    /// What keys and values depend on.
+    pub(crate) fn kv_origin(&self) -> KvOrigin {
+        let exact = self.has_exact_kv();
+        KvOrigin::new(&self.resident, self.fingerprint, exact)
+    }
+
+    /// Lends the pool. Whoever has it must not wait for the device, nor ask the network.
+    pub(super) fn with_pool<T>(&self, borrow: impl FnOnce(&Resident, &mut KvPool) -> T) -> T {
+        borrow(&self.resident, &mut self.core().pool)
+    }
+
     pub(super) fn create(&self) -> Result<SequenceId> {
         self.resident.gpu.check()?;
         self.core().pool.create(&self.resident)
@@ -282,16 +306,40 @@ impl Network {
         let core = &mut *self.core();
         match core.executor.read(&self.resident, ticket, read)? {
             Outcome::Read => Ok(true),
-            Outcome::Overflow => {
-                if !core.pool.exact {
-                    core.pool.widen(&self.resident)?;
-                    core.executor.widen(&self.resident, &core.pool)?;
-                    self.epoch.store(core.pool.epoch, Ordering::Release);
-                    self.has_widened.store(!self.was_exact, Ordering::Relaxed);
-                }
-                Ok(false)
-            }
+            Outcome::Overflow => self.widen(core).map(|()| false),
         }
+    }
+
+    /// Waits for all that was submitted, so that what sequences hold is known to be right: where a key or value was too large for f16, they
+    /// hold nothing any more. Steps with results need no such thing.
+    ///
+    /// # Errors
+    /// As [`Network::read`].
+    pub(crate) fn settle(&self) -> Result<()> {
+        let gpu = &self.resident.gpu;
+        let readback = Readback::new(gpu, 4);
+        let submission = {
+            let core = self.core();
+            let mut encoder = gpu.device.create_command_encoder(&Default::default());
+            readback.record_at(&mut encoder, core.executor.overflow()?, 4, 0);
+            gpu.queue.submit([encoder.finish()])
+        };
+        let fits = readback.read(gpu, submission, 1, |words| words[0].to_bits() == 0)?;
+        match fits {
+            true => Ok(()),
+            false => self.widen(&mut self.core()),
+        }
+    }
+
+    /// Keys and values become f32, unless they are; everything that was computed is lost.
+    fn widen(&self, core: &mut Core) -> Result<()> {
+        if !core.pool.exact {
+            core.pool.widen(&self.resident)?;
+            core.executor.widen(&self.resident, &core.pool)?;
+            self.epoch.store(core.pool.epoch, Ordering::Release);
+            self.has_widened.store(!self.was_exact, Ordering::Relaxed);
+        }
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::batch::{Batch, Row, TokenSource, Wants};
+use super::kv_transfer;
 use super::network::Network;
 use super::rows::SequenceId;
 use crate::error::Result;
@@ -14,6 +15,8 @@ pub struct Sequence {
     id: SequenceId,
     /// Ids that are known; the device may be further.
     ids: Vec<u32>,
+    /// How many of the first positions were computed as a prompt's.
+    prompt: usize,
     epoch: u64,
 }
 
@@ -26,6 +29,7 @@ impl Sequence {
         Ok(Self {
             id: network.create()?,
             ids: Vec::new(),
+            prompt: 0,
             epoch: network.epoch(),
             network: Arc::clone(network),
         })
@@ -44,6 +48,12 @@ impl Sequence {
         }
     }
 
+    /// Those of [`Sequence::ids`] at its beginning that were computed as a prompt's.
+    pub fn prompt_ids(&self) -> &[u32] {
+        let ids = self.ids();
+        &ids[..ids.len().min(self.prompt)]
+    }
+
     /// Positions that are computed or under way.
     ///
     /// # Errors
@@ -60,6 +70,7 @@ impl Sequence {
         self.notice_loss();
         let computed = self.len()?;
         self.ids.truncate(count.min(computed));
+        self.prompt = self.prompt.min(self.ids.len());
         self.network.truncate(self.id, self.ids.len() as u32)
     }
 
@@ -72,6 +83,7 @@ impl Sequence {
         Ok(Self {
             id: self.network.fork(self.id, ids.len() as u32)?,
             ids: ids.to_vec(),
+            prompt: self.prompt.min(ids.len()),
             epoch: self.network.epoch(),
             network: Arc::clone(&self.network),
         })
@@ -107,6 +119,11 @@ impl Sequence {
         if self.ids.len() == position as usize {
             self.ids.extend(id);
         }
+        // Whatever was there is replaced.
+        self.prompt = self.prompt.min(position as usize);
+        if self.prompt == position as usize && class == BatchClass::Prompt {
+            self.prompt += 1;
+        }
         batch.push(Row {
             sequence: self.id,
             position,
@@ -128,12 +145,44 @@ impl Sequence {
         Ok(())
     }
 
+    /// Hands keys and values of the first `count` positions to `take`, as [`kv_transfer::read`] does. False where they were lost meanwhile.
+    ///
+    /// # Errors
+    /// Those of `take` and of the device.
+    pub fn read_kv(&self, count: usize, take: impl FnMut(&[u8]) -> Result<()>) -> Result<bool> {
+        kv_transfer::read(&self.network, self.id, self.epoch, count, take)
+    }
+
+    /// Has it hold `ids` and nothing else, with a prompt's keys and values that `fill` writes, in the order of [`Sequence::read_kv`]. False
+    /// where they were lost meanwhile; then, as after an error, it is empty.
+    ///
+    /// # Errors
+    /// Those of `fill` and of the device; [`crate::Error::OutOfMemory`].
+    pub fn write_kv(
+        &mut self,
+        ids: &[u32],
+        fill: impl FnMut(&mut [u8]) -> Result<()>,
+    ) -> Result<bool> {
+        self.truncate(0)?;
+        let count = ids.len();
+        self.network.reserve(self.id, count as u32)?;
+        let written = kv_transfer::write(&self.network, self.id, self.epoch, count, fill);
+        if matches!(written, Ok(true)) {
+            self.ids.extend(ids);
+            self.prompt = count;
+        } else {
+            self.network.truncate(self.id, 0)?;
+        }
+        written
+    }
+
     /// What was computed before keys and values became f32 is gone.
     fn notice_loss(&mut self) {
         let epoch = self.network.epoch();
         if self.epoch != epoch {
             self.epoch = epoch;
             self.ids.clear();
+            self.prompt = 0;
         }
     }
 }

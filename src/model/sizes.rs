@@ -136,12 +136,17 @@ pub fn layer_row_bytes(config: &Config, kv_heads: usize, exact: bool) -> u64 {
     (kv_heads * entry) as u64
 }
 
-/// Bytes of all keys and values for one position.
-pub fn position_bytes(config: &Config, exact: bool) -> u64 {
+/// Bytes of each layer's keys, then of its values, for one position.
+pub fn kv_row_bytes(config: &Config, exact: bool) -> Vec<u64> {
     let layers = config.layers.iter();
     layers
-        .map(|layer| 2 * layer_row_bytes(config, layer.kv_heads, exact))
-        .sum()
+        .flat_map(|layer| [layer_row_bytes(config, layer.kv_heads, exact); 2])
+        .collect()
+}
+
+/// Bytes of all keys and values for one position.
+pub fn position_bytes(config: &Config, exact: bool) -> u64 {
+    kv_row_bytes(config, exact).iter().sum()
 }
 
 /// Bytes of the partial results of attention's splits, in the layer with most heads; [`ComputePath::Software`] does without.

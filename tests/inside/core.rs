@@ -8,7 +8,7 @@ use openelm::trace::TraceMode;
 use openelm::{ComputePath, Dtype, Error, GenerateOptions, Model, SampleOn, Tune};
 use proptest::prelude::*;
 
-fn ids(model: &Model, seed: u64, count: usize) -> Vec<u32> {
+pub fn ids(model: &Model, seed: u64, count: usize) -> Vec<u32> {
     let vocab = model.config().vocab_size as f32;
     let noise = noise(seed, count);
     noise
@@ -428,7 +428,7 @@ fn keys_and_values_beyond_f16_become_f32() {
 }
 
 /// The demo with values 2^17 times as large, and output projections that take it back.
-fn wide_values() -> tempfile::TempDir {
+pub fn wide_values() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let config = r#"{"model_type":"openelm","num_transformer_layers":2,"model_dim":64,"vocab_size":128,"head_dim":16,
         "num_query_heads":[4,4],"num_kv_heads":[2,2],"ffn_dim_divisor":8,"ffn_multipliers":[1.0,2.0],

@@ -10,6 +10,7 @@ mod consistency;
 mod core;
 mod golden;
 mod kernels;
+mod kv_transfer;
 mod processors;
 mod quantized;
 mod sampling;
