@@ -48,7 +48,8 @@ pub use error::{Error, Feature, MemoryNeed, Result};
 pub use generate::{
     Assistant, AssistantSchedule, Candidate, Finish, GenerateOptions, Generation, GenerationConfig,
     Model, ModelFiles, ProcessorParams, PromptLookup, SampleOn, Sampler, SamplingParams, Score,
-    Session, Speculation, SpeculationSummary, Text, Timing, Token, clock_seed, log_sum_exp,
+    Session, Speculation, SpeculationSummary, Text, TextPool, Timing, Token, clock_seed,
+    log_sum_exp,
 };
 pub use gpu::{AdapterSummary, Gpu, adapters};
 pub use kernels::{ComputePath, Tuning};

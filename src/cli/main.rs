@@ -2,6 +2,7 @@
 
 mod advice;
 mod args;
+mod batch;
 mod bench;
 mod chat;
 mod devices;
@@ -55,7 +56,10 @@ fn main() -> ExitCode {
             if let Some(advice) = known.and_then(advice::advice) {
                 output::note(&format!("  tip: {advice}"));
             }
-            ExitCode::FAILURE
+            match error.is::<output::Interrupted>() {
+                true => ExitCode::from(130),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }
