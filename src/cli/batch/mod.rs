@@ -253,7 +253,7 @@ impl Batch<'_> {
                 finish_reason: text.finish,
                 logprobs: self.arguments.batch.logprobs.then_some(&text.logprobs[..]),
                 seed: asked.is_random.then_some(text.seed),
-                request: asked.request,
+                request: &asked.request,
             }),
             error: None,
         })

@@ -12,8 +12,6 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::output;
-
 /// Bytes of results that may wait for one before them.
 const MOST_WAITING: usize = 16 << 20;
 
@@ -42,7 +40,7 @@ pub struct TextFields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
     /// Of the prompt's line and all settings.
-    pub request: String,
+    pub request: &'a str,
 }
 
 /// What is read of a line of results.
