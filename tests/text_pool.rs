@@ -89,7 +89,7 @@ fn company_changes_no_text() {
 fn what_prompts_begin_with_alike_is_computed_once() {
     let model = common::load("demo", None, false);
     let shared: Vec<u32> = (0..300).map(|i| 5 + i % 90).collect();
-    let request = |index| ([&shared[..], &[200 + index, 7]].concat(), options(3, 0));
+    let request = |index: u32| ([&shared[..], &[200 + index, 7]].concat(), options(3, 0));
     let requests: Vec<Request> = (0..40).map(request).collect();
     let texts = write(&model, &requests);
     let computed = |(text, _): &(Result<Text>, usize)| text.as_ref().unwrap().timing.prefill_tokens;
