@@ -49,8 +49,8 @@ pub use error::{Error, Feature, HubError, MemoryNeed, Origin, Result};
 pub use generate::{
     Assistant, AssistantSchedule, Candidate, Finish, GenerateOptions, Generation, GenerationConfig,
     Model, ModelFiles, ProcessorParams, PromptLookup, SampleOn, Sampler, SamplingParams,
-    SavedSession, Score, Session, Speculation, SpeculationSummary, Text, Timing, Token, clock_seed,
-    log_sum_exp,
+    SavedSession, Score, Session, Speculation, SpeculationSummary, Text, TextPool, Timing, Token,
+    clock_seed, log_sum_exp,
 };
 pub use gpu::{AdapterSummary, Gpu, adapters};
 pub use kernels::{ComputePath, Tuning};

@@ -11,7 +11,7 @@ use super::shapes;
 use super::spec::TensorSpec;
 use super::tensor::Tensor;
 use crate::error::{Error, Result};
-use crate::hub::{ModelId, Snapshot};
+use crate::hub::Snapshot;
 
 enum Tensors {
     Files(TensorFiles),

@@ -65,7 +65,7 @@ pub enum Verb {
     Completions { shell: clap_complete::Shell },
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum DtypeChoice {
     Auto,
     F32,
@@ -75,7 +75,7 @@ pub enum DtypeChoice {
     Q4,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum KvDtype {
     F16,
     F32,
@@ -90,7 +90,7 @@ pub enum PathChoice {
     Software,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Activations {
     Auto,
     F32,
@@ -157,7 +157,7 @@ pub struct PromptArgs {
 }
 
 /// How tokens are chosen.
-#[derive(Args)]
+#[derive(Args, Clone, Debug)]
 pub struct SamplingArgs {
     /// 0: always the most probable token [default: the model's generation_config.json, or 0]
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
@@ -179,12 +179,9 @@ pub struct SamplingArgs {
     pub seed: Option<u64>,
 }
 
-#[derive(Args)]
-pub struct Generate {
-    #[command(flatten)]
-    pub model: ModelArgs,
-    #[command(flatten)]
-    pub prompt: PromptArgs,
+/// What is generated, and how.
+#[derive(Args, Clone, Debug)]
+pub struct GenerationArgs {
     /// The most tokens to generate [default: the model's generation_config.json, or 256]
     #[arg(short = 'n', long, value_name = "N")]
     pub max_tokens: Option<usize>,
@@ -199,15 +196,25 @@ pub struct Generate {
     /// Texts to write from one prompt; needs a temperature above 0
     #[arg(long, value_name = "N")]
     pub num_return_sequences: Option<usize>,
-    /// A smaller model with the same vocabulary that proposes tokens; greedy text stays the same, and comes faster if it is often right
-    #[arg(long, value_name = "MODEL")]
-    pub assistant_model: Option<String>,
     /// End where the text would contain this; may be given several times
     #[arg(long, value_name = "TEXT")]
     pub stop: Vec<String>,
     /// Go on after the end-of-text token
     #[arg(long)]
     pub ignore_eos: bool,
+}
+
+#[derive(Args)]
+pub struct Generate {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub prompt: PromptArgs,
+    #[command(flatten)]
+    pub generation: GenerationArgs,
+    /// A smaller model with the same vocabulary that proposes tokens; greedy text stays the same, and comes faster if it is often right
+    #[arg(long, value_name = "MODEL")]
+    pub assistant_model: Option<String>,
     /// Keep the prompt's keys and values in a file: what the next prompt begins with alike is not computed again
     #[arg(long, value_name = "FILE")]
     pub prompt_cache: Option<PathBuf>,
@@ -226,6 +233,30 @@ pub struct Generate {
     /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub batch: BatchArgs,
+}
+
+/// Many prompts at once.
+#[derive(Args)]
+pub struct BatchArgs {
+    /// Many prompts, a line of JSON each: a text, or an object with "prompt" or "token_ids" and, as it likes, "id", "max_tokens", "seed",
+    /// "stop" and "generate_kwargs" of its own; `-` reads standard input
+    #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = [
+        "prompt", "token_ids", "num_return_sequences", "assistant_model", "prompt_cache", "trace", "no_echo",
+        "json",
+    ])]
+    pub prompts: Option<PathBuf>,
+    /// Where the texts go, a line of JSON for each line of --prompts; those that are there already are not written again
+    /// [default: standard output, which is also `-`]
+    #[arg(long, value_name = "FILE.jsonl", requires = "prompts")]
+    pub out: Option<PathBuf>,
+    /// Write each text as it ends, not in the order of the prompts
+    #[arg(long, requires = "prompts")]
+    pub unordered: bool,
+    /// Write the log-probability of each token, too
+    #[arg(long, requires = "prompts")]
+    pub logprobs: bool,
 }
 
 #[derive(Args)]

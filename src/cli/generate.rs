@@ -1,8 +1,5 @@
 //! `openelm generate`: a prompt goes in, text streams out.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use anyhow::Result;
 use openelm::hub::TokenizerNeed;
 use openelm::text::StreamDecoder;
@@ -14,7 +11,9 @@ use openelm::{
 use serde_json::{Map, Value, json};
 
 use super::args::Generate;
+use super::batch;
 use super::hub;
+pub use super::output::cancel_on_ctrl_c;
 use super::output::{self, Bar, TraceFile};
 use super::prompt_cache::PromptCache;
 use super::request::Request;
@@ -23,6 +22,9 @@ use super::request::Request;
 const DEMO_PROMPT: &str = "Once upon a time";
 
 pub fn run(arguments: &Generate) -> Result<()> {
+    if let Some(prompts) = &arguments.batch.prompts {
+        return batch::run(arguments, prompts);
+    }
     // All that can be a mistake first: loading takes long.
     let files = arguments.prompt.open(&arguments.model)?;
     let fallback = (arguments.model.model == "demo").then_some(DEMO_PROMPT);
@@ -31,6 +33,7 @@ pub fn run(arguments: &Generate) -> Result<()> {
         mut options,
         count,
         assistant,
+        ..
     } = arguments.request(&files, ids.len())?;
     let assistant_files = arguments.open_assistant(&options)?;
     let cache = PromptCache::open(arguments)?;
@@ -168,20 +171,6 @@ fn piece(model: &Model, token: &Token) -> String {
         Some(_) => token.text.clone(),
         None => format!("{} ", token.id),
     }
-}
-
-/// The first Ctrl-C ends generation, the second the program.
-pub fn cancel_on_ctrl_c() -> Arc<AtomicBool> {
-    let cancel = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&cancel);
-    let handler = move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    };
-    // Without a handler Ctrl-C ends the program, as it always did.
-    let _ = ctrlc::set_handler(handler);
-    cancel
 }
 
 /// Prints tokens as they come; returns their text.

@@ -2,6 +2,7 @@
 
 mod advice;
 mod args;
+mod batch;
 mod bench;
 mod chat;
 mod command;
@@ -66,7 +67,10 @@ fn main() -> ExitCode {
             if let Some(advice) = known.and_then(advice::advice) {
                 output::note(&format!("  tip: {advice}"));
             }
-            ExitCode::FAILURE
+            match error.is::<output::Interrupted>() {
+                true => ExitCode::from(130),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }

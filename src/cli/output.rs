@@ -1,8 +1,11 @@
 //! What several verbs need: standard output that survives a closed pipe, progress bars on standard error, traces to files, and the
 //! time that a token takes.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -63,6 +66,20 @@ pub fn heading(model: &Model) -> String {
         adapter.backend,
         adapter.driver
     )
+}
+
+/// The first Ctrl-C ends generation, the second the program.
+pub fn cancel_on_ctrl_c() -> Arc<AtomicBool> {
+    let cancel = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&cancel);
+    let handler = move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    };
+    // Without a handler Ctrl-C ends the program, as it always did.
+    let _ = ctrlc::set_handler(handler);
+    cancel
 }
 
 /// Seconds that a token takes after `prompt`, mean of `tokens`, the way `generate` makes them.
@@ -130,6 +147,11 @@ impl Drop for TraceFile<'_> {
     }
 }
 
+/// Somebody ended it before it was done.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Interrupted(pub String);
+
 /// Whether an error says that nobody reads our output any more.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
@@ -145,17 +167,29 @@ pub struct Bar {
 
 impl Bar {
     pub fn new(what: &'static str, bytes: bool) -> Self {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         let counts = if bytes {
             "{bytes}/{total_bytes}"
         } else {
             "{pos}/{len} tokens"
         };
-        let template = format!("{{msg}} {{wide_bar}} {counts} {{eta}}");
-        if let Ok(style) = ProgressStyle::with_template(&template) {
+        let bar = Self::with_template(&format!("{{msg}} {{wide_bar}} {counts} {{eta}}"));
+        bar.say(what);
+        bar
+    }
+
+    /// Of lines, whose number may not be known.
+    pub fn of_lines(is_known: bool) -> Self {
+        Self::with_template(match is_known {
+            true => "{wide_bar} {pos}/{len} lines, {msg} {eta}",
+            false => "{spinner} {pos} lines, {msg}",
+        })
+    }
+
+    fn with_template(template: &str) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        bar.set_message(what);
         Self {
             bar,
             begin: Instant::now(),
@@ -168,6 +202,10 @@ impl Bar {
         }
         self.bar.set_length(total);
         self.bar.set_position(done);
+    }
+
+    pub fn say(&self, what: impl Into<Cow<'static, str>>) {
+        self.bar.set_message(what);
     }
 
     pub fn clear(&self) {

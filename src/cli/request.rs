@@ -2,9 +2,9 @@
 
 use anyhow::{Result, bail};
 use openelm::{AssistantSchedule, GenerateOptions, GenerationConfig, ModelFiles, SamplingParams};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::args::Generate;
+use super::args::{Generate, GenerationArgs};
 use super::literal;
 use super::output;
 
@@ -14,6 +14,7 @@ const MAX_TOKENS: usize = 256;
 const MAX_LENGTH: usize = 256;
 
 /// What `--generate-kwargs` was given.
+#[derive(Clone)]
 struct Kwargs(Vec<(String, Value)>);
 
 /// What is to be generated.
@@ -23,51 +24,150 @@ pub struct Request {
     pub count: usize,
     /// How many tokens an assistant model proposes at first, and then.
     pub assistant: (usize, AssistantSchedule),
+    /// Settings that were asked for and have no effect, because nothing is sampled.
+    without_effect: Vec<&'static str>,
+}
+
+impl Request {
+    /// Says what has no effect; returns whether there is anything.
+    pub fn warn(&self) -> bool {
+        let names = self.without_effect.join(", ");
+        if !names.is_empty() {
+            output::note(&format!(
+                "openelm: warning: without do_sample=true no effect comes from {names}"
+            ));
+        }
+        !names.is_empty()
+    }
 }
 
 impl Generate {
     /// What to generate after a prompt of `prompt` ids. Says what has no effect.
     pub fn request(&self, files: &ModelFiles, prompt: usize) -> Result<Request> {
-        let kwargs = Kwargs::parse(&self.generate_kwargs)?;
-        self.refuse_contradictions(&kwargs)?;
-        let mut config = files.generation_config().clone();
+        let settings = Settings::new(&self.generation)?;
+        let request = settings.request(files.generation_config(), prompt)?;
+        request.warn();
+        files.check_options(&request.options)?;
+        if request.count > 1 && self.assistant_model.is_some() {
+            bail!(
+                "--assistant-model proposes tokens for one text, not for {}",
+                request.count
+            );
+        }
+        Ok(request)
+    }
+}
+
+/// Flags, with `--generate-kwargs` taken apart.
+#[derive(Clone)]
+pub struct Settings {
+    flags: GenerationArgs,
+    kwargs: Kwargs,
+}
+
+/// What one of many prompts asks for itself.
+#[derive(Default)]
+pub struct Own {
+    pub max_tokens: Option<usize>,
+    pub seed: Option<u64>,
+    pub stop: Option<Vec<String>>,
+    pub kwargs: Map<String, Value>,
+}
+
+impl Settings {
+    pub fn new(flags: &GenerationArgs) -> Result<Self> {
+        Ok(Self {
+            flags: flags.clone(),
+            kwargs: Kwargs::parse(&flags.generate_kwargs)?,
+        })
+    }
+
+    /// These for one text, whatever the model's file says, unless several are asked for.
+    pub fn of_one_text(mut self) -> Self {
+        if self.kwargs.get("num_return_sequences").is_none() {
+            self.flags.num_return_sequences = Some(1);
+        }
+        self
+    }
+
+    /// These for another seed where none is given.
+    pub fn or_seed(mut self, seed: u64) -> Self {
+        self.flags.sampling.seed.get_or_insert(seed);
+        self
+    }
+
+    /// These, with what a prompt asks for itself over them: in whatever words it does, flags and kwargs that say otherwise give way.
+    pub fn with(mut self, own: Own) -> Self {
+        let flags = &mut self.flags;
+        let has_tokens = own.max_tokens.is_some() || own.kwargs.contains_key("max_new_tokens");
+        if has_tokens || own.kwargs.contains_key("max_length") {
+            flags.max_tokens = own.max_tokens;
+            self.kwargs.remove("max_new_tokens");
+        }
+        flags.sampling.seed = own.seed.or(flags.sampling.seed);
+        flags.stop = own.stop.unwrap_or(std::mem::take(&mut flags.stop));
+        for (key, value) in own.kwargs {
+            let (count, number) = (value.as_u64(), value.as_f64().map(|number| number as f32));
+            let count = count.and_then(|count| usize::try_from(count).ok());
+            let sampling = &mut flags.sampling;
+            match key.as_str() {
+                "max_length" => replace(&mut flags.max_length, count),
+                "num_return_sequences" => replace(&mut flags.num_return_sequences, count),
+                "temperature" => replace(&mut sampling.temperature, number),
+                "top_k" => {
+                    let count = count.and_then(|count| u32::try_from(count).ok());
+                    replace(&mut sampling.top_k, count);
+                }
+                "top_p" => replace(&mut sampling.top_p, number),
+                "min_p" => replace(&mut sampling.min_p, number),
+                "repetition_penalty" => replace(&mut sampling.repetition_penalty, number),
+                "do_sample" => {
+                    let is_other = |of: &mut f32| value.as_bool() != Some(*of > 0.0);
+                    sampling.temperature.take_if(is_other);
+                }
+                "eos_token_id" => flags.ignore_eos = false,
+                _ => {}
+            }
+            self.kwargs.0.push((key, value));
+        }
+        self
+    }
+
+    /// What to generate after a prompt of `prompt` ids, with a model's own settings below these.
+    pub fn request(&self, own: &GenerationConfig, prompt: usize) -> Result<Request> {
+        let Self { flags, kwargs } = self;
+        self.refuse_contradictions()?;
+        let mut config = own.clone();
         for (key, value) in &kwargs.0 {
             config.set(key, value)?;
         }
-        self.set_lengths(&mut config, &kwargs, prompt);
-        if let (Some(temperature), false) = (self.sampling.temperature, kwargs.0.is_empty()) {
+        self.set_lengths(&mut config, prompt);
+        if let (Some(temperature), false) = (flags.sampling.temperature, kwargs.0.is_empty()) {
             config.do_sample = temperature > 0.0;
         }
-        let without_effect = config.without_effect();
-        if !kwargs.0.is_empty() && !without_effect.is_empty() {
-            output::note(&format!(
-                "openelm: warning: without do_sample=true no effect comes from {}",
-                without_effect.join(", ")
-            ));
-        }
+        let without_effect = match kwargs.0.is_empty() {
+            true => Vec::new(),
+            false => config.without_effect(),
+        };
         // Flags alone change single settings of a model that samples; over one that does not all others are off.
-        let sampling = self.sampling.over(SamplingParams::from(&config));
-        if self.sampling.temperature.is_some() {
+        let sampling = flags.sampling.over(SamplingParams::from(&config));
+        if flags.sampling.temperature.is_some() {
             config.do_sample = sampling.temperature > 0.0;
             config.temperature = sampling.temperature;
         }
-        if let Some(count) = self.num_return_sequences {
+        if let Some(count) = flags.num_return_sequences {
             config.set("num_return_sequences", &count.into())?;
         } else if !config.do_sample && kwargs.get("num_return_sequences").is_none() {
             config.num_return_sequences = 1;
         }
         let mut options = config.options(prompt)?;
         options.sampling = sampling;
-        options.stop.clone_from(&self.stop);
-        options.ignore_eos = self.ignore_eos;
-        files.check_options(&options)?;
-        let count = config.num_return_sequences;
-        if count > 1 && self.assistant_model.is_some() {
-            bail!("--assistant-model proposes tokens for one text, not for {count}");
-        }
+        options.stop.clone_from(&flags.stop);
+        options.ignore_eos = flags.ignore_eos;
         Ok(Request {
             options,
-            count,
+            count: config.num_return_sequences,
+            without_effect,
             assistant: (
                 config.num_assistant_tokens,
                 config.num_assistant_tokens_schedule,
@@ -77,9 +177,10 @@ impl Generate {
 
     /// How long a text may and must be. What a person says wins over what the model's file says in other terms, and the file alone is no
     /// reason to refuse a prompt.
-    fn set_lengths(&self, config: &mut GenerationConfig, kwargs: &Kwargs, prompt: usize) {
+    fn set_lengths(&self, config: &mut GenerationConfig, prompt: usize) {
+        let Self { flags, kwargs } = self;
         let is_given = |key: &str| kwargs.get(key).is_some();
-        let has_length = self.max_length.is_some() || is_given("max_length");
+        let has_length = flags.max_length.is_some() || is_given("max_length");
         if !has_length && config.max_length.is_some_and(|length| length <= prompt) {
             config.max_length = None;
         }
@@ -89,8 +190,8 @@ impl Generate {
         if is_given("min_length") && !is_given("min_new_tokens") {
             config.processors.min_new_tokens = None;
         }
-        config.max_length = self.max_length.or(config.max_length);
-        config.max_new_tokens = self.max_tokens.or(config.max_new_tokens);
+        config.max_length = flags.max_length.or(config.max_length);
+        config.max_new_tokens = flags.max_tokens.or(config.max_new_tokens);
         if config.max_length.is_none() && config.max_new_tokens.is_none() {
             match kwargs.0.is_empty() {
                 true => config.max_new_tokens = Some(MAX_TOKENS),
@@ -100,12 +201,13 @@ impl Generate {
     }
 
     /// The same thing may be said twice, but not differently.
-    fn refuse_contradictions(&self, kwargs: &Kwargs) -> Result<()> {
+    fn refuse_contradictions(&self) -> Result<()> {
+        let Self { flags, kwargs } = self;
         let count = |count: Option<usize>| count.map(|count| count as f32);
-        let sampling = &self.sampling;
-        let flags = [
-            ("--max-tokens", "max_new_tokens", count(self.max_tokens)),
-            ("--max-length", "max_length", count(self.max_length)),
+        let sampling = &flags.sampling;
+        let pairs = [
+            ("--max-tokens", "max_new_tokens", count(flags.max_tokens)),
+            ("--max-length", "max_length", count(flags.max_length)),
             ("--temperature", "temperature", sampling.temperature),
             ("--top-k", "top_k", sampling.top_k.map(|k| k as f32)),
             ("--top-p", "top_p", sampling.top_p),
@@ -118,10 +220,10 @@ impl Generate {
             (
                 "--num-return-sequences",
                 "num_return_sequences",
-                count(self.num_return_sequences),
+                count(flags.num_return_sequences),
             ),
         ];
-        for (flag, key, value) in flags {
+        for (flag, key, value) in pairs {
             if let (Some(value), Some(other)) = (value, kwargs.get(key))
                 && other.as_f64().map(|other| other as f32) != Some(value)
             {
@@ -134,11 +236,18 @@ impl Generate {
             return contradiction(&format!("--temperature {temperature}"), "do_sample", other);
         }
         match kwargs.get("eos_token_id") {
-            Some(other) if self.ignore_eos && !other.is_null() => {
+            Some(other) if flags.ignore_eos && !other.is_null() => {
                 contradiction("--ignore-eos", "eos_token_id", other)
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Has a flag say what somebody says elsewhere, where it says anything.
+fn replace<T>(flag: &mut Option<T>, value: Option<T>) {
+    if flag.is_some() {
+        *flag = value;
     }
 }
 
@@ -158,6 +267,10 @@ impl Kwargs {
             }
         };
         Ok(Self(arguments.iter().map(pair).collect::<Result<_>>()?))
+    }
+
+    fn remove(&mut self, key: &str) {
+        self.0.retain(|(other, _)| other != key);
     }
 
     fn get(&self, key: &str) -> Option<&Value> {

@@ -11,6 +11,7 @@ mod model;
 mod options;
 mod params;
 mod payoff;
+mod pool;
 mod processors;
 mod sampling;
 mod saved;
@@ -30,6 +31,7 @@ pub use lookup::PromptLookup;
 pub use model::{Model, ModelFiles};
 pub use options::{Finish, GenerateOptions, SampleOn, Score, Timing, Token};
 pub use params::{ProcessorParams, SamplingParams};
+pub use pool::{Text, TextPool};
 #[cfg(test)]
 pub(crate) use processors::{Processors, Span};
 #[cfg(test)]
@@ -38,7 +40,6 @@ pub use sampling::{Candidate, Sampler, clock_seed, log_sum_exp};
 pub use saved::SavedSession;
 pub(crate) use session::begin;
 pub use session::{Generation, Session};
-pub use several::Text;
 pub use speculation::{Speculation, SpeculationSummary};
 #[cfg(test)]
 pub(crate) use warpers::Warpers;

@@ -127,10 +127,10 @@ impl ModelFiles {
     /// [`Error::OptionOutOfRange`], [`Error::OptionValue`]; [`Error::NoTokenizer`] where text is to be looked for.
     pub fn check_options(&self, options: &GenerateOptions) -> Result<()> {
         check_options(options, self.config(), &self.generation)?;
-        if !options.stop.is_empty() || !options.stop_strings.is_empty() {
-            self.require_tokenizer()?;
+        match options.looks_for_text() {
+            true => self.require_tokenizer().map(|_| ()),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Puts the model on a device, calling `progress` as bytes arrive there.
@@ -255,6 +255,18 @@ impl Model {
     /// [`Error::NoTokenizer`].
     pub fn require_tokenizer(&self) -> Result<&Tokenizer> {
         require(self.0.tokenizer.as_ref(), &self.0.name)
+    }
+
+    /// As [`ModelFiles::check_options`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn check_options(&self, options: &GenerateOptions) -> Result<()> {
+        check_options(options, self.config(), self.generation_config())?;
+        match options.looks_for_text() {
+            true => self.require_tokenizer().map(|_| ()),
+            false => Ok(()),
+        }
     }
 
     /// What the model was called when it was loaded.

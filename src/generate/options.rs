@@ -37,6 +37,13 @@ pub struct GenerateOptions {
     pub cancel: Option<Arc<AtomicBool>>,
 }
 
+impl GenerateOptions {
+    /// Whether the text itself decides where it ends.
+    pub(super) fn looks_for_text(&self) -> bool {
+        !self.stop.is_empty() || !self.stop_strings.is_empty()
+    }
+}
+
 /// Who chooses tokens. Both choose the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SampleOn {

@@ -6,7 +6,7 @@ use super::model::{Model, check_ids, check_options, eos_of, prompt_too_long};
 use super::options::{Finish, GenerateOptions, Score, Timing, Token};
 use super::sampling::{log_sum_exp, top_candidates};
 use super::writer::Writer;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{Sequence, common_prefix};
 use crate::trace::{Step, TraceMode};
 
@@ -214,9 +214,8 @@ impl Session {
         self.logits.clear();
     }
 
-    /// As [`Driver::tick`].
-    pub(super) fn tick(&mut self, lanes: &mut [Lane<'_>]) -> Result<Vec<(u64, Error)>> {
-        self.driver.tick(self.model.network(), lanes)
+    pub(super) fn driver(&mut self) -> &mut Driver {
+        &mut self.driver
     }
 
     pub(super) fn check_ids(&self, ids: &[u32]) -> Result<()> {

@@ -1,0 +1,283 @@
+//! Many texts at once: requests share the steps of one model, and what their prompts begin with alike is computed once.
+
+use std::collections::VecDeque;
+
+use super::driver::{Driver, Lane};
+use super::generator::Generator;
+use super::model::Model;
+use super::options::{Finish, GenerateOptions, Timing, Token};
+use super::session::begin;
+use crate::error::{Error, Result};
+use crate::model::{Sequence, common_prefix};
+
+/// Texts that are written at the same time, as many as a step has rows for on any adapter.
+const MOST_ACTIVE: usize = 32;
+
+/// Prompts of texts that have ended, kept because the next one may begin alike.
+const MOST_IDLE: usize = 4;
+
+/// So many ids are worth waiting for, where another prompt that begins with them is being computed.
+const WORTH_WAITING: usize = 16;
+
+/// A text that was written.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Text {
+    pub ids: Vec<u32>,
+    /// Empty without a tokenizer.
+    pub text: String,
+    /// For each id its natural log-probability, as [`Token::logprob`].
+    pub logprobs: Vec<f32>,
+    pub finish: Option<Finish>,
+    pub timing: Timing,
+    /// Of its random numbers: alone, with this seed, it comes out the same.
+    pub seed: u64,
+}
+
+/// Texts that are written side by side on one model. Each is, to the id, what it would be alone. A `T` tells whose each is.
+pub struct TextPool<T> {
+    model: Model,
+    driver: Driver,
+    waiting: VecDeque<Request<T>>,
+    active: Vec<Active<T>>,
+    /// Prompts, or parts of some, that may be of use again.
+    idle: Vec<Sequence>,
+    /// As many as memory has room for.
+    most_active: usize,
+    keys: u64,
+}
+
+struct Request<T> {
+    tag: T,
+    ids: Vec<u32>,
+    options: GenerateOptions,
+    /// Tokens that were given out already: it may have had to begin again.
+    told: usize,
+}
+
+struct Active<T> {
+    key: u64,
+    request: Request<T>,
+    sequence: Sequence,
+    generator: Generator,
+    text: String,
+    logprobs: Vec<f32>,
+}
+
+impl Model {
+    /// A pool of texts, empty as yet.
+    pub fn text_pool<T>(&self) -> TextPool<T> {
+        TextPool::new(self, Driver::default(), Vec::new())
+    }
+}
+
+impl<T> TextPool<T> {
+    /// A pool that goes on with a driver, and with sequences that hold what prompts may begin with.
+    pub(super) fn new(model: &Model, driver: Driver, idle: Vec<Sequence>) -> Self {
+        Self {
+            model: model.clone(),
+            driver,
+            waiting: VecDeque::new(),
+            active: Vec::new(),
+            idle,
+            most_active: MOST_ACTIVE,
+            keys: 0,
+        }
+    }
+
+    pub(super) fn into_driver(mut self) -> Driver {
+        self.driver.forget();
+        self.driver
+    }
+
+    /// Whether as many texts are asked for as can be written at once. More would only wait.
+    pub fn is_full(&self) -> bool {
+        self.waiting.len() + self.active.len() >= MOST_ACTIVE
+    }
+
+    /// Whether nothing is asked for.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.active.is_empty()
+    }
+
+    /// Asks for the text that continues `ids`. What is wrong with them or with `options` is that text's result.
+    pub fn push(&mut self, tag: T, ids: Vec<u32>, options: GenerateOptions) {
+        self.waiting.push_back(Request {
+            tag,
+            ids,
+            options,
+            told: 0,
+        });
+    }
+
+    /// Computes a step of all texts, and hands each new token to `on_token`. Returns those that have ended, each with what it became or why
+    /// it could not be written: an error as of [`Session::generate`](super::Session::generate) and its iterator.
+    ///
+    /// # Errors
+    /// Those of the device, which concern all.
+    pub fn step(&mut self, mut on_token: impl FnMut(&T, &Token)) -> Result<Vec<(T, Result<Text>)>> {
+        let mut ended = Vec::new();
+        self.admit(&mut ended);
+        for active in &mut self.active {
+            if active.generator.is_cancelled() {
+                active.generator.end(Finish::Cancelled);
+            }
+        }
+        let lanes = self.active.iter_mut();
+        let mut lanes: Vec<Lane<'_>> = lanes
+            .map(|active| Lane {
+                key: active.key,
+                sequence: &mut active.sequence,
+                generator: &mut active.generator,
+            })
+            .collect();
+        let failed = match lanes.is_empty() {
+            true => Vec::new(),
+            false => self.driver.tick(self.model.network(), &mut lanes)?,
+        };
+        for (key, error) in failed {
+            self.failed(key, error, &mut ended);
+        }
+        for mut active in std::mem::take(&mut self.active) {
+            let taken = active.take_tokens(&mut on_token);
+            match taken {
+                Ok(()) if active.generator.finish().is_none() => self.active.push(active),
+                Ok(()) => {
+                    let (tag, text, prompt) = active.end()?;
+                    self.keep(prompt);
+                    ended.push((tag, Ok(text)));
+                }
+                Err(error) => ended.push((active.request.tag, Err(error))),
+            }
+        }
+        if self.active.is_empty() {
+            // Nobody waits for what was computed beyond the end.
+            self.driver.forget();
+        }
+        Ok(ended)
+    }
+
+    /// Begins what there is room for, but for prompts that would compute what another is about to.
+    fn admit(&mut self, ended: &mut Vec<(T, Result<Text>)>) {
+        for request in std::mem::take(&mut self.waiting) {
+            if self.active.len() >= self.most_active || self.is_worth_waiting(&request.ids) {
+                self.waiting.push_back(request);
+                continue;
+            }
+            match self.begin(&request) {
+                Ok((sequence, generator)) => {
+                    self.keys += 1;
+                    self.active.push(Active {
+                        key: self.keys,
+                        request,
+                        sequence,
+                        generator,
+                        text: String::new(),
+                        logprobs: Vec::new(),
+                    });
+                }
+                Err(error) => self.postpone(request, error, ended),
+            }
+        }
+    }
+
+    fn is_worth_waiting(&self, ids: &[u32]) -> bool {
+        let held = self.longest_held(ids).map_or(0, |(_, common)| common);
+        let prompts = self.active.iter().map(|active| &active.generator);
+        let coming = prompts
+            .filter(|generator| !generator.is_decoding() && generator.finish().is_none())
+            .map(|generator| common_prefix(generator.prompt(), ids));
+        // The last id is always computed.
+        let coming = coming.max().unwrap_or(0).min(ids.len().saturating_sub(1));
+        coming >= held + WORTH_WAITING
+    }
+
+    /// The sequence that holds most of what `ids` begin with, and how much. Generated ids do not count: as a prompt they may be computed
+    /// otherwise, and a text must not depend on its company.
+    fn longest_held(&self, ids: &[u32]) -> Option<(&Sequence, usize)> {
+        let idle = self
+            .idle
+            .iter()
+            .map(|sequence| (sequence, common_prefix(sequence.ids(), ids)));
+        let active = self.active.iter().map(
+            |Active {
+                 sequence,
+                 generator,
+                 ..
+             }| {
+                let common = common_prefix(sequence.ids(), ids);
+                (sequence, common.min(generator.prompt().len()))
+            },
+        );
+        idle.chain(active).max_by_key(|(_, common)| *common)
+    }
+
+    fn begin(&self, request: &Request<T>) -> Result<(Sequence, Generator)> {
+        let mut sequence = match self.longest_held(&request.ids) {
+            Some((held, common)) if common > 0 => held.fork(common)?,
+            _ => Sequence::new(self.model.network())?,
+        };
+        let generator = begin(&self.model, &mut sequence, &request.ids, &request.options)?;
+        Ok((sequence, generator))
+    }
+
+    fn keep(&mut self, prompt: Sequence) {
+        if self.idle.len() >= MOST_IDLE {
+            self.idle.remove(0);
+        }
+        self.idle.push(prompt);
+    }
+
+    /// A text cannot go on.
+    fn failed(&mut self, key: u64, error: Error, ended: &mut Vec<(T, Result<Text>)>) {
+        let is_short = matches!(error, Error::OutOfMemory { .. });
+        if is_short && !self.idle.is_empty() {
+            // What is kept for later makes room first; it goes on where it was.
+            self.idle.clear();
+        } else if let Some(index) = self.active.iter().position(|active| active.key == key) {
+            let request = self.active.remove(index).request;
+            self.postpone(request, error, ended);
+        }
+    }
+
+    /// A request that fails only for want of memory begins again when others have ended; from here on there are fewer at once.
+    fn postpone(&mut self, request: Request<T>, error: Error, ended: &mut Vec<(T, Result<Text>)>) {
+        let is_short = matches!(error, Error::OutOfMemory { .. });
+        if is_short && !(self.active.is_empty() && self.idle.is_empty()) {
+            self.idle.clear();
+            self.most_active = self.active.len().max(1);
+            self.waiting.push_back(request);
+        } else {
+            ended.push((request.tag, Err(error)));
+        }
+    }
+}
+
+impl<T> Active<T> {
+    fn take_tokens(&mut self, mut on_token: impl FnMut(&T, &Token)) -> Result<()> {
+        while let Some(token) = self.generator.token()? {
+            self.text += &token.text;
+            self.logprobs.push(token.logprob);
+            if self.logprobs.len() > self.request.told {
+                self.request.told += 1;
+                on_token(&self.request.tag, &token);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whose text it is, the text, and a sequence that holds the prompt as far as it was computed.
+    fn end(mut self) -> Result<(T, Text, Sequence)> {
+        let generator = &self.generator;
+        self.sequence.truncate(generator.prompt().len())?;
+        let text = Text {
+            ids: generator.generated().to_vec(),
+            text: self.text,
+            logprobs: self.logprobs,
+            finish: generator.finish(),
+            timing: generator.timing(),
+            seed: self.request.options.sampling.seed,
+        };
+        Ok((self.request.tag, text, self.sequence))
+    }
+}
