@@ -182,14 +182,17 @@ impl<T> TextPool<T> {
     }
 
     fn is_worth_waiting(&self, ids: &[u32]) -> bool {
-        let held = self.longest_held(ids).map_or(0, |(_, common)| common);
-        let prompts = self.active.iter().map(|active| &active.generator);
-        let coming = prompts
-            .filter(|generator| !generator.is_decoding() && generator.finish().is_none())
-            .map(|generator| common_prefix(generator.prompt(), ids));
+        let idle = self.idle.iter();
+        let idle = idle.map(|sequence| common_prefix(sequence.ids(), ids));
+        let (mut held, mut coming) = (idle.max().unwrap_or(0), 0);
+        for Active { generator, .. } in &self.active {
+            let common = common_prefix(generator.prompt(), ids);
+            let is_computed = generator.is_decoding() || generator.finish().is_some();
+            let longest = if is_computed { &mut held } else { &mut coming };
+            *longest = common.max(*longest);
+        }
         // The last id is always computed.
-        let coming = coming.max().unwrap_or(0).min(ids.len().saturating_sub(1));
-        coming >= held + WORTH_WAITING
+        coming.min(ids.len().saturating_sub(1)) >= held + WORTH_WAITING
     }
 
     /// The sequence that holds most of what `ids` begin with, and how much. Generated ids do not count: as a prompt they may be computed

@@ -186,7 +186,7 @@ impl Batch<'_> {
                      or remove that one to begin anew"
                 )
             }
-            None => self.results.expect(number),
+            None => self.results.queue(number),
         }
         let (id, asked) = match text {
             Ok(text) => prompt::parse(&text),

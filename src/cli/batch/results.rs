@@ -79,8 +79,8 @@ pub struct Results {
 }
 
 impl Results {
-    /// Opens a file, standard output without one or for `-`. What is there already must be results, but for a last line that was not written to its end, which is
-    /// cut off.
+    /// Opens a file, or standard output without one and for `-`. What is there already must be results, but for a last line that was not
+    /// written to its end, which is cut off.
     pub fn open(path: Option<&Path>, is_ordered: bool) -> Result<Self> {
         let mut results = Self {
             out: Out::Stream(Box::new(std::io::stdout())),
@@ -178,7 +178,7 @@ impl Results {
     }
 
     /// The result of a line is to come, after those before.
-    pub fn expect(&mut self, line: u64) {
+    pub fn queue(&mut self, line: u64) {
         if self.is_ordered {
             self.expected.push_back(line);
         }
