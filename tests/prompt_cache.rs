@@ -401,7 +401,11 @@ mod command_line {
 
     /// The ids of the text, how many tokens of the prompt were computed, and what was said on stderr.
     fn text(prompt: &str, arguments: &[&str]) -> (Vec<u32>, u64, String) {
-        let output = run(&[&["--token-ids", prompt, "--json"], arguments].concat());
+        let output = run(&[
+            &["--token-ids", prompt, "--json", "--temperature", "0"],
+            arguments,
+        ]
+        .concat());
         let errors = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{arguments:?}: {errors}");
         let object: Value = serde_json::from_slice(&output.stdout).unwrap();
