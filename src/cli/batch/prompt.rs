@@ -27,8 +27,11 @@ pub enum Prompt {
     Ids(Vec<u32>),
 }
 
+/// The line's `id`, as it is spelled, and what it asks for, or what is wrong with it.
+pub type Parsed = (Option<Box<RawValue>>, Result<(Prompt, Own), String>);
+
 /// What a line says: its `id`, as it is spelled, and what it asks for or what is wrong with that.
-pub fn parse(line: &str) -> (Option<Box<RawValue>>, Result<(Prompt, Own), String>) {
+pub fn parse(line: &str) -> Parsed {
     if line.starts_with('"') {
         let text = serde_json::from_str(line).map_err(|error| no_json(&error));
         return (None, text.map(|text| (Prompt::Text(text), Own::default())));
