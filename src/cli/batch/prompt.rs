@@ -30,7 +30,7 @@ pub enum Prompt {
 /// The line's `id`, as it is spelled, and what it asks for, or what is wrong with it.
 pub type Parsed = (Option<Box<RawValue>>, Result<(Prompt, Own), String>);
 
-/// What a line says: its `id`, as it is spelled, and what it asks for or what is wrong with that.
+/// What a line says.
 pub fn parse(line: &str) -> Parsed {
     if line.starts_with('"') {
         let text = serde_json::from_str(line).map_err(|error| no_json(&error));
