@@ -249,3 +249,52 @@ fn what_is_wrong_is_named() {
     let errors = failure(&[&model[..], &["stop_strings=a"]].concat());
     assert!(errors.contains("has no tokenizer"), "{errors}");
 }
+
+#[test]
+fn an_assistant_and_lookup_change_nothing_but_say_what_they_did() {
+    let folder = common::fixture("openelm-f16");
+    let folder = folder.to_string_lossy();
+    let prompt = "1,213,309,232,323,17,80,213,309,232,323,17";
+    let plain = [
+        "-m",
+        &folder,
+        "--token-ids",
+        prompt,
+        "--dtype",
+        "f32",
+        "--kv-dtype",
+        "f32",
+        "--temperature",
+        "0",
+        "-n",
+        "40",
+    ];
+    let (expected, _) = json(&plain);
+    assert_eq!(expected.get("speculation"), None);
+    for speculation in [
+        ["--assistant-model", &folder],
+        ["--generate-kwargs", "prompt_lookup_num_tokens=10"],
+    ] {
+        let (found, _) = json(&[&plain[..], &speculation].concat());
+        assert_eq!(found["ids"], expected["ids"], "{speculation:?}");
+        let summary = &found["speculation"];
+        assert!(summary["proposed"].as_u64() >= summary["accepted"].as_u64());
+        assert!(summary["proposed"].as_u64() > Some(0), "{summary}");
+    }
+    let others = failure(&["--assistant-model", &folder, "-p", "hi"]);
+    assert!(
+        others.contains("vocabulary (of 512 and 4096 ids)"),
+        "{others}"
+    );
+    let both = [
+        "--assistant-model",
+        "no/such/model",
+        "-p",
+        "hi",
+        "-n",
+        "2",
+        "--generate-kwargs",
+        "prompt_lookup_num_tokens=3",
+    ];
+    assert!(json(&both).1.contains("is not loaded"));
+}

@@ -5,7 +5,7 @@ use openelm::hub::TokenizerNeed;
 use openelm::text::StreamDecoder;
 use openelm::trace::TraceMode;
 use openelm::{
-    Finish, GenerateOptions, Generation, Model, ModelFiles, Session, Speculation,
+    Error, Finish, GenerateOptions, Generation, Model, ModelFiles, Session, Speculation,
     SpeculationSummary, Text, Timing, Token,
 };
 use serde_json::{Map, Value, json};
@@ -35,7 +35,7 @@ pub fn run(arguments: &Generate) -> Result<()> {
         assistant,
         ..
     } = arguments.request(&files, ids.len())?;
-    let assistant_files = arguments.open_assistant(&options)?;
+    let assistant_files = arguments.open_assistant(&options, &files)?;
     let cache = PromptCache::open(arguments)?;
     let trace = arguments
         .trace
@@ -77,7 +77,11 @@ pub fn run(arguments: &Generate) -> Result<()> {
 
 impl Generate {
     /// Opens the files of the model that is to propose tokens.
-    fn open_assistant(&self, options: &GenerateOptions) -> Result<Option<ModelFiles>> {
+    fn open_assistant(
+        &self,
+        options: &GenerateOptions,
+        target: &ModelFiles,
+    ) -> Result<Option<ModelFiles>> {
         let Some(name) = &self.assistant_model else {
             return Ok(None);
         };
@@ -89,7 +93,18 @@ impl Generate {
             return Ok(None);
         }
         let tokenizer = TokenizerNeed::Unneeded;
-        Ok(Some(hub::open(name, &self.model.hub, None, tokenizer)?))
+        let files = hub::open(name, &self.model.hub, None, tokenizer)?;
+        let sizes = [&files, target].map(|files| files.config().vocab_size);
+        match sizes[0] == sizes[1] {
+            true => Ok(Some(files)),
+            // It would be found out later too, but after loading.
+            false => Err(Error::OtherVocabulary {
+                assistant: name.clone(),
+                model: self.model.model.clone(),
+                sizes,
+            }
+            .into()),
+        }
     }
 }
 
@@ -227,13 +242,16 @@ fn told(summary: SpeculationSummary) -> String {
     if proposed == 0 {
         return ", no token proposed".to_owned();
     }
+    // Before that it is mostly what a driver takes to compile.
+    let speed_up = speed_up.filter(|_| steps >= 4);
     let speed_up = speed_up.map_or(String::new(), |times| format!(", {times:.1} times as fast"));
     let stopped = match has_stopped {
         true => "; at the end it did not pay and was stopped",
         false => "",
     };
     format!(
-        ", {accepted} of {proposed} proposed tokens accepted in {steps} steps{speed_up}{stopped}"
+        ", {accepted} of {proposed} proposed tokens accepted in {steps} {}{speed_up}{stopped}",
+        if steps == 1 { "step" } else { "steps" },
     )
 }
 

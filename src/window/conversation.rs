@@ -34,6 +34,9 @@ pub struct Stats {
     pub proposed: usize,
     #[serde(default)]
     pub accepted: usize,
+    /// How many times as fast that made it, estimated.
+    #[serde(default)]
+    pub speed_up: Option<f64>,
     /// Why it ended: `eos`, `stop`, `length`, `context`, `cancelled`, `error`.
     pub finish: String,
 }

@@ -136,6 +136,10 @@ fn describe(stats: &Stats) -> String {
             proposed, accepted, ..
         } = stats;
         parts.push(format!("{accepted} of {proposed} proposed tokens accepted"));
+        let speed_up = stats
+            .speed_up
+            .map(|times| format!("{times:.1} times as fast"));
+        parts.extend(speed_up);
     }
     parts.push(
         match stats.finish.as_str() {

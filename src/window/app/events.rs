@@ -202,6 +202,7 @@ impl App {
             decode_s: timing.decode.as_secs_f64(),
             proposed: timing.speculation.map_or(0, |all| all.proposed),
             accepted: timing.speculation.map_or(0, |all| all.accepted),
+            speed_up: timing.speculation.and_then(|all| all.speed_up),
             finish: name.to_owned(),
         };
         if let Some(conversation) = self.changed_conversation(&running.conversation) {
