@@ -19,6 +19,12 @@ use twox_hash::XxHash3_128;
 
 const PROMPT: &str = "There was once upon a time a king who had three sons, and the eldest of them said to his father that he would";
 
+fn savable(path: Option<ComputePath>, exact: bool) -> LoadOptions {
+    let mut options = common::options(path, exact);
+    options.can_save = true;
+    options
+}
+
 fn load(options: &LoadOptions) -> Model {
     Model::load("demo", options).unwrap()
 }
@@ -40,7 +46,7 @@ fn what_follows_is_the_same_to_the_bit() {
     let file = folder.path().join("session");
     for path in ComputePath::ALL {
         for exact in [false, true] {
-            let options = common::options(Some(path), exact);
+            let options = savable(Some(path), exact);
             let model = load(&options);
             let prompt = model.encode(PROMPT).unwrap();
             let n = prompt.len();
@@ -102,7 +108,7 @@ fn what_follows_is_the_same_to_the_bit() {
 fn a_short_context_takes_what_it_can() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("session");
-    let mut options = common::options(None, false);
+    let mut options = savable(None, false);
     let mut session = load(&options).session().unwrap();
     session.prefill(&[5; 40], |_, _| true).unwrap();
     session.save(&file).unwrap();
@@ -115,7 +121,7 @@ fn a_short_context_takes_what_it_can() {
 /// A session of the demo with so many tokens, saved.
 fn saved(folder: &Path, tokens: usize) -> (Model, Vec<u8>) {
     let file = folder.join("session");
-    let model = load(&common::options(Some(ComputePath::Software), false));
+    let model = load(&savable(Some(ComputePath::Software), false));
     let mut session = model.session().unwrap();
     let ids: Vec<u32> = (1..=tokens as u32).collect();
     session.prefill(&ids, |_, _| true).unwrap();
@@ -271,7 +277,7 @@ fn keys_and_values_of_others_are_refused() {
         "normalize_qk_projections":true,"share_input_output_layers":true,"max_context_length":96}"#;
     let model = common::synthetic(CONFIG, &[Dtype::F32]);
     let name = |folder: &tempfile::TempDir| folder.path().to_string_lossy().into_owned();
-    let usual = common::options(Some(ComputePath::Software), false);
+    let usual = savable(Some(ComputePath::Software), false);
     let file = model.path().join("session");
     let mut session = Model::load(&name(&model), &usual)
         .unwrap()
@@ -508,4 +514,16 @@ mod command_line {
         let output = run(&["--prompt-cache-ro"]);
         assert_eq!(output.status.code(), Some(2));
     }
+}
+
+/// Telling models apart takes another reading of all weights, which nobody pays for who saves nothing.
+#[test]
+fn a_model_that_was_not_loaded_for_it_saves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("session");
+    let model = load(&common::options(None, false));
+    let mut session = model.session().unwrap();
+    session.prefill(&[1, 2, 3], |_, _| true).unwrap();
+    assert!(matches!(session.save(&file), Err(Error::Misuse(_))));
+    assert!(!file.exists());
 }

@@ -473,20 +473,32 @@ impl ModelArgs {
 
     /// Loads the model with a progress bar, and prints its warnings.
     pub fn load(&self, files: ModelFiles) -> Result<Model> {
-        self.load_with(|options, progress| files.load(options, progress))
+        self.load_with(self.options(), |options, progress| {
+            files.load(options, progress)
+        })
+    }
+
+    /// As [`Self::load`], for sessions that are to be saved.
+    pub fn load_to_save(&self, files: ModelFiles) -> Result<Model> {
+        let mut options = self.options();
+        options.can_save = true;
+        self.load_with(options, |options, progress| files.load(options, progress))
     }
 
     /// Loads another model on the device of `model`, in the same way.
     pub fn load_beside(&self, model: &Model, files: ModelFiles) -> Result<Model> {
-        self.load_with(|options, progress| files.load_beside(model, options, progress))
+        self.load_with(self.options(), |options, progress| {
+            files.load_beside(model, options, progress)
+        })
     }
 
     fn load_with(
         &self,
+        options: LoadOptions,
         load: impl FnOnce(&LoadOptions, &mut dyn FnMut(Progress)) -> openelm::Result<Model>,
     ) -> Result<Model> {
         let bar = output::Bar::new("loading", true);
-        let model = load(&self.options(), &mut |progress| {
+        let model = load(&options, &mut |progress| {
             bar.set(progress.done, progress.total);
         })?;
         bar.clear();

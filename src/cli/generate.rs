@@ -42,7 +42,10 @@ pub fn run(arguments: &Generate) -> Result<()> {
         .as_deref()
         .map(TraceFile::open)
         .transpose()?;
-    let model = arguments.model.load(files)?;
+    let model = match arguments.prompt_cache {
+        Some(_) => arguments.model.load_to_save(files)?,
+        None => arguments.model.load(files)?,
+    };
     if let Some(files) = assistant_files {
         let draft = arguments.model.load_beside(&model, files)?;
         let (tokens, schedule) = assistant;

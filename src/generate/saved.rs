@@ -73,7 +73,7 @@ impl SavedSession {
     /// Checks that keys and values are those that the session's model would compute.
     fn check(&self, session: &Session) -> Result<()> {
         let model = session.model();
-        let here = model.network().kv_origin();
+        let here = model.network().kv_origin()?;
         if let Some((origin, saved, here)) = self.header.origin.difference(&here) {
             let named = |name: &str, value: &str| match origin {
                 Origin::Model => format!("`{name}` ({value})"),
@@ -119,7 +119,7 @@ impl Session {
         }
         let header = Header {
             name: self.model().name().to_owned(),
-            origin: network.kv_origin(),
+            origin: network.kv_origin()?,
             positions: ids.len() as u64,
             position_bytes: kv_row_bytes(network.config(), network.has_exact_kv())
                 .iter()

@@ -29,8 +29,8 @@ pub struct Network {
     /// As of the pool, to be read without waiting for a step.
     epoch: AtomicU64,
     was_exact: bool,
-    /// As [`Checkpoint::fingerprint`].
-    fingerprint: u128,
+    /// As [`Checkpoint::fingerprint`], where sessions can be saved.
+    fingerprint: Option<u128>,
     /// Whether keys and values had to become f32 and nobody has been told.
     has_widened: AtomicBool,
 }
@@ -90,7 +90,9 @@ impl Network {
             }
         };
         let (weights, pipelines, fingerprint) = std::thread::scope(|scope| {
-            let hashing = scope.spawn(|| checkpoint.fingerprint());
+            let hashing = options
+                .can_save
+                .then(|| scope.spawn(|| checkpoint.fingerprint()));
             let compiling = scope.spawn(|| {
                 let mut pipelines = Pipelines::default();
                 pipelines.add(&gpu, plan.kernels())?;
@@ -100,9 +102,11 @@ impl Network {
             let pipelines = compiling
                 .join()
                 .unwrap_or_else(|_| Err(Error::Gpu("compiling kernels panicked".into())));
-            let fingerprint = hashing
-                .join()
-                .unwrap_or_else(|_| Err(Error::Gpu("hashing weights panicked".into())));
+            let fingerprint = hashing.map(|hashing| {
+                hashing
+                    .join()
+                    .unwrap_or_else(|_| Err(Error::Gpu("hashing weights panicked".into())))
+            });
             (weights, pipelines, fingerprint)
         });
         let in_full = |error| match error {
@@ -150,7 +154,7 @@ impl Network {
             core: Mutex::new(core),
             epoch: AtomicU64::new(0),
             was_exact: exact,
-            fingerprint: fingerprint?,
+            fingerprint: fingerprint.transpose()?,
             has_widened: AtomicBool::new(false),
         };
         Ok((network, warnings))
@@ -232,9 +236,17 @@ impl Network {
     }
 
     /// What keys and values depend on.
-    pub(crate) fn kv_origin(&self) -> KvOrigin {
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] where the model was loaded without [`LoadOptions::can_save`].
+    pub(crate) fn kv_origin(&self) -> Result<KvOrigin> {
+        let fingerprint = self.fingerprint.ok_or_else(|| {
+            Error::Misuse(
+                "sessions are saved and restored only with `can_save` in LoadOptions".into(),
+            )
+        })?;
         let exact = self.has_exact_kv();
-        KvOrigin::new(&self.resident, self.fingerprint, exact)
+        Ok(KvOrigin::new(&self.resident, fingerprint, exact))
     }
 
     /// Lends the pool. Whoever has it must not wait for the device, nor ask the network.

@@ -33,6 +33,9 @@ pub struct LoadOptions {
     pub context_limit: Option<usize>,
     /// The most device memory to use, in bytes; `None`: what there is.
     pub memory_limit: Option<u64>,
+    /// Whether sessions can be saved and restored: all weights are then read once more while loading, for a number that tells the model
+    /// from others.
+    pub can_save: bool,
     /// Set from another thread to end loading with [`crate::Error::Cancelled`].
     pub cancel: Option<Arc<AtomicBool>>,
 }

@@ -167,6 +167,7 @@ fn tuning_changes_no_saved_byte() {
         for dtype in [Dtype::Bf16, Dtype::Q8] {
             let bytes = |tune, context_size| {
                 let mut options = common::options(Some(path), false);
+                options.can_save = true;
                 options.dtype = Some(dtype);
                 options.tune = tune;
                 options.context_size = context_size;
@@ -205,6 +206,7 @@ fn what_does_not_fit_f16_is_not_saved() {
     let file = folder.path().join("session");
     for path in ComputePath::ALL {
         let mut options = common::options(Some(path), false);
+        options.can_save = true;
         options.dtype = Some(Dtype::F32);
         let load =
             |options: &LoadOptions| Model::load(&model.path().to_string_lossy(), options).unwrap();
