@@ -384,10 +384,7 @@ impl Serving {
                 generator: &mut active.generator,
             })
             .collect();
-        let failed = match lanes.is_empty() {
-            true => Vec::new(),
-            false => self.driver.tick(self.model.network(), &mut lanes)?,
-        };
+        let failed = self.driver.tick(self.model.network(), &mut lanes)?;
         for (request, error) in failed {
             self.failed(sink, request, error);
         }

@@ -131,10 +131,7 @@ impl<T> TextPool<T> {
                 generator: &mut active.generator,
             })
             .collect();
-        let failed = match lanes.is_empty() {
-            true => Vec::new(),
-            false => self.driver.tick(self.model.network(), &mut lanes)?,
-        };
+        let failed = self.driver.tick(self.model.network(), &mut lanes)?;
         for (key, error) in failed {
             self.failed(key, error, &mut ended);
         }
