@@ -1,5 +1,5 @@
 // The first half of choosing a token on the device: the repetition penalty, what is forbidden, and what is worth knowing of every 16 logits.
-//     adjusted[i] = forbidden[i] ? LOWEST : seen[i] ? (x < 0 ? x * penalty : x / penalty) : x
+//     adjusted[i] = forbidden[i] ? LOWEST : seen[i] ? (x < 0 ? x * penalty : x / penalty) : x;  in a row that is scored, x
 //         x = logits[i], both [rows, vocab], padded to whole groups
 //     groups[g] = (highest adjusted, highest raw, sum of exp(raw - highest raw), - 1 - the first NaN or LOWEST)      of the group's 16
 // A lane covers a group, workgroup y is the row. Lanes beyond the last repeat it.
@@ -37,7 +37,7 @@ fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
     let shift = (group & 1u) * 16u;
     let bits = history[word] >> shift;
     let repeated = select(0u, history[word + 2u * id_words()], row.ngram > 0u);
-    let forbidden = (history[word + id_words()] | repeated) >> shift;
+    let forbidden = select((history[word + id_words()] | repeated) >> shift, 0u, row.scored != NO_ID);
     let a = usable(logits[at], 16u * group);
     let b = usable(logits[at + 1u], 16u * group + 4u);
     let c = usable(logits[at + 2u], 16u * group + 8u);

@@ -1,6 +1,7 @@
 // The second half of choosing a token on the device: picks it, keeps it as its sequence's next input, and reports it.
 //     chosen[slot] = id; report[row] = id, its logit, highest logit, sum of exp(logit - highest),
 //     then `top_count` times the id and logit of the most probable tokens; where a logit is NaN, its id, and a sum of -1
+// A row that is scored has no next input: its report is the most probable id, and the logit of the id that it is scored by.
 // Workgroup y walks over all logits of a row; how it picks is in the imported `choose`.
 #import lib/hidden_zero.wgsl
 #import lib/sample_shape.wgsl
@@ -16,7 +17,7 @@
 // [rows, REPORT_WORDS]
 @group(0) @binding(7) var<storage, read_write> report: array<u32>;
 
-const REPORT_WORDS = 36u;
+const REPORT_WORDS = 44u;
 const LANES = 256u;
 
 var<workgroup> value: array<f32, 256>;
@@ -158,12 +159,15 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     if lane == 0u {
         let to = workgroup.y * REPORT_WORDS;
         report[to] = select(id, u32(max(-1.0 - nan, 0.0)), has_nan);
-        report[to + 1u] = bitcast<u32>(logits[row.logits_row * shape.logits_stride + (id >> 2u)][id & 3u]);
+        let known = select(row.scored, id, row.scored == NO_ID);
+        report[to + 1u] = bitcast<u32>(logits[row.logits_row * shape.logits_stride + (known >> 2u)][known & 3u]);
         report[to + 2u] = bitcast<u32>(raw);
         report[to + 3u] = bitcast<u32>(select(sum, -1.0, has_nan));
-        let own = row.slot * shape.history_stride;
-        history[own + (id >> 5u)] |= 1u << (id & 31u);
-        history[own + 3u * id_words() + row.len] = id;
-        chosen[row.slot] = id;
+        if row.scored == NO_ID {
+            let own = row.slot * shape.history_stride;
+            history[own + (id >> 5u)] |= 1u << (id & 31u);
+            history[own + 3u * id_words() + row.len] = id;
+            chosen[row.slot] = id;
+        }
     }
 }

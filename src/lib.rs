@@ -33,11 +33,15 @@ pub mod checkpoint;
 mod dtype;
 pub mod engine;
 mod error;
+#[cfg(feature = "eval")]
+pub mod eval;
 mod generate;
 mod gpu;
 pub mod hub;
 mod kernels;
 pub mod model;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod text;
 pub mod trace;
 #[cfg(feature = "window")]
@@ -48,9 +52,9 @@ pub use dtype::Dtype;
 pub use error::{Error, Feature, HubError, MemoryNeed, Origin, Result};
 pub use generate::{
     Assistant, AssistantSchedule, Candidate, Finish, GenerateOptions, Generation, GenerationConfig,
-    Model, ModelFiles, ProcessorParams, PromptLookup, SampleOn, Sampler, SamplingParams,
-    SavedSession, Score, Session, Speculation, SpeculationSummary, Text, TextPool, Timing, Token,
-    clock_seed, log_sum_exp,
+    Model, ModelFiles, PoolEvent, ProcessorParams, PromptLogprobs, PromptLookup, PromptToken,
+    SampleOn, Sampler, SamplingParams, SavedSession, Score, Session, Speculation,
+    SpeculationSummary, Text, TextPool, Timing, Token, clock_seed, log_sum_exp,
 };
 pub use gpu::{AdapterSummary, Gpu, adapters};
 pub use kernels::{ComputePath, Tuning};

@@ -7,7 +7,7 @@ struct Shape {
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
 
-// How the token of a row is chosen.
+// How the token of a row is chosen, or which one is looked up there.
 struct Row {
     logits_row: u32,
     slot: u32,           // the sequence
@@ -20,9 +20,11 @@ struct Row {
     random: f32,         // a random number in [0, 1)
     len: u32,            // ids of the sequence so far
     ngram: u32,          // ids in a row that may not occur twice; 0: any
-    padding_0: u32,
+    scored: u32,         // the id that a row is scored by, where nothing is chosen; NO_ID: something is
 }
 @group(0) @binding(1) var<uniform> rows: array<Row, 64>;
+
+const NO_ID = 0xffffffffu;
 
 // Lower than every logit that can be chosen; stands in for NaN and for ids beyond the vocabulary.
 const LOWEST = -3.4e38;

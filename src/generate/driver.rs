@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::generator::Generator;
 use crate::error::{Error, Result};
-use crate::model::{Batch, BatchClass, Network, Sequence, Ticket, Wants};
+use crate::model::{Batch, BatchClass, Network, RowResult, Sequence, Ticket, Wants};
 use crate::trace::{Phase, Step, TraceMode};
 
 /// Steps in flight at most, with the one that is waited for.
@@ -246,7 +246,7 @@ impl Driver {
         }
     }
 
-    /// Computes `ids` of a sequence from where it ends, as a prompt, and hands the logits after each of them that `wanted` names to `read`.
+    /// Computes `ids` of a sequence from where it ends, as a prompt, and hands what `wanted` asks for after each of them to `read`.
     /// Calls `go_on` with the number of ids that are computed after each step, which ends it early by returning false.
     ///
     /// # Errors
@@ -255,8 +255,8 @@ impl Driver {
         &mut self,
         sequence: &mut Sequence,
         ids: &[u32],
-        wanted: impl Fn(usize) -> bool,
-        mut read: impl FnMut(usize, &[f32]),
+        wanted: impl Fn(usize) -> Wants,
+        mut read: impl FnMut(usize, RowResult<'_>),
         mut go_on: impl FnMut(usize) -> bool,
     ) -> Result<()> {
         let network = std::sync::Arc::clone(sequence.network());
@@ -267,10 +267,7 @@ impl Driver {
             let mut batch = Batch::default();
             let first = done;
             while let Some(id) = ids.get(done) {
-                let wants = match wanted(done) {
-                    true => Wants::Logits,
-                    false => Wants::Nothing,
-                };
+                let wants = wanted(done);
                 if !room.has_room(&batch, BatchClass::Prompt, &wants) {
                     break;
                 }
@@ -284,9 +281,7 @@ impl Driver {
             }
             let ticket = network.submit(&batch, self.trace.mode)?;
             let is_valid = network.read(&ticket, |row, result| {
-                if let crate::model::RowResult::Logits(logits) = result {
-                    read(first + row, logits);
-                }
+                read(first + row, result);
             })?;
             let mut flight = Flight {
                 ticket,

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::options::{Finish, GenerateOptions, SampleOn, Timing, Token};
+use super::options::{Finish, GenerateOptions, PromptToken, SampleOn, Timing, Token};
 use super::processors::Span;
 use super::sampling::{Candidate, Sampler, log_sum_exp, top_candidates};
 use super::speculation::Speculator;
 use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::model::{
-    Batch, BatchClass, ChoiceParams, Room, RowResult, Sequence, TokenSource, Wants, common_prefix,
+    Batch, BatchClass, ChoiceParams, Room, RowResult, Scored, Sequence, TokenSource, Wants,
+    common_prefix,
 };
 
 /// How the next token is chosen.
@@ -51,6 +52,8 @@ pub struct Generator {
     /// Random numbers by token, so that one is the same when its step has to be repeated.
     randoms: Vec<f32>,
     writer: Option<Writer>,
+    /// The scores of the prompt that have come, in order.
+    scores: Vec<PromptToken>,
     /// Rows whose next token is not known yet.
     pending: usize,
     /// Where the device chose last: it then knows which ids occurred, and which cannot.
@@ -85,9 +88,12 @@ impl Generator {
     /// None that a caller can cause.
     pub fn new(task: Task<'_>, sequence: &mut Sequence) -> Result<Self> {
         let Task { ids, options, .. } = task;
-        // The last id is always computed: what follows it is wanted.
+        // The last id is always computed: what follows it is wanted. So is what comes before an id that is to be scored.
         let common = common_prefix(sequence.ids(), ids);
-        let kept = common.min(ids.len().saturating_sub(1));
+        let scored = options
+            .prompt_logprobs
+            .map_or(usize::MAX, |scores| scores.from);
+        let kept = common.min(ids.len().min(scored).saturating_sub(1));
         sequence.truncate(kept)?;
         let on_device = match options.sample_on {
             Some(requested) => requested == SampleOn::Device,
@@ -131,6 +137,7 @@ impl Generator {
             speculator,
             randoms: Vec::new(),
             writer: task.writer,
+            scores: Vec::new(),
             pending: 0,
             noted: None,
             ready: VecDeque::new(),
@@ -140,7 +147,8 @@ impl Generator {
             begin: None,
             last: None,
             timing: Timing::default(),
-            finish: (options.max_tokens == Some(0)).then_some(Finish::Length),
+            finish: (options.max_tokens == Some(0) && scores_of(options, ids.len()) == 0)
+                .then_some(Finish::Length),
             options: options.clone(),
         })
     }
@@ -170,9 +178,19 @@ impl Generator {
         &self.ids[self.prompt..self.prompt + self.given_out]
     }
 
+    /// Prompt tokens that the sequence held at the beginning.
+    pub fn kept(&self) -> usize {
+        self.kept
+    }
+
+    /// The scores of the prompt; all of them once it is done.
+    pub fn scores(&self) -> &[PromptToken] {
+        &self.scores
+    }
+
     /// Whether the prompt is done: what followed it is known, or why nothing can.
     pub fn is_decoding(&self) -> bool {
-        self.ids.len() > self.prompt || self.failure.is_some()
+        self.ids.len() > self.prompt || self.failure.is_some() || self.finish.is_some()
     }
 
     pub fn is_cancelled(&self) -> bool {
@@ -208,7 +226,7 @@ impl Generator {
             self.finish = Some(Finish::Time);
             return Ok(());
         }
-        while len < self.ids.len() {
+        while len < self.fed() {
             let class = match len < self.prompt {
                 true => BatchClass::Prompt,
                 false => BatchClass::Generated,
@@ -217,7 +235,7 @@ impl Generator {
             let may_follow = self.given_out_and_pending() < self.most_tokens();
             let wants = match is_last && may_follow {
                 true => self.wants(),
-                false => Wants::Nothing,
+                false => self.score_after(len),
             };
             if !room.has_room(batch, class, &wants) {
                 return Ok(());
@@ -228,15 +246,13 @@ impl Generator {
                 true => TokenSource::Chosen,
                 false => TokenSource::Id(self.ids[len]),
             };
-            let (has_result, is_choice) = (
-                wants != Wants::Nothing,
-                matches!(wants, Wants::Choice { .. }),
-            );
+            let has_token = matches!(wants, Wants::Choice { .. } | Wants::Logits);
+            let is_choice = matches!(wants, Wants::Choice { .. });
             sequence.push(batch, token, Some(self.ids[len]), class, wants)?;
             if is_choice {
                 self.noted = Some(self.given_out_and_pending());
             }
-            self.pending += usize::from(has_result);
+            self.pending += usize::from(has_token);
             len += 1;
             if is_last {
                 return self.add_drafts(sequence, room, batch);
@@ -282,9 +298,27 @@ impl Generator {
         self.ids.len() - self.prompt + self.pending
     }
 
+    /// The last token is never fed, so there may be one after a context that is full.
     fn most_tokens(&self) -> usize {
         let wanted = self.options.max_tokens.unwrap_or(usize::MAX);
-        wanted.min(self.context_size - self.prompt)
+        wanted.min(self.context_size.saturating_sub(self.prompt).max(1))
+    }
+
+    /// How many of the ids are fed: what follows the last is no concern of scores.
+    fn fed(&self) -> usize {
+        self.ids.len() - usize::from(self.options.max_tokens == Some(0))
+    }
+
+    /// What is wanted after the id at `index`, if the next one is to be scored.
+    fn score_after(&self, index: usize) -> Wants {
+        let next = index + 1;
+        match self.options.prompt_logprobs {
+            Some(scores) if (scores.from..self.prompt).contains(&next) => Wants::Score {
+                id: self.ids[next],
+                top: scores.top,
+            },
+            _ => Wants::Nothing,
+        }
     }
 
     /// What is wanted after the row that chooses the next token.
@@ -328,6 +362,10 @@ impl Generator {
 
     /// Takes what followed a row; returns the id that was chosen. Where none could be, [`token`](Self::token) says why.
     pub fn receive(&mut self, result: RowResult<'_>) -> Option<u32> {
+        if let RowResult::Score(scored) = result {
+            self.receive_score(&scored);
+            return None;
+        }
         self.pending = self.pending.saturating_sub(1);
         if self.failure.is_some() {
             return None;
@@ -337,6 +375,7 @@ impl Generator {
             return None;
         }
         let chosen = match result {
+            RowResult::Score(_) => return None,
             RowResult::Logits(logits) => {
                 let random = self.random(self.ids.len() - self.prompt);
                 let draft = self.speculator.as_mut().and_then(Speculator::next);
@@ -361,29 +400,50 @@ impl Generator {
                 self.failure = Some(Error::NotANumber { id: choice.id });
                 return None;
             }
-            RowResult::Choice(choice) => {
-                let logprob = |logit: f32| (f64::from(logit) - choice.log_sum) as f32;
-                let candidate = |(id, logit): &(u32, f32)| Candidate {
-                    id: *id,
-                    logprob: logprob(*logit),
-                    logit: *logit,
-                };
-                Chosen {
-                    id: choice.id,
-                    logprob: logprob(choice.logit),
-                    top: choice.top.iter().map(candidate).collect(),
-                }
-            }
+            RowResult::Choice(choice) => Chosen {
+                id: choice.id,
+                logprob: logprob(choice.logit, choice.log_sum),
+                top: candidates(&choice.top, choice.log_sum),
+            },
         };
         if !self.is_decoding() {
-            let begin = self.begin.unwrap_or_else(Instant::now);
-            self.timing.prefill_tokens = self.prompt - self.kept;
-            self.timing.prefill = begin.elapsed();
+            self.note_prefill();
         }
         let id = chosen.id;
         self.ids.push(id);
         self.ready.push_back(chosen);
         Some(id)
+    }
+
+    fn receive_score(&mut self, scored: &Scored) {
+        let Some(wanted) = self.options.prompt_logprobs else {
+            return;
+        };
+        if scored.is_nan {
+            self.failure
+                .get_or_insert(Error::NotANumber { id: scored.best });
+            return;
+        }
+        let Some(id) = self.ids.get(wanted.from + self.scores.len()) else {
+            return;
+        };
+        self.scores.push(PromptToken {
+            id: *id,
+            logprob: logprob(scored.logit, scored.log_sum),
+            is_greedy: scored.best == *id,
+            top: candidates(&scored.top, scored.log_sum),
+        });
+        let is_all = self.scores.len() == scores_of(&self.options, self.prompt);
+        if is_all && self.options.max_tokens == Some(0) {
+            self.note_prefill();
+            self.finish.get_or_insert(Finish::Length);
+        }
+    }
+
+    fn note_prefill(&mut self) {
+        let begin = self.begin.unwrap_or_else(Instant::now);
+        self.timing.prefill_tokens = self.fed().min(self.prompt).saturating_sub(self.kept);
+        self.timing.prefill = begin.elapsed();
     }
 
     /// Ends a step whose results have come: what was computed of a text that is not this one is forgotten. Returns how many tokens were
@@ -405,6 +465,9 @@ impl Generator {
     pub fn forget_pending(&mut self) {
         self.pending = 0;
         self.noted = None;
+        if !self.is_decoding() {
+            self.scores.clear();
+        }
         self.refused = 0;
         if let Some(speculator) = &mut self.speculator {
             speculator.forget();
@@ -492,6 +555,25 @@ impl Generator {
     pub fn leave(&self, sequence: &mut Sequence) -> Result<()> {
         sequence.truncate(self.prompt + self.given_out)
     }
+}
+
+/// How many ids of a prompt of `prompt` ids are to be scored.
+fn scores_of(options: &GenerateOptions, prompt: usize) -> usize {
+    let scores = options.prompt_logprobs;
+    scores.map_or(0, |scores| prompt.saturating_sub(scores.from))
+}
+
+fn logprob(logit: f32, log_sum: f64) -> f32 {
+    (f64::from(logit) - log_sum) as f32
+}
+
+fn candidates(top: &[(u32, f32)], log_sum: f64) -> Vec<Candidate> {
+    let candidate = |(id, logit): &(u32, f32)| Candidate {
+        id: *id,
+        logprob: logprob(*logit, log_sum),
+        logit: *logit,
+    };
+    top.iter().map(candidate).collect()
 }
 
 /// Whether the device can choose tokens as `options` say, after a prompt of `prompt` ids.

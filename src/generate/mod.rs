@@ -29,9 +29,11 @@ pub(crate) use driver::{Driver, Lane};
 pub(crate) use generator::Generator;
 pub use lookup::PromptLookup;
 pub use model::{Model, ModelFiles};
-pub use options::{Finish, GenerateOptions, SampleOn, Score, Timing, Token};
+pub use options::{
+    Finish, GenerateOptions, PromptLogprobs, PromptToken, SampleOn, Score, Timing, Token,
+};
 pub use params::{ProcessorParams, SamplingParams};
-pub use pool::{Text, TextPool};
+pub use pool::{PoolEvent, Text, TextPool};
 #[cfg(test)]
 pub(crate) use processors::{Processors, Span};
 #[cfg(test)]

@@ -360,6 +360,9 @@ pub(super) fn check_options(
     generation: &GenerationConfig,
 ) -> Result<()> {
     options.sampling.check()?;
+    if let Some(scores) = options.prompt_logprobs {
+        scores.check()?;
+    }
     let eos = eos_of(options, config, generation);
     options.sampling.processors.check(config.vocab_size, eos)
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use super::params::SamplingParams;
 use super::sampling::Candidate;
 use super::speculation::{Speculation, SpeculationSummary};
+use crate::error::{Error, Result};
+use crate::model::ChoiceParams;
 
 /// What to generate.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +30,9 @@ pub struct GenerateOptions {
     pub ignore_eos: bool,
     /// How many alternatives to report with each token.
     pub top_logprobs: usize,
+    /// Which ids of the prompt to score; `None`: none. With `max_tokens` 0 scoring is all there is: the last id is then not fed, so the
+    /// prompt may be an id longer than the context.
+    pub prompt_logprobs: Option<PromptLogprobs>,
     /// Who chooses each token; `None`: the device, which then need not wait for the host, but on a software adapter the host, whose
     /// cores are the same and whose code for it is faster.
     pub sample_on: Option<SampleOn>,
@@ -51,6 +56,50 @@ pub enum SampleOn {
     Host,
     /// The device, which feeds the token to the next step and is some steps ahead.
     Device,
+}
+
+/// Which ids of a prompt to score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PromptLogprobs {
+    /// Index of the first, at least 1: nothing comes before id 0 that it could be scored by. All after it are scored too.
+    pub from: usize,
+    /// How many of the most probable ids to report for each, up to [`PromptLogprobs::MOST_TOP`].
+    pub top: usize,
+}
+
+impl PromptLogprobs {
+    /// The most alternatives that can be reported for an id.
+    pub const MOST_TOP: usize = ChoiceParams::MOST_TOP;
+
+    /// # Errors
+    /// [`Error::OptionOutOfRange`].
+    pub(super) fn check(self) -> Result<()> {
+        let in_range =
+            |name, value: usize, low: usize, high: usize| match (low..=high).contains(&value) {
+                true => Ok(()),
+                false => Err(Error::OptionOutOfRange {
+                    name,
+                    value: value as f32,
+                    low: low as f32,
+                    high: high as f32,
+                }),
+            };
+        in_range("first scored id", self.from, 1, usize::MAX)?;
+        in_range("prompt logprobs", self.top, 0, Self::MOST_TOP)
+    }
+}
+
+/// An id of a prompt, scored by those before it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct PromptToken {
+    pub id: u32,
+    /// Natural logarithm of its probability in the full softmax.
+    pub logprob: f32,
+    /// Whether no id is more probable, and none before it in the vocabulary as probable: what greedy decoding would choose.
+    pub is_greedy: bool,
+    /// The most probable ids at this place, most probable first.
+    pub top: Vec<Candidate>,
 }
 
 /// Why generation ended.

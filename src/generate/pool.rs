@@ -3,18 +3,19 @@
 use std::collections::VecDeque;
 
 use super::driver::{Driver, Lane};
-use super::generator::Generator;
+use super::generator::{Generator, is_set};
 use super::model::Model;
-use super::options::{Finish, GenerateOptions, Timing, Token};
+use super::options::{Finish, GenerateOptions, PromptToken, Timing, Token};
 use super::session::begin;
 use crate::error::{Error, Result};
 use crate::model::{Sequence, common_prefix};
+use crate::trace::{Step, TraceMode};
 
 /// Texts that are written at the same time, as many as a step has rows for on any adapter.
 const MOST_ACTIVE: usize = 32;
 
-/// Prompts of texts that have ended, kept because the next one may begin alike.
-const MOST_IDLE: usize = 4;
+/// Prompts of texts that have ended, kept because the next one may begin alike. Their keys and values take no more rows than a context.
+const MOST_IDLE: usize = 64;
 
 /// So many ids are worth waiting for, where another prompt that begins with them is being computed.
 const WORTH_WAITING: usize = 16;
@@ -24,6 +25,8 @@ const WORTH_WAITING: usize = 16;
 #[non_exhaustive]
 pub struct Text {
     pub ids: Vec<u32>,
+    /// Those of its prompt that were to be scored ([`GenerateOptions::prompt_logprobs`]).
+    pub prompt_logprobs: Vec<PromptToken>,
     /// Empty without a tokenizer.
     pub text: String,
     /// For each id its natural log-probability, as [`Token::logprob`].
@@ -34,14 +37,42 @@ pub struct Text {
     pub seed: u64,
 }
 
+impl Text {
+    /// One that was cancelled while it waited.
+    fn not_begun(options: &GenerateOptions) -> Self {
+        Self {
+            ids: Vec::new(),
+            prompt_logprobs: Vec::new(),
+            text: String::new(),
+            logprobs: Vec::new(),
+            finish: Some(Finish::Cancelled),
+            timing: Timing::default(),
+            seed: options.sampling.seed,
+        }
+    }
+}
+
+/// What became of a text in a step.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PoolEvent<'a> {
+    /// It has begun. So many ids of its prompt were there already.
+    Begun {
+        cached: usize,
+    },
+    /// Its prompt is done; those of its ids that were to be scored.
+    Prompt(&'a [PromptToken]),
+    Token(&'a Token),
+}
+
 /// Texts that are written side by side on one model. Each is, to the id, what it would be alone. A `T` tells whose each is.
 pub struct TextPool<T> {
     model: Model,
     driver: Driver,
     waiting: VecDeque<Request<T>>,
     active: Vec<Active<T>>,
-    /// Prompts, or parts of some, that may be of use again.
-    idle: Vec<Sequence>,
+    /// Prompts, or parts of some, that may be of use again; the oldest first.
+    idle: VecDeque<Idle>,
     /// As many as memory has room for.
     most_active: usize,
     keys: u64,
@@ -51,8 +82,22 @@ struct Request<T> {
     tag: T,
     ids: Vec<u32>,
     options: GenerateOptions,
-    /// Tokens that were given out already: it may have had to begin again.
-    told: usize,
+    /// What was told of it already: it may have had to begin again.
+    told: Told,
+}
+
+#[derive(Default)]
+struct Told {
+    has_begun: bool,
+    has_prompt: bool,
+    tokens: usize,
+}
+
+/// A sequence that nobody writes on.
+struct Idle {
+    sequence: Sequence,
+    /// Rows of keys and values that only it had when it came.
+    own_rows: usize,
 }
 
 struct Active<T> {
@@ -74,15 +119,17 @@ impl Model {
 impl<T> TextPool<T> {
     /// A pool that goes on with a driver, and with sequences that hold what prompts may begin with.
     pub(super) fn new(model: &Model, driver: Driver, idle: Vec<Sequence>) -> Self {
-        Self {
+        let mut pool = Self {
             model: model.clone(),
             driver,
             waiting: VecDeque::new(),
             active: Vec::new(),
-            idle,
+            idle: VecDeque::new(),
             most_active: MOST_ACTIVE,
             keys: 0,
-        }
+        };
+        idle.into_iter().for_each(|sequence| pool.keep(sequence));
+        pool
     }
 
     pub(super) fn into_driver(mut self) -> Driver {
@@ -93,6 +140,21 @@ impl<T> TextPool<T> {
     /// Whether as many texts are asked for as can be written at once. More would only wait.
     pub fn is_full(&self) -> bool {
         self.waiting.len() + self.active.len() >= MOST_ACTIVE
+    }
+
+    /// As [`Session::set_trace`](super::Session::set_trace).
+    pub fn set_trace(&mut self, mode: TraceMode) {
+        self.driver.set_trace(mode);
+    }
+
+    /// As [`Session::take_trace`](super::Session::take_trace).
+    pub fn take_trace(&mut self) -> Vec<Step> {
+        self.driver.take_trace()
+    }
+
+    /// How many texts are being written, and how many wait.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.active.len(), self.waiting.len())
     }
 
     /// Whether nothing is asked for.
@@ -106,18 +168,22 @@ impl<T> TextPool<T> {
             tag,
             ids,
             options,
-            told: 0,
+            told: Told::default(),
         });
     }
 
-    /// Computes a step of all texts, and hands each new token to `on_token`. Returns those that have ended, each with what it became or why
-    /// it could not be written: an error as of [`Session::generate`](super::Session::generate) and its iterator.
+    /// Computes a step of all texts, and hands what is new of each to `on_event`. Returns those that have ended, each with what it became
+    /// or why it could not be written: an error as of [`Session::generate`](super::Session::generate) and its iterator. A text that had to
+    /// begin again, for want of memory, tells nothing twice.
     ///
     /// # Errors
     /// Those of the device, which concern all.
-    pub fn step(&mut self, mut on_token: impl FnMut(&T, &Token)) -> Result<Vec<(T, Result<Text>)>> {
+    pub fn step(
+        &mut self,
+        mut on_event: impl FnMut(&T, PoolEvent<'_>),
+    ) -> Result<Vec<(T, Result<Text>)>> {
         let mut ended = Vec::new();
-        self.admit(&mut ended);
+        self.admit(&mut on_event, &mut ended);
         for active in &mut self.active {
             if active.generator.is_cancelled() {
                 active.generator.end(Finish::Cancelled);
@@ -136,7 +202,7 @@ impl<T> TextPool<T> {
             self.failed(key, error, &mut ended);
         }
         for mut active in std::mem::take(&mut self.active) {
-            let taken = active.take_tokens(&mut on_token);
+            let taken = active.take_results(&mut on_event);
             match taken {
                 Ok(()) if active.generator.finish().is_none() => self.active.push(active),
                 Ok(()) => {
@@ -155,8 +221,16 @@ impl<T> TextPool<T> {
     }
 
     /// Begins what there is room for, but for prompts that would compute what another is about to.
-    fn admit(&mut self, ended: &mut Vec<(T, Result<Text>)>) {
-        for request in std::mem::take(&mut self.waiting) {
+    fn admit(
+        &mut self,
+        on_event: &mut impl FnMut(&T, PoolEvent<'_>),
+        ended: &mut Vec<(T, Result<Text>)>,
+    ) {
+        for mut request in std::mem::take(&mut self.waiting) {
+            if is_set(&request.options.cancel) {
+                ended.push((request.tag, Ok(Text::not_begun(&request.options))));
+                continue;
+            }
             if self.active.len() >= self.most_active || self.is_worth_waiting(&request.ids) {
                 self.waiting.push_back(request);
                 continue;
@@ -164,6 +238,10 @@ impl<T> TextPool<T> {
             match self.begin(&request) {
                 Ok((sequence, generator)) => {
                     self.keys += 1;
+                    if !std::mem::replace(&mut request.told.has_begun, true) {
+                        let cached = generator.kept();
+                        on_event(&request.tag, PoolEvent::Begun { cached });
+                    }
                     self.active.push(Active {
                         key: self.keys,
                         request,
@@ -180,12 +258,15 @@ impl<T> TextPool<T> {
 
     fn is_worth_waiting(&self, ids: &[u32]) -> bool {
         let idle = self.idle.iter();
-        let idle = idle.map(|sequence| common_prefix(sequence.ids(), ids));
+        let idle = idle.map(|idle| common_prefix(idle.sequence.ids(), ids));
         let (mut held, mut coming) = (idle.max().unwrap_or(0), 0);
         for Active { generator, .. } in &self.active {
             let common = common_prefix(generator.prompt(), ids);
-            let is_computed = generator.is_decoding() || generator.finish().is_some();
-            let longest = if is_computed { &mut held } else { &mut coming };
+            let longest = if generator.is_decoding() {
+                &mut held
+            } else {
+                &mut coming
+            };
             *longest = common.max(*longest);
         }
         // The last id is always computed.
@@ -198,7 +279,7 @@ impl<T> TextPool<T> {
         let idle = self
             .idle
             .iter()
-            .map(|sequence| (sequence, common_prefix(sequence.ids(), ids)));
+            .map(|idle| (&idle.sequence, common_prefix(idle.sequence.ids(), ids)));
         let active = self.active.iter().map(
             |Active {
                  sequence,
@@ -221,11 +302,17 @@ impl<T> TextPool<T> {
         Ok((sequence, generator))
     }
 
-    fn keep(&mut self, prompt: Sequence) {
-        if self.idle.len() >= MOST_IDLE {
-            self.idle.remove(0);
+    fn keep(&mut self, sequence: Sequence) {
+        let ids = sequence.ids();
+        let shared = self.idle.iter();
+        let shared = shared.map(|idle| common_prefix(idle.sequence.ids(), ids));
+        let own_rows = ids.len() - shared.max().unwrap_or(0);
+        self.idle.push_back(Idle { sequence, own_rows });
+        let most_rows = self.model.context_size();
+        let rows = |idle: &VecDeque<Idle>| idle.iter().map(|idle| idle.own_rows).sum::<usize>();
+        while self.idle.len() > MOST_IDLE || (self.idle.len() > 1 && rows(&self.idle) > most_rows) {
+            self.idle.pop_front();
         }
-        self.idle.push(prompt);
     }
 
     /// A text cannot go on.
@@ -254,13 +341,18 @@ impl<T> TextPool<T> {
 }
 
 impl<T> Active<T> {
-    fn take_tokens(&mut self, mut on_token: impl FnMut(&T, &Token)) -> Result<()> {
+    fn take_results(&mut self, on_event: &mut impl FnMut(&T, PoolEvent<'_>)) -> Result<()> {
+        let told = &mut self.request.told;
+        if self.generator.is_decoding() && !std::mem::replace(&mut told.has_prompt, true) {
+            let scores = self.generator.scores();
+            on_event(&self.request.tag, PoolEvent::Prompt(scores));
+        }
         while let Some(token) = self.generator.token()? {
             self.text += &token.text;
             self.logprobs.push(token.logprob);
-            if self.logprobs.len() > self.request.told {
-                self.request.told += 1;
-                on_token(&self.request.tag, &token);
+            if self.logprobs.len() > self.request.told.tokens {
+                self.request.told.tokens += 1;
+                on_event(&self.request.tag, PoolEvent::Token(&token));
             }
         }
         Ok(())
@@ -272,6 +364,7 @@ impl<T> Active<T> {
         self.sequence.truncate(generator.prompt().len())?;
         let text = Text {
             ids: generator.generated().to_vec(),
+            prompt_logprobs: generator.scores().to_vec(),
             text: self.text,
             logprobs: self.logprobs,
             finish: generator.finish(),

@@ -4,10 +4,10 @@ use super::driver::{Driver, Lane};
 use super::generator::{Generator, Task};
 use super::model::{Model, check_ids, check_options, eos_of, prompt_too_long};
 use super::options::{Finish, GenerateOptions, Score, Timing, Token};
-use super::sampling::{log_sum_exp, top_candidates};
+use super::sampling::top_candidates;
 use super::writer::Writer;
 use crate::error::Result;
-use crate::model::{Sequence, common_prefix};
+use crate::model::{RowResult, Sequence, Wants, common_prefix};
 use crate::trace::{Step, TraceMode};
 
 /// One mutable timeline of tokens, with rows of its model's keys and values. It keeps its model; several sessions share one, also from
@@ -107,10 +107,15 @@ impl Session {
             let computed = self.driver.compute(
                 &mut self.sequence,
                 rest,
-                |i| i + 1 == rest.len(),
-                |_, row| {
-                    logits.clear();
-                    logits.extend_from_slice(row);
+                |i| match i + 1 == rest.len() {
+                    true => Wants::Logits,
+                    false => Wants::Nothing,
+                },
+                |_, result| {
+                    if let RowResult::Logits(row) = result {
+                        logits.clear();
+                        logits.extend_from_slice(row);
+                    }
                 },
                 |count| {
                     done = count;
@@ -179,13 +184,17 @@ impl Session {
             let computed = self.driver.compute(
                 &mut self.sequence,
                 ids,
-                |_| true,
-                |i, logits| match ids.get(i + 1) {
-                    Some(id) => {
-                        let logit = f64::from(logits[*id as usize]);
-                        logprobs.push(Some((logit - log_sum_exp(logits)) as f32));
+                |i| match ids.get(i + 1) {
+                    Some(id) => Wants::Score { id: *id, top: 0 },
+                    None => Wants::Logits,
+                },
+                |_, result| match result {
+                    RowResult::Score(scored) => {
+                        let logprob = f64::from(scored.logit) - scored.log_sum;
+                        logprobs.push(Some(logprob as f32));
                     }
-                    None => next = top_candidates(logits, top),
+                    RowResult::Logits(logits) => next = top_candidates(logits, top),
+                    RowResult::Choice(_) => {}
                 },
                 |done| {
                     progress(done, ids.len());
@@ -234,9 +243,16 @@ pub fn begin(
     options: &GenerateOptions,
 ) -> Result<Generator> {
     let context_size = model.context_size();
-    check_ids(ids, model.config(), context_size)?;
     check_options(options, model.config(), model.generation_config())?;
-    if ids.len() >= context_size {
+    // The last token is never fed: where no more than that is asked for, a prompt may fill the context, and where none is, all but its
+    // last id.
+    let most = match options.max_tokens {
+        Some(0) if options.prompt_logprobs.is_some() => context_size + 1,
+        Some(0 | 1) => context_size,
+        _ => context_size - 1,
+    };
+    check_ids(ids, model.config(), usize::MAX)?;
+    if ids.len() > most {
         return Err(prompt_too_long(ids, model.config(), context_size));
     }
     let writer = match model.tokenizer() {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::generator::is_set;
 use super::model::check_options;
 use super::options::{GenerateOptions, Token};
-use super::pool::{Text, TextPool};
+use super::pool::{PoolEvent, Text, TextPool};
 use super::session::Session;
 use crate::error::Result;
 
@@ -80,7 +80,11 @@ fn write(
             break;
         }
         let mut is_wanted = true;
-        let ended = pool.step(|index, token| is_wanted &= on_token(*index, token))?;
+        let ended = pool.step(|index, event| {
+            if let PoolEvent::Token(token) = event {
+                is_wanted &= on_token(*index, token);
+            }
+        })?;
         if !is_wanted || is_set(&options.cancel) {
             end.store(true, Ordering::Relaxed);
         }

@@ -1,5 +1,5 @@
 //! `sample_ngrams.wgsl`, `sample_groups.wgsl` and `sample_pick.wgsl`: the next token of each row of logits chosen on the device, so that the next step need
-//! not wait for the host.
+//! not wait for the host; or a given token scored, so that logits need not come to it.
 
 use super::ComputePath;
 use super::layout::{bindings, uniform_struct};
@@ -17,7 +17,7 @@ uniform_struct! {
 }
 
 uniform_struct! {
-    /// How the token of a row is chosen: `Row` of `lib/sample_shape.wgsl`, which says what each field means.
+    /// How the token of a row is chosen, or scored: `Row` of `lib/sample_shape.wgsl`, which says what each field means.
     Row {
         logits_row: u32,
         slot: u32,
@@ -30,18 +30,21 @@ uniform_struct! {
         random: f32,
         len: u32,
         ngram: u32,
-        padding_0: u32,
+        scored: u32,
     }
 }
 
-/// Rows of a step that tokens can be chosen for.
+/// Rows of a step that tokens can be chosen for, or that can be scored.
 pub const MOST_ROWS: usize = 64;
 
 /// Logits in a group.
 pub const GROUP: usize = 16;
 
 /// The most probable tokens that can be reported with each token.
-pub const MOST_TOP: usize = 16;
+pub const MOST_TOP: usize = 20;
+
+/// `scored` of a row whose token is chosen.
+pub const NO_ID: u32 = u32::MAX;
 
 /// Words of a row's report: four about the token, then an id and a logit for each of the most probable.
 pub const REPORT_WORDS: usize = 4 + 2 * MOST_TOP;

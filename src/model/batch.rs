@@ -51,6 +51,11 @@ pub enum Wants {
         /// Ids that cannot be chosen from here on; `None`: as before.
         forbidden: Option<Vec<u32>>,
     },
+    /// How probable `id` is as the next token, and the `top` most probable ones, up to [`ChoiceParams::MOST_TOP`].
+    Score {
+        id: u32,
+        top: usize,
+    },
 }
 
 /// A row of a step: a token at its place in a sequence.
@@ -77,7 +82,8 @@ pub struct Counts {
     pub prompt: u32,
     pub generated_logits: u32,
     pub prompt_logits: u32,
-    pub choices: u32,
+    /// Rows whose token is chosen, or that are scored.
+    pub reports: u32,
 }
 
 /// What a step has room for.
@@ -104,7 +110,7 @@ impl Room {
         rows.end() as usize <= self.sizes.rows
             && rows.generated as usize <= self.sizes.generated
             && logits.count() as usize <= self.sizes.logits
-            && counts.choices as usize <= self.sizes.choices
+            && counts.reports as usize <= self.sizes.reports
     }
 
     /// Whether a batch may have one more such row.
@@ -128,7 +134,7 @@ impl Counts {
                 self.prompt_logits += has_logits;
             }
         }
-        self.choices += u32::from(matches!(wants, Wants::Choice { .. }));
+        self.reports += u32::from(matches!(wants, Wants::Choice { .. } | Wants::Score { .. }));
     }
 }
 
@@ -153,8 +159,8 @@ impl Batch {
     pub fn check(&self, room: Room, vocab_size: usize, pool: &Rows) -> Result<()> {
         if self.rows.is_empty() || !room.fits(self.counts) {
             return Err(Error::Misuse(format!(
-                "a step takes 1 to {} rows, of which {} may be generated, up to {} rows of logits and {} choices",
-                room.sizes.rows, room.sizes.generated, room.sizes.logits, room.sizes.choices
+                "a step takes 1 to {} rows, of which {} may be generated, up to {} rows of logits and {} choices and scores",
+                room.sizes.rows, room.sizes.generated, room.sizes.logits, room.sizes.reports
             )));
         }
         for (index, row) in self.rows.iter().enumerate() {
@@ -194,6 +200,16 @@ impl Batch {
                     }
                 }
             }
+            if let Wants::Score { id, top } = row.wants {
+                if id as usize >= vocab_size {
+                    return Err(Error::TokenOutOfRange { id, vocab_size });
+                }
+                if top > MOST_TOP {
+                    return Err(Error::Misuse(format!(
+                        "a score reports {MOST_TOP} alternatives at most"
+                    )));
+                }
+            }
             // What the device has noted of ids that occurred goes on only where it chose the last one itself.
             let goes_on = row.token == TokenSource::Chosen;
             if let Wants::Choice {
@@ -205,10 +221,9 @@ impl Batch {
                     || (history.is_none() && !goes_on)
                     || (history.is_some() && forbidden.is_none()))
             {
-                return Err(Error::Misuse(
-                    "a choice needs the ids that occurred and those that cannot, and reports 16 alternatives at most"
-                        .into(),
-                ));
+                return Err(Error::Misuse(format!(
+                    "a choice needs the ids that occurred and those that cannot, and reports {MOST_TOP} alternatives at most"
+                )));
             }
         }
         Ok(())

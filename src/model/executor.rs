@@ -58,10 +58,25 @@ pub struct Choice {
     pub top: Vec<(u32, f32)>,
 }
 
+/// How probable a given id is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scored {
+    /// Its raw logit.
+    pub logit: f32,
+    /// The most probable id, the lowest among equals; where a logit is NaN, the id of that.
+    pub best: u32,
+    pub is_nan: bool,
+    /// As in [`Choice`].
+    pub log_sum: f64,
+    /// As in [`Choice`].
+    pub top: Vec<(u32, f32)>,
+}
+
 /// What was wanted after a row of a batch.
 pub enum RowResult<'a> {
     Logits(&'a [f32]),
     Choice(Choice),
+    Score(Scored),
 }
 
 /// What became of a step's results.
@@ -77,8 +92,16 @@ pub enum Outcome {
 struct Wanted {
     /// Row of the batch, row of the logits.
     logits: Vec<(usize, u32)>,
-    /// Row of the batch, alternatives to report.
-    choices: Vec<(usize, usize)>,
+    reports: Vec<WantedReport>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct WantedReport {
+    /// Row of the batch.
+    row: usize,
+    /// Alternatives to report.
+    top: usize,
+    is_score: bool,
 }
 
 /// A submission whose results are unread.
@@ -103,6 +126,7 @@ struct Stored {
 enum StoredRow {
     Logits(Vec<f32>),
     Choice(Choice),
+    Score(Scored),
 }
 
 /// The plan bound to memory, activations, and read-backs: one for a network.
@@ -264,7 +288,7 @@ impl Executor {
             true => 0,
             false => extents.tail.rows.end(),
         };
-        let has_results = logits_rows > 0 || !wanted.choices.is_empty();
+        let has_results = logits_rows > 0 || !wanted.reports.is_empty();
         let place = match has_results {
             true => Some(self.free_place(resident, logits_rows > 0)?),
             false => None,
@@ -277,8 +301,8 @@ impl Executor {
                 self.logits.record_at(encoder, overflow, HEAD, 0);
                 self.logits.record_at(encoder, logits, bytes, HEAD);
             }
-            if let (Some(place), 1..) = (place, wanted.choices.len()) {
-                let bytes = (wanted.choices.len() * REPORT_WORDS * 4) as u64;
+            if let (Some(place), 1..) = (place, wanted.reports.len()) {
+                let bytes = (wanted.reports.len() * REPORT_WORDS * 4) as u64;
                 let report = self.buffers.get(BufferId::Report)?;
                 self.reports[place].record_at(encoder, overflow, HEAD, 0);
                 self.reports[place].record_at(encoder, report, bytes, HEAD);
@@ -350,6 +374,7 @@ impl Executor {
             match result {
                 StoredRow::Logits(logits) => read(row, RowResult::Logits(&logits)),
                 StoredRow::Choice(choice) => read(row, RowResult::Choice(choice)),
+                StoredRow::Score(scored) => read(row, RowResult::Score(scored)),
             }
         }
         Ok(stored.outcome)
@@ -386,16 +411,16 @@ impl Executor {
                 }
             })?;
         }
-        if !step.wanted.choices.is_empty() {
-            let floats = head + step.wanted.choices.len() * REPORT_WORDS;
+        if !step.wanted.reports.is_empty() {
+            let floats = head + step.wanted.reports.len() * REPORT_WORDS;
             let report = &self.reports[step.place];
             report.read(gpu, step.submission, floats, |words| {
                 if !check(words) {
                     return;
                 }
                 let reports = words[head..].chunks_exact(REPORT_WORDS);
-                for ((row, top), report) in step.wanted.choices.iter().zip(reports) {
-                    read(*row, RowResult::Choice(choice(report, *top)));
+                for (wanted, report) in step.wanted.reports.iter().zip(reports) {
+                    read(wanted.row, result(report, wanted));
                 }
             })?;
         }
@@ -428,6 +453,7 @@ impl Executor {
             let stored = match result {
                 RowResult::Logits(logits) => StoredRow::Logits(logits.to_vec()),
                 RowResult::Choice(choice) => StoredRow::Choice(choice),
+                RowResult::Score(scored) => StoredRow::Score(scored),
             };
             rows.push((row, stored));
         })?;
@@ -464,6 +490,7 @@ impl Executor {
         let mut next = [0, rows.prompt.start];
         let mut next_logits = [0, logits.prompt.start];
         let has_classes = room.has_classes;
+        let vocab = resident.config.vocab_size;
         for (index, row) in batch.rows().iter().enumerate() {
             let class = match row.class {
                 BatchClass::Prompt if has_classes => 1,
@@ -505,16 +532,30 @@ impl Executor {
                     if let Some(forbidden) = forbidden {
                         pool.write_forbidden(resident, row.sequence, forbidden);
                     }
-                    wanted.choices.push((index, params.top));
-                    let vocab = resident.config.vocab_size;
-                    self.sample_rows
-                        .push(sample_row(params, logits_row, row, vocab));
+                    wanted.reports.push(WantedReport {
+                        row: index,
+                        top: params.top.min(vocab),
+                        is_score: false,
+                    });
+                    let sample = sample_row(params, logits_row, row, vocab);
+                    self.sample_rows.push(sample);
+                }
+                Wants::Score { id, top } => {
+                    wanted.reports.push(WantedReport {
+                        row: index,
+                        top: (*top).min(vocab),
+                        is_score: true,
+                    });
+                    self.sample_rows.push(sample::Row {
+                        scored: *id,
+                        ..sample_row(&as_they_are(*top), logits_row, row, vocab)
+                    });
                 }
                 _ => wanted.logits.push((index, logits_row)),
             }
         }
         let first_rows = [rows.prompt.start, logits.prompt.start];
-        extents.sample.rows.generated = counts.choices;
+        extents.sample.rows.generated = counts.reports;
         extents.trunk.rows = rows;
         extents.tail.rows = logits;
         extents.is_random = self.sample_rows.iter().any(|row| row.temperature > 0.0);
@@ -636,18 +677,46 @@ fn sample_row(params: &ChoiceParams, logits_row: u32, row: &Row, vocab: usize) -
         random: params.random,
         len: row.position + 1,
         ngram: params.no_repeat_ngram_size,
-        padding_0: 0,
+        scored: sample::NO_ID,
     }
 }
 
-fn choice(report: &[f32], top: usize) -> Choice {
+/// Logits as they are, which are scored.
+fn as_they_are(top: usize) -> ChoiceParams {
+    ChoiceParams {
+        temperature: 0.0,
+        top_k: 0,
+        top_p: 1.0,
+        min_p: 0.0,
+        repetition_penalty: 1.0,
+        no_repeat_ngram_size: 0,
+        random: 0.0,
+        top,
+    }
+}
+
+/// What `sample_pick.wgsl` has reported.
+fn result(report: &[f32], wanted: &WantedReport) -> RowResult<'static> {
     let candidate = |i: usize| (report[4 + 2 * i].to_bits(), report[5 + 2 * i]);
-    Choice {
-        id: report[0].to_bits(),
-        is_nan: report[3] < 0.0,
-        logit: report[1],
-        log_sum: f64::from(report[2]) + f64::from(report[3]).ln(),
-        top: (0..top).map(candidate).collect(),
+    let (id, logit) = (report[0].to_bits(), report[1]);
+    let is_nan = report[3] < 0.0;
+    let log_sum = f64::from(report[2]) + f64::from(report[3]).ln();
+    let top = (0..wanted.top).map(candidate).collect();
+    match wanted.is_score {
+        true => RowResult::Score(Scored {
+            logit,
+            best: id,
+            is_nan,
+            log_sum,
+            top,
+        }),
+        false => RowResult::Choice(Choice {
+            id,
+            is_nan,
+            logit,
+            log_sum,
+            top,
+        }),
     }
 }
 

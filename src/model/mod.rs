@@ -27,7 +27,7 @@ mod weights;
 
 pub(crate) use crate::kernels::BatchClass;
 pub(crate) use batch::{Batch, ChoiceParams, Room, TokenSource, Wants};
-pub(crate) use executor::{RowResult, Ticket};
+pub(crate) use executor::{RowResult, Scored, Ticket};
 pub(crate) use kv_origin::KvOrigin;
 pub use network::{Network, kv_bytes, weight_bytes};
 pub use options::{LoadOptions, Progress, Tune};

@@ -55,8 +55,8 @@ pub struct StepSizes {
     pub generated: usize,
     /// Rows of logits, likewise of all classes.
     pub logits: usize,
-    /// Rows that tokens can be chosen for.
-    pub choices: usize,
+    /// Rows that tokens can be chosen for, or that can be scored.
+    pub reports: usize,
 }
 
 impl StepSizes {
@@ -108,7 +108,7 @@ impl StepSizes {
                 ComputePath::Gpu => rows.min(MOST_GENERATED),
             },
             logits,
-            choices: logits.min(sample::MOST_ROWS),
+            reports: logits.min(sample::MOST_ROWS),
         })
     }
 

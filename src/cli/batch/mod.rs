@@ -11,7 +11,7 @@ use std::sync::mpsc::{RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use openelm::{Error, GenerateOptions, Model, Text, TextPool};
+use openelm::{Error, GenerateOptions, Model, PoolEvent, Text, TextPool};
 use serde_json::value::RawValue;
 
 use super::args::Generate;
@@ -136,7 +136,9 @@ impl Batch<'_> {
                 }
             }
             let tokens = &mut self.counts.tokens;
-            for (asked, text) in self.pool.step(|_, _| *tokens += 1)? {
+            for (asked, text) in self.pool.step(|_, event| {
+                *tokens += u64::from(matches!(event, PoolEvent::Token(_)));
+            })? {
                 self.end(asked, text)?;
             }
             if has_bar {

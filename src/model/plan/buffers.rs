@@ -73,9 +73,9 @@ impl Blueprint<'_> {
         );
         add(BufferId::Overflow, 16, false);
         let groups = config.vocab_size.div_ceil(GROUP);
-        let choices = sizes.choices as u64;
-        add(BufferId::Adjusted, choices * floats(groups * GROUP), false);
-        add(BufferId::Groups, choices * groups as u64 * 16, false);
+        let reports = sizes.reports as u64;
+        add(BufferId::Adjusted, reports * floats(groups * GROUP), false);
+        add(BufferId::Groups, reports * groups as u64 * 16, false);
         add(
             BufferId::SampleRows,
             (sample::MOST_ROWS * size_of::<sample::Row>()) as u64,
@@ -83,7 +83,7 @@ impl Blueprint<'_> {
         );
         add(
             BufferId::Report,
-            choices * floats(sample::REPORT_WORDS),
+            reports * floats(sample::REPORT_WORDS),
             false,
         );
         // Of several layers that share a buffer the widest counts.

@@ -1,0 +1,3 @@
+//! OpenAI's API over HTTP, for one model.
+
+mod event;
