@@ -92,7 +92,9 @@ impl StepSizes {
         // A vast vocabulary leaves no room for what tiles compute in vain: then there is one row of logits a step.
         let logits = match (binding / logits_row) as usize {
             0 => 0,
-            fit => fit.saturating_sub(LOGITS_SLACK).clamp(1, MOST_LOGITS.min(rows)),
+            fit => fit
+                .saturating_sub(LOGITS_SLACK)
+                .clamp(1, MOST_LOGITS.min(rows)),
         };
         if rows < LEAST_ROWS || logits == 0 {
             return Err(Error::Unsupported {
