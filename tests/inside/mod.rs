@@ -12,6 +12,8 @@ mod golden;
 mod gpu_report;
 mod kernels;
 mod kv_transfer;
+#[cfg(feature = "server")]
+mod openai;
 mod processors;
 mod quantized;
 mod sampling;
