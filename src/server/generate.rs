@@ -50,9 +50,9 @@ pub async fn generate(app: &App, request: Request, parse: Parse) -> Result<Respo
 async fn whole(mut events: Events, mut reply: Reply, peer: Peer) -> Result<Response, ApiError> {
     let collect = async {
         while let Some((index, event)) = events.next().await? {
-            reply.event(index, event);
+            reply.event(index, event)?;
         }
-        Ok(answer::json(reply.end()))
+        Ok(answer::json(reply.end().concat()))
     };
     tokio::select! {
         done = collect => done,
@@ -126,7 +126,7 @@ impl Events {
         };
         self.due = None;
         match next {
-            Ok(event) => checked(event).map(Some),
+            Ok(event) => Ok(Some(event)),
             Err(End::Done) => Ok(None),
             Err(End::Cut) => Err(ApiError::new(408, "the text was not taken in as fast as it was written")),
             Err(End::Gone) => Err(broken("nobody computes any more; the server has to be started again")),
@@ -134,17 +134,7 @@ impl Events {
     }
 
     /// The next event, if it is there.
-    ///
-    /// # Errors
-    /// Why no more comes.
-    pub fn try_next(&mut self) -> Result<Option<(usize, Event)>, ApiError> {
-        self.inlet.try_next().map(checked).transpose()
-    }
-}
-
-fn checked((index, event): (usize, Event)) -> Result<(usize, Event), ApiError> {
-    match event {
-        Event::Ended(Err(error)) => Err(ApiError::from(&error)),
-        event => Ok((index, event)),
+    pub fn try_next(&mut self) -> Option<(usize, Event)> {
+        self.inlet.try_next()
     }
 }

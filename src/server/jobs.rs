@@ -10,15 +10,7 @@ use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc as events};
 
 use super::event::Event;
-use crate::generate::GenerateOptions;
-
-/// A text that is asked for.
-#[derive(Debug, Clone)]
-pub struct AskedText {
-    /// What it is to continue.
-    pub ids: Vec<u32>,
-    pub options: GenerateOptions,
-}
+use super::openai::AskedText;
 
 /// Texts that are asked for together.
 pub struct Job {
@@ -212,6 +204,7 @@ fn bytes(event: &Event) -> usize {
 mod tests {
     use super::*;
     use crate::error::Error;
+    use crate::generate::GenerateOptions;
 
     fn text() -> AskedText {
         AskedText {

@@ -13,7 +13,7 @@ mod generate;
 mod jobs;
 mod listen;
 mod metrics;
-mod openai;
+pub mod openai;
 mod router;
 mod security;
 mod serve;
@@ -24,6 +24,8 @@ mod stop;
 mod turns;
 mod worker;
 
+pub use api_error::ApiError;
+pub use event::Event;
 pub use serve::Server;
 pub use settings::{Limits, Settings};
 pub use stop::Stop;

@@ -167,10 +167,11 @@ async fn listen(listener: TcpListener, app: Arc<App>) -> Result<()> {
     let (limits, stop) = (app.settings.limits.clone(), app.stop.clone());
     let drain_time = limits.drain_time;
     let connections = Connections::new(router(app), limits, stop.clone());
-    tokio::select! {
-        () = connections.accept(&listener) => {}
-        () = drain(&connections, &stop, drain_time) => {}
-    }
+    // Until the end the server says that it is about to end.
+    tokio::join!(
+        connections.accept(&listener),
+        drain(&connections, &stop, drain_time)
+    );
     Ok(())
 }
 

@@ -75,16 +75,23 @@ async fn closed(socket: Option<Arc<Socket>>) {
 impl Stream {
     async fn next(mut self) -> Piece {
         let mut text = String::new();
-        if let Some((index, event)) = self.first.take() {
-            self.take(index, event, &mut text);
+        if let Some((index, event)) = self.first.take()
+            && let Err(error) = self.take(index, event, &mut text)
+        {
+            return failed(text, &error);
         }
         while text.is_empty() {
             tokio::select! {
-                next = self.events.next() => match next {
-                    Ok(Some((index, event))) => self.take(index, event, &mut text),
-                    Ok(None) => return self.end(),
-                    Err(error) => return failed(text, &error),
-                },
+                next = self.events.next() => {
+                    let taken = match next {
+                        Ok(Some((index, event))) => self.take(index, event, &mut text),
+                        Ok(None) => return self.end(),
+                        Err(error) => Err(error),
+                    };
+                    if let Err(error) = taken {
+                        return failed(text, &error);
+                    }
+                }
                 () = tokio::time::sleep(QUIET) => text += COMMENT,
                 () = self.watch.as_mut() => match self.socket.take() {
                     Some(socket) if !self.has_ended_side => {
@@ -97,25 +104,26 @@ impl Stream {
                 },
             }
         }
-        while text.len() < PIECE {
-            match self.events.try_next() {
-                Ok(Some((index, event))) => self.take(index, event, &mut text),
-                Ok(None) => break,
-                Err(error) => return failed(text, &error),
+        while text.len() < PIECE
+            && let Some((index, event)) = self.events.try_next()
+        {
+            if let Err(error) = self.take(index, event, &mut text) {
+                return failed(text, &error);
             }
         }
         (text.into(), Some(self))
     }
 
-    fn take(&mut self, index: usize, event: Event, text: &mut String) {
-        for chunk in self.reply.event(index, event) {
+    fn take(&mut self, index: usize, event: Event, text: &mut String) -> Result<(), ApiError> {
+        for chunk in self.reply.event(index, event)? {
             push(text, &chunk);
         }
+        Ok(())
     }
 
     fn end(self) -> Piece {
         let mut text = String::new();
-        for chunk in self.reply.end_stream() {
+        for chunk in self.reply.end() {
             push(&mut text, &chunk);
         }
         ((text + DONE).into(), None)
