@@ -98,7 +98,9 @@ impl Inlet {
             return Err(end);
         }
         let event = self.receiver.recv().await.ok_or(End::Gone)?;
-        self.end().filter(|end| *end == End::Cut).map_or(Ok(()), Err)?;
+        self.end()
+            .filter(|end| *end == End::Cut)
+            .map_or(Ok(()), Err)?;
         Ok(self.take(event))
     }
 

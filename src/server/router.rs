@@ -157,5 +157,8 @@ async fn not_found(request: Request) -> ApiError {
 
 async fn wrong_method(request: Request) -> ApiError {
     let method = request.method();
-    ApiError::new(405, format!("{method} is not possible here; GET asks for what is, POST for what is to be made"))
+    ApiError::new(
+        405,
+        format!("{method} is not possible here; GET asks for what is, POST for what is to be made"),
+    )
 }
