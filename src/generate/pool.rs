@@ -147,8 +147,11 @@ impl<T> TextPool<T> {
         MOST_ACTIVE.saturating_sub(self.waiting.len() + self.active.len())
     }
 
-    /// Of the rows of keys and values that there are now, the share that texts at work have; prompts that are only kept do not count.
+    /// Of the rows of keys and values that there are now, the share that texts at work have. Prompts that are only kept do not count.
     pub fn kv_usage(&self) -> f64 {
+        if self.active.is_empty() {
+            return 0.0;
+        }
         let (used, all) = self.model.network().kv_rows();
         let kept: usize = self.idle.iter().map(|idle| idle.own_rows).sum();
         used.saturating_sub(kept) as f64 / all.max(1) as f64
