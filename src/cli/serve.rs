@@ -198,10 +198,14 @@ impl Serve {
         }
         let is_visible = |key: &String| key.bytes().all(|byte| byte.is_ascii_graphic());
         if !keys.iter().all(is_visible) {
-            bail!("keys are letters, digits and signs of ASCII, without spaces: HTTP carries nothing else");
+            bail!(
+                "keys are letters, digits and signs of ASCII, without spaces: HTTP carries nothing else"
+            );
         }
         if self.no_auth && !keys.is_empty() {
-            bail!("--no-auth serves everybody, and a key only those who have it: leave one of them out");
+            bail!(
+                "--no-auth serves everybody, and a key only those who have it: leave one of them out"
+            );
         }
         Ok(keys)
     }
@@ -225,7 +229,10 @@ impl Serve {
             Some(choice) => choice.clone(),
             None => match files.chat_template()? {
                 Some(_) => TemplateChoice::Model,
-                None if is_instruct(&std::path::absolute(&self.model.model).unwrap_or_default()) => {
+                None if is_instruct(
+                    &std::path::absolute(&self.model.model).unwrap_or_default(),
+                ) =>
+                {
                     TemplateChoice::Instruct
                 }
                 None => return Ok(None),
@@ -240,7 +247,10 @@ fn keys_of(path: &Path) -> Result<Vec<String>> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let keys: Vec<String> = lines.map(str::to_owned).collect();
     match keys.is_empty() {
-        true => bail!("there is no key in {}, which --api-key-file names", path.display()),
+        true => bail!(
+            "there is no key in {}, which --api-key-file names",
+            path.display()
+        ),
         false => Ok(keys),
     }
 }
@@ -268,7 +278,9 @@ impl LimitArgs {
 
 /// Seconds, with or without parts of them.
 fn seconds(text: &str) -> Result<Duration, String> {
-    let number: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    let number: f64 = text
+        .parse()
+        .map_err(|_| "not a number of seconds".to_owned())?;
     // Longer than that is for ever.
     const MOST: f64 = 1e9;
     match number > 0.0 && number <= MOST {

@@ -63,10 +63,6 @@ impl Outlet {
     pub fn is_cancelled(&self) -> bool {
         self.shared.cancel.load(Ordering::Relaxed)
     }
-
-    pub fn cancel_flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.shared.cancel)
-    }
 }
 
 /// The waiting side of a job's events. Dropping it cancels what goes on.

@@ -25,7 +25,7 @@ const HELPERS: usize = 4;
 const LOOK: Duration = Duration::from_millis(20);
 
 /// What answers that are made get to be sent.
-const FLUSH_TIME: Duration = Duration::from_secs(2);
+const FLUSH_TIME: Duration = Duration::from_secs(5);
 
 /// A server that listens.
 pub struct Server {

@@ -8,8 +8,12 @@ use super::client::{Client, get, post_with};
 
 fn serve(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_openelm"));
-    command.args(["serve", "--no-tune", "--port", "0"]).args(arguments);
-    command.env_remove("OPENELM_API_KEY").env("NODEVICE_SELECT", "1");
+    command
+        .args(["serve", "--no-tune", "--port", "0"])
+        .args(arguments);
+    command
+        .env_remove("OPENELM_API_KEY")
+        .env("NODEVICE_SELECT", "1");
     command.stderr(Stdio::piped()).stdout(Stdio::piped());
     command
 }
@@ -41,13 +45,27 @@ fn it_says_where_it_listens_and_with_which_key_it_answers() {
     let folder = tempfile::tempdir().unwrap();
     let keys = folder.path().join("keys");
     std::fs::write(&keys, "one\n\n two \n").unwrap();
-    let mut child = serve(&["--api-key-file", keys.to_str().unwrap(), "--served-model-name", "tales"]).spawn().unwrap();
+    let mut child = serve(&[
+        "--api-key-file",
+        keys.to_str().unwrap(),
+        "--served-model-name",
+        "tales",
+    ])
+    .spawn()
+    .unwrap();
     let (line, address) = begun(&mut child);
-    assert!(line.contains("tales at http://127.0.0.1:") && line.contains("Bearer KEY"), "{line}");
+    assert!(
+        line.contains("tales at http://127.0.0.1:") && line.contains("Bearer KEY"),
+        "{line}"
+    );
     let mut client = Client::new(address);
     for (key, status) in [("one", 200), ("two", 200), ("three", 401)] {
         let header = format!("Authorization: Bearer {key}\r\n");
-        client.send(post_with("/v1/completions", &header, r#"{"prompt": "A king", "max_tokens": 2}"#));
+        client.send(post_with(
+            "/v1/completions",
+            &header,
+            r#"{"prompt": "A king", "max_tokens": 2}"#,
+        ));
         let answer = client.answer().unwrap();
         assert_eq!(answer.status, status);
         assert!(status != 200 || answer.json()["model"] == "tales");
@@ -64,23 +82,42 @@ fn it_ends_when_it_is_told_to() {
     let mut client = Client::new(address);
     client.send(get("/v1/models"));
     assert_eq!(client.answer().unwrap().status, 401);
-    let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    let kill = Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status();
     assert!(kill.unwrap().success());
     assert!(child.wait().unwrap().success());
     let mut text = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut text)
+        .unwrap();
     assert_eq!(text, "");
 }
 
 #[test]
 fn mistakes_are_told_before_anything_is_loaded() {
     for (arguments, words) in [
-        (&["--host", "0.0.0.0"][..], &["everybody", "--api-key-file", "--no-auth"][..]),
-        (&["--no-auth", "--api-key", "x"], &["--no-auth", "leave one of them out"]),
+        (
+            &["--host", "0.0.0.0"][..],
+            &["everybody", "--api-key-file", "--no-auth"][..],
+        ),
+        (
+            &["--no-auth", "--api-key", "x"],
+            &["--no-auth", "leave one of them out"],
+        ),
         (&["--api-key", ""], &["--api-key is empty"]),
         (&["--api-key", "a b"], &["ASCII"]),
-        (&["--api-key-file", "no-such-file"], &["--api-key-file", "no-such-file"]),
-        (&["--cors-origin", "chat.example"], &["--cors-origin", "https://chat.example"]),
+        (
+            &["--api-key-file", "no-such-file"],
+            &["--api-key-file", "no-such-file"],
+        ),
+        (
+            &["--cors-origin", "chat.example"],
+            &["--cors-origin", "https://chat.example"],
+        ),
         (&["--host", "no such host"], &["cannot listen", "--port"]),
         (&["--queue-timeout", "-1"], &["seconds"]),
         (&["--queue-timeout", "soon"], &["seconds"]),

@@ -120,7 +120,9 @@ impl Client {
         let head = self.until("\r\n\r\n")?;
         let mut lines = head.trim_end().split("\r\n");
         let status = lines.next().unwrap();
-        let status = status.strip_prefix("HTTP/1.").expect(status)[2..5].parse().unwrap();
+        let status = status.strip_prefix("HTTP/1.").expect(status)[2..5]
+            .parse()
+            .unwrap();
         let headers = lines.map(|line| {
             let (name, value) = line.split_once(": ").expect(line);
             (name.to_ascii_lowercase(), value.to_owned())

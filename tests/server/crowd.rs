@@ -10,15 +10,28 @@ use super::scene::Scene;
 
 /// Requests of many kinds.
 fn request(index: u64) -> Value {
-    let prompts = ["Once upon a time", "A king", "There was once a king who had three sons. The eldest", "Snow"];
-    let mut body = json!({"prompt": prompts[index as usize % 4], "max_tokens": 4 + index % 13, "seed": index});
+    let prompts = [
+        "Once upon a time",
+        "A king",
+        "There was once a king who had three sons. The eldest",
+        "Snow",
+    ];
+    let mut body =
+        json!({"prompt": prompts[index as usize % 4], "max_tokens": 4 + index % 13, "seed": index});
     body["temperature"] = json!((index % 3) as f64 * 0.5);
     match index % 5 {
         0 => body["logprobs"] = 3.into(),
         1 => body["n"] = 2.into(),
-        2 => body["prompt"] = json!([[1, 300 + index % 7, 301], [1, 300 + index % 7, 301, 5, 6, 7]]),
+        2 => {
+            body["prompt"] = json!([
+                [1, 300 + index % 7, 301],
+                [1, 300 + index % 7, 301, 5, 6, 7]
+            ])
+        }
         3 => {
-            body["prompt"] = json!([(0..40).map(|id| 1 + (id * index) % 900).collect::<Vec<u64>>()]);
+            body["prompt"] = json!([(0..40)
+                .map(|id| 1 + (id * index) % 900)
+                .collect::<Vec<u64>>()]);
             body["echo"] = true.into();
             body["logprobs"] = 1.into();
             body["max_tokens"] = 1.into();
@@ -47,8 +60,13 @@ fn company_changes_no_number() {
         written(answer.json())
     };
     let together: Vec<Value> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..COUNT).map(|index| scope.spawn(move || ask(index))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        let threads: Vec<_> = (0..COUNT)
+            .map(|index| scope.spawn(move || ask(index)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
     });
     // Another server: nothing of before is kept there.
     let alone = Scene::new();
@@ -67,7 +85,12 @@ fn many_texts_of_one_hold_up_nobody() {
     many.send(post("/v1/completions", &body.to_string()));
     scene.await_figure("openelm_num_requests_running", |running| running >= 28.0);
     for _ in 0..5 {
-        assert_eq!(scene.complete(&json!({"prompt": "A queen", "max_tokens": 2})).status, 200);
+        assert_eq!(
+            scene
+                .complete(&json!({"prompt": "A queen", "max_tokens": 2}))
+                .status,
+            200
+        );
     }
     let left = scene.figure("openelm_num_requests_waiting");
     assert!(left > 100.0, "{left}");
@@ -90,6 +113,7 @@ fn thousands_come_and_some_go() {
                     }
                     let mut client = kept.take().unwrap_or_else(|| scene.client());
                     let mut body = request(index as u64);
+                    body["max_tokens"] = (1 + index % 5).into();
                     let is_stream = index % 7 < 3 && body.get("echo").is_none();
                     body["stream"] = is_stream.into();
                     let text = match index % 11 {
@@ -101,14 +125,21 @@ fn thousands_come_and_some_go() {
                         // Anywhere between the first byte and the end of the answer.
                         let place = (index * 7919) % (2 * text.len());
                         client.send(&text.as_bytes()[..place.min(text.len())]);
-                        std::thread::sleep(Duration::from_micros((index * 104_729 % 20_000) as u64));
+                        std::thread::sleep(Duration::from_micros(
+                            (index * 104_729 % 20_000) as u64,
+                        ));
                         continue;
                     }
                     client.send(text);
                     let answer = client.answer().expect("an answer");
                     assert_eq!(answer.status, 200, "{index}: {answer:?}");
                     if answer.header("content-type") == Some("text/event-stream") {
-                        assert!(answer.events().iter().all(|event| event.get("error").is_none()));
+                        assert!(
+                            answer
+                                .events()
+                                .iter()
+                                .all(|event| event.get("error").is_none())
+                        );
                     }
                     kept = Some(client);
                 }
@@ -116,7 +147,10 @@ fn thousands_come_and_some_go() {
         }
     });
     scene.await_rest();
-    assert_eq!(scene.figure("openelm_request_success_total{finished_reason=\"error\"}"), 0.0);
+    assert_eq!(
+        scene.figure("openelm_request_success_total{finished_reason=\"error\"}"),
+        0.0
+    );
     scene.check_health();
 }
 
@@ -124,12 +158,22 @@ fn thousands_come_and_some_go() {
 #[test]
 fn long_prompts_hold_up_nobody() {
     let scene = Scene::new();
-    let long: Vec<Vec<u64>> = (0..28).map(|text| (0..500).map(|id| 1 + (id * 7 + text * 31) % 900).collect()).collect();
+    let long: Vec<Vec<u64>> = (0..28)
+        .map(|text| (0..500).map(|id| 1 + (id * 7 + text * 31) % 900).collect())
+        .collect();
     let mut many = scene.client();
-    many.send(post("/v1/completions", &json!({"prompt": long, "max_tokens": 1}).to_string()));
+    many.send(post(
+        "/v1/completions",
+        &json!({"prompt": long, "max_tokens": 1}).to_string(),
+    ));
     scene.await_figure("openelm_num_requests_running", |running| running > 0.0);
     let begin = Instant::now();
-    assert_eq!(scene.complete(&json!({"prompt": "A queen", "max_tokens": 1})).status, 200);
+    assert_eq!(
+        scene
+            .complete(&json!({"prompt": "A queen", "max_tokens": 1}))
+            .status,
+        200
+    );
     let short = begin.elapsed();
     assert_eq!(many.answer().unwrap().status, 200);
     let all = begin.elapsed();

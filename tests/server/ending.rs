@@ -8,7 +8,7 @@ use super::client::{get, post};
 use super::scene::Scene;
 
 fn long(is_stream: bool) -> String {
-    let body = json!({"prompt": "A king", "max_tokens": 500, "ignore_eos": true, "n": 24, "temperature": 1, "stream": is_stream});
+    let body = json!({"prompt": "A king", "max_tokens": 80, "ignore_eos": true, "n": 24, "temperature": 1, "stream": is_stream});
     post("/v1/completions", &body.to_string())
 }
 
@@ -25,14 +25,23 @@ fn what_was_asked_is_answered_and_no_more() {
     scene.await_figure("openelm_num_requests_running", |running| running > 24.0);
     scene.stop.drain();
     let health = scene.ask(get("/health"));
-    assert_eq!((health.status, health.body.as_str()), (503, r#"{"status":"draining"}"#));
+    assert_eq!(
+        (health.status, health.body.as_str()),
+        (503, r#"{"status":"draining"}"#)
+    );
     idle.send(post("/v1/completions", r#"{"prompt": "A queen"}"#));
     let refused = idle.answer().unwrap();
-    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    assert_eq!(
+        (refused.status, refused.header("retry-after")),
+        (503, Some("1"))
+    );
     for client in &mut clients {
         let answer = client.answer().expect("an answer");
         assert_eq!(answer.status, 200);
-        assert_eq!(answer.body.matches("\"finish_reason\":\"length\"").count(), 24);
+        assert_eq!(
+            answer.body.matches("\"finish_reason\":\"length\"").count(),
+            24
+        );
     }
     assert!(idle.has_ended());
     scene.ended();
@@ -48,7 +57,11 @@ fn ending_does_not_wait_for_ever() {
     let begin = Instant::now();
     scene.stop.drain();
     scene.ended();
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    assert!(
+        begin.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begin.elapsed()
+    );
     while client.more() {}
 }
 
@@ -61,5 +74,9 @@ fn without_work_it_ends_at_once() {
     let begin = Instant::now();
     scene.stop.drain();
     scene.ended();
-    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+    assert!(
+        begin.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        begin.elapsed()
+    );
 }

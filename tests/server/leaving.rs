@@ -63,7 +63,9 @@ fn who_leaves_while_waiting_is_forgotten() {
     let mut busy: Vec<Client> = (0..5).map(|_| scene.client()).collect();
     for (index, client) in busy.iter_mut().enumerate() {
         client.send(long(if index == 0 { 60 } else { 8 }, false));
-        scene.await_figure("openelm_num_requests_running", |running| running >= 28.0 + index as f64);
+        scene.await_figure("openelm_num_requests_running", |running| {
+            running >= 28.0 + index as f64
+        });
     }
     let mut waiting: Vec<Client> = (0..3).map(|_| scene.client()).collect();
     for (index, client) in waiting.iter_mut().enumerate() {
@@ -80,7 +82,10 @@ fn who_leaves_while_waiting_is_forgotten() {
 
 /// A client that reads nothing while a text is written and sent to it.
 fn stalled(scene: &Scene, texts: usize) -> (tokio::runtime::Runtime, tokio::net::TcpStream) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let address = scene.address;
     let socket = runtime.block_on(async {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();

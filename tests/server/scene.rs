@@ -74,7 +74,9 @@ impl Scene {
         let (name, labels) = name.split_once('{').unwrap_or((name, "}"));
         let labels = labels.trim_end_matches('}');
         let line = page.lines().find(|line| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{')) && line.contains(labels)
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with('{'))
+                && line.contains(labels)
         });
         let line = line.unwrap_or_else(|| panic!("no {name} in {page}"));
         line.rsplit_once(' ').unwrap().1.parse().unwrap()
@@ -84,7 +86,11 @@ impl Scene {
     pub fn await_figure(&self, name: &str, is_right: impl Fn(f64) -> bool) {
         let begin = Instant::now();
         while !is_right(self.figure(name)) {
-            assert!(begin.elapsed() < PATIENCE, "{name} is {}", self.figure(name));
+            assert!(
+                begin.elapsed() < PATIENCE,
+                "{name} is {}",
+                self.figure(name)
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -99,7 +105,10 @@ impl Scene {
     /// Whether the server still answers as it should.
     pub fn check_health(&self) {
         let answer = self.ask(get("/health"));
-        assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"status":"ok"}"#));
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (200, r#"{"status":"ok"}"#)
+        );
     }
 
     /// Waits until the server has ended.

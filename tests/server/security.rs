@@ -16,17 +16,40 @@ fn a_key_opens_what_is_closed() {
         let headers = format!("Authorization: {key}\r\n");
         scene.ask(post_with("/v1/completions", &headers, TEXT))
     };
-    for key in ["Bearer first", "Bearer second", "bearer first", "Bearer  first "] {
+    for key in [
+        "Bearer first",
+        "Bearer second",
+        "bearer first",
+        "Bearer  first ",
+    ] {
         assert_eq!(with(key).status, 200, "{key}");
     }
-    for key in ["Bearer", "Bearer ", "Bearer firs", "Bearer first1", "Bearer FIRST", "first", "Basic first", "Bearer first second"] {
+    for key in [
+        "Bearer",
+        "Bearer ",
+        "Bearer firs",
+        "Bearer first1",
+        "Bearer FIRST",
+        "first",
+        "Basic first",
+        "Bearer first second",
+    ] {
         let answer = with(key);
         assert_eq!(answer.status, 401, "{key}");
         assert_eq!(answer.json()["error"]["type"], "authentication_error");
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
         assert!(!answer.error().contains("first"));
     }
-    for path in ["/v1/models", "/metrics", "/version", "/nothing", "/v1/completions", "/HEALTH", "/health/", "//health"] {
+    for path in [
+        "/v1/models",
+        "/metrics",
+        "/version",
+        "/nothing",
+        "/v1/completions",
+        "/HEALTH",
+        "/health/",
+        "//health",
+    ] {
         assert_eq!(scene.ask(get(path)).status, 401, "{path}");
         assert_eq!(scene.ask(post(path, TEXT)).status, 401, "{path}");
     }
@@ -36,8 +59,16 @@ fn a_key_opens_what_is_closed() {
 #[test]
 fn without_keys_any_will_do() {
     let scene = Scene::new();
-    for key in ["", "Authorization: Bearer \r\n", "Authorization: Bearer x\r\n", "Authorization: Basic eA==\r\n"] {
-        assert_eq!(scene.ask(post_with("/v1/completions", key, TEXT)).status, 200);
+    for key in [
+        "",
+        "Authorization: Bearer \r\n",
+        "Authorization: Bearer x\r\n",
+        "Authorization: Basic eA==\r\n",
+    ] {
+        assert_eq!(
+            scene.ask(post_with("/v1/completions", key, TEXT)).status,
+            200
+        );
     }
 }
 
@@ -49,12 +80,21 @@ fn names_that_lead_here_from_elsewhere_are_refused() {
         let host = format!("Host: {host}:{port}\r\n");
         assert_eq!(scene.ask(get_with("/health", &host)).status, 200);
     }
-    for host in ["Host: evil.example\r\n", "Host: evil.example:8000\r\nX-Forwarded-Host: localhost\r\n", "Host: localhost@evil.example\r\n"] {
+    for host in [
+        "Host: evil.example\r\n",
+        "Host: evil.example:8000\r\nX-Forwarded-Host: localhost\r\n",
+        "Host: localhost@evil.example\r\n",
+    ] {
         let answer = scene.ask(get_with("/health", host));
         assert_eq!(answer.status, 403, "{host}");
         answer.error();
     }
-    for host in ["", "Host: localhost\r\nHost: localhost\r\n", "Host: \r\n", "Host: <script>\r\n"] {
+    for host in [
+        "",
+        "Host: localhost\r\nHost: localhost\r\n",
+        "Host: \r\n",
+        "Host: <script>\r\n",
+    ] {
         assert_eq!(scene.ask(get_with("/health", host)).status, 400, "{host}");
     }
     let absolute = "GET http://evil.example/health HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -68,16 +108,28 @@ fn pages_of_other_sites_can_do_nothing() {
     let answer = scene.ask(post_with("/v1/completions", origin, TEXT));
     assert_eq!(answer.status, 403);
     assert_eq!(answer.header("access-control-allow-origin"), None);
-    let asks = "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization\r\n";
+    let asks =
+        "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization\r\n";
     let preflight = |headers: &str| {
         let host = format!("Host: localhost\r\n{headers}{asks}");
         scene.ask(get_with("/v1/completions", &host).replace("GET", "OPTIONS"))
     };
     let answer = preflight(origin);
     assert_eq!(answer.status, 403);
-    assert!(answer.headers.iter().all(|(name, _)| !name.starts_with("access-control")));
+    assert!(
+        answer
+            .headers
+            .iter()
+            .all(|(name, _)| !name.starts_with("access-control"))
+    );
     // What needs no question beforehand.
-    for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonx", ""] {
+    for kind in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "application/jsonx",
+        "",
+    ] {
         let request = post("/v1/completions", TEXT).replace("application/json", kind);
         assert_eq!(scene.ask(request).status, 415, "{kind}");
     }
@@ -89,7 +141,10 @@ fn pages_of_other_sites_can_do_nothing() {
     }
     // Its own page is no other site.
     let own = "Origin: http://localhost\r\n";
-    assert_eq!(scene.ask(post_with("/v1/completions", own, TEXT)).status, 200);
+    assert_eq!(
+        scene.ask(post_with("/v1/completions", own, TEXT)).status,
+        200
+    );
 }
 
 #[test]
@@ -105,16 +160,31 @@ fn a_site_that_was_named_may_ask() {
     assert_eq!(answer.status, 204);
     let allowed = answer.header("access-control-allow-headers");
     assert_eq!(allowed, Some("authorization, content-type, x-stainless-os"));
-    assert!(answer.header("access-control-allow-methods").unwrap().contains("POST"));
+    assert!(
+        answer
+            .header("access-control-allow-methods")
+            .unwrap()
+            .contains("POST")
+    );
     // It can read why it was refused, too.
     for (key, status) in [("", 401), ("Authorization: Bearer key\r\n", 200)] {
-        let answer = scene.ask(post_with("/v1/completions", &format!("{origin}{key}"), TEXT));
+        let answer = scene.ask(post_with(
+            "/v1/completions",
+            &format!("{origin}{key}"),
+            TEXT,
+        ));
         assert_eq!(answer.status, status);
-        assert_eq!(answer.header("access-control-allow-origin"), Some("https://chat.example"));
+        assert_eq!(
+            answer.header("access-control-allow-origin"),
+            Some("https://chat.example")
+        );
         assert_eq!(answer.header("vary"), Some("Origin"));
     }
     let other = "Origin: https://chat.example.evil\r\nAuthorization: Bearer key\r\n";
-    assert_eq!(scene.ask(post_with("/v1/completions", other, TEXT)).status, 403);
+    assert_eq!(
+        scene.ask(post_with("/v1/completions", other, TEXT)).status,
+        403
+    );
 }
 
 #[test]
