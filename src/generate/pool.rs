@@ -152,6 +152,11 @@ impl<T> TextPool<T> {
         self.driver.take_trace()
     }
 
+    /// How many tokens of prompts were computed since the last call; those that were there already do not count.
+    pub fn take_prompt_tokens(&mut self) -> u64 {
+        self.driver.take_prompt_tokens()
+    }
+
     /// How many texts are being written, and how many wait.
     pub fn counts(&self) -> (usize, usize) {
         (self.active.len(), self.waiting.len())
