@@ -139,7 +139,19 @@ impl<T> TextPool<T> {
 
     /// Whether as many texts are asked for as can be written at once. More would only wait.
     pub fn is_full(&self) -> bool {
-        self.waiting.len() + self.active.len() >= MOST_ACTIVE
+        self.room() == 0
+    }
+
+    /// How many more texts can be asked for that need not wait.
+    pub fn room(&self) -> usize {
+        MOST_ACTIVE.saturating_sub(self.waiting.len() + self.active.len())
+    }
+
+    /// Of the rows of keys and values that there are now, the share that texts at work have; prompts that are only kept do not count.
+    pub fn kv_usage(&self) -> f64 {
+        let (used, all) = self.model.network().kv_rows();
+        let kept: usize = self.idle.iter().map(|idle| idle.own_rows).sum();
+        used.saturating_sub(kept) as f64 / all.max(1) as f64
     }
 
     /// As [`Session::set_trace`](super::Session::set_trace).
@@ -221,6 +233,10 @@ impl<T> TextPool<T> {
         if self.active.is_empty() {
             // Nobody waits for what was computed beyond the end.
             self.driver.forget();
+        }
+        if self.is_empty() {
+            // Memory that was short may be there again.
+            self.most_active = MOST_ACTIVE;
         }
         Ok(ended)
     }
