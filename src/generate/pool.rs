@@ -147,11 +147,11 @@ impl<T> TextPool<T> {
         MOST_ACTIVE.saturating_sub(self.waiting.len() + self.active.len())
     }
 
-    /// Of the rows of keys and values that there are now, the share that texts at work have; prompts that are only kept do not count.
-    pub fn kv_usage(&self) -> f64 {
+    /// How many rows of keys and values texts at work have, and how many there are now. Prompts that are only kept do not count.
+    pub fn kv_rows(&self) -> (usize, usize) {
         let (used, all) = self.model.network().kv_rows();
         let kept: usize = self.idle.iter().map(|idle| idle.own_rows).sum();
-        used.saturating_sub(kept) as f64 / all.max(1) as f64
+        (used.saturating_sub(kept), all)
     }
 
     /// As [`Session::set_trace`](super::Session::set_trace).

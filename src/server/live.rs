@@ -2,12 +2,13 @@
 //! layer and kernel costs. Steps are timed in detail only while somebody looks.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use super::budget::{Budget, SHARE};
-use crate::generate::Model;
+use super::openai::Context;
 use crate::trace::{LayerSum, Phase, Step, TraceMode, by_layer};
 
 /// Seconds that are kept.
@@ -53,18 +54,20 @@ pub struct Defaults {
 }
 
 impl Card {
-    /// Of a model that is served by a name.
-    pub fn new(model: &Model, name: &str, has_chat_template: bool, defaults: Defaults) -> Self {
+    /// Of what is served.
+    pub fn new(served: &Context) -> Self {
+        let model = &served.model;
         let layers = model.config().layers.iter();
+        let defaults = model.sampling_defaults();
         Self {
-            name: name.to_owned(),
+            name: served.name.clone(),
             version: env!("CARGO_PKG_VERSION"),
             adapter: model.adapter().name.clone(),
             driver: model.adapter().driver.clone(),
             dtype: model.dtype().to_string(),
             context_size: model.context_size(),
             has_tokenizer: model.tokenizer().is_some(),
-            has_chat_template,
+            has_chat_template: served.template.is_some(),
             layers: layers
                 .map(|layer| Layer {
                     q_heads: layer.q_heads,
@@ -72,7 +75,11 @@ impl Card {
                     ffn_dim: layer.ffn_dim,
                 })
                 .collect(),
-            defaults,
+            defaults: Defaults {
+                temperature: defaults.temperature,
+                top_p: defaults.top_p,
+                top_k: defaults.top_k,
+            },
         }
     }
 }
@@ -97,8 +104,6 @@ pub struct Tick {
     /// Tokens of prompts that were computed in it; those that were there already do not count.
     pub prompt_tokens: u64,
     pub generated_tokens: u64,
-    /// After it.
-    pub load: Load,
     /// What was timed of it.
     pub steps: Vec<Step>,
 }
@@ -112,9 +117,9 @@ struct Second {
     load: Load,
 }
 
-/// A server at work.
+/// What is known of a server at work.
 #[derive(Debug)]
-pub struct Live {
+pub struct Record {
     card: Card,
     began: Instant,
     /// The last is the one that is under way; `number` counts from the beginning.
@@ -179,7 +184,7 @@ pub struct Costs {
     pub layers: Vec<LayerSum>,
 }
 
-impl Live {
+impl Record {
     pub fn new(card: Card, now: Instant) -> Self {
         Self {
             card,
@@ -209,8 +214,7 @@ impl Live {
 
     /// Takes in a step.
     pub fn add(&mut self, tick: Tick) {
-        let texts = self.load.running;
-        self.set_load(tick.load, tick.end);
+        self.go_on(tick.end);
         self.prompt_tokens += tick.prompt_tokens;
         self.generated_tokens += tick.generated_tokens;
         if let Some(second) = self.seconds.back_mut() {
@@ -219,6 +223,7 @@ impl Live {
         }
         let is_timed = tick.steps.iter().any(|step| step.mode.is_detailed());
         let took = tick.end.saturating_duration_since(tick.begin);
+        let texts = self.load.running;
         self.budget.add(is_timed, tick.prompt_tokens, texts, took);
         for step in tick.steps {
             if !step.mode.is_detailed() {
@@ -306,5 +311,20 @@ impl Timed {
             wall_ns: wall.try_into().unwrap_or(u64::MAX),
             layers: by_layer(&self.steps),
         })
+    }
+}
+
+/// The record, for the thread that computes and for those who look.
+#[derive(Debug, Clone)]
+pub struct Live(Arc<Mutex<Record>>);
+
+impl Live {
+    pub fn new(card: Card) -> Self {
+        Self(Arc::new(Mutex::new(Record::new(card, Instant::now()))))
+    }
+
+    /// To be held shortly: the thread that computes waits for it.
+    pub fn record(&self) -> MutexGuard<'_, Record> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
