@@ -50,9 +50,8 @@ export class Heat {
       this.table.tBodies[0]?.remove();
       this.table.tHead?.remove();
       this.key = "";
-      find("heat-text").textContent = "";
       find("heat-source").textContent = "";
-      find("heat-summary").textContent = costs
+      find("heat-text").textContent = costs
         ? "The adapter tells no times of its own, so layers cannot be told apart."
         : `Nothing to show yet: ${phase === "decode" ? "tokens that are generated" : "prompts"} are timed while this page is open.`;
       return;
@@ -63,7 +62,7 @@ export class Heat {
     this.outside = layers.filter((layer) => layer.layer === null).flatMap((layer) => layer.kernels);
     this.build();
     this.fill();
-    this.tell(phase);
+    this.tellSource(phase);
   }
 
   // Cells are made once and filled anew, so that focus and hover stay where they are.
@@ -107,8 +106,7 @@ export class Heat {
       cell.setAttribute("aria-label", this.explain(row, this.columns.length));
     });
     find("legend-high").textContent = `${time(high / tokens)} a token, or more`;
-    if (this.picked) find("heat-text").textContent = this.explain(...this.picked);
-    else find("heat-text").textContent = "Figures are microseconds a token. Point at a cell, or reach it with Tab and the arrow keys, to have it explained.";
+    find("heat-text").textContent = this.picked ? this.explain(...this.picked) : this.summary();
   }
 
   cell(row, column) {
@@ -130,9 +128,9 @@ export class Heat {
       `Moves ${bytes(moved / steps)} a step${speed}.${shape}`;
   }
 
-  // A sentence of what matters.
-  tell(phase) {
-    const { tokens, steps, age_s: age } = this.costs;
+  // What matters, in words.
+  summary() {
+    const { tokens } = this.costs;
     const shares = new Map();
     for (const { kernel, sum } of [...this.inside.flatMap((layer) => layer.kernels), ...this.outside]) {
       const name = kernel.startsWith("proj_") ? "The FFN" : kernel === "qkv" ? "QKV" : `The ${short(kernel)}`;
@@ -141,7 +139,12 @@ export class Heat {
     const [name, most] = [...shares].reduce((a, b) => (b[1] > a[1] ? b : a));
     const worst = this.inside.reduce((a, b) => (nanoseconds(b) > nanoseconds(a) ? b : a), this.inside[0]);
     const costly = worst ? ` Layer ${worst.layer} costs most: ${percent(nanoseconds(worst) / this.total)}.` : "";
-    find("heat-summary").textContent = `${name} takes ${percent(most / this.total)} of ${time(this.total / tokens)} a token.${costly}`;
+    return `${name} takes ${percent(most / this.total)} of ${time(this.total / tokens)} a token.${costly} ` +
+      "Figures are microseconds a token; point at one, or go there with Tab and arrow keys, to have it explained.";
+  }
+
+  tellSource(phase) {
+    const { tokens, steps, age_s: age } = this.costs;
     const outside = this.outside.map(({ kernel, sum }) => `${short(kernel)} ${figure(sum.duration_ns / tokens)} µs`).join(", ");
     find("heat-source").textContent =
       `${outside ? `Outside the layers: ${outside}. ` : ""}Sums of the last ${steps} timed ${steps === 1 ? "step" : "steps"} ` +
