@@ -234,7 +234,9 @@ pub enum Error {
         cause: std::io::Error,
     },
     /// A server was to listen beyond this machine without asking anybody for a key.
-    #[error("on {address} everybody who reaches this machine could use the server, which has no key to ask for")]
+    #[error(
+        "on {address} everybody who reaches this machine could use the server, which has no key to ask for"
+    )]
     OpenToAll {
         /// As it was asked for, with the port.
         address: String,

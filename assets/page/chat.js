@@ -130,7 +130,7 @@ export class Chat {
     log.replaceChildren(...(isChat ? this.bubbles() : this.page()));
     find("empty").hidden = this.turns.length > 0;
     log.setAttribute("aria-busy", this.isWriting);
-    this.follow(true);
+    goToEnd();
   }
 
   bubbles() {
@@ -166,21 +166,24 @@ export class Chat {
   }
 
   append(text) {
-    const wasAtEnd = isAtEnd();
-    this.end?.append(text);
-    this.follow(wasAtEnd);
+    this.stay(() => this.end?.append(text));
   }
 
-  // Stays at the end only where the reader is.
-  follow(wasAtEnd) {
-    const scroll = find("scroll");
-    if (wasAtEnd) scroll.scrollTop = scroll.scrollHeight;
+  // Changes something, and stays at the end if that is where the reader is.
+  stay(change) {
+    const wasAtEnd = isAtEnd();
+    change();
+    if (wasAtEnd) goToEnd();
   }
 }
 
 function isAtEnd() {
   const { scrollTop, clientHeight, scrollHeight } = find("scroll");
   return scrollTop + clientHeight > scrollHeight - 40;
+}
+
+function goToEnd() {
+  find("scroll").scrollTop = find("scroll").scrollHeight;
 }
 
 async function copy(text, pressed) {

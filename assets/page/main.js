@@ -102,7 +102,7 @@ function send() {
 }
 
 function toggle(panel, by) {
-  find(panel).hidden = !find(panel).hidden;
+  chat.stay(() => (find(panel).hidden = !find(panel).hidden));
   find(by).setAttribute("aria-expanded", !find(panel).hidden);
 }
 

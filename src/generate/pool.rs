@@ -76,6 +76,8 @@ pub struct TextPool<T> {
     /// As many as memory has room for.
     most_active: usize,
     keys: u64,
+    /// Whether the shortest prompt comes first in the next step.
+    is_shortest_first: bool,
 }
 
 struct Request<T> {
@@ -127,6 +129,7 @@ impl<T> TextPool<T> {
             idle: VecDeque::new(),
             most_active: MOST_ACTIVE,
             keys: 0,
+            is_shortest_first: false,
         };
         idle.into_iter().for_each(|sequence| pool.keep(sequence));
         pool
@@ -151,7 +154,10 @@ impl<T> TextPool<T> {
     pub fn kv_rows(&self) -> (usize, usize) {
         let (used, all) = self.model.network().kv_rows();
         let kept: usize = self.idle.iter().map(|idle| idle.own_rows).sum();
-        (used.saturating_sub(kept), all)
+        match self.active.is_empty() {
+            true => (0, all),
+            false => (used.saturating_sub(kept), all),
+        }
     }
 
     /// As [`Session::set_trace`](super::Session::set_trace).
@@ -214,6 +220,15 @@ impl<T> TextPool<T> {
                 generator: &mut active.generator,
             })
             .collect();
+        // A step has room for a part of a long prompt. In turns it is the oldest prompt's and that of the one with the fewest ids left, so that
+        // neither short nor long ones wait for ever.
+        if self.is_shortest_first {
+            lanes.sort_by_cached_key(|lane| {
+                let progress = lane.generator.progress(lane.sequence);
+                progress.map_or(0, |(done, all)| all - done)
+            });
+        }
+        self.is_shortest_first = !self.is_shortest_first;
         let failed = self.driver.tick(self.model.network(), &mut lanes)?;
         for (key, error) in failed {
             self.failed(key, error, &mut ended);

@@ -52,9 +52,13 @@ impl App {
     pub fn check_serving(&self) -> Result<(), ApiError> {
         match self.trouble() {
             None => Ok(()),
-            Some("loading") => Err(busy("the device was lost, and the model is being loaded again")),
+            Some("loading") => Err(busy(
+                "the device was lost, and the model is being loaded again",
+            )),
             Some("draining") => Err(busy("the server is about to end")),
-            Some(_) => Err(broken("the device was lost; the server has to be started again")),
+            Some(_) => Err(broken(
+                "the device was lost; the server has to be started again",
+            )),
         }
     }
 

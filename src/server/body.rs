@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, header};
 use axum::extract::Request;
+use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -60,10 +60,13 @@ impl Bodies {
                 true => self.room.acquire_many(kib(most)).await.ok(),
                 false => None,
             };
-            Ok((self.collect(body).await?, room))
+            Ok::<_, ApiError>((self.collect(body).await?, room))
         };
         let (bytes, _room) = timeout(self.most_time, read).await.map_err(|_| {
-            ApiError::new(408, "the body of the request did not come to its end in time")
+            ApiError::new(
+                408,
+                "the body of the request did not come to its end in time",
+            )
         })??;
         if let Some(socket) = head.extensions.get::<Arc<Socket>>() {
             socket.has_body();
@@ -75,10 +78,15 @@ impl Bodies {
         let mut all = Vec::new();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| {
-                ApiError::new(400, format!("the body of the request did not come whole: {error}"))
+                ApiError::new(
+                    400,
+                    format!("the body of the request did not come whole: {error}"),
+                )
             })?;
             // Trailers say nothing.
-            let Ok(data) = frame.into_data() else { continue };
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
             if all.len() + data.len() > self.most_bytes {
                 return Err(self.too_large());
             }
@@ -91,7 +99,9 @@ impl Bodies {
         let most = self.most_bytes;
         ApiError::new(
             413,
-            format!("the body of the request is larger than the {most} bytes that this server takes"),
+            format!(
+                "the body of the request is larger than the {most} bytes that this server takes"
+            ),
         )
     }
 }

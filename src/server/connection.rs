@@ -81,7 +81,11 @@ pub async fn serve(socket: Arc<Socket>, io: Io, router: Router, limits: &Limits,
             },
         }
     }
-    socket.linger(LINGER_TIME, LINGER_BYTES).await;
+    tokio::select! {
+        () = socket.linger(LINGER_TIME, LINGER_BYTES) => {}
+        () = socket.given_up() => {}
+        () = stop.reached(Phase::Closing) => {}
+    }
 }
 
 /// How often a connection's times are looked at: often enough for the shortest.

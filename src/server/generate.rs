@@ -120,16 +120,21 @@ impl Events {
     pub async fn next(&mut self) -> Result<Option<(usize, Event)>, ApiError> {
         let next = match self.due {
             None => self.inlet.next().await,
-            Some(due) => timeout_at(due, self.inlet.next())
-                .await
-                .map_err(|_| busy("the request has waited for its turn as long as this server lets it"))?,
+            Some(due) => timeout_at(due, self.inlet.next()).await.map_err(|_| {
+                busy("the request has waited for its turn as long as this server lets it")
+            })?,
         };
         self.due = None;
         match next {
             Ok(event) => Ok(Some(event)),
             Err(End::Done) => Ok(None),
-            Err(End::Cut) => Err(ApiError::new(408, "the text was not taken in as fast as it was written")),
-            Err(End::Gone) => Err(broken("nobody computes any more; the server has to be started again")),
+            Err(End::Cut) => Err(ApiError::new(
+                408,
+                "the text was not taken in as fast as it was written",
+            )),
+            Err(End::Gone) => Err(broken(
+                "nobody computes any more; the server has to be started again",
+            )),
         }
     }
 

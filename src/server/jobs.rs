@@ -63,10 +63,6 @@ impl Outlet {
     pub fn is_cancelled(&self) -> bool {
         self.shared.cancel.load(Ordering::Relaxed)
     }
-
-    pub fn cancel_flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.shared.cancel)
-    }
 }
 
 /// The waiting side of a job's events. Dropping it cancels what goes on.
@@ -98,7 +94,9 @@ impl Inlet {
             return Err(end);
         }
         let event = self.receiver.recv().await.ok_or(End::Gone)?;
-        self.end().filter(|end| *end == End::Cut).map_or(Ok(()), Err)?;
+        self.end()
+            .filter(|end| *end == End::Cut)
+            .map_or(Ok(()), Err)?;
         Ok(self.take(event))
     }
 

@@ -193,37 +193,101 @@ impl Metrics {
 impl Figures {
     fn text(&self, model: &str) -> String {
         let mut page = Page::new(model);
-        page.gauge("num_requests_running", "Texts that are being written.", self.running);
-        page.gauge("num_requests_waiting", "Texts whose turn has not come.", self.waiting);
-        page.counter("prompt_tokens_total", "Tokens of prompts that were dealt with.", self.prompt_tokens);
-        page.counter("generation_tokens_total", "Tokens that were generated.", self.generated_tokens);
+        page.gauge(
+            "num_requests_running",
+            "Texts that are being written.",
+            self.running,
+        );
+        page.gauge(
+            "num_requests_waiting",
+            "Texts whose turn has not come.",
+            self.waiting,
+        );
+        page.counter(
+            "prompt_tokens_total",
+            "Tokens of prompts that were dealt with.",
+            self.prompt_tokens,
+        );
+        page.counter(
+            "generation_tokens_total",
+            "Tokens that were generated.",
+            self.generated_tokens,
+        );
         let name = "openelm_request_success_total";
         page.head(name, "counter", "Texts that have ended, by reason.");
         for (reason, count) in REASONS.iter().zip(self.ended) {
             page.line(name, &[("finished_reason", reason)], count);
         }
-        page.counter("requests_cancelled_total", "Texts that nobody wanted any more.", self.cancelled);
-        page.counter("requests_refused_total", "Requests that were turned away because too many waited.", self.refused);
+        page.counter(
+            "requests_cancelled_total",
+            "Texts that nobody wanted any more.",
+            self.cancelled,
+        );
+        page.counter(
+            "requests_refused_total",
+            "Requests that were turned away because too many waited.",
+            self.refused,
+        );
         let named = [
-            (&self.first_token, "time_to_first_token_seconds", "From asking for a text to its first token."),
-            (&self.between_tokens, "inter_token_latency_seconds", "From a token to the next one."),
-            (&self.whole, "e2e_request_latency_seconds", "From asking for a text to its end."),
-            (&self.queued, "request_queue_time_seconds", "From asking for a text to its turn."),
+            (
+                &self.first_token,
+                "time_to_first_token_seconds",
+                "From asking for a text to its first token.",
+            ),
+            (
+                &self.between_tokens,
+                "inter_token_latency_seconds",
+                "From a token to the next one.",
+            ),
+            (
+                &self.whole,
+                "e2e_request_latency_seconds",
+                "From asking for a text to its end.",
+            ),
+            (
+                &self.queued,
+                "request_queue_time_seconds",
+                "From asking for a text to its turn.",
+            ),
         ];
         for (histogram, name, help) in named {
             histogram.write(&mut page, &format!("openelm_{name}"), help);
         }
-        page.gauge("kv_cache_usage_perc", "Of the rows of keys and values, the share in use; 1: all.", self.kv_usage);
+        page.gauge(
+            "kv_cache_usage_perc",
+            "Of the rows of keys and values, the share in use; 1: all.",
+            self.kv_usage,
+        );
         // What llama-server calls the same.
-        page.counter("tokens_predicted_total", "Tokens that were generated.", self.generated_tokens);
+        page.counter(
+            "tokens_predicted_total",
+            "Tokens that were generated.",
+            self.generated_tokens,
+        );
         let rate = |(tokens, seconds): (u64, f64)| match seconds > 0.0 {
             true => tokens as f64 / seconds,
             false => 0.0,
         };
-        page.gauge("prompt_tokens_seconds", "Prompt tokens computed a second, mean of all texts.", rate(self.prefill));
-        page.gauge("predicted_tokens_seconds", "Tokens a second of a text, mean of all.", rate(self.decode));
-        page.gauge("requests_processing", "Texts that are being written.", self.running);
-        page.gauge("requests_deferred", "Texts whose turn has not come.", self.waiting);
+        page.gauge(
+            "prompt_tokens_seconds",
+            "Prompt tokens computed a second, mean of all texts.",
+            rate(self.prefill),
+        );
+        page.gauge(
+            "predicted_tokens_seconds",
+            "Tokens a second of a text, mean of all.",
+            rate(self.decode),
+        );
+        page.gauge(
+            "requests_processing",
+            "Texts that are being written.",
+            self.running,
+        );
+        page.gauge(
+            "requests_deferred",
+            "Texts whose turn has not come.",
+            self.waiting,
+        );
         page.text
     }
 }
@@ -237,7 +301,10 @@ struct Page {
 
 impl Page {
     fn new(model: &str) -> Self {
-        let model = model.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let model = model
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace('\n', "\\n");
         Self {
             model,
             text: String::new(),
@@ -250,8 +317,15 @@ impl Page {
     }
 
     fn line(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
-        let labels: String = labels.iter().map(|(label, value)| format!(",{label}=\"{value}\"")).collect();
-        let _ = writeln!(self.text, "{name}{{model_name=\"{}\"{labels}}} {value}", self.model);
+        let labels: String = labels
+            .iter()
+            .map(|(label, value)| format!(",{label}=\"{value}\""))
+            .collect();
+        let _ = writeln!(
+            self.text,
+            "{name}{{model_name=\"{}\"{labels}}} {value}",
+            self.model
+        );
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: impl std::fmt::Display) {
@@ -300,7 +374,10 @@ mod tests {
             let is_figure = line.starts_with("openelm_")
                 && line.contains("{model_name=\"demo\"")
                 && line.rsplit_once(' ').unwrap().1.parse::<f64>().is_ok();
-            assert!(is_figure || line.starts_with("# HELP ") || line.starts_with("# TYPE "), "{line}");
+            assert!(
+                is_figure || line.starts_with("# HELP ") || line.starts_with("# TYPE "),
+                "{line}"
+            );
         }
         assert!(text.contains("openelm_num_requests_running{model_name=\"demo\"} 3\n"));
         assert!(text.contains("openelm_generation_tokens_total{model_name=\"demo\"} 2\n"));

@@ -1,6 +1,6 @@
 //! OpenAI's API over HTTP, for one model.
 //!
-//! [`Server::bind`] takes a model and a place to listen, [`Server::run`] answers until it is told to [`Stop`].
+//! [`Server::bind`] takes a place to listen, [`Server::run`] a model, and answers until it is told to [`Stop`].
 
 mod answer;
 mod api_error;

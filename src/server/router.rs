@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -115,7 +116,11 @@ async fn models(State(app): Shared) -> Response {
     answer::json(openai::models(&app.context()))
 }
 
-async fn model(State(app): Shared, Path(id): Path<String>) -> Result<Response, ApiError> {
+async fn model(
+    State(app): Shared,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let Path(id) = id.map_err(|_| ApiError::new(400, "the model's name is not UTF-8 text"))?;
     Ok(answer::json(openai::model(&id, &app.context())?))
 }
 
@@ -171,5 +176,8 @@ async fn not_found(request: Request) -> ApiError {
 
 async fn wrong_method(request: Request) -> ApiError {
     let method = request.method();
-    ApiError::new(405, format!("{method} is not possible here; GET asks for what is, POST for what is to be made"))
+    ApiError::new(
+        405,
+        format!("{method} is not possible here; GET asks for what is, POST for what is to be made"),
+    )
 }

@@ -72,7 +72,9 @@ impl Security {
         };
         let name = host.host().trim_start_matches('[').trim_end_matches(']');
         let name = name.to_ascii_lowercase();
-        let is_own = name.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+        let is_own = name
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback());
         match is_own || hosts.contains(&name) {
             true => Ok(()),
             false => Err(ApiError::new(
@@ -110,7 +112,9 @@ impl Security {
         if self.keys.is_empty() {
             return Ok(());
         }
-        let given = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        let given = headers
+            .get(header::AUTHORIZATION)
+            .map(HeaderValue::as_bytes);
         let given = given.and_then(|given| match given.split_at_checked(7) {
             Some((scheme, key)) if scheme.eq_ignore_ascii_case(b"Bearer ") => {
                 Some(key.trim_ascii())
@@ -118,10 +122,15 @@ impl Security {
             _ => None,
         });
         let Some(given) = given else {
-            return Err(unknown_key("this server needs a key: `Authorization: Bearer KEY`"));
+            return Err(unknown_key(
+                "this server needs a key: `Authorization: Bearer KEY`",
+            ));
         };
         // All are looked at, so that time does not tell which was nearly right.
-        let same = self.keys.iter().fold(false, |same, key| same | is_same(key.as_bytes(), given));
+        let same = self
+            .keys
+            .iter()
+            .fold(false, |same, key| same | is_same(key.as_bytes(), given));
         match same {
             true => Ok(()),
             false => Err(unknown_key("this is no key of this server")),
@@ -129,7 +138,11 @@ impl Security {
     }
 
     /// Headers that let a page of another site read an answer, and say what it may ask.
-    pub fn cors(&self, request: &HeaderMap, verdict: Option<&Verdict>) -> Vec<(HeaderName, HeaderValue)> {
+    pub fn cors(
+        &self,
+        request: &HeaderMap,
+        verdict: Option<&Verdict>,
+    ) -> Vec<(HeaderName, HeaderValue)> {
         let origin = request.get(header::ORIGIN);
         let Some(origin) = origin.filter(|origin| self.is_allowed(origin)) else {
             return Vec::new();
@@ -140,11 +153,15 @@ impl Security {
             (header::VARY, fixed("Origin")),
         ];
         if verdict == Some(&Verdict::Preflight) {
-            headers.push((header::ACCESS_CONTROL_ALLOW_METHODS, fixed("GET, POST, OPTIONS")));
+            headers.push((
+                header::ACCESS_CONTROL_ALLOW_METHODS,
+                fixed("GET, POST, OPTIONS"),
+            ));
             headers.push((header::ACCESS_CONTROL_MAX_AGE, fixed(PREFLIGHT_LASTS)));
             // A star would not cover Authorization.
             let asked = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
-            headers.extend(asked.map(|asked| (header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone())));
+            headers
+                .extend(asked.map(|asked| (header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone())));
         }
         headers
     }
@@ -159,13 +176,20 @@ fn unknown_key(message: &str) -> ApiError {
 
 /// What the server was called, which HTTP/1.0 need not say.
 fn host<B>(request: &Request<B>) -> Result<Option<Authority>, ApiError> {
-    let invalid = || ApiError::new(400, "the request needs one header `Host`, with a name in it");
+    let invalid = || {
+        ApiError::new(
+            400,
+            "the request needs one header `Host`, with a name in it",
+        )
+    };
     if let Some(authority) = request.uri().authority() {
         return Ok(Some(authority.clone()));
     }
     let mut hosts = request.headers().get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
-        (Some(host), None) => Authority::try_from(host.as_bytes()).map(Some).map_err(|_| invalid()),
+        (Some(host), None) => Authority::try_from(host.as_bytes())
+            .map(Some)
+            .map_err(|_| invalid()),
         (None, _) if request.version() == Version::HTTP_10 => Ok(None),
         _ => Err(invalid()),
     }
@@ -175,7 +199,10 @@ fn host<B>(request: &Request<B>) -> Result<Option<Authority>, ApiError> {
 fn is_same(key: &[u8], given: &[u8]) -> bool {
     let mut differs = key.len() ^ given.len();
     for (index, byte) in given.iter().enumerate() {
-        let other = key.get(index % key.len().max(1)).copied().unwrap_or_default();
+        let other = key
+            .get(index % key.len().max(1))
+            .copied()
+            .unwrap_or_default();
         differs |= usize::from(black_box(byte ^ other));
     }
     black_box(differs) == 0
@@ -203,7 +230,9 @@ mod tests {
     }
 
     fn status(security: &Security, headers: &[(&str, &str)]) -> u16 {
-        security.check(&request(headers), false).map_or_else(|error| error.status, |_| 200)
+        security
+            .check(&request(headers), false)
+            .map_or_else(|error| error.status, |_| 200)
     }
 
     #[test]
@@ -213,13 +242,31 @@ mod tests {
             ..Settings::default()
         };
         let security = Security::new(&settings, [127, 0, 0, 1].into());
-        for host in ["localhost", "LOCALHOST:8000", "127.0.0.1:8000", "[::1]:80", "127.9.9.9", "chat.example:443"] {
+        for host in [
+            "localhost",
+            "LOCALHOST:8000",
+            "127.0.0.1:8000",
+            "[::1]:80",
+            "127.9.9.9",
+            "chat.example:443",
+        ] {
             assert_eq!(status(&security, &[("host", host)]), 200, "{host}");
         }
-        for host in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "[::2]"] {
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "10.0.0.1",
+            "[::2]",
+        ] {
             assert_eq!(status(&security, &[("host", host)]), 403, "{host}");
         }
-        for headers in [&[][..], &[("host", "")], &[("host", "a b")], &[("host", "localhost"), ("host", "localhost")]] {
+        for headers in [
+            &[][..],
+            &[("host", "")],
+            &[("host", "a b")],
+            &[("host", "localhost"), ("host", "localhost")],
+        ] {
             assert_eq!(status(&security, headers), 400, "{headers:?}");
         }
         // Beyond this machine any name may lead here, unless some are named.
@@ -236,7 +283,13 @@ mod tests {
         let security = Security::new(&Settings::default(), local);
         let from = |origin| [("host", "localhost:8000"), ("origin", origin)];
         assert_eq!(status(&security, &from("http://localhost:8000")), 200);
-        for origin in ["http://localhost:9000", "http://localhost", "https://evil.example", "null", ""] {
+        for origin in [
+            "http://localhost:9000",
+            "http://localhost",
+            "https://evil.example",
+            "null",
+            "",
+        ] {
             assert_eq!(status(&security, &from(origin)), 403, "{origin}");
         }
         let settings = Settings {

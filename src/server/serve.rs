@@ -26,23 +26,22 @@ const HELPERS: usize = 4;
 const LOOK: Duration = Duration::from_millis(20);
 
 /// What answers that are made get to be sent.
-const FLUSH_TIME: Duration = Duration::from_secs(2);
+const FLUSH_TIME: Duration = Duration::from_secs(5);
 
 /// A server that listens.
 pub struct Server {
     listener: TcpListener,
-    model: Model,
     settings: Settings,
     reload: Option<Reload>,
     stop: Stop,
 }
 
 impl Server {
-    /// Listens for requests to a model, and answers none yet.
+    /// Listens for requests, and answers none yet: they wait until there is a model.
     ///
     /// # Errors
     /// [`Error::Listen`]; [`Error::OpenToAll`] where everybody could use it and nobody said that this is wanted.
-    pub fn bind(model: Model, settings: Settings) -> Result<Self> {
+    pub fn bind(settings: Settings) -> Result<Self> {
         let Settings { host, port, .. } = &settings;
         let failed = |cause| Error::Listen {
             address: format!("{host}:{port}"),
@@ -60,7 +59,6 @@ impl Server {
         listener.set_nonblocking(true).map_err(failed)?;
         Ok(Self {
             listener,
-            model,
             settings,
             reload: None,
             stop: Stop::new(),
@@ -78,6 +76,11 @@ impl Server {
         })
     }
 
+    /// Whether only those who show a key are served.
+    pub fn needs_key(&self) -> bool {
+        !self.settings.api_keys.is_empty()
+    }
+
     /// Loads the model again when its device was lost.
     pub fn reload_with(&mut self, reload: Reload) {
         self.reload = Some(reload);
@@ -88,15 +91,14 @@ impl Server {
         self.stop.clone()
     }
 
-    /// Answers requests until it is told to end.
+    /// Answers requests to a model until it is told to end.
     ///
     /// # Errors
     /// [`Error::Thread`] or [`Error::Listen`], before anything was answered.
-    pub fn run(self) -> Result<()> {
+    pub fn run(self, model: Model) -> Result<()> {
         let address = self.address()?;
         let Self {
             listener,
-            model,
             settings,
             reload,
             stop,

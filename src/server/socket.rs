@@ -130,11 +130,6 @@ impl Socket {
         (state.phase != Phase::Answer).then_some(state.since)
     }
 
-    /// Whether nothing is under way.
-    pub fn is_idle(&self) -> bool {
-        self.state().phase == Phase::Idle
-    }
-
     /// The place is wanted for another connection.
     pub fn give_up(&self) {
         self.unwanted.notify_one();

@@ -21,7 +21,9 @@ pub fn next(requests: impl IntoIterator<Item = (u64, Standing)>, free: usize) ->
         let kept = if standing.working == 0 { 0 } else { KEPT_FREE };
         standing.has_more && free > kept
     };
-    let candidates = requests.into_iter().filter(|(_, standing)| may_begin(standing));
+    let candidates = requests
+        .into_iter()
+        .filter(|(_, standing)| may_begin(standing));
     // Of several the first is taken.
     let next = candidates.min_by_key(|(_, standing)| standing.working);
     next.map(|(request, _)| request)
