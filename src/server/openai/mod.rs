@@ -1,0 +1,19 @@
+//! The JSON of OpenAI's API, as plain data: requests to texts that are asked for, and what becomes of them to answers. No HTTP.
+
+mod asked;
+mod chat;
+mod completions;
+mod context;
+mod json;
+mod models;
+mod reply;
+mod spelling;
+mod tokens;
+
+pub use asked::{Asked, AskedText};
+pub use chat::chat;
+pub use completions::completions;
+pub use context::{Context, Limits};
+pub use models::{model, models};
+pub use reply::Reply;
+pub use tokens::{detokenize, tokenize, tokenizer_info};
