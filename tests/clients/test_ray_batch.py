@@ -14,16 +14,17 @@ from places import FLEET, OPENELM
 
 # Leaves the process id of a worker, and of the actor that owns it, in a folder; ends where a request says so.
 WRAPPER = """#!{python}
-import os, subprocess, sys
+import os, subprocess, sys, threading
 open("{folder}/" + str(os.getpid()), "w").write(str(os.getppid()))
 child = subprocess.Popen(["{openelm}", *sys.argv[1:]], stdin=subprocess.PIPE)
+threading.Thread(target=lambda: os._exit(child.wait()), daemon=True).start()
 for line in sys.stdin.buffer:
     if b"poison" in line:
         os.kill(os.getpid(), 9)
     child.stdin.write(line)
     child.stdin.flush()
 child.stdin.close()
-sys.exit(child.wait())
+child.wait()
 """
 
 
