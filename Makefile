@@ -6,7 +6,7 @@ ifndef XDG_RUNTIME_DIR
 export NODEVICE_SELECT ?= 1
 endif
 
-.PHONY: run window test test-properties check compare setup
+.PHONY: run window test test-clients test-properties check compare setup
 .DEFAULT_GOAL := run
 
 # The first build takes minutes, and says what it does; later ones keep quiet.
@@ -27,6 +27,11 @@ test: setup
 test-properties: setup
 	cargo test --all-features --lib --test text --test bad_input --test chat_templates -- $(PROPERTIES)
 PROPERTIES := streaming_equals a_split_anywhere text_survives spoiled_bytes twin overflow_is_set random_batches what_is_said harmless_words
+
+# Clients that others wrote, against the program: openai-python, LiteLLM, Ray, HAProxy.
+test-clients: setup
+	cargo build --all-features
+	@tests/clients/run.sh $(TESTS)
 
 # What CI checks beside the tests.
 check: setup

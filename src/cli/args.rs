@@ -240,25 +240,43 @@ pub struct Generate {
     pub batch: BatchArgs,
 }
 
+/// Flags that have no meaning where prompts come as lines.
+const ONE_PROMPT: [&str; 8] = [
+    "prompt",
+    "token_ids",
+    "num_return_sequences",
+    "assistant_model",
+    "prompt_cache",
+    "trace",
+    "no_echo",
+    "json",
+];
+
 /// Many prompts at once.
 #[derive(Args)]
 pub struct BatchArgs {
     /// Many prompts, a line of JSON each: a text, or an object with "prompt" or "token_ids" and, as it likes, "id", "max_tokens", "seed",
-    /// "stop" and "generate_kwargs" of its own; `-` reads standard input
-    #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = [
-        "prompt", "token_ids", "num_return_sequences", "assistant_model", "prompt_cache", "trace", "no_echo",
-        "json",
-    ])]
+    /// "stop" and "generate_kwargs" of its own, or with "token_ids" and "score_from"; `-` reads standard input
+    #[arg(long, value_name = "FILE.jsonl", group = "lines", conflicts_with_all = ONE_PROMPT)]
     pub prompts: Option<PathBuf>,
+    /// The same lines from a program that waits for answers: each is written as it ends, to standard output, errors too; the exit code
+    /// says nothing of them; `-` reads standard input
+    #[arg(long, value_name = "FILE.jsonl", group = "lines", conflicts_with_all = ONE_PROMPT)]
+    pub jsonl: Option<PathBuf>,
     /// Where the texts go, a line of JSON for each line of --prompts; those that are there already are not written again
     /// [default: standard output, which is also `-`]
-    #[arg(long, value_name = "FILE.jsonl", requires = "prompts")]
+    #[arg(
+        long,
+        value_name = "FILE.jsonl",
+        requires = "prompts",
+        conflicts_with = "jsonl"
+    )]
     pub out: Option<PathBuf>,
     /// Write each text as it ends, not in the order of the prompts
-    #[arg(long, requires = "prompts")]
+    #[arg(long, requires = "prompts", conflicts_with = "jsonl")]
     pub unordered: bool,
     /// Write the log-probability of each token, too
-    #[arg(long, requires = "prompts")]
+    #[arg(long, requires = "lines")]
     pub logprobs: bool,
 }
 

@@ -22,8 +22,9 @@ use super::request::Request;
 const DEMO_PROMPT: &str = "Once upon a time";
 
 pub fn run(arguments: &Generate) -> Result<()> {
-    if let Some(prompts) = &arguments.batch.prompts {
-        return batch::run(arguments, prompts);
+    let lines = &arguments.batch;
+    if let Some(path) = lines.prompts.as_ref().or(lines.jsonl.as_ref()) {
+        return batch::run(arguments, path);
     }
     // All that can be a mistake first: loading takes long.
     let files = arguments.prompt.open(&arguments.model)?;

@@ -1,4 +1,5 @@
-//! `openelm generate --prompts`: many prompts from lines of JSON, many at a time, a line of results for each.
+//! `openelm generate --prompts` and `--jsonl`: many prompts from lines of JSON, many at a time, a line of results for each. `--prompts` is a
+//! batch, whose results are kept; `--jsonl` is the protocol of a worker, whose lines come from a program.
 
 mod lines;
 mod prompt;
@@ -11,15 +12,15 @@ use std::sync::mpsc::{RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use openelm::{Error, GenerateOptions, Model, PoolEvent, Text, TextPool};
+use openelm::{Error, GenerateOptions, Model, PoolEvent, PromptLogprobs, Text, TextPool};
 use serde_json::value::RawValue;
 
 use super::args::Generate;
 use super::output::{self, Bar, Interrupted, cancel_on_ctrl_c};
 use super::request::{Own, Settings};
 use lines::{Line, Source};
-use prompt::Prompt;
-use results::{Record, Results, TextFields};
+use prompt::{Prompt, Task};
+use results::{Outcome, Record, Results};
 
 /// How often somebody is asked whether they still want it, while nothing comes.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -28,9 +29,10 @@ const PATIENCE: Duration = Duration::from_millis(100);
 struct Asked {
     line: u64,
     id: Option<Box<RawValue>>,
-    /// Of line and settings.
-    request: String,
+    /// Of line and settings, where results are kept.
+    request: Option<String>,
     is_random: bool,
+    is_score: bool,
 }
 
 #[derive(Default)]
@@ -39,6 +41,8 @@ struct Counts {
     lines: u64,
     texts: u64,
     tokens: u64,
+    /// Lines whose ids were scored.
+    scored: u64,
     /// Texts that were there already.
     kept: u64,
     failed: u64,
@@ -49,8 +53,8 @@ struct Counts {
 struct Batch<'a> {
     arguments: &'a Generate,
     settings: Settings,
-    /// Settings as text: texts of other settings are others.
-    fingerprint: String,
+    /// Settings as text: texts of other settings are others. `None` where nothing is kept.
+    fingerprint: Option<String>,
     model: Model,
     /// Of the first line, where none is given; each line has one more than that before.
     seed: u64,
@@ -59,7 +63,8 @@ struct Batch<'a> {
     counts: Counts,
 }
 
-pub fn run(arguments: &Generate, prompts: &Path) -> Result<()> {
+pub fn run(arguments: &Generate, lines: &Path) -> Result<()> {
+    let is_worker = arguments.batch.jsonl.is_some();
     // All that can be a mistake first: loading takes long.
     let files = arguments.model.open()?;
     let settings = Settings::new(&arguments.generation)?.of_one_text();
@@ -69,26 +74,28 @@ pub fn run(arguments: &Generate, prompts: &Path) -> Result<()> {
     let warned = request.warn();
     if request.options.speculation.is_some() {
         output::note(
-            "openelm: warning: prompt_lookup_num_tokens has no effect with --prompts, whose steps are full already",
+            "openelm: warning: prompt_lookup_num_tokens has no effect on many prompts, whose steps are full already",
         );
     }
-    let source = lines::open(prompts)?;
+    let source = lines::open(lines)?;
     let out = arguments.batch.out.as_deref();
     let canonical = |path: &Path| path.canonicalize().ok();
     if out
         .and_then(canonical)
-        .is_some_and(|out| Some(out) == canonical(prompts))
+        .is_some_and(|out| Some(out) == canonical(lines))
     {
         bail!("--prompts and --out are the same file");
     }
-    let results = Results::open(out, !arguments.batch.unordered)?;
+    // Who waits for one answer must not have to wait for another.
+    let is_ordered = !(is_worker || arguments.batch.unordered);
+    let results = Results::open(out, is_ordered)?;
     let model = arguments.model.load(files)?;
     // From here on; until then Ctrl-C simply ends the program.
     let cancel = cancel_on_ctrl_c();
     let mut batch = Batch {
         arguments,
         settings,
-        fingerprint: fingerprint(arguments),
+        fingerprint: (!is_worker).then(|| fingerprint(arguments)),
         seed: openelm::clock_seed(),
         pool: model.text_pool(),
         model,
@@ -104,7 +111,11 @@ pub fn run(arguments: &Generate, prompts: &Path) -> Result<()> {
     batch.results.write_waiting()?;
     done?;
     batch.results.tidy()?;
-    batch.counts.outcome()
+    match is_worker {
+        // Whoever asked was told, line by line.
+        true => Ok(()),
+        false => batch.counts.outcome(),
+    }
 }
 
 impl Batch<'_> {
@@ -112,8 +123,9 @@ impl Batch<'_> {
     fn write(&mut self, source: Source, cancel: &AtomicBool) -> Result<()> {
         let Source { lines, count } = source;
         let bar = Bar::of_lines(count.is_some());
-        // Lines of results would run into it.
-        let has_bar = self.results.path().is_some() || !std::io::stdout().is_terminal();
+        // Lines of results would run into it; and nobody looks at a worker.
+        let has_bar = self.fingerprint.is_some()
+            && (self.results.path().is_some() || !std::io::stdout().is_terminal());
         let begin = Instant::now();
         let mut has_more = true;
         while has_more || !self.pool.is_empty() {
@@ -151,16 +163,21 @@ impl Batch<'_> {
         let Counts {
             texts,
             tokens,
+            scored,
             kept,
             ..
         } = self.counts;
         let seconds = begin.elapsed().as_secs_f64();
+        let scored = match scored {
+            0 => String::new(),
+            scored => format!("; {scored} lines scored"),
+        };
         let kept = match kept {
             0 => String::new(),
             kept => format!("; {kept} were there already"),
         };
         output::note(&format!(
-            "[{}, {}; {texts} texts of together {tokens} tokens in {seconds:.1} s, {:.1} tok/s{kept}]",
+            "[{}, {}; {texts} texts of together {tokens} tokens in {seconds:.1} s, {:.1} tok/s{scored}{kept}]",
             self.model.adapter().name,
             self.model.dtype(),
             tokens as f64 / seconds.max(1e-9),
@@ -171,12 +188,12 @@ impl Batch<'_> {
     /// Asks for the text of a line, unless it is there.
     fn take(&mut self, line: Line) -> Result<()> {
         let Line { number, text } = line;
-        let request = match &text {
-            Ok(text) => fnv1a(&[&self.fingerprint, text]),
-            Err(_) => String::new(),
+        let request = match (&self.fingerprint, &text) {
+            (Some(fingerprint), Ok(text)) => Some(fnv1a(&[fingerprint, text])),
+            _ => None,
         };
         match self.results.request_of(number) {
-            Some(written) if written == request => {
+            Some(written) if Some(written) == request.as_deref() => {
                 self.counts.kept += 1;
                 self.counts.lines += 1;
                 return Ok(());
@@ -194,18 +211,20 @@ impl Batch<'_> {
             Ok(text) => prompt::parse(&text),
             Err(what) => (None, Err(what)),
         };
-        let asked = asked.and_then(|(prompt, own)| {
-            self.asked(number, prompt, own)
-                .map_err(|error| format!("{error:#}"))
+        let asked = asked.and_then(|task| match task {
+            Task::Continue(prompt, own) => self
+                .asked(number, prompt, own)
+                .map_err(|error| format!("{error:#}")),
+            Task::Score { ids, from } => Ok((ids, scores(from))),
         });
         match asked {
             Ok((ids, options)) => {
-                let is_random = options.sampling.temperature > 0.0;
                 let asked = Asked {
                     line: number,
                     id,
                     request,
-                    is_random,
+                    is_random: options.sampling.temperature > 0.0,
+                    is_score: options.prompt_logprobs.is_some(),
                 };
                 self.pool.push(asked, ids, options);
                 Ok(())
@@ -244,20 +263,35 @@ impl Batch<'_> {
             Ok(text) => text,
             Err(error) => return self.fail(*line, id.as_deref(), error.to_string()),
         };
-        self.counts.texts += 1;
         self.counts.lines += 1;
-        self.results.add(&Record {
-            line: *line,
-            id: id.as_deref(),
-            text: Some(TextFields {
+        let (logprobs, greedy): (Vec<f32>, Vec<bool>) = text
+            .prompt_logprobs
+            .iter()
+            .map(|token| (token.logprob, token.is_greedy))
+            .unzip();
+        let outcome = match asked.is_score {
+            true => Outcome::Scores {
+                logprobs: &logprobs,
+                greedy: &greedy,
+            },
+            false => Outcome::Text {
                 ids: &text.ids,
                 text: self.model.tokenizer().map(|_| &text.text[..]),
                 finish_reason: text.finish,
                 logprobs: self.arguments.batch.logprobs.then_some(&text.logprobs[..]),
                 seed: asked.is_random.then_some(text.seed),
-                request: &asked.request,
-            }),
-            error: None,
+            },
+        };
+        let count = match asked.is_score {
+            true => &mut self.counts.scored,
+            false => &mut self.counts.texts,
+        };
+        *count += 1;
+        self.results.add(&Record {
+            line: *line,
+            id: id.as_deref(),
+            outcome,
+            request: asked.request.as_deref(),
         })
     }
 
@@ -265,8 +299,8 @@ impl Batch<'_> {
         self.results.add(&Record {
             line,
             id,
-            text: None,
-            error: Some(&what),
+            outcome: Outcome::Error { error: &what },
+            request: None,
         })?;
         self.counts.lines += 1;
         self.counts.failed += 1;
@@ -300,9 +334,17 @@ fn one_text(count: usize) -> Result<()> {
     match count {
         1 => Ok(()),
         _ => bail!(
-            "num_return_sequences is {count}; with --prompts a line gives one text, and may be there several times with other seeds"
+            "num_return_sequences is {count}; of many prompts each gives one text, and may be there several times with other seeds"
         ),
     }
+}
+
+/// Scores of a prompt's ids from an index on, and no text.
+fn scores(from: usize) -> GenerateOptions {
+    let mut options = GenerateOptions::default();
+    options.max_tokens = Some(0);
+    options.prompt_logprobs = Some(PromptLogprobs { from, top: 0 });
+    options
 }
 
 /// All that a text follows from beside its line, but for the seed of the clock.

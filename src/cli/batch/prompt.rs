@@ -1,4 +1,4 @@
-//! A line of JSON to a prompt, with what it asks for itself.
+//! A line of JSON to what it asks for: a text after a prompt, or scores of ids.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::request::Own;
 /// Bytes of an `id` at most: it is kept while its text is written.
 const LONGEST_ID: usize = 1 << 16;
 
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 8] = [
     "id",
     "prompt",
     "token_ids",
@@ -19,6 +19,7 @@ const KEYS: [&str; 7] = [
     "seed",
     "stop",
     "generate_kwargs",
+    "score_from",
 ];
 
 #[derive(Debug, PartialEq)]
@@ -27,14 +28,22 @@ pub enum Prompt {
     Ids(Vec<u32>),
 }
 
+pub enum Task {
+    /// A text after a prompt, with what it asks for itself.
+    Continue(Prompt, Own),
+    /// How probable each of the ids from an index on is after those before it.
+    Score { ids: Vec<u32>, from: usize },
+}
+
 /// The line's `id`, as it is spelled, and what it asks for, or what is wrong with it.
-pub type Parsed = (Option<Box<RawValue>>, Result<(Prompt, Own), String>);
+pub type Parsed = (Option<Box<RawValue>>, Result<Task, String>);
 
 /// What a line says.
 pub fn parse(line: &str) -> Parsed {
     if line.starts_with('"') {
         let text = serde_json::from_str(line).map_err(|error| no_json(&error));
-        return (None, text.map(|text| (Prompt::Text(text), Own::default())));
+        let task = |text| Task::Continue(Prompt::Text(text), Own::default());
+        return (None, text.map(task));
     }
     if !line.starts_with('{') {
         let what =
@@ -48,19 +57,22 @@ pub fn parse(line: &str) -> Parsed {
                 let what = format!("`id` is longer than {} KiB", LONGEST_ID >> 10);
                 (None, Err(what))
             }
-            id => (id, asked(fields)),
+            id => (id, task(fields)),
         },
     }
 }
 
 type Fields = BTreeMap<String, Box<RawValue>>;
 
-fn asked(mut fields: Fields) -> Result<(Prompt, Own), String> {
+fn task(mut fields: Fields) -> Result<Task, String> {
     if let Some(key) = fields.keys().find(|key| !KEYS.contains(&key.as_str())) {
         return Err(format!(
             "there is no `{key}`; a line can have {}",
             KEYS.join(", ")
         ));
+    }
+    if let Some(from) = field(&mut fields, "score_from", "the index of an id")? {
+        return score(fields, from);
     }
     let text = field(&mut fields, "prompt", "a text")?;
     let ids = field(&mut fields, "token_ids", "a list of token ids")?;
@@ -81,7 +93,25 @@ fn asked(mut fields: Fields) -> Result<(Prompt, Own), String> {
             .map(|(key, value)| (key.replace('-', "_"), value))
             .collect(),
     };
-    Ok((prompt, own))
+    Ok(Task::Continue(prompt, own))
+}
+
+fn score(mut fields: Fields, from: usize) -> Result<Task, String> {
+    let ids: Option<Vec<u32>> = field(&mut fields, "token_ids", "a list of token ids")?;
+    if let Some((key, _)) = fields.iter().find(|(_, value)| value.get() != "null") {
+        return Err(format!(
+            "`score_from` scores `token_ids`; `{key}` has no place beside it"
+        ));
+    }
+    let ids = ids.ok_or("`score_from` is there, but no `token_ids`")?;
+    match from {
+        0 => Err("`score_from` is 0; the first id has none before it to score it by".into()),
+        from if from > ids.len() => Err(format!(
+            "`score_from` is {from}, but `token_ids` has only {}",
+            ids.len()
+        )),
+        from => Ok(Task::Score { ids, from }),
+    }
 }
 
 #[derive(Deserialize)]
@@ -132,11 +162,23 @@ mod tests {
 
     #[test]
     fn a_prompt_is_a_text_or_ids() {
-        let prompt = |line: &str| parse(line).1.map(|(prompt, _)| prompt).unwrap();
+        let prompt = |line: &str| match parse(line).1.unwrap() {
+            Task::Continue(prompt, _) => prompt,
+            Task::Score { .. } => panic!("{line}"),
+        };
         assert_eq!(prompt(r#""a\nb""#), Prompt::Text("a\nb".into()));
         assert_eq!(prompt(r#"{"prompt": ""}"#), Prompt::Text(String::new()));
         let ids = r#"{"token_ids": [1, 2], "prompt": null, "seed": null, "id": null}"#;
         assert_eq!(prompt(ids), Prompt::Ids(vec![1, 2]));
+    }
+
+    #[test]
+    fn ids_are_scored_from_an_index_on() {
+        let line = r#"{"token_ids": [1, 2, 3], "score_from": 3, "seed": null, "prompt": null}"#;
+        let task = parse(line).1.unwrap();
+        assert!(matches!(task, Task::Score { ids, from: 3 } if ids == [1, 2, 3]));
+        let none = parse(r#"{"token_ids": [1, 2], "score_from": null}"#).1;
+        assert!(matches!(none, Ok(Task::Continue(Prompt::Ids(_), _))));
     }
 
     #[test]
@@ -186,8 +228,30 @@ mod tests {
                 r#"{"prompt": "a", "max_token": 5}"#,
                 "there is no `max_token`",
             ),
+            (r#"{"score_from": 1}"#, "no `token_ids`"),
+            (
+                r#"{"score_from": 1, "prompt": "a"}"#,
+                "`prompt` has no place",
+            ),
+            (
+                r#"{"token_ids": [1, 2], "score_from": 1, "max_tokens": 1}"#,
+                "`max_tokens` has no place",
+            ),
+            (
+                r#"{"token_ids": [1], "score_from": 0}"#,
+                "`score_from` is 0",
+            ),
+            (r#"{"token_ids": [1], "score_from": 2}"#, "has only 1"),
+            (
+                r#"{"token_ids": [1], "score_from": -1}"#,
+                "`score_from` is -1",
+            ),
+            (
+                r#"{"token_ids": [1], "score_from": 1e3}"#,
+                "`score_from` is 1e3",
+            ),
         ] {
-            let what = parse(line).1.map(|(prompt, _)| prompt).unwrap_err();
+            let what = parse(line).1.err().unwrap();
             assert!(what.contains(words), "{line}: {what}");
         }
     }

@@ -18,29 +18,40 @@ const MOST_WAITING: usize = 16 << 20;
 /// What every result begins with.
 const BEGINNING: &str = "{\"line\":";
 
-/// A line of results: a text, or why there is none.
+/// A line of results.
 #[derive(Serialize)]
 pub struct Record<'a> {
     pub line: u64,
     pub id: Option<&'a RawValue>,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub text: Option<TextFields<'a>>,
+    #[serde(flatten)]
+    pub outcome: Outcome<'a>,
+    /// Of the line and all settings, where results are kept; not of an error, which is no result.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<&'a str>,
+    pub request: Option<&'a str>,
 }
 
+/// What became of a line. Numbers are written so that they come back to the same bits.
 #[derive(Serialize)]
-pub struct TextFields<'a> {
-    pub ids: &'a [u32],
-    pub text: Option<&'a str>,
-    pub finish_reason: Option<Finish>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub logprobs: Option<&'a [f32]>,
-    /// Where chance has a part in it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub seed: Option<u64>,
-    /// Of the prompt's line and all settings.
-    pub request: &'a str,
+#[serde(untagged)]
+pub enum Outcome<'a> {
+    Text {
+        ids: &'a [u32],
+        text: Option<&'a str>,
+        finish_reason: Option<Finish>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        logprobs: Option<&'a [f32]>,
+        /// Where chance has a part in it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seed: Option<u64>,
+    },
+    /// For each scored id its log-probability, and whether greedy decoding would have chosen it.
+    Scores {
+        logprobs: &'a [f32],
+        greedy: &'a [bool],
+    },
+    Error {
+        error: &'a str,
+    },
 }
 
 /// What is read of a line of results.
