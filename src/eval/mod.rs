@@ -2,10 +2,17 @@
 //! comes of it.
 
 mod card;
+mod data;
+mod document;
 mod encode;
+mod fewshot;
 mod like;
 mod metric;
 mod mmlu;
+mod notes;
+mod open;
+mod python;
+mod spec;
 mod table;
 mod task;
 
@@ -14,5 +21,6 @@ pub use encode::{Encoded, Encoder};
 pub use like::Like;
 pub use metric::{Mean, Metric};
 pub use mmlu::mmlu_groups;
+pub use notes::notes;
 pub use table::{Column, Table};
-pub use task::{Choice, Item, Settings, Task, notes};
+pub use task::{Choice, Item, Settings, Task};
