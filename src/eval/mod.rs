@@ -11,7 +11,7 @@ mod metric;
 mod mmlu;
 mod notes;
 mod open;
-mod python;
+pub(crate) mod python;
 mod spec;
 mod table;
 mod task;

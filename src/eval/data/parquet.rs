@@ -17,6 +17,9 @@ use crate::error::{Error, Result};
 /// Rows of a file, and values of a column, at most; the largest of the published ones has 40,398 rows.
 const MOST_VALUES: i64 = 4_000_000;
 
+/// Bytes of text at most: a dictionary can say the same text often.
+const MOST_TEXT: usize = 1 << 30;
+
 /// Reads all rows.
 pub fn read(path: &Arc<Path>) -> Result<Vec<Row>> {
     let file = File::open(path).map_err(|cause| Error::read(path, cause))?;
@@ -56,21 +59,24 @@ fn read_rows(file: File) -> std::result::Result<Vec<Map<String, Value>>, Parquet
             }
         }
     }
-    let mut rows = Vec::new();
+    let (mut rows, mut text_left) = (Vec::new(), MOST_TEXT);
     for row in reader.get_row_iter(None)? {
-        rows.push(object(row?)?);
+        rows.push(object(row?, &mut text_left)?);
     }
     Ok(rows)
 }
 
-fn object(row: parquet::record::Row) -> std::result::Result<Map<String, Value>, ParquetError> {
+fn object(
+    row: parquet::record::Row,
+    text_left: &mut usize,
+) -> std::result::Result<Map<String, Value>, ParquetError> {
     row.into_columns()
         .into_iter()
-        .map(|(name, field)| Ok((name, value(field)?)))
+        .map(|(name, field)| Ok((name, value(field, text_left)?)))
         .collect()
 }
 
-fn value(field: Field) -> std::result::Result<Value, ParquetError> {
+fn value(field: Field, text_left: &mut usize) -> std::result::Result<Value, ParquetError> {
     Ok(match field {
         Field::Null => Value::Null,
         Field::Bool(flag) => flag.into(),
@@ -84,16 +90,28 @@ fn value(field: Field) -> std::result::Result<Value, ParquetError> {
         Field::ULong(number) => number.into(),
         Field::Float(number) => f64::from(number).into(),
         Field::Double(number) => number.into(),
-        Field::Str(text) => text.into(),
-        Field::Bytes(bytes) => bytes.as_utf8()?.into(),
-        Field::Group(row) => object(row)?.into(),
+        Field::Str(text) => counted(text, text_left)?,
+        Field::Bytes(bytes) => counted(bytes.as_utf8()?.to_owned(), text_left)?,
+        Field::Group(row) => object(row, text_left)?.into(),
         Field::ListInternal(list) => {
-            let items = list.elements().iter().cloned().map(value);
+            let items = list
+                .elements()
+                .iter()
+                .cloned()
+                .map(|item| value(item, text_left));
             Value::Array(items.collect::<std::result::Result<_, _>>()?)
         }
         // Maps, decimals, dates: no task has any.
         other => other.to_string().into(),
     })
+}
+
+/// A text, if there may be so much of it.
+fn counted(text: String, text_left: &mut usize) -> std::result::Result<Value, ParquetError> {
+    let left = text_left.checked_sub(text.len());
+    *text_left =
+        left.ok_or_else(|| ParquetError::General(format!("more than {MOST_TEXT} bytes of text")))?;
+    Ok(text.into())
 }
 
 thread_local! {

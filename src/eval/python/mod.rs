@@ -5,7 +5,7 @@ mod literal;
 mod random;
 mod space;
 
-pub(super) use case::capitalize;
-pub(super) use literal::parse_literal;
-pub(super) use random::Random;
-pub(super) use space::{strip, strip_end, strip_start};
+pub use case::capitalize;
+pub use literal::parse_literal;
+pub use random::Random;
+pub use space::{strip, strip_end, strip_start};
