@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use twox_hash::XxHash3_128;
 
 use super::data::{Identity, Row, Wanted, find, read};
-use super::document::{Document, Example};
+use super::document::{self, Document, Example};
 use super::fewshot;
 use super::mmlu;
 use super::python::strip_end;
@@ -113,7 +113,7 @@ impl Opening<'_> {
             .iter()
             .map(|row| {
                 Ok(Example {
-                    text: Document::read(row, self.spec.form, like)?.solved(self.spec),
+                    text: document::read(row, self.spec.form, like)?.solved(self.spec),
                     identity: row.identity(),
                 })
             })
@@ -124,7 +124,7 @@ impl Opening<'_> {
         let documents: Result<Vec<Document>> = rows
             .iter()
             .take(count)
-            .map(|row| Document::read(row, self.spec.form, like))
+            .map(|row| document::read(row, self.spec.form, like))
             .collect();
         let drawn = fewshot::draw(
             self.spec.examples,

@@ -1,6 +1,6 @@
 //! HellaSwag, whose texts are cleaned of what WikiHow's articles are marked up with.
 
-use super::Document;
+use super::parts::Document;
 use crate::error::Result;
 use crate::eval::data::Row;
 use crate::eval::python::{capitalize, strip};

@@ -1,6 +1,6 @@
 //! Tasks whose prompts are templates filled in.
 
-use super::Document;
+use super::parts::Document;
 use crate::error::Result;
 use crate::eval::data::Row;
 use crate::eval::like::Like;

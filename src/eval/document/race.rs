@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Document;
+use super::parts::Document;
 use crate::error::Result;
 use crate::eval::data::Row;
 use crate::eval::like::Like;
