@@ -336,7 +336,7 @@ fn a_bad_row_is_named() {
         (
             "race",
             race("[{'question': 'q'"),
-            "character 17 is the end where a comma",
+            "character 18 is the end where a comma",
         ),
         (
             "race",

@@ -11,7 +11,7 @@ pub fn notes(tasks: &[Task]) -> Vec<String> {
     for spec in SPECS {
         let tasks: Vec<&Task> = tasks
             .iter()
-            .filter(|task| std::ptr::eq(task.spec, spec))
+            .filter(|task| task.spec.name == spec.name)
             .collect();
         let Some(first) = tasks.first() else {
             continue;
