@@ -241,6 +241,21 @@ pub enum Error {
     /// Arguments that contradict each other or the model: a mistake of the calling program, not of a person or a file.
     #[error("{0}")]
     Misuse(String),
+    /// A server cannot listen where it was told to.
+    #[error("cannot listen on {address}: {cause}")]
+    Listen {
+        /// As it was asked for, with the port.
+        address: String,
+        cause: std::io::Error,
+    },
+    /// A server was to listen beyond this machine without asking anybody for a key.
+    #[error(
+        "on {address} everybody who reaches this machine could use the server, which has no key to ask for"
+    )]
+    OpenToAll {
+        /// As it was asked for, with the port.
+        address: String,
+    },
     /// The system gives no thread.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),

@@ -64,6 +64,12 @@ pub fn advice(error: &Error) -> Option<String> {
             here,
             ..
         } => other_origin(*origin, saved, here),
+        Error::Listen { .. } => {
+            "--port takes another port, 0 one that is free; --host another address".into()
+        }
+        Error::OpenToAll { .. } => "give a key with --api-key-file or OPENELM_API_KEY, or --no-auth if \
+             everybody may use it"
+            .into(),
         Error::NoDisplay | Error::Window(_) => "all verbs but `window` work without one, such as \
              `openelm -p \"Once upon a time\"` and `openelm profile`"
             .into(),
@@ -243,6 +249,15 @@ mod tests {
             Error::OutOfMemory {
                 adapter: adapter(),
                 need: None,
+            },
+            #[cfg(feature = "server")]
+            Error::Listen {
+                address: "localhost:80".into(),
+                cause: std::io::Error::other("no"),
+            },
+            #[cfg(feature = "server")]
+            Error::OpenToAll {
+                address: "0.0.0.0:80".into(),
             },
         ];
         for error in &errors {

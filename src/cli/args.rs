@@ -43,6 +43,9 @@ pub enum Verb {
     /// Open the window: a chat that streams, and what every layer costs
     #[cfg(feature = "window")]
     Window(Window),
+    /// Answer OpenAI's API over HTTP
+    #[cfg(feature = "server")]
+    Serve(super::serve::Serve),
     /// Print the token ids of a text
     Tokenize(Tokenize),
     /// Describe a checkpoint: layers, sizes, memory needed
@@ -105,7 +108,7 @@ pub enum SampleOnChoice {
 }
 
 /// Which model, and how it is put on the device.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct ModelArgs {
     /// A folder with config.json and safetensors; a name on the Hugging Face hub, such as apple/OpenELM-270M-Instruct; `demo` (embedded);
     /// `shape:270M|450M|1_1B|3B` (random weights, to measure)

@@ -19,6 +19,8 @@ mod prompt_cache;
 mod quantize;
 mod request;
 mod score;
+#[cfg(feature = "server")]
+mod serve;
 mod show;
 mod template;
 mod tokenize;
@@ -44,6 +46,8 @@ fn main() -> ExitCode {
         Some(Verb::Profile(arguments)) => profile::run(&arguments),
         #[cfg(feature = "window")]
         Some(Verb::Window(arguments)) => window::run(arguments),
+        #[cfg(feature = "server")]
+        Some(Verb::Serve(arguments)) => serve::run(&arguments),
         Some(Verb::Tokenize(arguments)) => tokenize::run(&arguments),
         Some(Verb::Show(arguments)) => show::run(&arguments),
         Some(Verb::Quantize(arguments)) => quantize::run(&arguments),

@@ -76,6 +76,8 @@ pub struct TextPool<T> {
     /// As many as memory has room for.
     most_active: usize,
     keys: u64,
+    /// Whether the shortest prompt comes first in the next step.
+    is_shortest_first: bool,
 }
 
 struct Request<T> {
@@ -127,6 +129,7 @@ impl<T> TextPool<T> {
             idle: VecDeque::new(),
             most_active: MOST_ACTIVE,
             keys: 0,
+            is_shortest_first: false,
         };
         idle.into_iter().for_each(|sequence| pool.keep(sequence));
         pool
@@ -139,7 +142,22 @@ impl<T> TextPool<T> {
 
     /// Whether as many texts are asked for as can be written at once. More would only wait.
     pub fn is_full(&self) -> bool {
-        self.waiting.len() + self.active.len() >= MOST_ACTIVE
+        self.room() == 0
+    }
+
+    /// How many more texts can be asked for that need not wait.
+    pub fn room(&self) -> usize {
+        MOST_ACTIVE.saturating_sub(self.waiting.len() + self.active.len())
+    }
+
+    /// How many rows of keys and values texts at work have, and how many there are now. Prompts that are only kept do not count.
+    pub fn kv_rows(&self) -> (usize, usize) {
+        let (used, all) = self.model.network().kv_rows();
+        let kept: usize = self.idle.iter().map(|idle| idle.own_rows).sum();
+        match self.active.is_empty() {
+            true => (0, all),
+            false => (used.saturating_sub(kept), all),
+        }
     }
 
     /// As [`Session::set_trace`](super::Session::set_trace).
@@ -150,6 +168,11 @@ impl<T> TextPool<T> {
     /// As [`Session::take_trace`](super::Session::take_trace).
     pub fn take_trace(&mut self) -> Vec<Step> {
         self.driver.take_trace()
+    }
+
+    /// How many tokens of prompts were computed since the last call; those that were there already do not count.
+    pub fn take_prompt_tokens(&mut self) -> u64 {
+        self.driver.take_prompt_tokens()
     }
 
     /// How many texts are being written, and how many wait.
@@ -197,6 +220,15 @@ impl<T> TextPool<T> {
                 generator: &mut active.generator,
             })
             .collect();
+        // A step has room for a part of a long prompt. In turns it is the oldest prompt's and that of the one with the fewest ids left, so that
+        // neither short nor long ones wait for ever.
+        if self.is_shortest_first {
+            lanes.sort_by_cached_key(|lane| {
+                let progress = lane.generator.progress(lane.sequence);
+                progress.map_or(0, |(done, all)| all - done)
+            });
+        }
+        self.is_shortest_first = !self.is_shortest_first;
         let failed = self.driver.tick(self.model.network(), &mut lanes)?;
         for (key, error) in failed {
             self.failed(key, error, &mut ended);
@@ -216,6 +248,10 @@ impl<T> TextPool<T> {
         if self.active.is_empty() {
             // Nobody waits for what was computed beyond the end.
             self.driver.forget();
+        }
+        if self.is_empty() {
+            // Memory that was short may be there again.
+            self.most_active = MOST_ACTIVE;
         }
         Ok(ended)
     }

@@ -209,6 +209,14 @@ impl Network {
         self.core().pool.bytes(&self.resident)
     }
 
+    /// Rows of keys and values that have users, and all that there are now.
+    pub(crate) fn kv_rows(&self) -> (usize, usize) {
+        let core = self.core();
+        // One is nobody's.
+        let all = core.pool.rows().capacity().saturating_sub(1);
+        (all.saturating_sub(core.pool.rows().free_rows()), all)
+    }
+
     /// Bytes of activations and logits, which all sequences share.
     pub fn scratch_bytes(&self) -> u64 {
         self.core().executor.plan().bytes()

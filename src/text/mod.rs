@@ -2,6 +2,7 @@
 
 mod chat;
 mod jinja;
+mod piece;
 mod prompt;
 mod stand_ins;
 mod stream;
@@ -11,6 +12,7 @@ mod turn;
 
 pub use chat::{ChatTemplate, Fitted, is_instruct};
 pub use jinja::Jinja;
+pub use piece::Piece;
 pub use prompt::ChatPrompt;
 pub use stream::StreamDecoder;
 pub use template::Template;

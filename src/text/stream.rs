@@ -147,7 +147,7 @@ fn is_cut(text: &str, token: &str) -> bool {
 }
 
 /// The byte that a token such as `<0x0A>` stands for.
-fn byte(token: &str) -> Option<u8> {
+pub(super) fn byte(token: &str) -> Option<u8> {
     let hex = token.strip_prefix("<0x")?.strip_suffix('>')?;
     match hex.len() {
         2 => u8::from_str_radix(hex, 16).ok(),

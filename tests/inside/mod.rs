@@ -9,8 +9,11 @@ mod common;
 mod consistency;
 mod core;
 mod golden;
+mod gpu_report;
 mod kernels;
 mod kv_transfer;
+#[cfg(feature = "server")]
+mod openai;
 mod processors;
 #[cfg(feature = "eval")]
 mod python;

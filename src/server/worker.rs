@@ -1,0 +1,368 @@
+//! The thread that computes: it alone has the pool of texts. A round takes in what was asked for, begins texts as their turn comes, computes a
+//! step of all, and hands out what came of it. It waits for the device, and for work where there is none, but never for a client.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use super::event::Event;
+use super::jobs::{Job, Shared};
+use super::live::{Live, Load, Tick};
+use super::metrics::Metrics;
+use super::turns::{self, Standing};
+use crate::error::{Error, Result};
+use crate::generate::{Model, PoolEvent, Text, TextPool};
+
+/// Where more than this lies unread, a request's further texts wait: some 64 tokens.
+const UNREAD_BYTES: usize = 64 << 8;
+
+/// Whether the model can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Health {
+    Ready,
+    /// The device was lost, and the model is loaded again.
+    Loading,
+    /// The device was lost and did not come back, or the thread that computes has ended.
+    Lost,
+}
+
+/// The health of a model, for several threads.
+#[derive(Debug, Default)]
+pub struct Pulse(AtomicU8);
+
+impl Pulse {
+    pub fn set(&self, health: Health) {
+        self.0.store(health as u8, Ordering::Relaxed);
+    }
+
+    pub fn health(&self) -> Health {
+        match self.0.load(Ordering::Relaxed) {
+            0 => Health::Ready,
+            1 => Health::Loading,
+            _ => Health::Lost,
+        }
+    }
+}
+
+/// Whatever ends the thread, nobody computes then.
+struct LostAtEnd(Arc<Pulse>);
+
+impl Drop for LostAtEnd {
+    fn drop(&mut self) {
+        self.0.set(Health::Lost);
+    }
+}
+
+/// Loads the model again, after its device was lost.
+pub type Reload = Box<dyn FnMut() -> Result<Model> + Send>;
+
+/// Whose a text is.
+struct Tag {
+    job: u64,
+    index: usize,
+    has_token: Cell<bool>,
+}
+
+/// A job with what has become of it.
+struct Taken {
+    job: Job,
+    /// Texts that were begun, and those of them that are at work.
+    begun: usize,
+    working: usize,
+    has_ended: Vec<bool>,
+}
+
+/// What the thread is given.
+pub struct Worker {
+    pub model: Model,
+    pub jobs: Receiver<Job>,
+    pub metrics: Arc<Metrics>,
+    pub live: Live,
+    pub pulse: Arc<Pulse>,
+    pub reload: Option<Reload>,
+    /// Is told of a model that was loaded again.
+    pub on_reload: Box<dyn Fn(&Model) + Send>,
+    /// What may lie unread of all jobs together.
+    pub unread_bytes: usize,
+}
+
+impl Worker {
+    /// Works until nobody can ask for anything any more.
+    pub fn run(mut self) {
+        let _at_end = LostAtEnd(Arc::clone(&self.pulse));
+        let mut tokens = None;
+        while let Err(error) = self.serve() {
+            self.pulse.set(Health::Loading);
+            // A device that is lost at once, again and again, is broken.
+            let tokens_before = tokens.replace(self.metrics.now().generated_tokens);
+            let is_broken = tokens_before == tokens;
+            let reload = self.reload.as_mut().filter(|_| !is_broken);
+            match reload.map(|reload| reload()) {
+                Some(Ok(model)) => {
+                    (self.on_reload)(&model);
+                    self.model = model;
+                    self.pulse.set(Health::Ready);
+                }
+                Some(Err(why)) => return self.refuse(&why),
+                None => return self.refuse(&error),
+            }
+        }
+    }
+
+    /// Tells all who ask that there is no device.
+    fn refuse(&self, error: &Error) {
+        self.pulse.set(Health::Lost);
+        for job in &self.jobs {
+            for index in 0..job.texts.len() {
+                self.metrics.failed();
+                job.outlet.send(index, Event::Ended(Err(again(error))));
+            }
+        }
+    }
+
+    /// Writes what is asked for until nobody can ask any more, or the device is lost.
+    fn serve(&self) -> Result<()> {
+        let mut round = Round {
+            pool: self.model.text_pool(),
+            jobs: BTreeMap::new(),
+            taken: 0,
+            readers: Vec::new(),
+            metrics: &self.metrics,
+            live: &self.live,
+        };
+        loop {
+            if !round.take_in(&self.jobs) {
+                return Ok(());
+            }
+            round.drop_cancelled();
+            round.cut_slowest(self.unread_bytes);
+            round.begin();
+            round.note_load();
+            if let Err(error) = round.step() {
+                round.fail_all(&error);
+                self.model.network().gpu().check()?;
+                // The device is well, but nobody knows what the pool holds.
+                round.pool = self.model.text_pool();
+            }
+            round.note_load();
+        }
+    }
+}
+
+struct Round<'a> {
+    pool: TextPool<Tag>,
+    /// By number, which is the order in which they were asked.
+    jobs: BTreeMap<u64, Taken>,
+    taken: u64,
+    /// Of all jobs whose events somebody may still read.
+    readers: Vec<Weak<Shared>>,
+    metrics: &'a Metrics,
+    live: &'a Live,
+}
+
+impl Round<'_> {
+    /// Takes in what is asked for; waits where there is nothing to do. False when nobody can ask any more, and all is done.
+    fn take_in(&mut self, jobs: &Receiver<Job>) -> bool {
+        if self.jobs.is_empty() {
+            match jobs.recv() {
+                Ok(job) => self.take(job),
+                Err(_) => return false,
+            }
+        }
+        loop {
+            match jobs.try_recv() {
+                Ok(job) => self.take(job),
+                // What goes on is cancelled by those who wait for it, or wanted.
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return true,
+            }
+        }
+    }
+
+    fn take(&mut self, job: Job) {
+        self.taken += 1;
+        self.readers.push(Arc::downgrade(&job.outlet.shared));
+        let taken = Taken {
+            begun: 0,
+            working: 0,
+            has_ended: vec![false; job.texts.len()],
+            job,
+        };
+        self.jobs.insert(self.taken, taken);
+    }
+
+    /// Forgets texts that nobody wants any more and that have not begun. Those at work the pool ends.
+    fn drop_cancelled(&mut self) {
+        let metrics = self.metrics;
+        self.jobs.retain(|_, taken| {
+            if taken.job.outlet.is_cancelled() {
+                metrics.cancelled(taken.waiting());
+                taken.begun = taken.job.texts.len();
+            }
+            taken.working > 0 || taken.waiting() > 0
+        });
+    }
+
+    /// Where too much lies unread, ends whoever has left most of it lying.
+    fn cut_slowest(&mut self, most: usize) {
+        self.readers.retain(|reader| reader.strong_count() > 0);
+        let readers = self.readers.iter().filter_map(Weak::upgrade);
+        let readers: Vec<_> = readers.map(|reader| (reader.unread(), reader)).collect();
+        let all: usize = readers.iter().map(|(unread, _)| unread).sum();
+        if all > most
+            && let Some((_, slowest)) = readers.iter().max_by_key(|(unread, _)| *unread)
+        {
+            slowest.cut();
+        }
+    }
+
+    /// Begins texts whose turn it is, as far as there is room.
+    fn begin(&mut self) {
+        loop {
+            let standings = self.jobs.iter().map(|(number, taken)| {
+                let standing = Standing {
+                    has_more: taken.waiting() > 0
+                        && taken.job.outlet.shared.unread() <= UNREAD_BYTES,
+                    working: taken.working,
+                };
+                (*number, standing)
+            });
+            let Some(number) = turns::next(standings, self.pool.room()) else {
+                return;
+            };
+            if let Some(taken) = self.jobs.get_mut(&number) {
+                taken.push_next(number, &mut self.pool);
+            }
+        }
+    }
+
+    /// Computes a step, and hands out what came of it.
+    fn step(&mut self) -> Result<()> {
+        let (jobs, metrics) = (&mut self.jobs, self.metrics);
+        let (begin, mut generated_tokens) = (Instant::now(), 0);
+        self.pool.set_trace(self.live.record().mode(begin));
+        let ended = self.pool.step(|tag, event| {
+            generated_tokens += u64::from(matches!(event, PoolEvent::Token(_)));
+            if let Some(taken) = jobs.get_mut(&tag.job) {
+                taken.hear(tag, event, metrics);
+            }
+        })?;
+        self.live.record().add(Tick {
+            begin,
+            end: Instant::now(),
+            prompt_tokens: self.pool.take_prompt_tokens(),
+            generated_tokens,
+            steps: self.pool.take_trace(),
+        });
+        for (tag, text) in ended {
+            if let Some(taken) = jobs.get_mut(&tag.job) {
+                taken.end(&tag, text, metrics);
+            }
+        }
+        jobs.retain(|_, taken| taken.working > 0 || taken.waiting() > 0);
+        Ok(())
+    }
+
+    /// Nothing that was asked for can be written.
+    fn fail_all(&mut self, error: &Error) {
+        for taken in std::mem::take(&mut self.jobs).into_values() {
+            for (index, has_ended) in taken.has_ended.iter().enumerate() {
+                if !has_ended {
+                    self.metrics.failed();
+                    let failed = Event::Ended(Err(again(error)));
+                    taken.job.outlet.send(index, failed);
+                }
+            }
+        }
+    }
+
+    fn note_load(&self) {
+        let (jobs, running) = (self.jobs.values(), self.pool.counts().0);
+        let asked: usize = jobs.map(|taken| taken.working + taken.waiting()).sum();
+        let waiting = asked.saturating_sub(running);
+        let (kv_used, kv_rows) = self.pool.kv_rows();
+        let kv_usage = kv_used as f64 / kv_rows.max(1) as f64;
+        self.metrics.note_load(running, waiting, kv_usage);
+        let load = Load {
+            running,
+            waiting,
+            kv_used,
+            kv_rows,
+        };
+        self.live.record().set_load(load, Instant::now());
+    }
+}
+
+impl Taken {
+    /// Texts that have not begun.
+    fn waiting(&self) -> usize {
+        self.job.texts.len() - self.begun
+    }
+
+    fn push_next(&mut self, number: u64, pool: &mut TextPool<Tag>) {
+        let Some(text) = self.job.texts.get(self.begun) else {
+            return;
+        };
+        let tag = Tag {
+            job: number,
+            index: self.begun,
+            has_token: Cell::new(false),
+        };
+        pool.push(tag, text.ids.clone(), text.options.clone());
+        self.begun += 1;
+        self.working += 1;
+        // Its turn has come.
+        self.job.place = None;
+    }
+
+    fn hear(&self, tag: &Tag, event: PoolEvent<'_>, metrics: &Metrics) {
+        let since_asked = self.job.asked.elapsed();
+        let event = match event {
+            PoolEvent::Begun { cached } => {
+                metrics.begun(since_asked);
+                Event::Begun { cached }
+            }
+            PoolEvent::Prompt(scores) => Event::Prompt(scores.to_vec()),
+            PoolEvent::Token(token) => {
+                match tag.has_token.replace(true) {
+                    true => metrics.next_token(token.time),
+                    false => metrics.first_token(since_asked),
+                }
+                Event::Token(token.clone())
+            }
+        };
+        self.job.outlet.send(tag.index, event);
+    }
+
+    fn end(&mut self, tag: &Tag, text: Result<Text>, metrics: &Metrics) {
+        self.working -= 1;
+        if let Some(has_ended) = self.has_ended.get_mut(tag.index) {
+            *has_ended = true;
+        }
+        match &text {
+            Ok(text) => {
+                let prompt = self.job.texts.get(tag.index);
+                let prompt = prompt.map_or(0, |text| text.ids.len());
+                metrics.ended(prompt, text, self.job.asked.elapsed());
+            }
+            Err(_) => metrics.failed(),
+        }
+        self.job.outlet.send(tag.index, Event::Ended(text));
+    }
+}
+
+/// An error that is told to several.
+fn again(error: &Error) -> Error {
+    match error {
+        Error::DeviceLost(why) => Error::DeviceLost(why.clone()),
+        Error::OutOfMemory { adapter, need } => Error::OutOfMemory {
+            adapter: adapter.clone(),
+            need: *need,
+        },
+        Error::Gpu(what) => Error::Gpu(what.clone()),
+        other => Error::Gpu(other.to_string()),
+    }
+}
