@@ -15,6 +15,8 @@ mod kv_transfer;
 #[cfg(feature = "server")]
 mod openai;
 mod processors;
+#[cfg(feature = "eval")]
+mod python;
 mod quantized;
 mod sampling;
 mod shaders;
