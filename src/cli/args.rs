@@ -14,6 +14,8 @@ use openelm::{
 
 use super::hub::{self, HubArgs};
 use super::output;
+#[cfg(feature = "eval")]
+use super::perplexity;
 use super::template::TemplateChoice;
 
 /// Run Apple's OpenELM language models on any GPU.
@@ -36,6 +38,9 @@ pub enum Verb {
     Chat(Chat),
     /// Print the log-probability of every token of a text, and the most probable next tokens
     Score(Score),
+    /// Print how well a model predicts a text; or how much of that other formats of its weights lose
+    #[cfg(feature = "eval")]
+    Perplexity(perplexity::Perplexity),
     /// Measure loading, prefill and decode, and the adapter's read bandwidth
     Bench(Bench),
     /// Show what every layer and kernel costs
@@ -65,7 +70,7 @@ pub enum Verb {
     Completions { shell: clap_complete::Shell },
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DtypeChoice {
     Auto,
     F32,
@@ -105,7 +110,7 @@ pub enum SampleOnChoice {
 }
 
 /// Which model, and how it is put on the device.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct ModelArgs {
     /// A folder with config.json and safetensors; a name on the Hugging Face hub, such as apple/OpenELM-270M-Instruct; `demo` (embedded);
     /// `shape:270M|450M|1_1B|3B` (random weights, to measure)

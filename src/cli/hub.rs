@@ -19,7 +19,7 @@ use serde_json::json;
 use super::output;
 
 /// How models are fetched by name.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct HubArgs {
     /// Branch, tag or commit of a model on the hub [default: main]
     #[arg(long, value_name = "REV", help_heading = "Models from the hub")]

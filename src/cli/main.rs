@@ -14,6 +14,8 @@ mod hub;
 mod lines;
 mod literal;
 mod output;
+#[cfg(feature = "eval")]
+mod perplexity;
 mod profile;
 mod prompt_cache;
 mod quantize;
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         Some(Verb::Generate(arguments)) => generate::run(&arguments),
         Some(Verb::Chat(arguments)) => chat::run(&arguments),
         Some(Verb::Score(arguments)) => score::run(&arguments),
+        #[cfg(feature = "eval")]
+        Some(Verb::Perplexity(arguments)) => perplexity::run(&arguments),
         Some(Verb::Bench(arguments)) => bench::run(&arguments),
         Some(Verb::Profile(arguments)) => profile::run(&arguments),
         #[cfg(feature = "window")]
