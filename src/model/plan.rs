@@ -424,7 +424,7 @@ mod tests {
                 rows: 64,
                 generated: 64,
                 logits: 32,
-                choices: 32,
+                reports: 32,
             },
             context_size: 2048,
             exact_kv: false,
