@@ -223,6 +223,21 @@ pub enum Error {
         /// What it is now.
         here: String,
     },
+    /// Data of an evaluation are missing, or not what they should be.
+    #[error("{}{}: {what}", path.display(), row.map_or(String::new(), |row| format!(", row {row}")))]
+    EvalData {
+        /// A file, or the folder that lacks one.
+        path: PathBuf,
+        /// Counted from 1; of JSON lines it is the line.
+        row: Option<usize>,
+        what: String,
+    },
+    /// There is no task of this name.
+    #[error("there is no task `{name}`; there are {}", known.join(", "))]
+    UnknownTask {
+        name: String,
+        known: Vec<&'static str>,
+    },
     /// Arguments that contradict each other or the model: a mistake of the calling program, not of a person or a file.
     #[error("{0}")]
     Misuse(String),
