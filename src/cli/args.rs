@@ -12,6 +12,8 @@ use openelm::{
     Tune,
 };
 
+#[cfg(feature = "eval")]
+use super::eval;
 use super::hub::{self, HubArgs};
 use super::output;
 #[cfg(feature = "eval")]
@@ -38,6 +40,9 @@ pub enum Verb {
     Chat(Chat),
     /// Print the log-probability of every token of a text, and the most probable next tokens
     Score(Score),
+    /// Evaluate a model: the tables of OpenELM's model card, as lm-evaluation-harness computes them
+    #[cfg(feature = "eval")]
+    Eval(eval::Eval),
     /// Print how well a model predicts a text; or how much of that other formats of its weights lose
     #[cfg(feature = "eval")]
     Perplexity(perplexity::Perplexity),

@@ -8,6 +8,8 @@ mod chat;
 mod command;
 mod conversation;
 mod devices;
+#[cfg(feature = "eval")]
+mod eval;
 mod files;
 mod generate;
 mod hub;
@@ -42,6 +44,8 @@ fn main() -> ExitCode {
         Some(Verb::Generate(arguments)) => generate::run(&arguments),
         Some(Verb::Chat(arguments)) => chat::run(&arguments),
         Some(Verb::Score(arguments)) => score::run(&arguments),
+        #[cfg(feature = "eval")]
+        Some(Verb::Eval(arguments)) => eval::run(&arguments),
         #[cfg(feature = "eval")]
         Some(Verb::Perplexity(arguments)) => perplexity::run(&arguments),
         Some(Verb::Bench(arguments)) => bench::run(&arguments),
