@@ -30,7 +30,7 @@ pub struct Perplexity {
     #[arg(long, value_name = "N")]
     pub stride: Option<usize>,
     /// Compare the predictions of these formats of the weights with those of --dtype, or of f32
-    #[arg(long, value_name = "DTYPE", value_delimiter = ',', num_args = 1.., value_parser = compared())]
+    #[arg(long, value_name = "DTYPE", value_delimiter = ',', value_parser = compared())]
     pub compare: Vec<DtypeChoice>,
     /// Print one JSON object instead of text
     #[arg(long)]

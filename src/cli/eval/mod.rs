@@ -26,7 +26,7 @@ pub struct Eval {
     #[command(flatten)]
     pub model: ModelArgs,
     /// What to ask: tables of the card (zero-shot, llm360, openllm), and tasks such as arc_easy or mmlu_anatomy
-    #[arg(long, value_name = "NAME", value_delimiter = ',', num_args = 1.., required = true)]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', required = true)]
     pub tasks: Vec<String>,
     /// The folder that holds the data: a folder of parquet or JSON lines for each task, as the hub has them, or TASK.jsonl
     #[arg(long, value_name = "DIR")]
