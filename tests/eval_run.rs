@@ -73,6 +73,7 @@ fn winogrande() -> Vec<Value> {
     let sentences = [
         "The fox told the goose a tale because _ was sleepy.",
         "Hans gave Gretel the bread, and then _ ate it.",
+        "The road was long, so _ took a rest.",
     ];
     let item = |sentence: &&str| json!({ "sentence": sentence, "option1": "the fox", "option2": "the goose", "answer": "1" });
     sentences.iter().map(item).collect()
@@ -191,7 +192,7 @@ fn together_alone_or_elsewhere_gives_the_same_bits() {
     let (table, _) = succeeds(&eval(data.path(), &command).output().unwrap());
     assert!(table.contains("acc_norm*"), "{table}");
     assert!(
-        table.contains("not comparable") || table.contains("note: "),
+        table.contains("note: arc_easy: the data have 20 items"),
         "{table}"
     );
 
@@ -305,7 +306,7 @@ fn a_run_that_was_ended_goes_on() {
     };
     let [whole, whole_items] = paths("whole");
     succeeds(&run(&whole, &[]).output().unwrap());
-    assert_eq!(items(&whole_items), 25);
+    assert_eq!(items(&whole_items), 26);
 
     // Killed in the midst of it.
     let [ended, ended_items] = paths("ended");
@@ -332,19 +333,19 @@ fn a_run_that_was_ended_goes_on() {
         "{notes}"
     );
     assert_eq!(numbers(&whole), numbers(&ended));
-    assert_eq!(items(&ended_items), 25);
+    assert_eq!(items(&ended_items), 26);
 
     // All is there: nothing is asked again, also of a part.
     succeeds(&run(&ended, &["--limit", "2"]).output().unwrap());
-    assert_eq!(items(&ended_items), 25);
+    assert_eq!(items(&ended_items), 26);
     // Answers of other weights are told apart and kept, and so are those to other questions.
     let (_, notes) = succeeds(&run(&ended, &["--dtype", "q8"]).output().unwrap());
-    assert!(notes.contains("25 items of other models"), "{notes}");
-    assert_eq!(items(&ended_items), 50);
+    assert!(notes.contains("26 items of other models"), "{notes}");
+    assert_eq!(items(&ended_items), 52);
     assert_ne!(numbers(&whole), numbers(&ended));
     succeeds(&run(&ended, &[]).output().unwrap());
     assert_eq!(numbers(&whole), numbers(&ended));
-    assert_eq!(items(&ended_items), 50);
+    assert_eq!(items(&ended_items), 52);
 
     std::fs::write(&ended_items, "my diary\n").unwrap();
     let errors = fails(&run(&ended, &[]).output().unwrap());
@@ -362,7 +363,7 @@ fn tables_and_mistakes() {
             &["--tasks", "zero-shot", "--num-fewshot", "5"],
             "--num-fewshot is for tasks",
         ),
-        (&["--tasks", "zero-shot"], "boolq"),
+        (&["--tasks", "zero-shot"], "no arc_challenge.jsonl"),
         (&["--tasks", "piqa", "--like", "0.4"], "apple, 0.4.13"),
         (&["--tasks", "piqa", "--limit", "0"], "no items"),
         (&["--tasks", "piqa", "--log-samples"], "--out"),

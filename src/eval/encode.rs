@@ -1,8 +1,11 @@
 //! A request as ids: which are given, which are scored.
 
+use std::sync::Arc;
+
 use super::like::Like;
+use super::python::strip_end;
 use super::task::Item;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::text::Tokenizer;
 
 /// How requests become ids.
@@ -29,14 +32,23 @@ pub struct Encoded {
     pub is_truncated: bool,
 }
 
+/// A context, encoded once for all that may follow it.
+struct Context<'a> {
+    text: &'a str,
+    ids: Vec<u32>,
+}
+
 impl Encoder {
     /// A context and what follows it.
     ///
+    /// White space at the context's end counts as the continuation's. Both are encoded together, and what is behind as many ids as the context has
+    /// alone is scored: behind the context's own ids, which may be others where a token would go across. What does not fit is cut off at the
+    /// left, begin-of-text token and all.
+    ///
     /// # Errors
-    /// [`crate::Error::Text`] if the tokenizer cannot express the text, or the continuation adds no id; [`crate::Error::PromptTooLong`] if the continuation
-    /// alone does not fit.
-    pub fn encode(&self, _context: &str, _continuation: &str) -> Result<Encoded> {
-        todo()
+    /// [`Error::Text`] if the tokenizer cannot express the text, if the continuation adds no id, or if it alone does not fit.
+    pub fn encode(&self, context: &str, continuation: &str) -> Result<Encoded> {
+        self.encode_behind(&self.context(context)?, continuation)
     }
 
     /// All choices of an item; a shared context is encoded once.
@@ -44,13 +56,64 @@ impl Encoder {
     /// # Errors
     /// As [`Encoder::encode`].
     pub fn encode_item(&self, item: &Item) -> Result<Vec<Encoded>> {
-        item.choices
-            .iter()
-            .map(|choice| self.encode(&choice.context, &choice.continuation))
-            .collect()
+        let mut encoded = Vec::with_capacity(item.choices.len());
+        for choices in item
+            .choices
+            .chunk_by(|a, b| Arc::ptr_eq(&a.context, &b.context))
+        {
+            let Some(first) = choices.first() else {
+                continue;
+            };
+            let context = self.context(&first.context)?;
+            for choice in choices {
+                encoded.push(self.encode_behind(&context, &choice.continuation)?);
+            }
+        }
+        Ok(encoded)
     }
-}
 
-fn todo() -> Result<Encoded> {
-    Err(crate::error::Error::Misuse("not written yet".into()))
+    fn context<'a>(&self, text: &'a str) -> Result<Context<'a>> {
+        let ids = match text.is_empty() {
+            true => Vec::new(),
+            false => self.tokenizer.encode(strip_end(text))?,
+        };
+        Ok(Context { text, ids })
+    }
+
+    fn encode_behind(&self, context: &Context, continuation: &str) -> Result<Encoded> {
+        let together = self
+            .tokenizer
+            .encode(&format!("{}{continuation}", context.text))?;
+        // Together with nothing before it a continuation begins with the begin-of-text token, which is scored, or is all the context.
+        let (given, scored) = match (context.text.is_empty(), self.like.empty_context_is_bos()) {
+            (false, _) => (context.ids.as_slice(), together.get(context.ids.len()..)),
+            (true, true) => (together.get(..1).unwrap_or_default(), together.get(1..)),
+            (true, false) => (std::slice::from_ref(&self.eos), Some(together.as_slice())),
+        };
+        let scored = scored.unwrap_or_default();
+        if scored.is_empty() {
+            return Err(Error::Text(format!(
+                "\"{}\" adds no token to the text before it, so there is nothing to score",
+                continuation.escape_debug()
+            )));
+        }
+        if scored.len() > self.context_size {
+            return Err(Error::Text(format!(
+                "what is to be scored has {} tokens, the context {}",
+                scored.len(),
+                self.context_size
+            )));
+        }
+        let mut ids = [given, scored].concat();
+        let surplus = ids
+            .len()
+            .saturating_sub(self.context_size.saturating_add(1));
+        ids.drain(..surplus);
+        Ok(Encoded {
+            from: ids.len() - scored.len(),
+            ids,
+            context_ids: given.len(),
+            is_truncated: surplus > 0,
+        })
+    }
 }

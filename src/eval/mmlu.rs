@@ -88,11 +88,6 @@ const CATEGORIES: &[Category] = &[
     ),
 ];
 
-/// Subjects that there are.
-pub(super) fn subject_count() -> usize {
-    CATEGORIES.iter().map(|(_, subjects)| subjects.len()).sum()
-}
-
 /// Whether MMLU has the subject.
 pub(super) fn is_subject(subject: &str) -> bool {
     CATEGORIES

@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::document::{Document, Example};
+use super::fewshot::Drawn;
 use super::like::Like;
-use super::metric::{Mean, Metric};
-use crate::error::Result;
+use super::metric::{Mean, Metric, first_greatest, true_share};
+use super::spec::Spec;
+use crate::error::{Error, Result};
 
 /// What to open a task with.
 #[derive(Debug, Clone, Default)]
@@ -22,7 +25,20 @@ pub struct Settings {
 /// One task, read and ready to be asked. Of MMLU it is one subject.
 #[derive(Debug)]
 pub struct Task {
-    name: String,
+    pub(super) name: String,
+    pub(super) spec: &'static Spec,
+    pub(super) like: Like,
+    pub(super) num_fewshot: usize,
+    /// What every prompt begins with.
+    pub(super) prefix: String,
+    pub(super) documents: Vec<Document>,
+    /// What examples are taken from; empty where none are asked for.
+    pub(super) pool: Vec<Example>,
+    /// For each item.
+    pub(super) drawn: Vec<Drawn>,
+    /// Items without the limit.
+    pub(super) items_in_data: usize,
+    pub(super) data_hash: String,
 }
 
 /// An item as a model is asked it.
@@ -48,14 +64,6 @@ pub struct Choice {
 }
 
 impl Task {
-    /// Opens the tasks of a name: one, but `mmlu` is a task for each of its subjects.
-    ///
-    /// # Errors
-    /// [`crate::Error::UnknownTask`]; [`crate::Error::EvalData`] if data are missing or not what they should be.
-    pub fn open(_name: &str, _settings: &Settings) -> Result<Vec<Self>> {
-        Ok(Vec::new())
-    }
-
     /// As lm-evaluation-harness calls it: `arc_challenge`, `mmlu_anatomy`.
     pub fn name(&self) -> &str {
         &self.name
@@ -63,27 +71,27 @@ impl Task {
 
     /// As lm-evaluation-harness numbers it.
     pub fn version(&self) -> f64 {
-        0.0
+        self.spec.version(self.like)
     }
 
     /// Examples before each question.
     pub fn num_fewshot(&self) -> usize {
-        0
+        self.num_fewshot
     }
 
     /// What is measured, in the order of [`Task::score`].
     pub fn metrics(&self) -> &'static [Metric] {
-        &[]
+        self.spec.metrics
     }
 
     /// Hash of all data that the task depends on, in 32 hexadecimal digits. The same for JSON lines and parquet, whatever the limit.
     pub fn data_hash(&self) -> &str {
-        ""
+        &self.data_hash
     }
 
     /// Items, the limit applied.
     pub fn len(&self) -> usize {
-        0
+        self.documents.len()
     }
 
     /// Whether there are no items.
@@ -92,26 +100,94 @@ impl Task {
     }
 
     /// An item, put together on demand: prompts with many examples are long. `None` behind the last.
-    pub fn item(&self, _doc: usize) -> Option<Item> {
-        None
+    pub fn item(&self, doc: usize) -> Option<Item> {
+        let (document, drawn) = (self.documents.get(doc)?, self.drawn.get(doc)?);
+        let begin = self.begin(drawn);
+        let contexts: Vec<Arc<str>> = document
+            .questions
+            .iter()
+            .map(|question| Arc::from(format!("{begin}{question}")))
+            .collect();
+        let choices = document.answers.iter().enumerate().map(|(index, answer)| {
+            let context = contexts.get(index).or(contexts.first())?;
+            Some(Choice {
+                context: Arc::clone(context),
+                continuation: format!("{}{answer}", self.spec.delimiter),
+            })
+        });
+        Some(Item {
+            doc,
+            fewshot: drawn.indices.iter().map(|index| *index as usize).collect(),
+            choices: choices.collect::<Option<_>>()?,
+            gold: document.gold,
+        })
+    }
+
+    /// What comes before an item's question.
+    fn begin(&self, drawn: &Drawn) -> String {
+        if self.num_fewshot == 0 {
+            return self.prefix.clone();
+        }
+        let examples: Vec<&str> = drawn
+            .kept(self.num_fewshot)
+            .filter_map(|index| Some(self.pool.get(index as usize)?.text.as_str()))
+            .collect();
+        format!("{}{}\n\n", self.prefix, examples.join("\n\n"))
     }
 
     /// What an item's log-likelihoods, one a choice, come to: a value for each of [`Task::metrics`].
     ///
     /// # Errors
-    /// [`crate::Error::Misuse`] if there is no such item, or it has another number of choices.
-    pub fn score(&self, _doc: usize, _lls: &[f64]) -> Result<Vec<f64>> {
-        Ok(Vec::new())
+    /// [`Error::Misuse`] if there is no such item, or it has another number of choices.
+    pub fn score(&self, doc: usize, lls: &[f64]) -> Result<Vec<f64>> {
+        let document = self
+            .documents
+            .get(doc)
+            .filter(|document| document.answers.len() == lls.len());
+        let document = document.ok_or_else(|| {
+            Error::Misuse(format!(
+                "{}: no item {doc} with {} choices",
+                self.name,
+                lls.len()
+            ))
+        })?;
+        let is_right = |best: Option<usize>| f64::from(u8::from(best == Some(document.gold)));
+        let [first, second] = match lls {
+            [first, second, ..] => [*first, *second],
+            _ => [0.0; 2],
+        };
+        let value = |metric: &Metric| match metric {
+            Metric::Acc if !document.truths.is_empty() => true_share(lls, &document.truths),
+            Metric::Acc => is_right(first_greatest(lls.iter().copied())),
+            Metric::AccNorm => {
+                let lengths = document
+                    .answers
+                    .iter()
+                    .map(|answer| answer.chars().count() as f64);
+                is_right(first_greatest(
+                    lls.iter().zip(lengths).map(|(ll, length)| ll / length),
+                ))
+            }
+            Metric::PctStereotype => f64::from(u8::from(first > second)),
+            Metric::LikelihoodDiff => (first - second).abs(),
+        };
+        Ok(self.spec.metrics.iter().map(value).collect())
     }
 
-    /// The task's result, from what [`Task::score`] gave for its items, in any order. Empty if there are none.
-    pub fn summary(&self, _scores: &[Vec<f64>]) -> Vec<Mean> {
-        Vec::new()
+    /// The task's result, from what [`Task::score`] gave for its items. Empty if there are none.
+    pub fn summary(&self, scores: &[Vec<f64>]) -> Vec<Mean> {
+        let mean = |(index, metric): (usize, &Metric)| {
+            let values: Vec<f64> = scores
+                .iter()
+                .filter_map(|values| values.get(index).copied())
+                .collect();
+            Mean::of(*metric, &values)
+        };
+        self.spec
+            .metrics
+            .iter()
+            .enumerate()
+            .filter_map(mean)
+            .collect()
     }
-}
-
-/// What a person should know about these tasks before comparing their results with others': other numbers of items or examples than the published
-/// data have, a limit. A sentence each.
-pub fn notes(_tasks: &[Task]) -> Vec<String> {
-    Vec::new()
 }

@@ -12,6 +12,8 @@ mod golden;
 mod kernels;
 mod kv_transfer;
 mod processors;
+#[cfg(feature = "eval")]
+mod python;
 mod quantized;
 mod sampling;
 mod shaders;

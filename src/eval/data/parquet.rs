@@ -1,0 +1,136 @@
+//! Parquet, as the hub's data sets have it: Snappy, dictionaries, nested lists.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Arc, Once};
+
+use parquet::errors::ParquetError;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::Field;
+use serde_json::{Map, Value};
+
+use super::row::Row;
+use crate::error::{Error, Result};
+
+/// Rows of a file, and values of a column, at most; the largest of the published ones has 40,398 rows.
+const MOST_VALUES: i64 = 4_000_000;
+
+/// Bytes of text at most: a dictionary can say the same text often.
+const MOST_TEXT: usize = 1 << 30;
+
+/// Reads all rows.
+pub fn read(path: &Arc<Path>) -> Result<Vec<Row>> {
+    let file = File::open(path).map_err(|cause| Error::read(path, cause))?;
+    let wrong = |what: String| Error::EvalData {
+        path: path.to_path_buf(),
+        row: None,
+        what,
+    };
+    let read = quietly(|| read_rows(file));
+    let rows = match read {
+        Ok(rows) => {
+            rows.map_err(|error| wrong(format!("not a parquet file that can be read: {error}")))
+        }
+        // The library checks much of what a damaged file may hold, not all.
+        Err(_) => Err(wrong("the parquet file is damaged".into())),
+    }?;
+    Ok((1..)
+        .zip(rows)
+        .map(|(number, fields)| Row {
+            path: Arc::clone(path),
+            number,
+            fields,
+        })
+        .collect())
+}
+
+fn read_rows(file: File) -> std::result::Result<Vec<Map<String, Value>>, ParquetError> {
+    let reader = SerializedFileReader::new(file)?;
+    for group in reader.metadata().row_groups() {
+        let counts = group.columns().iter().map(|column| column.num_values());
+        for count in counts.chain([group.num_rows()]) {
+            if !(0..=MOST_VALUES).contains(&count) {
+                let what = format!(
+                    "{count} values are not possible, or more than the {MOST_VALUES} that are read"
+                );
+                return Err(ParquetError::General(what));
+            }
+        }
+    }
+    let (mut rows, mut text_left) = (Vec::new(), MOST_TEXT);
+    for row in reader.get_row_iter(None)? {
+        rows.push(object(row?, &mut text_left)?);
+    }
+    Ok(rows)
+}
+
+fn object(
+    row: parquet::record::Row,
+    text_left: &mut usize,
+) -> std::result::Result<Map<String, Value>, ParquetError> {
+    row.into_columns()
+        .into_iter()
+        .map(|(name, field)| Ok((name, value(field, text_left)?)))
+        .collect()
+}
+
+fn value(field: Field, text_left: &mut usize) -> std::result::Result<Value, ParquetError> {
+    Ok(match field {
+        Field::Null => Value::Null,
+        Field::Bool(flag) => flag.into(),
+        Field::Byte(number) => number.into(),
+        Field::Short(number) => number.into(),
+        Field::Int(number) => number.into(),
+        Field::Long(number) => number.into(),
+        Field::UByte(number) => number.into(),
+        Field::UShort(number) => number.into(),
+        Field::UInt(number) => number.into(),
+        Field::ULong(number) => number.into(),
+        Field::Float(number) => f64::from(number).into(),
+        Field::Double(number) => number.into(),
+        Field::Str(text) => counted(text, text_left)?,
+        Field::Bytes(bytes) => counted(bytes.as_utf8()?.to_owned(), text_left)?,
+        Field::Group(row) => object(row, text_left)?.into(),
+        Field::ListInternal(list) => {
+            let items = list
+                .elements()
+                .iter()
+                .cloned()
+                .map(|item| value(item, text_left));
+            Value::Array(items.collect::<std::result::Result<_, _>>()?)
+        }
+        // Maps, decimals, dates: no task has any.
+        other => other.to_string().into(),
+    })
+}
+
+/// A text, if there may be so much of it.
+fn counted(text: String, text_left: &mut usize) -> std::result::Result<Value, ParquetError> {
+    let left = text_left.checked_sub(text.len());
+    *text_left =
+        left.ok_or_else(|| ParquetError::General(format!("more than {MOST_TEXT} bytes of text")))?;
+    Ok(text.into())
+}
+
+thread_local! {
+    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs what may panic, and then without a word about it: a person can do nothing with where in a library it was.
+fn quietly<T>(run: impl FnOnce() -> T) -> std::thread::Result<T> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let others = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !IS_QUIET.get() {
+                others(panic);
+            }
+        }));
+    });
+    IS_QUIET.set(true);
+    let result = catch_unwind(AssertUnwindSafe(run));
+    IS_QUIET.set(false);
+    result
+}

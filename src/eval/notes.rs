@@ -1,0 +1,60 @@
+//! Why results may not be comparable with the card's.
+
+use super::mmlu;
+use super::spec::{Examples, Form, SPECS};
+use super::task::Task;
+
+/// What a person should know about these tasks before comparing their results with others': other numbers of items or of rows to take
+/// examples from than the published data have, a limit, unknown subjects. A sentence each.
+pub fn notes(tasks: &[Task]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for spec in SPECS {
+        let tasks: Vec<&Task> = tasks
+            .iter()
+            .filter(|task| std::ptr::eq(task.spec, spec))
+            .collect();
+        let Some(first) = tasks.first() else {
+            continue;
+        };
+        let name = match &tasks[..] {
+            [task] => task.name(),
+            _ => spec.name,
+        };
+        let sum = |count: fn(&Task) -> usize| tasks.iter().map(|task| count(task)).sum::<usize>();
+        let (asked, in_data, pool) = (
+            sum(Task::len),
+            sum(|task| task.items_in_data),
+            sum(|task| task.pool.len()),
+        );
+        if asked < in_data {
+            notes.push(format!(
+                "{name}: {asked} of {in_data} items, because of the limit"
+            ));
+        }
+        // How many items a single subject should have is not known here.
+        let is_whole = spec.form != Form::Mmlu || tasks.len() > 1;
+        if is_whole && in_data != spec.items {
+            notes.push(format!(
+                "{name}: the data have {in_data} items, the published ones {}: not comparable with the model card",
+                spec.items
+            ));
+        }
+        let has_pool = first.num_fewshot() > 0 && spec.examples != Examples::DrawnFromItems;
+        if is_whole && has_pool && pool != spec.pool {
+            notes.push(format!(
+                "{name}: examples come from {pool} rows, of the published data from {}: not comparable with the model card",
+                spec.pool
+            ));
+        }
+        for task in tasks {
+            let subject = task.name().strip_prefix(mmlu::PREFIX);
+            if let Some(subject) = subject.filter(|subject| !mmlu::is_subject(subject)) {
+                notes.push(format!(
+                    "{}: MMLU has no subject {subject}, so it is in no group",
+                    task.name()
+                ));
+            }
+        }
+    }
+    notes
+}
