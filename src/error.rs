@@ -232,6 +232,14 @@ pub enum Error {
         row: Option<usize>,
         what: String,
     },
+    /// An item of an evaluation cannot be asked, or has no answer.
+    #[error("{task}, item {doc}: {cause}")]
+    EvalItem {
+        task: String,
+        /// Counted from 0, as in results.
+        doc: usize,
+        cause: Box<Error>,
+    },
     /// There is no task of this name.
     #[error("there is no task `{name}`; there are {}", known.join(", "))]
     UnknownTask {

@@ -11,6 +11,10 @@ const ANOTHER_DEVICE: &str = "--device takes another adapter (`openelm devices` 
 pub fn advice(error: &Error) -> Option<String> {
     Some(match error {
         Error::Hub(error) => return of_hub(error),
+        Error::EvalItem { cause, .. } => return advice(cause),
+        Error::UnknownTask { .. } => {
+            "--tasks also takes the card's tables: zero-shot, llm360 and openllm".into()
+        }
         Error::Write { cause, .. } if cause.kind() == ErrorKind::AlreadyExists => {
             "name one that is not there yet".into()
         }
@@ -198,6 +202,15 @@ mod tests {
             offline("the tokenizer").into(),
             offline("config.json").into(),
             Error::NoTokenizer { model: "m".into() },
+            Error::UnknownTask {
+                name: "arc".into(),
+                known: vec!["arc_easy"],
+            },
+            Error::EvalItem {
+                task: "arc_easy".into(),
+                doc: 3,
+                cause: Box::new(Error::NotANumber { id: 7 }),
+            },
             Error::EmptyPrompt,
             Error::ChatTemplate {
                 path: "m".into(),

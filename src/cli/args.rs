@@ -12,8 +12,12 @@ use openelm::{
     Tune,
 };
 
+#[cfg(feature = "eval")]
+use super::eval;
 use super::hub::{self, HubArgs};
 use super::output;
+#[cfg(feature = "eval")]
+use super::perplexity;
 use super::template::TemplateChoice;
 
 /// Run Apple's OpenELM language models on any GPU.
@@ -36,6 +40,12 @@ pub enum Verb {
     Chat(Chat),
     /// Print the log-probability of every token of a text, and the most probable next tokens
     Score(Score),
+    /// Evaluate a model: the tables of OpenELM's model card, as lm-evaluation-harness computes them
+    #[cfg(feature = "eval")]
+    Eval(eval::Eval),
+    /// Print how well a model predicts a text; or how much of that other formats of its weights lose
+    #[cfg(feature = "eval")]
+    Perplexity(perplexity::Perplexity),
     /// Measure loading, prefill and decode, and the adapter's read bandwidth
     Bench(Bench),
     /// Show what every layer and kernel costs
@@ -68,7 +78,7 @@ pub enum Verb {
     Completions { shell: clap_complete::Shell },
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DtypeChoice {
     Auto,
     F32,

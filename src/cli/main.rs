@@ -8,12 +8,16 @@ mod chat;
 mod command;
 mod conversation;
 mod devices;
+#[cfg(feature = "eval")]
+mod eval;
 mod files;
 mod generate;
 mod hub;
 mod lines;
 mod literal;
 mod output;
+#[cfg(feature = "eval")]
+mod perplexity;
 mod profile;
 mod prompt_cache;
 mod quantize;
@@ -42,6 +46,10 @@ fn main() -> ExitCode {
         Some(Verb::Generate(arguments)) => generate::run(&arguments),
         Some(Verb::Chat(arguments)) => chat::run(&arguments),
         Some(Verb::Score(arguments)) => score::run(&arguments),
+        #[cfg(feature = "eval")]
+        Some(Verb::Eval(arguments)) => eval::run(&arguments),
+        #[cfg(feature = "eval")]
+        Some(Verb::Perplexity(arguments)) => perplexity::run(&arguments),
         Some(Verb::Bench(arguments)) => bench::run(&arguments),
         Some(Verb::Profile(arguments)) => profile::run(&arguments),
         #[cfg(feature = "window")]

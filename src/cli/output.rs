@@ -177,6 +177,13 @@ impl Bar {
         bar
     }
 
+    /// Of items.
+    pub fn of_items(what: &'static str) -> Self {
+        let bar = Self::with_template("{msg} {wide_bar} {pos}/{len} items {eta}");
+        bar.say(what);
+        bar
+    }
+
     /// Of lines, whose number may not be known.
     pub fn of_lines(is_known: bool) -> Self {
         Self::with_template(match is_known {

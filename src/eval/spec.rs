@@ -68,7 +68,7 @@ const TEST: &[&str] = &["test"];
 const TRAIN: &[&str] = &["train"];
 const VALIDATION: &[&str] = &["validation", "valid", "val", "dev"];
 
-pub const SPECS: &[Spec] = &[
+pub static SPECS: &[Spec] = &[
     Spec {
         name: "arc_challenge",
         form: Form::Arc,

@@ -3,7 +3,7 @@
 use super::driver::{Driver, Lane};
 use super::generator::{Generator, Task};
 use super::model::{Model, check_ids, check_options, eos_of, prompt_too_long};
-use super::options::{Finish, GenerateOptions, Score, Timing, Token};
+use super::options::{Finish, GenerateOptions, PromptToken, Score, Timing, Token};
 use super::sampling::top_candidates;
 use super::writer::Writer;
 use crate::error::Result;
@@ -160,6 +160,40 @@ impl Session {
         Ok(&self.logits)
     }
 
+    /// The logits `[ids.len() - first, vocab]` of the tokens that follow each of `ids` from index `first` on. What the session holds of the
+    /// ids before is not computed again.
+    ///
+    /// # Errors
+    /// As [`Session::prefill`].
+    pub fn logits_from(&mut self, ids: &[u32], first: usize) -> Result<Vec<f32>> {
+        self.check_ids(ids)?;
+        loop {
+            let keep = common_prefix(self.sequence.ids(), ids).min(first);
+            self.rewind(keep);
+            let (rest, epoch) = (&ids[keep..], self.model.network().epoch());
+            let mut rows = Vec::new();
+            let computed = self.driver.compute(
+                &mut self.sequence,
+                rest,
+                |i| match keep + i >= first {
+                    true => Wants::Logits,
+                    false => Wants::Nothing,
+                },
+                |_, result| {
+                    if let RowResult::Logits(row) = result {
+                        rows.extend_from_slice(row);
+                    }
+                },
+                |_| true,
+            );
+            match computed {
+                // Keys and values became f32: once more.
+                Err(_) if epoch != self.model.network().epoch() => {}
+                other => return other.map(|()| rows),
+            }
+        }
+    }
+
     /// Continues `ids` token by token. Dropping the iterator ends generation; the session keeps what was computed.
     ///
     /// # Errors
@@ -292,6 +326,11 @@ impl Generation<'_> {
 
     pub fn timing(&self) -> Timing {
         self.generator.timing()
+    }
+
+    /// Those of the prompt's ids that were to be scored ([`GenerateOptions::prompt_logprobs`]); all of them once it is done.
+    pub fn prompt_logprobs(&self) -> &[PromptToken] {
+        self.generator.scores()
     }
 
     /// The generated ids so far.

@@ -1,0 +1,387 @@
+//! `openelm eval`: results do not depend on how requests were asked, whether together, alone, elsewhere, or in a run that was ended.
+#![cfg(all(feature = "cli", feature = "eval"))]
+#![allow(
+    clippy::field_reassign_with_default,
+    reason = "options are filled as users of the library fill them"
+)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use openelm::{GenerateOptions, Model, PromptLogprobs};
+use serde_json::{Value, json};
+
+/// Questions about tales, of several lengths and with several numbers of choices.
+fn arc() -> Vec<Value> {
+    let who = [
+        "wolf",
+        "king",
+        "miller",
+        "youngest daughter",
+        "old woman with the geese",
+    ];
+    let places = ["forest", "castle", "mill", "garden"];
+    let mut items = Vec::new();
+    for (i, name) in who.iter().enumerate() {
+        for (j, place) in places.iter().enumerate() {
+            let why = "who had gone far away and was very tired ".repeat((i * j) % 4);
+            let texts: Vec<String> = places[..2 + (i + j) % 3]
+                .iter()
+                .map(|place| format!("in the {place}"))
+                .collect();
+            let labels: Vec<String> = ["A", "B", "C", "D"][..texts.len()]
+                .iter()
+                .map(|label| (*label).to_owned())
+                .collect();
+            items.push(json!({
+                "id": format!("own-{i}-{j}"),
+                "question": format!("Where did the {name} {why}sleep, if not in the {place}?"),
+                "answerKey": labels[(i * j) % labels.len()],
+                "choices": { "text": texts, "label": labels },
+            }));
+        }
+    }
+    items
+}
+
+fn piqa() -> Vec<Value> {
+    let goals = [
+        (
+            "To light a fire,",
+            "gather dry wood.",
+            "gather wet stones and leaves.",
+        ),
+        (
+            "How is bread kept soft?",
+            "Wrap it in a cloth.",
+            "Leave it in the sun.",
+        ),
+        (
+            "To find the way home,",
+            "follow the stones.",
+            "close your eyes.",
+        ),
+    ];
+    let item = |(goal, a, b): &(&str, &str, &str)| json!({ "goal": goal, "sol1": a, "sol2": b, "label": 0 });
+    goals.iter().map(item).collect()
+}
+
+fn winogrande() -> Vec<Value> {
+    let sentences = [
+        "The fox told the goose a tale because _ was sleepy.",
+        "Hans gave Gretel the bread, and then _ ate it.",
+        "The road was long, so _ took a rest.",
+    ];
+    let item = |sentence: &&str| json!({ "sentence": sentence, "option1": "the fox", "option2": "the goose", "answer": "1" });
+    sentences.iter().map(item).collect()
+}
+
+/// A folder with data of our own.
+fn data() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, items: Vec<Value>| {
+        let lines: String = items.iter().map(|item| format!("{item}\n")).collect();
+        std::fs::write(folder.path().join(name), lines).unwrap();
+    };
+    write("arc_easy.jsonl", arc());
+    write("arc_easy.fewshot.jsonl", arc().split_off(5));
+    write("piqa.jsonl", piqa());
+    write("piqa.fewshot.jsonl", piqa());
+    write("winogrande.jsonl", winogrande());
+    write("winogrande.fewshot.jsonl", winogrande());
+    folder
+}
+
+fn eval(data: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_openelm"));
+    command
+        // Measurements of the person who runs the tests are none of their business.
+        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .args(["eval", "--no-tune", "--data"])
+        .arg(data)
+        .args(arguments);
+    command
+}
+
+fn succeeds(output: &Output) -> (String, String) {
+    let errors = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(output.status.success(), "{errors}");
+    (String::from_utf8(output.stdout.clone()).unwrap(), errors)
+}
+
+/// What is said where it does not work; nothing may be on standard output.
+fn fails(output: &Output) -> String {
+    let errors = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty());
+    assert!(!errors.contains("panicked"), "{errors}");
+    errors
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// Results, groups and samples: what must be the same.
+fn numbers(path: &Path) -> [Value; 3] {
+    let all = read(path);
+    ["results", "groups", "samples"].map(|part| all[part].clone())
+}
+
+const TASKS: [&str; 6] = [
+    "--tasks",
+    "arc_easy,piqa,winogrande",
+    "--num-fewshot",
+    "2",
+    "--dtype",
+    "f16",
+];
+
+fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    TASKS.iter().copied().chain(more.iter().copied()).collect()
+}
+
+/// Results of requests, each of which is asked alone, from nothing.
+fn asked_alone(requests: &str) -> Vec<Value> {
+    let model = common::load("demo", None, false);
+    requests
+        .lines()
+        .map(|line| {
+            let request: Value = serde_json::from_str(line).unwrap();
+            let mut options = GenerateOptions::default();
+            options.max_tokens = Some(0);
+            options.prompt_logprobs = Some(PromptLogprobs {
+                from: request["score_from"].as_u64().unwrap() as usize,
+                top: 0,
+            });
+            let (logprobs, greedy) = scores(&model, &common::ids(&request["token_ids"]), &options);
+            json!({ "id": request["id"], "logprobs": logprobs, "greedy": greedy })
+        })
+        .collect()
+}
+
+fn scores(model: &Model, ids: &[u32], options: &GenerateOptions) -> (Vec<f32>, Vec<bool>) {
+    let mut session = model.session().unwrap();
+    let mut generation = session.generate(ids, options).unwrap();
+    assert!(generation.next().is_none());
+    let scores = generation.prompt_logprobs().iter();
+    scores.map(|token| (token.logprob, token.is_greedy)).unzip()
+}
+
+fn lines(results: &[Value]) -> String {
+    results.iter().map(|line| format!("{line}\n")).collect()
+}
+
+fn dumped(data: &Path) -> String {
+    let output = eval(data, &with(&["--dump-requests", "-"]))
+        .output()
+        .unwrap();
+    succeeds(&output).0
+}
+
+#[test]
+fn together_alone_or_elsewhere_gives_the_same_bits() {
+    let data = data();
+    let folder = tempfile::tempdir().unwrap();
+    let [here, elsewhere, file] =
+        ["here.json", "elsewhere.json", "results.jsonl"].map(|name| folder.path().join(name));
+    let out = here.to_string_lossy();
+    let command = with(&["--out", &out, "--log-samples"]);
+    let (table, _) = succeeds(&eval(data.path(), &command).output().unwrap());
+    assert!(table.contains("acc_norm*"), "{table}");
+    assert!(
+        table.contains("note: arc_easy: the data have 20 items"),
+        "{table}"
+    );
+
+    let mut results = asked_alone(&dumped(data.path()));
+    assert!(results.len() > 60);
+    results.reverse();
+    std::fs::write(&file, lines(&results)).unwrap();
+    let [file, out] = [&file, &elsewhere].map(|path| path.to_string_lossy());
+    let command = with(&["--from-results", &file, "--out", &out, "--log-samples"]);
+    let (same_table, _) = succeeds(&eval(data.path(), &command).output().unwrap());
+    assert_eq!(table, same_table);
+    assert_eq!(numbers(&here), numbers(&elsewhere));
+
+    let [results, groups, samples] = numbers(&here);
+    assert_eq!(results["arc_easy"]["num_fewshot"], 2);
+    assert_eq!(results["arc_easy"]["n"], 20);
+    assert!(results["piqa"]["acc_norm_stderr"].is_f64());
+    assert_eq!(groups, json!({}));
+    let sample = &samples["arc_easy"][3];
+    assert_eq!(sample["doc"], 3);
+    let mean = samples["arc_easy"].as_array().unwrap().iter();
+    let mean = mean
+        .map(|item| item["metrics"]["acc"].as_f64().unwrap())
+        .sum::<f64>()
+        / 20.0;
+    assert_eq!(results["arc_easy"]["acc"], json!(mean));
+    let choice = &samples["winogrande"][0]["choices"][1];
+    assert_eq!(choice["context_sha256"].as_str().unwrap().len(), 16);
+    assert!(choice["ll"].as_f64().unwrap() < 0.0 && choice["greedy"] == false);
+}
+
+#[test]
+fn what_results_lack_is_said() {
+    let data = data();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("results.jsonl");
+    let requests = dumped(data.path());
+    let mut all: Vec<Value> = requests
+        .lines()
+        .map(|line| {
+            let request: Value = serde_json::from_str(line).unwrap();
+            let scored = common::ids(&request["token_ids"]).len()
+                - request["score_from"].as_u64().unwrap() as usize;
+            let (logprobs, greedy) = (vec![-0.5; scored], vec![true; scored]);
+            json!({ "id": request["id"], "logprobs": logprobs, "greedy": greedy })
+        })
+        .collect();
+    let first = all[0]["id"].as_str().unwrap().to_owned();
+    let from = |results: &[Value]| {
+        std::fs::write(&file, lines(results)).unwrap();
+        let path = file.to_string_lossy();
+        eval(data.path(), &with(&["--from-results", &path]))
+            .output()
+            .unwrap()
+    };
+    succeeds(&from(&all));
+    let count = all.len();
+    let errors = fails(&from(&all[2..]));
+    assert!(
+        errors.contains(&format!(
+            "2 of {count} requests have no result, the first is `{first}`"
+        )),
+        "{errors}"
+    );
+    let failed = json!({ "id": first, "error": "out of memory" });
+    let errors = fails(&from(&[&all[1..], std::slice::from_ref(&failed)].concat()));
+    assert!(
+        errors.contains(&format!(
+            "1 of {count} requests failed, the first is `{first}`: out of memory"
+        )),
+        "{errors}"
+    );
+    // Tried again, and it worked.
+    succeeds(&from(&[std::slice::from_ref(&failed), &all[..]].concat()));
+    let (_, notes) = succeeds(&from(&[&all[..], &all[..3]].concat()));
+    assert!(notes.contains("3 results came more than once"), "{notes}");
+    let other = json!({ "id": "other/0/0/0/00000000", "logprobs": [-1.0], "greedy": [true] });
+    all.push(other);
+    let (_, notes) = succeeds(&from(&all));
+    assert!(notes.contains("1 results are of other requests"), "{notes}");
+    all[0]["greedy"] = json!([]);
+    let errors = fails(&from(&all));
+    assert!(
+        errors.contains("row 1") && errors.contains("not of the same length"),
+        "{errors}"
+    );
+}
+
+/// How many lines are whole, and of items.
+fn items(path: &Path) -> usize {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let whole = text
+        .split_inclusive('\n')
+        .filter(|line| line.ends_with('\n'));
+    whole.filter(|line| line.contains("\"task\":")).count()
+}
+
+#[test]
+fn a_run_that_was_ended_goes_on() {
+    let data = data();
+    let folder = tempfile::tempdir().unwrap();
+    let paths = |name: &str| -> [PathBuf; 2] {
+        ["json", "items.jsonl"].map(|end| folder.path().join(name).with_extension(end))
+    };
+    let run = |out: &Path, more: &[&str]| {
+        let out = out.to_string_lossy().into_owned();
+        eval(
+            data.path(),
+            &with(&[&["--out", &out, "--log-samples"], more].concat()),
+        )
+    };
+    let [whole, whole_items] = paths("whole");
+    succeeds(&run(&whole, &[]).output().unwrap());
+    assert_eq!(items(&whole_items), 26);
+
+    // Killed in the midst of it.
+    let [ended, ended_items] = paths("ended");
+    let mut child = run(&ended, &[])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begin = Instant::now();
+    while items(&ended_items) < 3 && begin.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // And in the midst of a line.
+    let text = std::fs::read_to_string(&ended_items).unwrap();
+    let cut = text.trim_end().len() - 7;
+    std::fs::write(&ended_items, &text[..cut]).unwrap();
+    let kept = items(&ended_items);
+    assert!(kept > 0);
+    let (_, notes) = succeeds(&run(&ended, &[]).output().unwrap());
+    assert!(
+        notes.contains(&format!("{kept} items are answered already")),
+        "{notes}"
+    );
+    assert_eq!(numbers(&whole), numbers(&ended));
+    assert_eq!(items(&ended_items), 26);
+
+    // All is there: nothing is asked again, also of a part.
+    succeeds(&run(&ended, &["--limit", "2"]).output().unwrap());
+    assert_eq!(items(&ended_items), 26);
+    // Answers of other weights are told apart and kept, and so are those to other questions.
+    let (_, notes) = succeeds(&run(&ended, &["--dtype", "q8"]).output().unwrap());
+    assert!(notes.contains("26 items of other models"), "{notes}");
+    assert_eq!(items(&ended_items), 52);
+    assert_ne!(numbers(&whole), numbers(&ended));
+    succeeds(&run(&ended, &[]).output().unwrap());
+    assert_eq!(numbers(&whole), numbers(&ended));
+    assert_eq!(items(&ended_items), 52);
+
+    std::fs::write(&ended_items, "my diary\n").unwrap();
+    let errors = fails(&run(&ended, &[]).output().unwrap());
+    assert!(errors.contains("row 1: this is no answer"), "{errors}");
+    assert_eq!(std::fs::read(&ended_items).unwrap(), b"my diary\n");
+}
+
+#[test]
+fn tables_and_mistakes() {
+    let data = data();
+    let fails = |arguments: &[&str]| fails(&eval(data.path(), arguments).output().unwrap());
+    for (arguments, words) in [
+        (&["--tasks", "arc"][..], "no task `arc`"),
+        (
+            &["--tasks", "zero-shot", "--num-fewshot", "5"],
+            "--num-fewshot is for tasks",
+        ),
+        (&["--tasks", "zero-shot"], "no arc_challenge.jsonl"),
+        (&["--tasks", "piqa", "--like", "0.4"], "apple, 0.4.13"),
+        (&["--tasks", "piqa", "--limit", "0"], "no items"),
+        (&["--tasks", "piqa", "--log-samples"], "--out"),
+        (
+            &["--tasks", "piqa", "--from-results", "/nowhere"],
+            "cannot read /nowhere",
+        ),
+        (
+            &["--tasks", "piqa", "--out", "/nowhere/x.json"],
+            "cannot write /nowhere",
+        ),
+        (&["--tasks", "piqa", "-m", "shape:270M"], "tokenizer"),
+    ] {
+        let errors = fails(arguments);
+        assert!(errors.contains(words), "{arguments:?}: {errors}");
+    }
+    let nowhere = eval(Path::new("/nowhere"), &["--tasks", "piqa"])
+        .output()
+        .unwrap();
+    assert!(self::fails(&nowhere).contains("/nowhere"));
+}
