@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use super::chat::ChatFiles;
 use super::config::Config;
 use super::demo;
@@ -131,15 +133,21 @@ impl Checkpoint {
 
     fn of_gguf(name: &str, file: PathBuf) -> Result<Self> {
         let mut gguf = Gguf::open(&file)?;
+        let generation = gguf.generation.clone();
+        let generation_json = (!generation.entries.is_empty()).then(|| {
+            Value::from(generation.entries.clone())
+                .to_string()
+                .into_bytes()
+        });
         Ok(Self {
             name: name.to_owned(),
             config: gguf.config.clone(),
-            generation: GenerationDefaults::default(),
+            generation,
             tokenizer: gguf.tokenizer.take(),
             folder: file,
             warnings: std::mem::take(&mut gguf.warnings),
             config_json: gguf.config_json.clone(),
-            generation_json: None,
+            generation_json,
             tensors: Tensors::Gguf(Box::new(gguf)),
         })
     }

@@ -2,6 +2,7 @@
 
 mod config;
 mod encoding;
+mod generation;
 mod header;
 mod reader;
 mod rows;
@@ -17,6 +18,7 @@ use self::tensors::Tensors;
 use self::vocabulary::Vocabulary;
 use super::chat::ChatFiles;
 use super::config::Config;
+use super::generation::GenerationDefaults;
 use super::mapped::Bytes;
 use super::spec::TensorSpec;
 use crate::error::{Error, Result};
@@ -28,6 +30,7 @@ pub struct Gguf {
     /// The text of `tokenizer.json`, if the file has a vocabulary that can be read.
     pub tokenizer: Option<Vec<u8>>,
     pub chat: ChatFiles,
+    pub generation: GenerationDefaults,
     /// Things that are odd but not wrong.
     pub warnings: Vec<String>,
     bytes: Bytes,
@@ -79,6 +82,9 @@ impl Gguf {
             chat: ChatFiles {
                 template: template.map(|text| (path.to_owned(), text.to_owned())),
                 tokens: vocabulary.specials,
+            },
+            generation: GenerationDefaults {
+                entries: generation::entries(&header),
             },
             warnings,
             tensors,
