@@ -269,14 +269,16 @@ fn scores(header: &Header<'_>, count: usize) -> Found<Vec<f64>> {
     let list = header
         .list(SCORES)?
         .ok_or_else(|| format!("`{SCORES}` is missing"))?;
+    let other = || format!("`{SCORES}` does not have a number for each of {count} tokens");
+    if list.count != count as u64 {
+        return Err(other());
+    }
     let number = |value| match value {
         Value::Float(number) => Some(number),
         _ => None,
     };
     let scores: Option<Vec<f64>> = list.values().map(number).collect();
-    scores
-        .filter(|scores| scores.len() == count)
-        .ok_or_else(|| format!("`{SCORES}` does not have a number for each of {count} tokens"))
+    scores.ok_or_else(other)
 }
 
 fn text(value: Value<'_>) -> Option<&str> {
