@@ -70,7 +70,7 @@ pub fn config_json(header: &Header<'_>) -> Found<(Vec<u8>, Vec<u64>)> {
         "normalization_layer_name": "rms_norm",
         "normalize_qk_projections": true,
         "share_input_output_layers": true,
-        "rope_freq_constant": header.float("openelm.rope.freq_base")?.unwrap_or(10000.0),
+        "rope_freq_constant": rope_base(header)?,
         "max_context_length": required("openelm.context_length")?,
         "bos_token_id": header.whole("tokenizer.ggml.bos_token_id", MOST)?.unwrap_or(1),
         "eos_token_id": ends(header)?,
@@ -112,6 +112,16 @@ fn refuse_others(header: &Header<'_>) -> Found<()> {
             "`openelm.attention.layer_norm_rms_epsilon` is {other}; OpenELM has {NORM_EPSILON}"
         )),
         _ => Ok(()),
+    }
+}
+
+fn rope_base(header: &Header<'_>) -> Found<f64> {
+    const KEY: &str = "openelm.rope.freq_base";
+    let base = header.float(KEY)?.unwrap_or(10000.0);
+    match base.is_finite() {
+        true => Ok(base),
+        // JSON has no such number.
+        false => Err(format!("`{KEY}` is {base}")),
     }
 }
 
