@@ -95,7 +95,7 @@ fn refuse_others(header: &Header<'_>) -> Found<()> {
     }
     if let Some(parts) = header.whole("split.count", MOST)?.filter(|n| *n > 1) {
         return Err(format!(
-            "is one of {parts} parts of a model; `llama-gguf-split --merge` of llama.cpp makes one file of them"
+            "is one of {parts} parts of a model; `llama-gguf-split` of llama.cpp can merge them to one file"
         ));
     }
     if let Some(kind) = header

@@ -404,10 +404,10 @@ impl Description {
                 "rows of {columns} values are no whole blocks of {encoding}"
             ));
         }
-        let rest = self.sizes.iter().skip(1);
+        let mut rest = self.sizes.iter().skip(1);
         let total = (columns / values as u64)
             .checked_mul(bytes as u64)
-            .and_then(|row| rest.fold(Some(row), |total, size| total?.checked_mul(*size)));
+            .and_then(|row| rest.try_fold(row, |total, size| u64::checked_mul(total, *size)));
         let shape: Option<Vec<usize>> = self
             .sizes
             .iter()
