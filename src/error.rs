@@ -27,7 +27,7 @@ pub enum Error {
         path: PathBuf,
         cause: std::io::Error,
     },
-    /// A model name that is neither a folder, nor `demo`, nor `shape:NAME`.
+    /// A model name that is neither a folder, nor a GGUF file, nor `demo`, nor `shape:NAME`.
     #[error("{}", model_not_found(model, *is_file))]
     ModelNotFound {
         /// As it was asked for.
@@ -41,10 +41,10 @@ pub enum Error {
     /// An engine was asked for text before it had a model.
     #[error("no model is loaded")]
     NoModel,
-    /// `config.json` is absent, malformed, or describes something that is not OpenELM.
+    /// `config.json`, or what a GGUF file has in its place, is absent, malformed, or describes something that is not OpenELM.
     #[error("{}: {what}", path.display())]
     Config { path: PathBuf, what: String },
-    /// A safetensors file or its index is malformed, or files are missing.
+    /// A safetensors file, its index or a GGUF file is malformed, or files are missing.
     #[error("{}: {what}", path.display())]
     Checkpoint { path: PathBuf, what: String },
     /// One tensor is missing, superfluous, or has the wrong shape or type.
@@ -371,13 +371,13 @@ fn chat_template(path: &Path, line: Option<usize>, what: &str) -> String {
 fn model_not_found(model: &str, is_file: bool) -> String {
     if is_file {
         return format!(
-            "`{model}` is a file; a model is the folder that holds config.json and the .safetensors files"
+            "`{model}` is a file; a model is a GGUF file, or the folder that holds config.json and the .safetensors files"
         );
     }
     match model.strip_prefix("shape:") {
         Some(shape) => format!("no shape `{shape}`; there are 270M, 450M, 1_1B and 3B"),
         None => format!(
-            "no folder `{model}`. A model is a folder with config.json and safetensors, `demo`, or `shape:270M|450M|1_1B|3B`"
+            "no folder `{model}`. A model is a folder with config.json and safetensors, a GGUF file, `demo`, or `shape:270M|450M|1_1B|3B`"
         ),
     }
 }

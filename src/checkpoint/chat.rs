@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::read::read_bounded;
 use crate::error::{Error, Result};
 
-const TEMPLATE: &str = "chat_template.jinja";
+pub(super) const TEMPLATE: &str = "chat_template.jinja";
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 
 /// Those files.

@@ -3,28 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
 use safetensors::tensor::{Metadata, SafeTensorError, SafeTensors, TensorInfo};
 
+use super::mapped::Bytes;
 use super::quantize::can_quantize;
-use super::read::{open_file, read_bounded, refuse_pointer};
+use super::read::read_bounded;
 use super::{Config, Tensor, TensorSpec};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-
-enum Bytes {
-    Mapped(Mmap),
-    Embedded(&'static [u8]),
-}
-
-impl Bytes {
-    fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Mapped(map) => map,
-            Self::Embedded(bytes) => bytes,
-        }
-    }
-}
 
 struct TensorFile {
     path: PathBuf,
@@ -35,27 +21,11 @@ struct TensorFile {
 
 impl TensorFile {
     fn map(path: &Path) -> Result<(Self, Metadata)> {
-        let file = open_file(path)?;
-        // SAFETY: the map is read-only. Another process that truncates the file while it is mapped can still make reads fail
-        // (SIGBUS), as in every program that maps its model; copying gigabytes to avoid that would not be worth it.
-        let map = unsafe { Mmap::map(&file) }.map_err(|error| match error.kind() {
-            std::io::ErrorKind::InvalidInput => {
-                Error::checkpoint(path, "the file is empty; download it again")
-            }
-            _ => Error::read(path, error),
-        })?;
-        Self::parse(path, Bytes::Mapped(map))
+        Self::parse(path, Bytes::map(path)?)
     }
 
     fn parse(path: &Path, bytes: Bytes) -> Result<(Self, Metadata)> {
-        let slice = bytes.as_slice();
-        if slice.is_empty() {
-            return Err(Error::checkpoint(
-                path,
-                "the file is empty; download it again",
-            ));
-        }
-        refuse_pointer(path, slice)?;
+        let slice: &[u8] = &bytes;
         let (header, metadata) = SafeTensors::read_metadata(slice).map_err(|error| {
             let which = match error {
                 SafeTensorError::TensorInvalidInfo | SafeTensorError::ValidationOverflow => {
@@ -269,7 +239,6 @@ impl TensorFiles {
             let (start, end) = info.data_offsets;
             let bytes = file
                 .bytes
-                .as_slice()
                 .get(file.data_start + start..file.data_start + end)?;
             Some(Tensor::stored(&spec.shape, stored_as(info, spec)?, bytes))
         });

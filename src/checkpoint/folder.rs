@@ -2,10 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
+use super::chat::ChatFiles;
 use super::config::Config;
 use super::demo;
 use super::files::TensorFiles;
 use super::generation::{self, GenerationDefaults};
+use super::gguf::{self, Gguf};
 use super::read::read_bounded;
 use super::shapes;
 use super::spec::TensorSpec;
@@ -15,6 +19,7 @@ use crate::hub::Snapshot;
 
 enum Tensors {
     Files(TensorFiles),
+    Gguf(Box<Gguf>),
     /// Made on the fly from this seed.
     Random(u64),
 }
@@ -27,7 +32,7 @@ pub struct Checkpoint {
     pub generation: GenerationDefaults,
     /// The text of `tokenizer.json`, if there is one.
     pub tokenizer: Option<Vec<u8>>,
-    /// Where its files are.
+    /// Where its files are; the file itself, where it is only one.
     pub folder: PathBuf,
     /// Things that are odd but not wrong.
     pub warnings: Vec<String>,
@@ -38,7 +43,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens `model`: a folder, `demo` (embedded), or `shape:270M|450M|1_1B|3B` (random weights of that shape). A repository's folder in
+    /// Opens `model`: a folder, a GGUF file, `demo` (embedded), or `shape:270M|450M|1_1B|3B` (random weights of that shape). A repository's folder in
     /// a cache of the hub stands for its usual snapshot.
     ///
     /// # Errors
@@ -68,15 +73,18 @@ impl Checkpoint {
             });
         }
         let folder = Path::new(model);
+        let snapshot = Snapshot::at(folder);
+        let folder = snapshot.as_ref().map_or(folder, |found| &found.folder);
+        let name = snapshot.as_ref().map_or(model, |found| &found.name);
+        if let Some(file) = gguf::find(folder)? {
+            return Self::of_gguf(name, file);
+        }
         if !folder.is_dir() {
             return Err(Error::ModelNotFound {
                 model: model.to_owned(),
                 is_file: folder.is_file(),
             });
         }
-        let snapshot = Snapshot::at(folder);
-        let folder = snapshot.as_ref().map_or(folder, |found| &found.folder);
-        let name = snapshot.as_ref().map_or(model, |found| &found.name);
         let config = config_json(folder)?;
         let (generation, warning) = generation::read(&folder.join("generation_config.json"));
         let tokenizer = match folder.join("tokenizer.json") {
@@ -123,9 +131,52 @@ impl Checkpoint {
         })
     }
 
-    /// The model's folder; `None` for one that is part of the program or made by it.
+    fn of_gguf(name: &str, file: PathBuf) -> Result<Self> {
+        let mut gguf = Gguf::open(&file)?;
+        let generation = gguf.generation.clone();
+        let generation_json = (!generation.entries.is_empty()).then(|| {
+            Value::from(generation.entries.clone())
+                .to_string()
+                .into_bytes()
+        });
+        Ok(Self {
+            name: name.to_owned(),
+            config: gguf.config.clone(),
+            generation,
+            tokenizer: gguf.tokenizer.take(),
+            folder: file,
+            warnings: std::mem::take(&mut gguf.warnings),
+            config_json: gguf.config_json.clone(),
+            generation_json,
+            tensors: Tensors::Gguf(Box::new(gguf)),
+        })
+    }
+
+    /// What the model says about chats.
+    ///
+    /// # Errors
+    /// Those of [`ChatFiles::read`].
+    pub fn chat_files(&self) -> Result<ChatFiles> {
+        match &self.tensors {
+            Tensors::Gguf(gguf) => Ok(gguf.chat.clone()),
+            _ => match self.own_folder() {
+                Some(folder) => ChatFiles::read(folder),
+                None => Ok(ChatFiles::default()),
+            },
+        }
+    }
+
+    /// Where the tokenizer is, or would be.
+    pub fn tokenizer_path(&self) -> PathBuf {
+        match &self.tensors {
+            Tensors::Gguf(_) => self.folder.clone(),
+            _ => self.folder.join("tokenizer.json"),
+        }
+    }
+
+    /// The model's folder; `None` for one that is part of the program, made by it, or a single file.
     pub fn own_folder(&self) -> Option<&Path> {
-        let is_folder = self.name != "demo" && !matches!(self.tensors, Tensors::Random(_));
+        let is_folder = self.name != "demo" && matches!(self.tensors, Tensors::Files(_));
         is_folder.then_some(self.folder.as_path())
     }
 
@@ -148,6 +199,10 @@ impl Checkpoint {
     pub fn tensor(&self, spec: &TensorSpec) -> Result<Tensor<'_>> {
         match &self.tensors {
             Tensors::Files(files) => files.tensor(spec),
+            Tensors::Gguf(gguf) => match gguf.rows(spec) {
+                Some(rows) => Ok(Tensor::foreign(&spec.shape, rows)),
+                None => Err(Error::tensor(&self.folder, &spec.name, "is missing")),
+            },
             Tensors::Random(seed) => Ok(Tensor::random(spec, *seed)),
         }
     }

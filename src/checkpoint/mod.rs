@@ -7,6 +7,8 @@ mod files;
 mod fingerprint;
 mod folder;
 mod generation;
+mod gguf;
+mod mapped;
 pub mod quantize;
 mod read;
 pub mod shapes;

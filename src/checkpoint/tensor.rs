@@ -6,11 +6,14 @@ use rand_core::RngCore;
 use rand_pcg::Pcg64Mcg;
 
 use super::TensorSpec;
+use super::gguf::Rows;
 use super::quantize::{dequantize_row, quantize_row};
 use crate::dtype::Dtype;
 
 enum Data<'a> {
     Stored(&'a [u8]),
+    /// In formats of GGUF.
+    Foreign(Rows<'a>),
     /// Uniform numbers of unit variance over sqrt(columns), so that activations keep their size through the layers.
     Random {
         seed: u64,
@@ -23,7 +26,7 @@ enum Data<'a> {
 pub struct Tensor<'a> {
     pub rows: usize,
     pub columns: usize,
-    /// How it is stored; random tensors call themselves bf16, as the Instruct models are.
+    /// How it is stored, or would be without losing anything; random tensors call themselves bf16, as the Instruct models are.
     pub dtype: Dtype,
     data: Data<'a>,
 }
@@ -56,6 +59,17 @@ impl<'a> Tensor<'a> {
         }
     }
 
+    /// Rows of a GGUF file.
+    pub(super) fn foreign(shape: &[usize], stored: Rows<'a>) -> Self {
+        let (rows, columns) = rows_and_columns(shape);
+        Self {
+            rows,
+            columns,
+            dtype: stored.dtype(),
+            data: Data::Foreign(stored),
+        }
+    }
+
     pub(super) fn random(spec: &TensorSpec, seed: u64) -> Self {
         let (rows, columns) = rows_and_columns(&spec.shape);
         // FNV-1a of the name, so that tensors differ.
@@ -81,20 +95,33 @@ impl<'a> Tensor<'a> {
     /// Hands all that makes its numbers to `take`, in pieces: what is stored, or what they are made from.
     pub(super) fn each_source(&self, mut take: impl FnMut(&[u8])) {
         take(self.dtype.name().as_bytes());
-        match self.data {
+        match &self.data {
             Data::Stored(bytes) => take(bytes),
+            Data::Foreign(rows) => rows.each_source(take),
             Data::Random { seed } => take(&seed.to_le_bytes()),
             Data::Ones => take(b"ones"),
         }
     }
 
-    /// The bytes of a row, if it is stored in `dtype` already.
-    fn stored_row(&self, row: usize, dtype: Dtype) -> Option<&'a [u8]> {
-        let Data::Stored(bytes) = self.data else {
-            return None;
-        };
-        let size = self.dtype.row_bytes(self.columns);
-        (self.dtype == dtype).then(|| &bytes[row * size..(row + 1) * size])
+    /// Bytes that are stored; of random numbers, as many as if they were.
+    pub fn bytes(&self) -> usize {
+        match &self.data {
+            Data::Foreign(rows) => rows.bytes(),
+            _ => self.rows * self.dtype.row_bytes(self.columns),
+        }
+    }
+
+    /// Copies a row to `out`, if it is stored in `dtype` already.
+    fn copy_row(&self, row: usize, dtype: Dtype, out: &mut [u8]) -> bool {
+        match &self.data {
+            Data::Stored(bytes) if self.dtype == dtype => {
+                let size = self.dtype.row_bytes(self.columns);
+                out.copy_from_slice(&bytes[row * size..(row + 1) * size]);
+                true
+            }
+            Data::Foreign(rows) => rows.copy(row, dtype, out),
+            _ => false,
+        }
     }
 }
 
@@ -102,9 +129,7 @@ impl RowReader {
     /// Writes row `row` of `tensor` as little-endian numbers of `dtype` to the start of `out`.
     pub fn read(&mut self, tensor: &Tensor<'_>, row: usize, dtype: Dtype, out: &mut [u8]) {
         let out = &mut out[..dtype.row_bytes(tensor.columns)];
-        if let Some(bytes) = tensor.stored_row(row, dtype) {
-            out.copy_from_slice(bytes);
-        } else {
+        if !tensor.copy_row(row, dtype, out) {
             self.widen(tensor, row);
             if dtype.is_quantized() {
                 self.saw_non_finite |= self.wide.iter().any(|x| !x.is_finite());
@@ -124,12 +149,13 @@ impl RowReader {
     fn widen(&mut self, tensor: &Tensor<'_>, row: usize) {
         self.wide.clear();
         self.wide.resize(tensor.columns, 1.0);
-        match tensor.data {
+        match &tensor.data {
             Data::Ones => {}
+            Data::Foreign(rows) => rows.widen(row, &mut self.wide),
             Data::Random { seed } => {
                 // Each row has its own stream, so rows can be made in any order. sqrt(3 / n) gives variance 1 / n.
                 let mut rng = Pcg64Mcg::new(
-                    (u128::from(seed) << 64 | row as u128).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+                    (u128::from(*seed) << 64 | row as u128).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
                 );
                 let scale = (3.0 / tensor.columns as f32).sqrt() / f32::from(1u16 << 15);
                 for four in self.wide.chunks_mut(4) {

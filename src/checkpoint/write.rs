@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{SafeTensorError, View};
 
-use super::chat::CHAT_FILES;
+use super::chat::{CHAT_FILES, TEMPLATE};
 use super::quantize::can_quantize;
 use super::{Checkpoint, RowReader, Tensor, TensorSpec};
 use crate::dtype::Dtype;
@@ -158,6 +158,12 @@ impl Checkpoint {
                 std::fs::copy(&path, unfinished.join(name))
                     .map_err(|error| Error::write(&folder.join(name), error))?;
             }
+        }
+        if self.own_folder().is_none()
+            && let Some((_, template)) = self.chat_files()?.template
+        {
+            std::fs::write(unfinished.join(TEMPLATE), template)
+                .map_err(|error| Error::write(&folder.join(TEMPLATE), error))?;
         }
         for (name, bytes) in self.side_files() {
             std::fs::write(unfinished.join(name), bytes)

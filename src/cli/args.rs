@@ -120,7 +120,7 @@ pub enum SampleOnChoice {
 /// Which model, and how it is put on the device.
 #[derive(Args, Clone)]
 pub struct ModelArgs {
-    /// A folder with config.json and safetensors; a name on the Hugging Face hub, such as apple/OpenELM-270M-Instruct; `demo` (embedded);
+    /// A folder with config.json and safetensors; a GGUF file; a name on the Hugging Face hub, such as apple/OpenELM-270M-Instruct; `demo` (embedded);
     /// `shape:270M|450M|1_1B|3B` (random weights, to measure)
     #[arg(short, long, default_value = "demo")]
     pub model: String,
@@ -421,7 +421,7 @@ pub enum QuantizedChoice {
 
 #[derive(Args)]
 pub struct Quantize {
-    /// A folder with config.json and safetensors, a name on the Hugging Face hub, or `demo`
+    /// A folder with config.json and safetensors, a GGUF file, a name on the Hugging Face hub, or `demo`
     pub model: String,
     /// The folder to write; it must not exist yet
     pub out: PathBuf,
@@ -434,7 +434,7 @@ pub struct Quantize {
 
 #[derive(Args)]
 pub struct Show {
-    /// A folder with config.json and safetensors, a name on the Hugging Face hub, `demo`, or `shape:NAME`
+    /// A folder with config.json and safetensors, a GGUF file, a name on the Hugging Face hub, `demo`, or `shape:NAME`
     #[arg(default_value = "demo")]
     pub model: String,
     #[command(flatten)]

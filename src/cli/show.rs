@@ -18,7 +18,7 @@ fn size(checkpoint: &Checkpoint, specs: &[TensorSpec]) -> Result<(u64, u64)> {
     for spec in specs {
         let tensor = checkpoint.tensor(spec)?;
         total.0 += spec.shape.iter().product::<usize>() as u64;
-        total.1 += (tensor.rows * tensor.dtype.row_bytes(tensor.columns)) as u64;
+        total.1 += tensor.bytes() as u64;
     }
     Ok(total)
 }

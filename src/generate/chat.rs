@@ -9,7 +9,8 @@ use crate::error::Result;
 use crate::text::Jinja;
 
 impl ModelFiles {
-    /// The template of the model's folder: `chat_template.jinja`, or what `tokenizer_config.json` has; `None` if it has none.
+    /// The template that the model's files bring: `chat_template.jinja`, what `tokenizer_config.json` has, or what is in a GGUF file; `None` if
+    /// they have none.
     ///
     /// # Errors
     /// [`crate::Error::ChatTemplate`] for one that is malformed, or whatever is wrong with the files.
@@ -27,13 +28,6 @@ impl ModelFiles {
     /// [`crate::Error::ChatTemplate`], or whatever is wrong with the model's own files.
     pub fn jinja(&self, path: &Path, source: &str) -> Result<Jinja> {
         Jinja::new(path, source, &self.spelled(self.chat_files()?.tokens))
-    }
-
-    fn chat_files(&self) -> Result<ChatFiles> {
-        match self.folder() {
-            Some(folder) => ChatFiles::read(folder),
-            None => Ok(ChatFiles::default()),
-        }
     }
 
     /// Adds how the tokenizer spells begin and end of a text, where the files do not say.

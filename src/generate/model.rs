@@ -8,7 +8,7 @@ use super::assistant::{Assistant, AssistantSchedule};
 use super::config::GenerationConfig;
 use super::options::GenerateOptions;
 use super::params::SamplingParams;
-use crate::checkpoint::{Checkpoint, Config, read_tokenizer};
+use crate::checkpoint::{ChatFiles, Checkpoint, Config, read_tokenizer};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterSummary, Gpu};
@@ -51,7 +51,7 @@ impl ModelFiles {
     }
 
     fn new(mut checkpoint: Checkpoint) -> Result<Self> {
-        let path = checkpoint.folder.join("tokenizer.json");
+        let path = checkpoint.tokenizer_path();
         let tokenizer = match checkpoint.tokenizer.take() {
             Some(bytes) => Some(tokenizer(&bytes, &path, &checkpoint.config)?),
             None => None,
@@ -81,9 +81,9 @@ impl ModelFiles {
         &self.checkpoint.config
     }
 
-    /// Where the files are; `None` for a model that has none.
-    pub(super) fn folder(&self) -> Option<&Path> {
-        self.checkpoint.own_folder()
+    /// What the model's files say about chats.
+    pub(super) fn chat_files(&self) -> Result<ChatFiles> {
+        self.checkpoint.chat_files()
     }
 
     /// As [`Model::sampling_defaults`].
@@ -181,7 +181,7 @@ impl Model {
     pub const WIDENED: &'static str = "this model's keys or values are too large for f16: they are kept in f32 from now on, which takes \
         twice the memory";
 
-    /// Loads a model: a folder with `config.json` and safetensors, `demo` (embedded), or `shape:270M|450M|1_1B|3B`.
+    /// Loads a model: a folder with `config.json` and safetensors, a GGUF file, `demo` (embedded), or `shape:270M|450M|1_1B|3B`.
     ///
     /// # Errors
     /// Whatever is wrong with the files, the adapter or its memory; see [`Error`].

@@ -52,9 +52,12 @@ pub struct Found {
     pub tokenizer: Result<Option<PathBuf>>,
 }
 
-/// The model on the hub that a name means, if it means one: neither `demo` nor `shape:NAME`, and nothing that is there as a folder or file.
+/// The model on the hub that a name means, if it means one: neither `demo` nor `shape:NAME`, nothing that is there as a folder or file,
+/// and nothing that is called as a file is.
 pub fn hub_model(name: &str) -> Option<ModelId> {
-    let is_there = Path::new(name).symlink_metadata().is_ok();
+    let path = Path::new(name);
+    let is_file = path.extension().is_some_and(|ending| ending == "gguf");
+    let is_there = is_file || path.symlink_metadata().is_ok();
     ModelId::parse(name).ok().filter(|_| !is_there)
 }
 

@@ -126,7 +126,7 @@ impl ModelsView {
             }
         });
         ui.add_space(6.0);
-        ui.strong("A folder with config.json and safetensors");
+        ui.strong("A folder with config.json and safetensors, or a GGUF file");
         ui.horizontal(|ui| {
             if ui.button("Open folder…").clicked() {
                 actions.push(Action::PickModel);

@@ -11,13 +11,13 @@ use crate::window::state::{Banner, NarrowView, OpenEdit};
 use crate::window::theme;
 use crate::window::tokens::text_before;
 
-/// A folder's path that will be true wherever the program starts next time; other names as they are.
+/// A model's path that will be true wherever the program starts next time; other names as they are.
 fn absolute(model: &str) -> String {
     if model == "demo" || model.starts_with("shape:") {
         return model.to_owned();
     }
     match std::path::absolute(model) {
-        Ok(path) if path.is_dir() => path.display().to_string(),
+        Ok(path) if path.exists() => path.display().to_string(),
         _ => model.to_owned(),
     }
 }

@@ -55,14 +55,15 @@ impl eframe::App for App {
     }
 }
 
-/// The model's folder that was dropped on the window.
+/// The model that was dropped on the window.
 fn dropped(ui: &egui::Ui) -> Option<String> {
     let path = ui.input(|input| {
         let file = input.raw.dropped_files.first();
         file.map(|file| file.path().to_owned())
     })?;
-    // A file of the folder is as good as the folder.
-    let folder = match path.is_dir() {
+    // A file of the folder is as good as the folder, unless it is a model by itself.
+    let is_model = path.is_dir() || path.extension().is_some_and(|own| own == "gguf");
+    let folder = match is_model {
         true => path.as_path(),
         false => path.parent().unwrap_or(&path),
     };
