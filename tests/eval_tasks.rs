@@ -406,7 +406,7 @@ fn a_damaged_parquet_file_is_an_error() {
             .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("arc_challenge.parquet");
-    let mut check = |bytes: &[u8]| {
+    let check = |bytes: &[u8]| {
         std::fs::write(&path, bytes).unwrap();
         match Task::open("arc_challenge", &settings(folder.path(), 0)) {
             Ok(_) => false,
