@@ -78,7 +78,7 @@ fn what_is_asked_for_is_done() {
     assert_eq!(sampling.processors.min_new_tokens, Some(3));
     assert_eq!((asked.max_tokens, asked.top_logprobs), (Some(9), 5));
     assert_eq!(asked.stop, ["a", "</s>"]);
-    assert_eq!(asked.eos_token_ids, Some(vec![7, 2]));
+    assert_eq!(asked.eos_token_ids, Some(vec![2, 7]));
     let scores = asked.prompt_logprobs.unwrap();
     assert_eq!((scores.from, scores.top), (1, 5));
 
