@@ -157,9 +157,9 @@ impl Content {
     }
 }
 
+/// What JSON can say. The library gives out no NaN.
 fn finite(logprob: f32) -> f32 {
-    // A NaN too becomes the least.
-    logprob.max(LEAST).min(0.0)
+    logprob.clamp(LEAST, 0.0)
 }
 
 /// What an id is called.

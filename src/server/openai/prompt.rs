@@ -315,7 +315,7 @@ mod tests {
             ("1", "expected a text"),
             ("[\"a\", \"b\", \"c\", \"d\"]", "more than 3 prompts"),
             ("[[1], [1], [1], [1]]", "more than 3 prompts"),
-            ("\"\\ud800\"", "surrogate"),
+            ("\"\\ud800\"", "hex escape"),
         ] {
             let error = read(json).unwrap_err();
             assert!(error.contains(reason), "{json}: {error}");

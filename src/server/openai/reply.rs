@@ -191,7 +191,8 @@ impl Reply {
             Some(None) => return None,
             end => end.flatten(),
         };
-        if news.text.is_empty() && reason.is_none() && !is_role {
+        let is_empty = news.text.is_empty() && news.entries.is_empty();
+        if is_empty && reason.is_none() && !is_role {
             return None;
         }
         state.has_sent = true;

@@ -173,6 +173,8 @@ fn ends(
     }
     if !ignore_eos {
         ids.extend(model.eos_token_ids());
+        ids.sort_unstable();
+        ids.dedup();
     }
     Ok((Some(ids), false))
 }

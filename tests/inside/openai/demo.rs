@@ -20,10 +20,8 @@ fn joined(pieces: &[Value]) -> (String, Value) {
             .or(choice["delta"]["content"].as_str());
         text.unwrap_or_default().to_owned()
     });
-    (
-        text.collect(),
-        choices.last().unwrap()["finish_reason"].clone(),
-    )
+    let last = choices.clone().next_back().unwrap();
+    (text.collect(), last["finish_reason"].clone())
 }
 
 /// For each id but the first whether it is the most probable one.
