@@ -18,6 +18,8 @@ use super::hub::{self, HubArgs};
 use super::output;
 #[cfg(feature = "eval")]
 use super::perplexity;
+#[cfg(feature = "server")]
+use super::server_args::ServerArgs;
 use super::template::TemplateChoice;
 
 /// Run Apple's OpenELM language models on any GPU.
@@ -55,7 +57,7 @@ pub enum Verb {
     Window(Window),
     /// Answer OpenAI's API over HTTP
     #[cfg(feature = "server")]
-    Serve(super::serve::Serve),
+    Serve(Serve),
     /// Print the token ids of a text
     Tokenize(Tokenize),
     /// Describe a checkpoint: layers, sizes, memory needed
@@ -393,6 +395,15 @@ pub struct Window {
     /// Where conversations and settings are kept [default: where the system keeps a program's data]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+}
+
+#[cfg(feature = "server")]
+#[derive(Args, Clone)]
+pub struct Serve {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub server: ServerArgs,
 }
 
 #[derive(Args)]

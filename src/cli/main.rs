@@ -25,6 +25,8 @@ mod request;
 mod score;
 #[cfg(feature = "server")]
 mod serve;
+#[cfg(feature = "server")]
+mod server_args;
 mod show;
 mod template;
 mod tokenize;

@@ -232,7 +232,7 @@ mod tests {
     fn events_come_in_order_until_all_texts_have_ended() {
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.build().unwrap();
-        let (queue, jobs) = Queue::new(2);
+        let (queue, jobs) = Queue::new(8);
         let mut inlet = queue.ask(vec![text(), text()]).unwrap();
         let job = jobs.recv().unwrap();
         assert!(inlet.try_next().is_none());

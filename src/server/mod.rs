@@ -9,6 +9,7 @@ mod body;
 mod budget;
 mod connection;
 mod event;
+mod events;
 mod flight;
 mod generate;
 mod jobs;

@@ -1,8 +1,11 @@
 //! A server from its beginning to its end: a thread that computes, and one that talks to everybody.
 
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 
 use super::app::App;
 use super::body::Bodies;
@@ -30,6 +33,7 @@ const FLUSH_TIME: Duration = Duration::from_secs(5);
 
 /// A server that listens.
 pub struct Server {
+    runtime: Runtime,
     listener: TcpListener,
     settings: Settings,
     reload: Option<Reload>,
@@ -40,7 +44,7 @@ impl Server {
     /// Listens for requests, and answers none yet: they wait until there is a model.
     ///
     /// # Errors
-    /// [`Error::Listen`]; [`Error::OpenToAll`] where everybody could use it and nobody said that this is wanted.
+    /// [`Error::Listen`] or [`Error::Thread`]; [`Error::OpenToAll`] where everybody could use it and nobody said that this is wanted.
     pub fn bind(settings: Settings) -> Result<Self> {
         let Settings { host, port, .. } = &settings;
         let failed = |cause| Error::Listen {
@@ -55,10 +59,16 @@ impl Server {
                 address: format!("{host}:{port}"),
             });
         }
-        let listener = TcpListener::bind(&addresses[..]).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
+        let runtime = Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .max_blocking_threads(HELPERS)
+            .build()
+            .map_err(Error::Thread)?;
+        let listener = runtime.block_on(TcpListener::bind(&addresses[..]));
         Ok(Self {
-            listener,
+            listener: listener.map_err(failed)?,
+            runtime,
             settings,
             reload: None,
             stop: Stop::new(),
@@ -94,21 +104,16 @@ impl Server {
     /// Answers requests to a model until it is told to end.
     ///
     /// # Errors
-    /// [`Error::Thread`] or [`Error::Listen`], before anything was answered.
+    /// [`Error::Thread`], before anything was answered.
     pub fn run(self, model: Model) -> Result<()> {
         let address = self.address()?;
         let Self {
+            runtime,
             listener,
             settings,
             reload,
             stop,
         } = self;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .max_blocking_threads(HELPERS)
-            .build()
-            .map_err(Error::Thread)?;
         let (metrics, pulse) = (Arc::<Metrics>::default(), Arc::<Pulse>::default());
         let (queue, jobs) = Queue::new(settings.limits.waiting);
         let context = Arc::new(context(&model, &settings));
@@ -143,7 +148,8 @@ impl Server {
             context,
             settings,
         });
-        runtime.block_on(listen(listener, app))?;
+        runtime.block_on(listen(&listener, app));
+        drop(listener);
         // Whoever still waits is gone with it, which cancels what goes on.
         runtime.shutdown_background();
         // A panic there was reported by the thread itself.
@@ -166,20 +172,15 @@ fn context(model: &Model, settings: &Settings) -> Context {
     context
 }
 
-async fn listen(listener: TcpListener, app: Arc<App>) -> Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener).map_err(|cause| Error::Listen {
-        address: app.settings.host.clone(),
-        cause,
-    })?;
+async fn listen(listener: &TcpListener, app: Arc<App>) {
     let (limits, stop) = (app.settings.limits.clone(), app.stop.clone());
     let drain_time = limits.drain_time;
     let connections = Connections::new(router(app), limits, stop.clone());
     // Until the end the server says that it is about to end.
     tokio::join!(
-        connections.accept(&listener),
+        connections.accept(listener),
         drain(&connections, &stop, drain_time)
     );
-    Ok(())
 }
 
 /// Waits until it is time to end, and then until all is answered, or for as long as that may take.

@@ -13,7 +13,7 @@ use hyper::body::Frame;
 use super::answer;
 use super::api_error::ApiError;
 use super::event::Event;
-use super::generate::{Events, QUIET};
+use super::events::{Events, QUIET};
 use super::openai::Reply;
 use super::socket::Socket;
 

@@ -1,0 +1,59 @@
+//! What happens to the texts of a request, for the one that waits for it.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::answer::{broken, busy};
+use super::api_error::ApiError;
+use super::event::Event;
+use super::jobs::{End, Inlet};
+
+/// How long a stream's head may wait for what comes first: until then an error can still be a status.
+pub const QUIET: Duration = Duration::from_secs(15);
+
+/// The events of a request's texts. Dropping it cancels what goes on.
+pub struct Events {
+    inlet: Inlet,
+    /// When it is too late for the first; `None` once that has come.
+    due: Option<Instant>,
+}
+
+impl Events {
+    pub fn new(inlet: Inlet, waiting_time: Duration) -> Self {
+        Self {
+            inlet,
+            due: Instant::now().checked_add(waiting_time),
+        }
+    }
+
+    /// The next event with the index of its text; `None` when all have ended.
+    ///
+    /// # Errors
+    /// Why no more comes.
+    pub async fn next(&mut self) -> Result<Option<(usize, Event)>, ApiError> {
+        let next = match self.due {
+            None => self.inlet.next().await,
+            Some(due) => timeout_at(due, self.inlet.next()).await.map_err(|_| {
+                busy("the request has waited for its turn as long as this server lets it")
+            })?,
+        };
+        self.due = None;
+        match next {
+            Ok(event) => Ok(Some(event)),
+            Err(End::Done) => Ok(None),
+            Err(End::Cut) => Err(ApiError::new(
+                408,
+                "the text was not taken in as fast as it was written",
+            )),
+            Err(End::Gone) => Err(broken(
+                "nobody computes any more; the server has to be started again",
+            )),
+        }
+    }
+
+    /// The next event, if it is there.
+    pub fn try_next(&mut self) -> Option<(usize, Event)> {
+        self.inlet.try_next()
+    }
+}
