@@ -33,6 +33,27 @@ impl Model {
             logits: Vec::new(),
         })
     }
+
+    /// Checks that `ids` can be continued as `options` say.
+    ///
+    /// # Errors
+    /// As [`Session::generate`].
+    pub fn check_request(&self, ids: &[u32], options: &GenerateOptions) -> Result<()> {
+        let context_size = self.context_size();
+        check_options(options, self.config(), self.generation_config())?;
+        // The last token is never fed: where no more than that is asked for, a prompt may fill the context, and where none is, all but its
+        // last id.
+        let most = match options.max_tokens {
+            Some(0) if options.prompt_logprobs.is_some() => context_size + 1,
+            Some(0 | 1) => context_size,
+            _ => context_size - 1,
+        };
+        check_ids(ids, self.config(), usize::MAX)?;
+        if ids.len() > most {
+            return Err(prompt_too_long(ids, self.config(), context_size));
+        }
+        Ok(())
+    }
 }
 
 impl Session {
@@ -242,19 +263,7 @@ pub fn begin(
     ids: &[u32],
     options: &GenerateOptions,
 ) -> Result<Generator> {
-    let context_size = model.context_size();
-    check_options(options, model.config(), model.generation_config())?;
-    // The last token is never fed: where no more than that is asked for, a prompt may fill the context, and where none is, all but its
-    // last id.
-    let most = match options.max_tokens {
-        Some(0) if options.prompt_logprobs.is_some() => context_size + 1,
-        Some(0 | 1) => context_size,
-        _ => context_size - 1,
-    };
-    check_ids(ids, model.config(), usize::MAX)?;
-    if ids.len() > most {
-        return Err(prompt_too_long(ids, model.config(), context_size));
-    }
+    model.check_request(ids, options)?;
     let writer = match model.tokenizer() {
         Some(tokenizer) => Some(Writer::new(tokenizer, ids, options)?),
         None => None,

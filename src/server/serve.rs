@@ -190,8 +190,10 @@ async fn drain(connections: &Connections, stop: &Stop, most: Duration) {
             tokio::time::sleep(LOOK).await;
         }
     };
-    // What is not done by then is cut off.
-    let _ = tokio::time::timeout(most, answered).await;
+    let is_answered = tokio::time::timeout(most, answered).await.is_ok();
     stop.close();
-    let _ = tokio::time::timeout(FLUSH_TIME, connections.ended()).await;
+    // What is not done by then is cut off.
+    if is_answered {
+        let _ = tokio::time::timeout(FLUSH_TIME, connections.ended()).await;
+    }
 }

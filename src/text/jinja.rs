@@ -105,7 +105,7 @@ impl Jinja {
         &self.0.path
     }
 
-    pub(super) fn source(&self) -> &str {
+    pub fn source(&self) -> &str {
         &self.0.source
     }
 

@@ -21,6 +21,13 @@ pub enum Piece {
     None,
 }
 
+impl Piece {
+    /// Whether it has no text.
+    pub fn is_silent(&self) -> bool {
+        matches!(self, Self::Special(_) | Self::None)
+    }
+}
+
 impl Tokenizer {
     /// What an id stands for.
     ///

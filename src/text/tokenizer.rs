@@ -51,8 +51,16 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Text`] if the tokenizer cannot express the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        Ok(self.behind_bos(&self.encode_alone(text)?))
+    }
+
+    /// Ids of `text` and nothing else. Special tokens that it spells are those tokens.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_alone(&self, text: &str) -> Result<Vec<u32>> {
         let encoding = self.inner.encode_fast(text, false).map_err(untold)?;
-        Ok(self.behind_bos(encoding.get_ids()))
+        Ok(encoding.get_ids().to_vec())
     }
 
     fn behind_bos(&self, ids: &[u32]) -> Vec<u32> {

@@ -11,6 +11,8 @@ mod core;
 mod golden;
 mod kernels;
 mod kv_transfer;
+#[cfg(feature = "server")]
+mod openai;
 mod processors;
 mod quantized;
 mod sampling;

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::client::{Client, get, post};
 use super::scene::Scene;
@@ -80,24 +79,22 @@ fn who_leaves_while_waiting_is_forgotten() {
     scene.check_health();
 }
 
-/// A client that reads nothing while a text is written and sent to it.
-fn stalled(scene: &Scene, texts: usize) -> (tokio::runtime::Runtime, tokio::net::TcpStream) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let address = scene.address;
+/// A client that has room for little, and reads nothing while texts are written and sent to it.
+fn stalled(scene: &Scene, texts: usize) -> Client {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_io().build().unwrap();
     let socket = runtime.block_on(async {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
-        let mut socket = socket.connect(address).await.unwrap();
-        let body = json!({"prompt": "A king", "max_tokens": 500, "ignore_eos": true, "n": texts, "temperature": 1, "stream": true,
-            "logprobs": 20});
-        let request = post("/v1/completions", &body.to_string());
-        socket.write_all(request.as_bytes()).await.unwrap();
-        socket
+        socket.connect(scene.address).await.unwrap()
     });
-    (runtime, socket)
+    let socket = socket.into_std().unwrap();
+    socket.set_nonblocking(false).unwrap();
+    let mut client = Client::over(socket);
+    let body = json!({"prompt": "A king", "max_tokens": 500, "ignore_eos": true, "n": texts, "temperature": 1, "stream": true,
+        "logprobs": 20});
+    client.send(post("/v1/completions", &body.to_string()));
+    client
 }
 
 #[test]
@@ -119,20 +116,12 @@ fn who_takes_in_nothing_is_cut_off_and_holds_up_nobody() {
 #[test]
 fn what_lies_unread_is_bounded() {
     let scene = Scene::with_limits(|limits| limits.unread_bytes = 100_000);
-    let (runtime, mut socket) = stalled(&scene, 60);
+    let mut client = stalled(&scene, 60);
     scene.await_figure("openelm_requests_cancelled_total", |count| count > 0.0);
     scene.await_rest();
     // It can still read what was sent to it, and that there was more.
-    let text = runtime.block_on(async {
-        let mut text = Vec::new();
-        let mut buffer = [0; 4096];
-        while !text.ends_with(b"data: [DONE]\n\n\r\n0\r\n\r\n") {
-            let count = socket.read(&mut buffer).await.unwrap();
-            assert!(count > 0, "the connection has ended without a word");
-            text.extend(&buffer[..count]);
-        }
-        String::from_utf8(text).unwrap()
-    });
-    let (_, error) = text.rsplit_once("\"error\":").unwrap();
+    let answer = client.answer().expect("an answer to its end");
+    let (_, error) = answer.body.rsplit_once("\"error\":").unwrap();
     assert!(error.contains("not taken in as fast"), "{error}");
+    assert!(answer.body.ends_with("data: [DONE]\n\n"));
 }

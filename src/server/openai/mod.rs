@@ -2,13 +2,21 @@
 
 mod asked;
 mod chat;
+mod choice;
 mod completions;
 mod context;
+mod fields;
 mod json;
+mod logprobs;
+mod messages;
 mod models;
+mod offsets;
+mod prompt;
 mod reply;
+mod settings;
 mod spelling;
 mod tokens;
+mod wire;
 
 pub use asked::{Asked, AskedText};
 pub use chat::chat;

@@ -1,0 +1,98 @@
+//! The messages of a chat, to turns.
+
+use serde_json::value::RawValue;
+
+use super::super::api_error::ApiError;
+use super::context::Context;
+use super::fields::Fields;
+use super::prompt::{Prompt, check_length, tokenizer};
+use crate::text::{Role, Turn};
+
+/// More than anybody cuts a message into.
+const MOST_PARTS: usize = 1024;
+
+/// The prompt that asks for the answer to `messages`.
+///
+/// # Errors
+/// 400 for a model that knows no chats, and for messages that make no sense, cannot be written or are too long.
+pub fn prompt(fields: &Fields<'_>, context: &Context) -> Result<Prompt, ApiError> {
+    let Some(template) = &context.template else {
+        let message = format!(
+            "`{}` has no chat template: it continues texts and was not tuned to answer messages. Use /v1/completions, or start the server \
+             with a template",
+            context.name
+        );
+        return Err(ApiError::new(400, message));
+    };
+    let tokenizer = tokenizer(context)?;
+    let turns = turns(fields, context)?;
+    let prompt = template.prompt(&turns, tokenizer);
+    let ids = prompt.and_then(|prompt| tokenizer.encode_chat(&prompt));
+    let ids = ids.map_err(|error| ApiError::from(&error).or_param("messages"))?;
+    Ok(Prompt {
+        ids,
+        text: None,
+        has_silent_bos: true,
+    })
+}
+
+fn turns(fields: &Fields<'_>, context: &Context) -> Result<Vec<Turn>, ApiError> {
+    let context_size = context.model.context_size();
+    let expected = "a list of messages";
+    let messages = fields.list::<&RawValue>("messages", context_size, expected)?;
+    let messages =
+        messages.ok_or_else(|| ApiError::invalid("messages", "`messages` is missing"))?;
+    if messages.is_empty() {
+        return Err(ApiError::invalid("messages", "`messages` is empty"));
+    }
+    let mut turns = Vec::new();
+    for (index, message) in messages.into_iter().enumerate() {
+        let message = Fields::of_value(message, &format!("messages[{index}]"))?;
+        turns.push(turn(&message)?);
+    }
+    let said: String = turns.iter().map(|turn| turn.text.as_str()).collect();
+    check_length(&said, context).map_err(|error| error.or_param("messages"))?;
+    Ok(turns)
+}
+
+fn turn(message: &Fields<'_>) -> Result<Turn, ApiError> {
+    let expected = "`system`, `user` or `assistant`";
+    let role = match message.text("role")?.as_deref() {
+        Some("system" | "developer") => Role::System,
+        Some("user") => Role::User,
+        Some("assistant") => Role::Assistant,
+        _ => return Err(message.wrong("role", expected)),
+    };
+    for name in ["tool_calls", "function_call", "audio"] {
+        if message.raw(name).is_some_and(|value| value.get() != "[]") {
+            let message_of = "this server knows neither tools nor sounds";
+            return Err(ApiError::invalid(message.path(name), message_of));
+        }
+    }
+    Ok(Turn::new(role, content(message)?))
+}
+
+/// The words of a message: a text, or parts that are texts, a line each.
+fn content(message: &Fields<'_>) -> Result<String, ApiError> {
+    let expected = "a text or a list of parts that are text";
+    match message.raw("content") {
+        None => Err(message.wrong("content", expected)),
+        Some(value) if value.get().starts_with('[') => {
+            let parts = message.list::<&RawValue>("content", MOST_PARTS, expected)?;
+            let mut texts = Vec::new();
+            for (index, part) in parts.unwrap_or_default().into_iter().enumerate() {
+                let path = format!("{}[{index}]", message.path("content"));
+                let part = Fields::of_value(part, &path)?;
+                if part.text("type")?.as_deref() != Some("text") {
+                    return Err(part.wrong("type", "`text`: this server reads nothing else"));
+                }
+                let text = part.text("text")?;
+                texts.push(text.ok_or_else(|| part.wrong("text", "a text"))?);
+            }
+            Ok(texts.join("\n"))
+        }
+        Some(_) => message
+            .get("content", expected)
+            .map(Option::unwrap_or_default),
+    }
+}
