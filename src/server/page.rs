@@ -75,7 +75,10 @@ impl File {
     fn response(&self) -> Response {
         let mut response = typed(self.content_type, self.body);
         let headers = HEADERS.map(|(name, value)| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
         });
         response.headers_mut().extend(headers);
         response
