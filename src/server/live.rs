@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::budget::{Budget, SHARE};
-use super::openai::Context;
+use super::openai::{Context, usual};
 use crate::trace::{LayerSum, Phase, Step, TraceMode, by_layer};
 
 /// Seconds that are kept.
@@ -58,7 +58,7 @@ impl Card {
     pub fn new(served: &Context) -> Self {
         let model = &served.model;
         let layers = model.config().layers.iter();
-        let defaults = model.sampling_defaults();
+        let defaults = usual(model.generation_config());
         Self {
             name: served.name.clone(),
             version: env!("CARGO_PKG_VERSION"),

@@ -24,4 +24,5 @@ pub use completions::completions;
 pub use context::{Context, Limits};
 pub use models::{model, models};
 pub use reply::Reply;
+pub use settings::usual;
 pub use tokens::{detokenize, tokenize, tokenizer_info};

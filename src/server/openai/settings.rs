@@ -141,7 +141,7 @@ fn options(fields: &Fields<'_>, context: &Context) -> Result<GenerateOptions, Ap
 }
 
 /// How to sample where nothing is asked for: OpenAI's way, with that of the model's author over it.
-fn usual(config: &GenerationConfig) -> SamplingParams {
+pub fn usual(config: &GenerationConfig) -> SamplingParams {
     let mut config = config.clone();
     if !config.do_sample {
         // Who does not sample does not say how many to sample from.
