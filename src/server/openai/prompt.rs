@@ -50,6 +50,11 @@ impl Given {
                     let mut ids = tokenizer
                         .encode_alone(&text)
                         .map_err(|e| ApiError::from(&e))?;
+                    // Before the next one is encoded, for a request may have hundreds.
+                    if ids.len() > context.model.context_size() + 1 {
+                        let size = context.model.context_size();
+                        return Err(ApiError::too_long(size, &ids.len().to_string()));
+                    }
                     let has_silent_bos = gets_bos && ids.first() != Some(&bos);
                     if has_silent_bos {
                         ids.insert(0, bos);

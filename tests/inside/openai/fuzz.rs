@@ -62,7 +62,7 @@ fn config(cases: u32, place: u64) -> Config {
 
 /// Values that somebody may send.
 fn values() -> impl Strategy<Value = String> {
-    let odd = [
+    const ODD: &[&str] = &[
         "null",
         "true",
         "false",
@@ -102,7 +102,7 @@ fn values() -> impl Strategy<Value = String> {
         "{\"a\"",
         "",
     ];
-    let leaf = prop_oneof![select(&odd[..]).prop_map(str::to_owned), "\\PC{0,12}"];
+    let leaf = prop_oneof![select(ODD).prop_map(str::to_owned), "\\PC{0,12}"];
     leaf.prop_recursive(4, 24, 4, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(","))),
@@ -222,7 +222,7 @@ fn scores() -> impl Strategy<Value = Vec<PromptToken>> {
 
 /// What can happen to a text: what comes in between, and the end with the number of its tokens.
 fn events() -> impl Strategy<Value = Vec<Event>> {
-    let finishes = [
+    const FINISHES: &[Finish] = &[
         Finish::Eos,
         Finish::Stop,
         Finish::Length,
@@ -233,7 +233,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         any::<bool>(),
         scores(),
         vec(tokens(), 0..12),
-        select(&finishes[..]),
+        select(FINISHES),
     )
         .prop_map(|(has_begun, scores, tokens, finish)| {
             let count = tokens.len();
