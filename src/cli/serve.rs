@@ -73,16 +73,16 @@ pub struct LimitArgs {
     #[arg(long, default_value_t = Limits::default().body_bytes, value_name = "BYTES", help_heading = "Limits")]
     pub max_body: usize,
     /// Seconds for the body of a request to come; more is 408
-    #[arg(long, default_value = "30", value_parser = seconds, value_name = "S", help_heading = "Limits")]
+    #[arg(long, default_value = "30", value_parser = seconds, allow_negative_numbers = true, value_name = "S", help_heading = "Limits")]
     pub body_timeout: Duration,
     /// Largest head of a request, in bytes, at least 8192; more is 431
     #[arg(long, default_value_t = Limits::default().header_bytes, value_name = "BYTES", help_heading = "Limits")]
     pub max_header: usize,
     /// Seconds for the head of a request to come; more is 408
-    #[arg(long, default_value = "10", value_parser = seconds, value_name = "S", help_heading = "Limits")]
+    #[arg(long, default_value = "10", value_parser = seconds, allow_negative_numbers = true, value_name = "S", help_heading = "Limits")]
     pub header_timeout: Duration,
     /// Seconds that a connection may do nothing between requests
-    #[arg(long, default_value = "75", value_parser = seconds, value_name = "S", help_heading = "Limits")]
+    #[arg(long, default_value = "75", value_parser = seconds, allow_negative_numbers = true, value_name = "S", help_heading = "Limits")]
     pub keep_alive: Duration,
     /// Connections at a time; for more, those leave that only wait, and new ones wait where all are busy
     #[arg(long, default_value_t = Limits::default().connections, value_name = "N", help_heading = "Limits")]
@@ -100,16 +100,16 @@ pub struct LimitArgs {
     #[arg(long, default_value_t = Limits::default().waiting, value_name = "N", help_heading = "Limits")]
     pub max_queue: usize,
     /// Seconds that a request may wait for its turn; more is 503
-    #[arg(long, default_value = "300", value_parser = seconds, value_name = "S", help_heading = "Limits")]
+    #[arg(long, default_value = "300", value_parser = seconds, allow_negative_numbers = true, value_name = "S", help_heading = "Limits")]
     pub queue_timeout: Duration,
     /// Seconds that a text may take; then it ends with what there is [default: no limit]
-    #[arg(long, value_parser = seconds, value_name = "S", help_heading = "Limits")]
+    #[arg(long, value_parser = seconds, allow_negative_numbers = true, value_name = "S", help_heading = "Limits")]
     pub max_time: Option<Duration>,
     /// Seconds that a client may take in nothing of its answer; then it counts as gone
-    #[arg(long, default_value = "30", value_parser = seconds, value_name = "S", help_heading = "Limits")]
+    #[arg(long, default_value = "30", value_parser = seconds, allow_negative_numbers = true, value_name = "S", help_heading = "Limits")]
     pub stall_timeout: Duration,
     /// Seconds that running requests get when the server is told to end
-    #[arg(long, default_value = "30", value_parser = seconds, value_name = "S", help_heading = "Limits")]
+    #[arg(long, default_value = "30", value_parser = seconds, allow_negative_numbers = true, value_name = "S", help_heading = "Limits")]
     pub drain_timeout: Duration,
 }
 

@@ -30,6 +30,8 @@ struct Flight {
     owners: Vec<u64>,
     phase: Phase,
     rows: u32,
+    /// Those of prompts.
+    prompt_rows: u32,
     position: u32,
     begin: Instant,
     /// Tokens that were proposed, and those that were accepted.
@@ -44,6 +46,8 @@ pub struct Driver {
     last: Option<Instant>,
     pace: Option<Duration>,
     trace: Tracer,
+    /// Tokens of prompts that were computed and not asked for.
+    prompt_tokens: u64,
 }
 
 /// What is traced.
@@ -69,6 +73,11 @@ impl Driver {
     /// The steps that were traced since the last call.
     pub fn take_trace(&mut self) -> Vec<Step> {
         std::mem::take(&mut self.trace.steps)
+    }
+
+    /// How many tokens of prompts were computed since the last call.
+    pub fn take_prompt_tokens(&mut self) -> u64 {
+        std::mem::take(&mut self.prompt_tokens)
     }
 
     /// Forgets all that is under way: nobody waits for it.
@@ -136,10 +145,9 @@ impl Driver {
         let Some(first) = batch.rows().first() else {
             return Ok(false);
         };
-        let is_prompt = batch
-            .rows()
-            .iter()
-            .any(|row| row.class == BatchClass::Prompt);
+        let prompts = batch.rows().iter();
+        let prompts = prompts.filter(|row| row.class == BatchClass::Prompt);
+        let prompt_rows = prompts.count() as u32;
         let position = first.position;
         let begin = Instant::now();
         if self.trace.mode.is_detailed() {
@@ -149,11 +157,12 @@ impl Driver {
         self.flights.push_back(Flight {
             ticket,
             owners,
-            phase: match is_prompt {
-                true => Phase::Prefill,
-                false => Phase::Decode,
+            phase: match prompt_rows {
+                0 => Phase::Decode,
+                _ => Phase::Prefill,
             },
             rows: batch.rows().len() as u32,
+            prompt_rows,
             position,
             begin,
             drafts: (0, 0),
@@ -185,6 +194,7 @@ impl Driver {
             }
         }
         if is_valid {
+            self.prompt_tokens += u64::from(flight.prompt_rows);
             for lane in lanes.iter_mut() {
                 let (proposed, accepted) = lane.generator.settle(lane.sequence)?;
                 flight.drafts.0 += proposed as u32;
@@ -288,6 +298,7 @@ impl Driver {
                 owners: Vec::new(),
                 phase: Phase::Prefill,
                 rows: batch.rows().len() as u32,
+                prompt_rows: batch.rows().len() as u32,
                 position: (start + first) as u32,
                 begin,
                 drafts: (0, 0),

@@ -150,14 +150,14 @@ impl<T> TextPool<T> {
         MOST_ACTIVE.saturating_sub(self.waiting.len() + self.active.len())
     }
 
-    /// Of the rows of keys and values that there are now, the share that texts at work have. Prompts that are only kept do not count.
-    pub fn kv_usage(&self) -> f64 {
-        if self.active.is_empty() {
-            return 0.0;
-        }
+    /// How many rows of keys and values texts at work have, and how many there are now. Prompts that are only kept do not count.
+    pub fn kv_rows(&self) -> (usize, usize) {
         let (used, all) = self.model.network().kv_rows();
         let kept: usize = self.idle.iter().map(|idle| idle.own_rows).sum();
-        used.saturating_sub(kept) as f64 / all.max(1) as f64
+        match self.active.is_empty() {
+            true => (0, all),
+            false => (used.saturating_sub(kept), all),
+        }
     }
 
     /// As [`Session::set_trace`](super::Session::set_trace).
@@ -168,6 +168,11 @@ impl<T> TextPool<T> {
     /// As [`Session::take_trace`](super::Session::take_trace).
     pub fn take_trace(&mut self) -> Vec<Step> {
         self.driver.take_trace()
+    }
+
+    /// How many tokens of prompts were computed since the last call; those that were there already do not count.
+    pub fn take_prompt_tokens(&mut self) -> u64 {
+        self.driver.take_prompt_tokens()
     }
 
     /// How many texts are being written, and how many wait.

@@ -6,6 +6,7 @@ use super::answer::{broken, busy};
 use super::api_error::ApiError;
 use super::body::Bodies;
 use super::jobs::{Inlet, Queue, Refused};
+use super::live::Live;
 use super::metrics::Metrics;
 use super::openai::{AskedText, Context};
 use super::security::Security;
@@ -19,6 +20,7 @@ pub struct App {
     pub security: Security,
     pub bodies: Bodies,
     pub metrics: Arc<Metrics>,
+    pub live: Live,
     pub pulse: Arc<Pulse>,
     pub stop: Stop,
     pub queue: Queue,

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -22,6 +23,7 @@ use super::app::App;
 use super::body::apart;
 use super::generate::{Parse, generate};
 use super::openai::{self, Context};
+use super::page;
 use super::security::Verdict;
 
 /// Paths that need no key: whether the server is well is nobody's secret.
@@ -34,6 +36,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/health", get(health))
         .route("/version", get(version))
         .route("/metrics", get(metrics))
+        .route("/api/live", get(live))
         .route("/v1/models", get(models))
         .route("/v1/models/{*id}", get(model))
         .route("/v1/completions", post(completions))
@@ -44,6 +47,7 @@ pub fn router(app: Arc<App>) -> Router {
         router = router.route("/tokenizer_info", get(tokenizer_info));
     }
     router
+        .merge(page::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(Arc::clone(&app), guard))
@@ -52,7 +56,8 @@ pub fn router(app: Arc<App>) -> Router {
 
 /// Sees to what is the same for every request.
 async fn guard(State(app): Shared, request: Request, next: Next) -> Response {
-    let is_open = OPEN.contains(&request.uri().path());
+    let path = request.uri().path();
+    let is_open = OPEN.contains(&path) || page::has(path);
     let verdict = app.security.check(&request, is_open);
     let cors = app.security.cors(request.headers(), verdict.as_ref().ok());
     let mut response = match verdict {
@@ -96,6 +101,15 @@ async fn version() -> Response {
 async fn metrics(State(app): Shared) -> Response {
     let text = app.metrics.text(&app.context().name);
     answer::typed("text/plain; version=0.0.4; charset=utf-8", text)
+}
+
+/// What the page shows. While somebody asks, some steps are timed in detail.
+async fn live(State(app): Shared) -> Response {
+    let snapshot = app.live.record().look(Instant::now());
+    match serde_json::to_string(&snapshot) {
+        Ok(text) => answer::json(text),
+        Err(error) => ApiError::new(500, error.to_string()).into_response(),
+    }
 }
 
 async fn models(State(app): Shared) -> Response {

@@ -8,6 +8,7 @@ use super::app::App;
 use super::body::Bodies;
 use super::jobs::Queue;
 use super::listen::Connections;
+use super::live::{Card, Live};
 use super::metrics::Metrics;
 use super::openai::{self, Context};
 use super::router::router;
@@ -110,12 +111,15 @@ impl Server {
             .map_err(Error::Thread)?;
         let (metrics, pulse) = (Arc::<Metrics>::default(), Arc::<Pulse>::default());
         let (queue, jobs) = Queue::new(settings.limits.waiting);
-        let context = Arc::new(RwLock::new(Arc::new(context(&model, &settings))));
+        let context = Arc::new(context(&model, &settings));
+        let live = Live::new(Card::new(&context));
+        let context = Arc::new(RwLock::new(context));
         let (served, chosen) = (Arc::clone(&context), settings.clone());
         let worker = Worker {
             model,
             jobs,
             metrics: Arc::clone(&metrics),
+            live: live.clone(),
             pulse: Arc::clone(&pulse),
             reload,
             on_reload: Box::new(move |model| {
@@ -132,6 +136,7 @@ impl Server {
             security: Security::new(&settings, address.ip()),
             bodies: Bodies::new(&settings.limits),
             metrics,
+            live,
             pulse,
             stop,
             queue,
@@ -185,8 +190,10 @@ async fn drain(connections: &Connections, stop: &Stop, most: Duration) {
             tokio::time::sleep(LOOK).await;
         }
     };
-    // What is not done by then is cut off.
-    let _ = tokio::time::timeout(most, answered).await;
+    let is_answered = tokio::time::timeout(most, answered).await.is_ok();
     stop.close();
-    let _ = tokio::time::timeout(FLUSH_TIME, connections.ended()).await;
+    // What is not done by then is cut off.
+    if is_answered {
+        let _ = tokio::time::timeout(FLUSH_TIME, connections.ended()).await;
+    }
 }

@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use super::event::Event;
 use super::jobs::{Job, Shared};
+use super::live::{Live, Load, Tick};
 use super::metrics::Metrics;
 use super::turns::{self, Standing};
 use crate::error::{Error, Result};
@@ -79,6 +81,7 @@ pub struct Worker {
     pub model: Model,
     pub jobs: Receiver<Job>,
     pub metrics: Arc<Metrics>,
+    pub live: Live,
     pub pulse: Arc<Pulse>,
     pub reload: Option<Reload>,
     /// Is told of a model that was loaded again.
@@ -129,6 +132,7 @@ impl Worker {
             taken: 0,
             readers: Vec::new(),
             metrics: &self.metrics,
+            live: &self.live,
         };
         loop {
             if !round.take_in(&self.jobs) {
@@ -157,6 +161,7 @@ struct Round<'a> {
     /// Of all jobs whose events somebody may still read.
     readers: Vec<Weak<Shared>>,
     metrics: &'a Metrics,
+    live: &'a Live,
 }
 
 impl Round<'_> {
@@ -237,11 +242,21 @@ impl Round<'_> {
     /// Computes a step, and hands out what came of it.
     fn step(&mut self) -> Result<()> {
         let (jobs, metrics) = (&mut self.jobs, self.metrics);
+        let (begin, mut generated_tokens) = (Instant::now(), 0);
+        self.pool.set_trace(self.live.record().mode(begin));
         let ended = self.pool.step(|tag, event| {
+            generated_tokens += u64::from(matches!(event, PoolEvent::Token(_)));
             if let Some(taken) = jobs.get_mut(&tag.job) {
                 taken.hear(tag, event, metrics);
             }
         })?;
+        self.live.record().add(Tick {
+            begin,
+            end: Instant::now(),
+            prompt_tokens: self.pool.take_prompt_tokens(),
+            generated_tokens,
+            steps: self.pool.take_trace(),
+        });
         for (tag, text) in ended {
             if let Some(taken) = jobs.get_mut(&tag.job) {
                 taken.end(&tag, text, metrics);
@@ -268,8 +283,16 @@ impl Round<'_> {
         let (jobs, running) = (self.jobs.values(), self.pool.counts().0);
         let asked: usize = jobs.map(|taken| taken.working + taken.waiting()).sum();
         let waiting = asked.saturating_sub(running);
-        self.metrics
-            .note_load(running, waiting, self.pool.kv_usage());
+        let (kv_used, kv_rows) = self.pool.kv_rows();
+        let kv_usage = kv_used as f64 / kv_rows.max(1) as f64;
+        self.metrics.note_load(running, waiting, kv_usage);
+        let load = Load {
+            running,
+            waiting,
+            kv_used,
+            kv_rows,
+        };
+        self.live.record().set_load(load, Instant::now());
     }
 }
 
