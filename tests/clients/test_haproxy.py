@@ -93,7 +93,7 @@ class HAProxy(unittest.TestCase):
         self.assertEqual(self.servers[0].process.wait(30), 0)
 
     def test_who_hangs_up_is_hung_up_on(self):
-        body = json.dumps({"prompt": "The wolf", "max_tokens": 450, "ignore_eos": True}).encode()
+        body = json.dumps({"prompt": "The wolf", "max_tokens": 450, "ignore_eos": True, "stream": True}).encode()
         head = f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         with socket.create_connection(("127.0.0.1", self.port)) as connection:
             connection.sendall(head.encode() + body)

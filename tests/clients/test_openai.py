@@ -112,7 +112,8 @@ class OpenAI(unittest.TestCase):
         self.assertEqual(len(choice.logprobs.content), answer.usage.completion_tokens)
         for token in choice.logprobs.content:
             self.assertEqual(len(token.top_logprobs), 3)
-            self.assertEqual(token.top_logprobs[0].logprob, token.logprob)
+            # The most probable comes first; the chosen one is another where repetitions are penalised.
+            self.assertGreaterEqual(token.top_logprobs[0].logprob, token.logprob)
         text = b"".join(bytes(token.bytes) for token in choice.logprobs.content).decode(errors="replace")
         self.assertEqual(text.strip(), choice.message.content.strip())
         chunks = list(self.chat(stream=True, stream_options={"include_usage": True}))
@@ -128,8 +129,8 @@ class OpenAI(unittest.TestCase):
     def test_the_helper_that_streams(self):
         messages = [{"role": "system", "content": "Be short."}, {"role": "user", "content": [{"type": "text", "text": "Hello"}]}]
         with self.client.chat.completions.stream(model="demo", messages=messages, max_tokens=5, temperature=0) as stream:
-            final = stream.get_final_completion()
-        self.assertTrue(final.choices[0].message.content)
+            text = "".join(event.delta for event in stream if event.type == "content.delta")
+        self.assertTrue(text)
 
     def test_extras(self):
         more = {"ignore_eos": True, "min_tokens": 12, "top_k": 3, "repetition_penalty": 1.1, "return_token_ids": True}
@@ -199,7 +200,7 @@ class Keys(unittest.TestCase):
     def test_only_who_has_the_key_is_served(self):
         server = Server("--api-key", "secret")
         try:
-            for key in ["other", "secre", "secret "]:
+            for key in ["other", "secre", "secrets"]:
                 with openai.OpenAI(base_url=server.url + "/v1", api_key=key, max_retries=0) as client:
                     with self.assertRaises(openai.AuthenticationError):
                         client.models.list()
