@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::generate::{GenerateOptions, Model, PromptLogprobs, Session, log_sum_exp};
+use crate::generate::{GenerateOptions, Model, Session, log_sum_exp};
 
 /// Positions whose logits are held at once, of each of two models: what a step hands out at most.
 const LOGITS_ROWS: usize = 32;
@@ -138,12 +138,7 @@ pub fn perplexity(
     let mut found = begin(ids)?;
     each_window(ids, windows, |window, before, total| {
         let fed = &ids[window.fed.clone()];
-        let mut options = GenerateOptions::default();
-        options.max_tokens = Some(0);
-        options.prompt_logprobs = Some(PromptLogprobs {
-            from: window.scored.start - window.fed.start,
-            top: 0,
-        });
+        let options = GenerateOptions::scoring(window.scored.start - window.fed.start, 0);
         let mut generation = session.generate(fed, &options)?;
         generation.prefill(|done, _| progress(before + done, total))?;
         if let Some(token) = generation.next() {

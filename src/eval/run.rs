@@ -8,7 +8,7 @@ use super::encode::Encoder;
 use super::plan::{Job, encode, of_item};
 use super::task::Task;
 use crate::error::{Error, Result};
-use crate::generate::{GenerateOptions, Model, PromptLogprobs, Text};
+use crate::generate::{GenerateOptions, Model, Text};
 
 /// Whose an answer is.
 struct Tag {
@@ -42,7 +42,7 @@ pub fn ask(
             let choices = encode(task, encoder, job.doc)?;
             open.insert(index, vec![None; choices.len()]);
             for (choice, encoded) in choices.into_iter().enumerate() {
-                let options = scores(encoded.from);
+                let options = GenerateOptions::scoring(encoded.from, 0);
                 pool.push(Tag { job: index, choice }, encoded.ids, options);
             }
         }
@@ -75,14 +75,6 @@ fn job_of<'a>(tasks: &'a [Task], jobs: &'a [Job], index: usize) -> Result<(&'a J
     let job = jobs.get(index);
     job.and_then(|job| Some((job, tasks.get(job.task)?)))
         .ok_or_else(|| Error::Misuse("a job of a task that is not there".into()))
-}
-
-/// Nothing is written, the ids from `from` on are scored.
-fn scores(from: usize) -> GenerateOptions {
-    let mut options = GenerateOptions::default();
-    options.max_tokens = Some(0);
-    options.prompt_logprobs = Some(PromptLogprobs { from, top: 0 });
-    options
 }
 
 fn answer(text: Text) -> Result<Answer> {

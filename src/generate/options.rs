@@ -43,6 +43,15 @@ pub struct GenerateOptions {
 }
 
 impl GenerateOptions {
+    /// Nothing is generated; the ids of the prompt from index `from` on are scored, each with the `top` most probable ones.
+    pub fn scoring(from: usize, top: usize) -> Self {
+        Self {
+            max_tokens: Some(0),
+            prompt_logprobs: Some(PromptLogprobs { from, top }),
+            ..Self::default()
+        }
+    }
+
     /// Whether the text itself decides where it ends.
     pub(super) fn looks_for_text(&self) -> bool {
         !self.stop.is_empty() || !self.stop_strings.is_empty()

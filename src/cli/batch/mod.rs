@@ -12,7 +12,7 @@ use std::sync::mpsc::{RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use openelm::{Error, GenerateOptions, Model, PoolEvent, PromptLogprobs, Text, TextPool};
+use openelm::{Error, GenerateOptions, Model, PoolEvent, Text, TextPool};
 use serde_json::value::RawValue;
 
 use super::args::Generate;
@@ -215,7 +215,7 @@ impl Batch<'_> {
             Task::Continue(prompt, own) => self
                 .asked(number, prompt, own)
                 .map_err(|error| format!("{error:#}")),
-            Task::Score { ids, from } => Ok((ids, scores(from))),
+            Task::Score { ids, from } => Ok((ids, GenerateOptions::scoring(from, 0))),
         });
         match asked {
             Ok((ids, options)) => {
@@ -337,14 +337,6 @@ fn one_text(count: usize) -> Result<()> {
             "num_return_sequences is {count}; of many prompts each gives one text, and may be there several times with other seeds"
         ),
     }
-}
-
-/// Scores of a prompt's ids from an index on, and no text.
-fn scores(from: usize) -> GenerateOptions {
-    let mut options = GenerateOptions::default();
-    options.max_tokens = Some(0);
-    options.prompt_logprobs = Some(PromptLogprobs { from, top: 0 });
-    options
 }
 
 /// All that a text follows from beside its line, but for the seed of the clock.
