@@ -130,17 +130,15 @@ fn numbers(path: &Path) -> [Value; 3] {
     ["results", "groups", "samples"].map(|part| all[part].clone())
 }
 
-const TASKS: [&str; 6] = [
-    "--tasks",
-    "arc_easy,piqa,winogrande",
-    "--num-fewshot",
-    "2",
-    "--dtype",
-    "f16",
-];
+const TASKS: [&str; 4] = ["--tasks", "arc_easy,piqa,winogrande", "--num-fewshot", "2"];
 
+/// The tasks with more arguments, in f16 unless these say otherwise.
 fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
-    TASKS.iter().copied().chain(more.iter().copied()).collect()
+    let dtype: &[&str] = match more.contains(&"--dtype") {
+        true => &[],
+        false => &["--dtype", "f16"],
+    };
+    [&TASKS, dtype, more].concat()
 }
 
 /// Results of requests, each of which is asked alone, from nothing.

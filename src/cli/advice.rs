@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn flags_exist() {
         use clap::CommandFactory;
-        let command = crate::args::Arguments::command();
+        let command = crate::verbs::Arguments::command();
         let verbs = command.get_subcommands().chain([&command]);
         let flags: Vec<&str> = verbs
             .flat_map(clap::Command::get_arguments)

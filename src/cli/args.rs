@@ -1,84 +1,22 @@
-//! The command line as clap parses it. Names follow llama.cpp and Hugging Face.
+//! The arguments of verbs, as clap parses them. Names follow llama.cpp and Hugging Face.
 
 use std::ffi::OsString;
 use std::io::Read;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use openelm::hub::TokenizerNeed;
 use openelm::{
     ComputePath, Dtype, Error, LoadOptions, Model, ModelFiles, Progress, SampleOn, SamplingParams,
     Tune,
 };
 
-#[cfg(feature = "eval")]
-use super::eval;
 use super::hub::{self, HubArgs};
 use super::output;
-#[cfg(feature = "eval")]
-use super::perplexity;
 #[cfg(feature = "server")]
 use super::server_args::ServerArgs;
 use super::template::TemplateChoice;
-
-/// Run Apple's OpenELM language models on any GPU.
-///
-/// Without a verb, `openelm` generates: `openelm -p "Once upon a time"` continues the prompt with the embedded demo model.
-#[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true, max_term_width = 110)]
-pub struct Arguments {
-    #[command(subcommand)]
-    pub verb: Option<Verb>,
-    #[command(flatten)]
-    pub generate: Generate,
-}
-
-#[derive(Subcommand)]
-pub enum Verb {
-    /// Continue a prompt (the default)
-    Generate(Generate),
-    /// Talk with a model in the terminal
-    Chat(Chat),
-    /// Print the log-probability of every token of a text, and the most probable next tokens
-    Score(Score),
-    /// Evaluate a model: the tables of OpenELM's model card, as lm-evaluation-harness computes them
-    #[cfg(feature = "eval")]
-    Eval(eval::Eval),
-    /// Print how well a model predicts a text; or how much of that other formats of its weights lose
-    #[cfg(feature = "eval")]
-    Perplexity(perplexity::Perplexity),
-    /// Measure loading, prefill and decode, and the adapter's read bandwidth
-    Bench(Bench),
-    /// Show what every layer and kernel costs
-    Profile(Profile),
-    /// Open the window: a chat that streams, and what every layer costs
-    #[cfg(feature = "window")]
-    Window(Window),
-    /// Answer OpenAI's API over HTTP
-    #[cfg(feature = "server")]
-    Serve(Serve),
-    /// Print the token ids of a text
-    Tokenize(Tokenize),
-    /// Describe a checkpoint: layers, sizes, memory needed
-    Show(Show),
-    /// Write a model with its matrices quantised, to a new folder
-    Quantize(Quantize),
-    /// Fetch a model from the Hugging Face hub, or what is new of it
-    Pull(hub::Pull),
-    /// List the models that were fetched
-    List(hub::List),
-    /// Remove a model that was fetched
-    Rm(hub::Remove),
-    /// List the adapters of this machine, best first
-    Devices {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Print a completion script for a shell
-    Completions { shell: clap_complete::Shell },
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DtypeChoice {

@@ -31,6 +31,7 @@ mod show;
 mod template;
 mod tokenize;
 mod transcript;
+mod verbs;
 #[cfg(feature = "window")]
 mod window;
 
@@ -38,7 +39,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Arguments, Verb};
+use verbs::{Arguments, Verb};
 
 fn main() -> ExitCode {
     quiet_device_select();

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use openelm::eval::{Answers, Results, requests};
 
 use super::super::output::{self, Bar};
-use super::Questions;
+use super::questions::Questions;
 
 /// Writes a line for each choice of each item, in their order.
 pub fn dump(questions: &Questions, path: &Path) -> Result<()> {

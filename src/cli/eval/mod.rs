@@ -1,6 +1,7 @@
 //! `openelm eval`: a model's scores in the tasks of the model card.
 
 mod exchange;
+mod questions;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 use super::args::ModelArgs;
 use super::files::{check_writable, replace_file};
 use super::output::{self, Bar, Interrupted, cancel_on_ctrl_c};
+use questions::Questions;
 
 #[derive(Args)]
 pub struct Eval {
@@ -58,18 +60,6 @@ pub struct Eval {
 fn like() -> impl TypedValueParser<Value = Like> {
     PossibleValuesParser::new(Like::ALL.iter().map(|(name, _)| *name))
         .try_map(|name| Like::named(&name))
-}
-
-/// Everything that is known before a model is asked.
-struct Questions {
-    selection: Selection,
-    encoder: Encoder,
-}
-
-impl Questions {
-    fn tasks(&self) -> &[Task] {
-        &self.selection.tasks
-    }
 }
 
 pub fn run(arguments: &Eval) -> Result<()> {
