@@ -44,6 +44,12 @@ pub enum Error {
     /// `config.json` is absent, malformed, or describes something that is not OpenELM.
     #[error("{}: {what}", path.display())]
     Config { path: PathBuf, what: String },
+    /// There is a model or a part of one, but in a form that is not read as it is.
+    #[error("{}: {form}", path.display())]
+    OtherForm { path: PathBuf, form: ModelForm },
+    /// A LoRA adapter is malformed, or does more than add to matrices of the base model.
+    #[error("{}: {what}", path.display())]
+    Adapter { path: PathBuf, what: String },
     /// A safetensors file or its index is malformed, or files are missing.
     #[error("{}: {what}", path.display())]
     Checkpoint { path: PathBuf, what: String },
@@ -55,10 +61,12 @@ pub enum Error {
         what: String,
     },
     /// Text was to be read or written, and the model has no tokenizer. Ids need none.
-    #[error("`{model}` has no tokenizer. {HOW_TO_GET_A_TOKENIZER}")]
+    #[error("`{model}` has no tokenizer. {}", no_tokenizer(*has_sentencepiece))]
     NoTokenizer {
         /// What the model was called when it was loaded.
         model: String,
+        /// Whether its folder has one in another form, `tokenizer.model`.
+        has_sentencepiece: bool,
     },
     /// A `tokenizer.json` is malformed, or belongs to another model.
     #[error("{}: {what}", path.display())]
@@ -85,6 +93,27 @@ pub enum Error {
         id: u32,
         /// Ids of the model, counted from 0.
         vocab_size: usize,
+    },
+    /// A text has a token that the tokenizer has and the model has not.
+    #[error(
+        "the text has `{token}` in it, which is token {id} of the tokenizer; this model has ids 0 to {}",
+        vocab_size.saturating_sub(1)
+    )]
+    TokenBeyondVocabulary {
+        /// As the tokenizer spells it.
+        token: String,
+        id: u32,
+        /// Ids of the model, counted from 0.
+        vocab_size: usize,
+    },
+    /// A text is so long that it cannot fit, whatever its tokens are.
+    #[error(
+        "the prompt has {bytes} bytes, which is far too long for a context of {context_size} tokens"
+    )]
+    TextTooLong {
+        bytes: usize,
+        /// Positions that there are.
+        context_size: usize,
     },
     /// A number that was chosen is not one of those that make sense.
     #[error("{name} is {value}; {low} to {high} is possible")]
@@ -256,6 +285,61 @@ pub enum Error {
     Gpu(String),
 }
 
+/// What people have in place of a folder with config.json and safetensors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ModelForm {
+    /// PyTorch's pickled tensors.
+    PyTorch { file: String },
+    /// What LoRA adds to a model.
+    LoraAdapter {
+        /// The model that it belongs to, as whoever trained it called that.
+        base: Option<String>,
+    },
+    /// Matrices packed by MLX.
+    Mlx,
+    /// A cache of the Hugging Face hub.
+    HubCache {
+        /// Names of the models in it.
+        models: Vec<String>,
+    },
+    /// A file of another program.
+    Other { file: String, program: String },
+}
+
+impl std::fmt::Display for ModelForm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::PyTorch { file } => write!(
+                f,
+                "the weights are in {file}, a file of PyTorch, which is not read: it may run any program. Take the .safetensors files, which \
+                 most repositories have beside it, or convert it with PyTorch (`torch.load(..., weights_only=True)`, then `save_file` of \
+                 safetensors.torch, as model.safetensors)"
+            ),
+            Self::LoraAdapter { base: Some(base) } => {
+                write!(f, "this is a LoRA adapter, not a model: it changes `{base}`, which is loaded first")
+            }
+            Self::LoraAdapter { base: None } => {
+                f.write_str("this is a LoRA adapter, not a model: it changes another one, which is loaded first")
+            }
+            Self::Mlx => f.write_str(
+                "its matrices are packed by MLX, which is not read. Take the model that it was made from, such as Apple's own, and quantise that",
+            ),
+            Self::HubCache { models } => {
+                const SHOWN: usize = 8;
+                let named: Vec<&str> = models.iter().take(SHOWN).map(String::as_str).collect();
+                let more = if models.len() > SHOWN { ", …" } else { "" };
+                write!(f, "this is a cache of the Hugging Face hub, not a model; it has {}{more}", named.join(", "))
+            }
+            Self::Other { file, program } => write!(
+                f,
+                "there is {file}, a file of {program}, but no safetensors; name that file itself if it can be read, else take the model's \
+                 .safetensors files and config.json"
+            ),
+        }
+    }
+}
+
 /// What an adapter may lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -324,6 +408,16 @@ pub struct MemoryNeed {
 const HOW_TO_GET_A_TOKENIZER: &str = "OpenELM uses the tokenizer of Llama 2, which Apple's repositories do not carry: accept Meta's licence at \
      huggingface.co/meta-llama/Llama-2-7b-hf, fetch its tokenizer.json (`hf download meta-llama/Llama-2-7b-hf tokenizer.json --local-dir .`), \
      and put it into the model's folder";
+
+fn no_tokenizer(has_sentencepiece: bool) -> &'static str {
+    match has_sentencepiece {
+        true => {
+            "Its folder has tokenizer.model, SentencePiece's form of one; make tokenizer.json of it in Python: \
+             `from transformers import LlamaTokenizerFast; LlamaTokenizerFast(\"tokenizer.model\").save_pretrained(\".\")`"
+        }
+        false => HOW_TO_GET_A_TOKENIZER,
+    }
+}
 
 fn chat_template(path: &Path, line: Option<usize>, what: &str) -> String {
     let line = line.map_or(String::new(), |line| format!(", line {line}"));
@@ -478,6 +572,13 @@ impl Error {
         }
     }
 
+    pub(crate) fn adapter(path: &Path, what: impl Into<String>) -> Self {
+        Self::Adapter {
+            path: path.to_owned(),
+            what: what.into(),
+        }
+    }
+
     pub(crate) fn tokenizer(path: &Path, what: impl Into<String>) -> Self {
         Self::Tokenizer {
             path: path.to_owned(),
@@ -492,6 +593,8 @@ impl Error {
             Self::EmptyPrompt
                 | Self::PromptTooLong { .. }
                 | Self::TokenOutOfRange { .. }
+                | Self::TokenBeyondVocabulary { .. }
+                | Self::TextTooLong { .. }
                 | Self::ChatTemplate { .. }
                 | Self::Text(_)
         )
