@@ -7,7 +7,9 @@ use crate::generate::{PromptToken, Text, Token};
 #[derive(Debug)]
 pub enum Event {
     /// Its turn has come. So many ids of its prompt were there already.
-    Begun { cached: usize },
+    Begun {
+        cached: usize,
+    },
     /// Its prompt is done; those of its ids that were to be scored.
     Prompt(Vec<PromptToken>),
     Token(Token),
