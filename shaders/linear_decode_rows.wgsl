@@ -22,7 +22,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, invocation: Invocation) {
     var sum_c = Sum();
     var sum_d = Sum();
     var squares = Sum();
-    for (var block = column; block < shape.blocks; block += COLUMNS) {
+    // All lanes do as many steps, so that they are together where their sums meet.
+    let whole = shape.blocks - shape.blocks % COLUMNS;
+    for (var start = 0u; start < whole; start += COLUMNS) {
+        let block = start + column;
         let raw = load_block_at(input_start + 2u * block);
         let x = weighed(raw, block);
         squares += squares_of(raw);
@@ -30,6 +33,17 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, invocation: Invocation) {
         sum_b += dot_row(load_row(rows.y, block), x);
         sum_c += dot_row(load_row(rows.z, block), x);
         sum_d += dot_row(load_row(rows.w, block), x);
+    }
+    if whole < shape.blocks {
+        let is_there = whole + column < shape.blocks;
+        let block = min(whole + column, shape.blocks - 1u);
+        let raw = load_block_at(input_start + 2u * block);
+        let x = weighed(raw, block);
+        squares = select(squares, squares + squares_of(raw), is_there);
+        sum_a = select(sum_a, sum_a + dot_row(load_row(rows.x, block), x), is_there);
+        sum_b = select(sum_b, sum_b + dot_row(load_row(rows.y, block), x), is_there);
+        sum_c = select(sum_c, sum_c + dot_row(load_row(rows.z, block), x), is_there);
+        sum_d = select(sum_d, sum_d + dot_row(load_row(rows.w, block), x), is_there);
     }
     var sums = meet(lane, sum_a, sum_b, sum_c, sum_d);
     if NORMED {

@@ -36,6 +36,14 @@ struct Inputs {
     w: Input,
 }
 
+fn weighed_inputs(raw: Blocks, block: u32) -> Inputs {
+    return Inputs(weighed(raw.x, block), weighed(raw.y, block), weighed(raw.z, block), weighed(raw.w, block));
+}
+
+fn squares_of_all(raw: Blocks) -> vec4<f32> {
+    return vec4<f32>(squares_of(raw.x), squares_of(raw.y), squares_of(raw.z), squares_of(raw.w));
+}
+
 fn dots(w: Weights, inputs: Inputs) -> vec4<f32> {
     return vec4<f32>(dot_row(w, inputs.x), dot_row(w, inputs.y), dot_row(w, inputs.z), dot_row(w, inputs.w));
 }
@@ -51,19 +59,28 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, invocation: Invocation) {
     var sum_c = Sum();
     var sum_d = Sum();
     var squares = Sum();
-    for (var block = column; block < shape.blocks; block += COLUMNS) {
+    // All lanes do as many steps, so that they are together where their sums meet.
+    let whole = shape.blocks - shape.blocks % COLUMNS;
+    for (var start = 0u; start < whole; start += COLUMNS) {
+        let block = start + column;
         let raw = load_blocks(input_start, block);
-        let inputs = Inputs(
-            weighed(raw.x, block),
-            weighed(raw.y, block),
-            weighed(raw.z, block),
-            weighed(raw.w, block),
-        );
-        squares += vec4<f32>(squares_of(raw.x), squares_of(raw.y), squares_of(raw.z), squares_of(raw.w));
+        let inputs = weighed_inputs(raw, block);
+        squares += squares_of_all(raw);
         sum_a += dots(load_row(rows.x, block), inputs);
         sum_b += dots(load_row(rows.y, block), inputs);
         sum_c += dots(load_row(rows.z, block), inputs);
         sum_d += dots(load_row(rows.w, block), inputs);
+    }
+    if whole < shape.blocks {
+        let is_there = whole + column < shape.blocks;
+        let block = min(whole + column, shape.blocks - 1u);
+        let raw = load_blocks(input_start, block);
+        let inputs = weighed_inputs(raw, block);
+        squares = select(squares, squares + squares_of_all(raw), is_there);
+        sum_a = select(sum_a, sum_a + dots(load_row(rows.x, block), inputs), is_there);
+        sum_b = select(sum_b, sum_b + dots(load_row(rows.y, block), inputs), is_there);
+        sum_c = select(sum_c, sum_c + dots(load_row(rows.z, block), inputs), is_there);
+        sum_d = select(sum_d, sum_d + dots(load_row(rows.w, block), inputs), is_there);
     }
     var sums = meet(lane, sum_a, sum_b, sum_c, sum_d);
     if NORMED {

@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use openelm::{ComputePath, Error, Finish, GenerateOptions, Model, Result, Speculation, Text};
+use openelm::{
+    ComputePath, Error, Finish, GenerateOptions, Model, PoolEvent, Result, Speculation, Text,
+};
 
 type Request = (Vec<u32>, GenerateOptions);
 
@@ -28,7 +30,10 @@ fn write(model: &Model, requests: &[Request]) -> BTreeMap<usize, (Result<Text>, 
         if pool.is_empty() {
             return texts;
         }
-        for (index, text) in pool.step(|index, _| counts[*index] += 1).unwrap() {
+        let count = |index: &usize, event: PoolEvent<'_>| {
+            counts[*index] += usize::from(matches!(event, PoolEvent::Token(_)));
+        };
+        for (index, text) in pool.step(count).unwrap() {
             assert!(texts.insert(index, (text, counts[index])).is_none());
         }
     }

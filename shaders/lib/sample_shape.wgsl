@@ -22,7 +22,7 @@ struct Row {
     ngram: u32,          // ids in a row that may not occur twice; 0: any
     scored: u32,         // the id that a row is scored by, where nothing is chosen; NO_ID: something is
 }
-@group(0) @binding(1) var<uniform> rows: array<Row, 64>;
+@group(0) @binding(1) var<uniform> rows: array<Row, 128>;
 
 const NO_ID = 0xffffffffu;
 

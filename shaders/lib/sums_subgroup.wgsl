@@ -13,16 +13,10 @@ fn lane_of(invocation: Invocation) -> u32 {
 }
 
 fn meet(lane: u32, a: Sum, b: Sum, c: Sum, d: Sum) -> Pair {
-    var sum_a = a;
-    var sum_b = b;
-    var sum_c = c;
-    var sum_d = d;
-    for (var distance = COLUMNS / 2u; distance > 0u; distance /= 2u) {
-        sum_a += subgroupShuffleXor(sum_a, distance);
-        sum_b += subgroupShuffleXor(sum_b, distance);
-        sum_c += subgroupShuffleXor(sum_c, distance);
-        sum_d += subgroupShuffleXor(sum_d, distance);
-    }
+    let sum_a = meet_squares(lane, a);
+    let sum_b = meet_squares(lane, b);
+    let sum_c = meet_squares(lane, c);
+    let sum_d = meet_squares(lane, d);
     // The first two lanes of a group take a pair each.
     let column = lane % COLUMNS;
     let is_second = column == 1u;
@@ -32,9 +26,19 @@ fn meet(lane: u32, a: Sum, b: Sum, c: Sum, d: Sum) -> Pair {
 
 // What the lanes of a group have together.
 fn meet_squares(lane: u32, own: Sum) -> Sum {
+    // By hand: compilers do not unroll a loop that halves, and a distance that they know is an instruction instead of a trip through memory.
     var sum = own;
-    for (var distance = COLUMNS / 2u; distance > 0u; distance /= 2u) {
-        sum += subgroupShuffleXor(sum, distance);
+    if COLUMNS > 32u {
+        sum += subgroupShuffleXor(sum, 32u);
     }
+    if COLUMNS > 16u {
+        sum += subgroupShuffleXor(sum, 16u);
+    }
+    if COLUMNS > 8u {
+        sum += subgroupShuffleXor(sum, 8u);
+    }
+    sum += subgroupShuffleXor(sum, 4u);
+    sum += subgroupShuffleXor(sum, 2u);
+    sum += subgroupShuffleXor(sum, 1u);
     return sum;
 }

@@ -5,20 +5,21 @@
 
 const SUPERBLOCK_UNITS = 9u;
 
-// Levels: t * (LINEAR + CUBIC * t^2), t = n - 7.5.
-const LINEAR = 0.085;
-const CUBIC = (1.0 / 7.5 - LINEAR) / (7.5 * 7.5);
+// Levels: t * (LINEAR + CUBIC * t^2), t = n - 7.5. A number becomes t / 16 by bits alone: between the exponent and the rest of a 1.0 it
+// makes 1 + n / 16. The powers of 16 go into the constants, which changes no bit.
+const LINEAR = 16.0 * 0.085;
+const CUBIC = 4096.0 * (1.0 / 7.5 - 0.085) / (7.5 * 7.5);
 
+// Of numbers that lie four bits below the exponent of an f32.
 fn levels(numbers: vec4<u32>) -> vec4<f32> {
-    let t = vec4<f32>(bitcast<vec4<i32>>(numbers & vec4<u32>(15u))) - vec4<f32>(7.5);
+    let t = bitcast<vec4<f32>>((numbers & vec4<u32>(0x780000u)) | vec4<u32>(0x3f800000u)) - vec4<f32>(1.0 + 7.5 / 16.0);
     return t * (vec4<f32>(LINEAR) + CUBIC * t * t);
 }
 
 fn word_block(word: u32) -> Block {
-    let words = vec4<u32>(word);
     return Block(
-        levels(words >> vec4<u32>(0u, 4u, 8u, 12u)),
-        levels(words >> vec4<u32>(16u, 20u, 24u, 28u)),
+        levels(vec4<u32>(word << 19u, word << 15u, word << 11u, word << 7u)),
+        levels(vec4<u32>(word << 3u, word >> 1u, word >> 5u, word >> 9u)),
     );
 }
 

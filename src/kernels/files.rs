@@ -70,6 +70,7 @@ pub const FILES: &[(&str, &str)] = files![
     "lib/rows.wgsl",
     "lib/rows_float.wgsl",
     "lib/rows_int8.wgsl",
+    "lib/rows_scaled.wgsl",
     "lib/sample_shape.wgsl",
     "lib/share.wgsl",
     "lib/source_buffer.wgsl",

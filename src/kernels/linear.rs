@@ -304,7 +304,12 @@ impl Mapping {
     }
 
     /// How lanes multiply, and how they tell each other what they have.
-    fn slots(self, arithmetic: Arithmetic, tuning: Tuning) -> Vec<(&'static str, &'static str)> {
+    fn slots(
+        self,
+        dtype: Dtype,
+        arithmetic: Arithmetic,
+        tuning: Tuning,
+    ) -> Vec<(&'static str, &'static str)> {
         let is_int8 = arithmetic == Arithmetic::Int8;
         let sums = match tuning.subgroups {
             false => "lib/sums_workgroup.wgsl",
@@ -319,9 +324,10 @@ impl Mapping {
             false => "lib/lanes_float.wgsl",
             true => "lib/lanes_int8.wgsl",
         };
-        let rows = match is_int8 {
-            false => "lib/rows_float.wgsl",
-            true => "lib/rows_int8.wgsl",
+        let rows = match (is_int8, dtype.is_quantized()) {
+            (true, _) => "lib/rows_int8.wgsl",
+            (false, true) => "lib/rows_scaled.wgsl",
+            (false, false) => "lib/rows_float.wgsl",
         };
         match self {
             Self::DecodeLanes => vec![("arithmetic", lanes), ("input", input)],
@@ -374,7 +380,7 @@ impl Product {
         };
         let mut slots = path.weight_slots(self.dtype);
         slots.push(("output", self.output.file()));
-        slots.extend(mapping.slots(self.arithmetic, tuning));
+        slots.extend(mapping.slots(self.dtype, self.arithmetic, tuning));
         let mut constants = mapping.constants(tuning);
         if self.input == Input::Normed {
             constants.push(("NORMED", 1.0));

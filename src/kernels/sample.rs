@@ -35,7 +35,7 @@ uniform_struct! {
 }
 
 /// Rows of a step that tokens can be chosen for, or that can be scored.
-pub const MOST_ROWS: usize = 64;
+pub const MOST_ROWS: usize = 128;
 
 /// Logits in a group.
 pub const GROUP: usize = 16;

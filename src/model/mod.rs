@@ -32,6 +32,8 @@ pub(crate) use kv_origin::KvOrigin;
 pub use network::{Network, kv_bytes, weight_bytes};
 pub use options::{LoadOptions, Progress, Tune};
 pub use peaks::{measure as peaks, read_bandwidth};
+#[cfg(test)]
+pub(crate) use plan::kernels_of;
 pub(crate) use sequence::{Sequence, common_prefix};
 pub(crate) use sizes::kv_row_bytes;
 #[cfg(any(feature = "cli", feature = "window"))]

@@ -400,6 +400,40 @@ const _: () = assert!(
 
 const _: () = assert!(64 % GROUP == 0, "rows of logits are padded to 64 floats");
 
+/// Every kernel of a plan for a shape, such as `shape:270M`, once.
+#[cfg(test)]
+pub(crate) fn kernels_of(
+    shape: &str,
+    dtype: crate::Dtype,
+    path: ComputePath,
+    tuning: Tuning,
+) -> Vec<KernelSpec> {
+    let checkpoint = crate::Checkpoint::open(shape).unwrap();
+    let mut layout = super::weights::layout(&checkpoint, Some(dtype)).unwrap();
+    layout.split_into(1 << 30);
+    let plan = Plan::new(Blueprint {
+        config: &checkpoint.config,
+        layout: &layout,
+        path,
+        tuning,
+        sizes: StepSizes {
+            rows: 512,
+            generated: 64,
+            logits: 128,
+            reports: 128,
+        },
+        context_size: 2048,
+        exact_kv: false,
+    });
+    let mut unique: Vec<KernelSpec> = Vec::new();
+    for kernel in plan.kernels() {
+        if !unique.contains(kernel) {
+            unique.push(kernel.clone());
+        }
+    }
+    unique
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::op::{ClassRows, Extent};
@@ -424,7 +458,7 @@ mod tests {
                 rows: 64,
                 generated: 64,
                 logits: 32,
-                choices: 32,
+                reports: 32,
             },
             context_size: 2048,
             exact_kv: false,

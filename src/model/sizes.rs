@@ -13,8 +13,10 @@ const PRODUCT_MACS: usize = 10_000_000_000;
 const SOFTWARE_ROWS: usize = 32;
 /// Tokens that the largest tile of the prefill kernels covers.
 const TILE: usize = 64;
-/// Rows of logits from a step: a smaller tile, because they are long.
+/// Rows of logits that a tile covers: a smaller one, because they are long.
 pub const LOGITS_TILE: usize = 32;
+/// Rows of logits from a step of [`ComputePath::Gpu`]: where ids are scored, most of a step's rows may have some.
+const MOST_LOGITS: usize = 128;
 /// Rows of logits behind the last that a tile may compute in vain, and those left free between classes.
 const LOGITS_SLACK: usize = LOGITS_TILE + CLASS_ALIGNMENT as usize;
 /// The most generated rows in a step of [`ComputePath::Gpu`]: what room for splits of attention is kept for.
@@ -90,7 +92,9 @@ impl StepSizes {
         // A vast vocabulary leaves no room for what tiles compute in vain: then there is one row of logits a step.
         let logits = match (binding / logits_row) as usize {
             0 => 0,
-            fit => fit.saturating_sub(LOGITS_SLACK).clamp(1, LOGITS_TILE),
+            fit => fit
+                .saturating_sub(LOGITS_SLACK)
+                .clamp(1, MOST_LOGITS.min(rows)),
         };
         if rows < LEAST_ROWS || logits == 0 {
             return Err(Error::Unsupported {

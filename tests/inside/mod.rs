@@ -9,6 +9,7 @@ mod common;
 mod consistency;
 mod core;
 mod golden;
+mod gpu_report;
 mod kernels;
 mod kv_transfer;
 mod processors;

@@ -95,7 +95,7 @@ impl Lab {
                 _ => 0,
             },
             ngram: sampling.processors.no_repeat_ngram_size as u32,
-            padding_0: 0,
+            scored: sample::NO_ID,
         };
         let greedy = SamplingParams::default();
         let mut rows = vec![row(0, 0, &greedy, 0.0, 0); sample::MOST_ROWS];

@@ -160,7 +160,7 @@ fn shape_fields(file: &str) -> (&'static [(&'static str, usize)], usize) {
     }
 }
 
-fn parse(spec: &KernelSpec) -> (String, Module, ModuleInfo) {
+pub fn parse(spec: &KernelSpec) -> (String, Module, ModuleInfo) {
     let variant = &spec.variant;
     let text = resolve(kernels::FILES, variant).unwrap().text;
     let module = naga::front::wgsl::parse_str(&text)

@@ -13,7 +13,7 @@ pub fn run(model: &Model, batch: &Batch) -> Vec<Vec<f32>> {
     let is_valid = network
         .read(&ticket, |row, result| match result {
             RowResult::Logits(logits) => all[row] = logits.to_vec(),
-            RowResult::Choice(_) => panic!("nobody asked for a choice"),
+            _ => panic!("only logits were asked for"),
         })
         .unwrap();
     assert!(is_valid);

@@ -1,0 +1,232 @@
+//! What the compilers of real GPUs make of every kernel that a plan asks for: registers, spills, occupancy, instructions. Mesa's drivers
+//! compile for chips that are not there; `scripts/gpu_report.sh` says how to ask them, and keeps the tables in `tests/gpu/`.
+
+use std::collections::BTreeMap;
+use std::ffi::CStr;
+use std::fmt::Write as _;
+
+use ash::{khr, vk};
+use naga::back;
+use openelm::gpu::{BindingKind, KernelSpec};
+use openelm::kernels::linear::Tuning;
+use openelm::model::kernels_of;
+use openelm::{ComputePath, Dtype};
+
+use super::shaders::parse;
+
+/// One driver, without wgpu: a null device has neither memory nor fences, but compiles.
+struct Compiler {
+    _entry: ash::Entry,
+    instance: ash::Instance,
+    device: ash::Device,
+    executables: khr::pipeline_executable_properties::Device,
+    name: String,
+}
+
+impl Compiler {
+    fn open() -> Self {
+        // SAFETY: the loader is the system's own, and everything below is used as Vulkan asks: handles are destroyed in order,
+        // structures outlive the calls that read them.
+        unsafe {
+            let entry = ash::Entry::load().expect("a Vulkan loader");
+            let app = vk::ApplicationInfo::default().api_version(vk::API_VERSION_1_3);
+            let info = vk::InstanceCreateInfo::default().application_info(&app);
+            let instance = entry.create_instance(&info, None).expect("an instance");
+            let adapter = instance.enumerate_physical_devices().unwrap()[0];
+            let properties = instance.get_physical_device_properties(adapter);
+            let name = properties.device_name_as_c_str().unwrap();
+            let name = name.to_string_lossy().into_owned();
+            let mut executables =
+                vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR::default()
+                    .pipeline_executable_info(true);
+            let mut sizes = vk::PhysicalDeviceSubgroupSizeControlFeatures::default()
+                .subgroup_size_control(true);
+            let queue = [vk::DeviceQueueCreateInfo::default().queue_priorities(&[1.0])];
+            let extensions = [khr::pipeline_executable_properties::NAME.as_ptr()];
+            let features = vk::PhysicalDeviceFeatures::default().robust_buffer_access(true);
+            let info = vk::DeviceCreateInfo::default()
+                .queue_create_infos(&queue)
+                .enabled_extension_names(&extensions)
+                .enabled_features(&features)
+                .push_next(&mut executables)
+                .push_next(&mut sizes);
+            let device = instance
+                .create_device(adapter, &info, None)
+                .expect("a device");
+            let executables = khr::pipeline_executable_properties::Device::new(&instance, &device);
+            Self {
+                _entry: entry,
+                instance,
+                device,
+                executables,
+                name,
+            }
+        }
+    }
+
+    /// Compiles a kernel as wgpu would, and returns what the driver tells of it, by name; of several executables the last.
+    fn statistics(&self, spec: &KernelSpec) -> BTreeMap<String, u64> {
+        let (_, module, info) = parse(spec);
+        let mut options = back::spv::Options {
+            lang_version: (1, 3),
+            zero_initialize_workgroup_memory: back::spv::ZeroInitializeWorkgroupMemoryMode::None,
+            force_loop_bounding: false,
+            bounds_check_policies: naga::proc::BoundsCheckPolicies::default(),
+            ..Default::default()
+        };
+        options.flags = back::spv::WriterFlags::empty();
+        let words = back::spv::write_vec(&module, &info, &options, None).unwrap();
+        let bindings: Vec<_> = (0..)
+            .zip(&spec.bindings)
+            .map(|(binding, kind)| {
+                vk::DescriptorSetLayoutBinding::default()
+                    .binding(binding)
+                    .descriptor_type(descriptor(*kind))
+                    .descriptor_count(1)
+                    .stage_flags(vk::ShaderStageFlags::COMPUTE)
+            })
+            .collect();
+        // SAFETY: as above.
+        unsafe {
+            let shader = vk::ShaderModuleCreateInfo::default().code(&words);
+            let shader = self.device.create_shader_module(&shader, None).unwrap();
+            let set = vk::DescriptorSetLayoutCreateInfo::default().bindings(&bindings);
+            let set = self
+                .device
+                .create_descriptor_set_layout(&set, None)
+                .unwrap();
+            let sets = [set];
+            let layout = vk::PipelineLayoutCreateInfo::default().set_layouts(&sets);
+            let layout = self.device.create_pipeline_layout(&layout, None).unwrap();
+            let stage = vk::PipelineShaderStageCreateInfo::default()
+                .stage(vk::ShaderStageFlags::COMPUTE)
+                .flags(vk::PipelineShaderStageCreateFlags::ALLOW_VARYING_SUBGROUP_SIZE)
+                .module(shader)
+                .name(c"main");
+            let info = vk::ComputePipelineCreateInfo::default()
+                .flags(vk::PipelineCreateFlags::CAPTURE_STATISTICS_KHR)
+                .layout(layout)
+                .stage(stage);
+            let cache = vk::PipelineCache::null();
+            let pipelines = self.device.create_compute_pipelines(cache, &[info], None);
+            let pipeline =
+                pipelines.unwrap_or_else(|error| panic!("{:?}: {error:?}", spec.variant))[0];
+            let mut found = BTreeMap::new();
+            let of = vk::PipelineInfoKHR::default().pipeline(pipeline);
+            let count = self.executables.get_pipeline_executable_properties(&of);
+            for index in 0..count.unwrap().len() as u32 {
+                let of = vk::PipelineExecutableInfoKHR::default()
+                    .pipeline(pipeline)
+                    .executable_index(index);
+                for statistic in self
+                    .executables
+                    .get_pipeline_executable_statistics(&of)
+                    .unwrap()
+                {
+                    let name = CStr::from_ptr(statistic.name.as_ptr());
+                    if statistic.format == vk::PipelineExecutableStatisticFormatKHR::UINT64 {
+                        let name = name.to_string_lossy().into_owned();
+                        found.insert(name, statistic.value.u64);
+                    }
+                }
+            }
+            self.device.destroy_pipeline(pipeline, None);
+            self.device.destroy_pipeline_layout(layout, None);
+            self.device.destroy_descriptor_set_layout(set, None);
+            self.device.destroy_shader_module(shader, None);
+            found
+        }
+    }
+}
+
+impl Drop for Compiler {
+    fn drop(&mut self) {
+        // SAFETY: nothing made of them is left.
+        unsafe {
+            self.device.destroy_device(None);
+            self.instance.destroy_instance(None);
+        }
+    }
+}
+
+fn descriptor(kind: BindingKind) -> vk::DescriptorType {
+    match kind {
+        BindingKind::Uniform => vk::DescriptorType::UNIFORM_BUFFER,
+        BindingKind::UniformWindow => vk::DescriptorType::UNIFORM_BUFFER_DYNAMIC,
+        BindingKind::Read | BindingKind::Write => vk::DescriptorType::STORAGE_BUFFER,
+        BindingKind::WriteWindow => vk::DescriptorType::STORAGE_BUFFER_DYNAMIC,
+        BindingKind::Texture | BindingKind::TextureWrite => vk::DescriptorType::STORAGE_IMAGE,
+    }
+}
+
+/// What tells a kernel from others of its file.
+fn label(spec: &KernelSpec) -> String {
+    let file = spec.variant.file.trim_end_matches(".wgsl");
+    let slots = spec.variant.slots.iter().map(|(_, file)| {
+        let name = file.trim_start_matches("lib/");
+        name.trim_end_matches(".wgsl").to_owned()
+    });
+    let constants = spec.constants.iter();
+    let constants = constants.map(|(name, value)| format!("{name}={value}"));
+    let words: Vec<String> = slots.chain(constants).collect();
+    format!("{file} {}", words.join(" "))
+}
+
+/// Every kernel for GPUs at 270M, in the formats that people decode with, with and without subgroup operations.
+fn kernels() -> BTreeMap<String, KernelSpec> {
+    let mut kernels = BTreeMap::new();
+    for dtype in [Dtype::F16, Dtype::Bf16, Dtype::Q8, Dtype::Q4] {
+        for subgroups in [false, true] {
+            let tuning = Tuning {
+                subgroups,
+                ..Tuning::default()
+            };
+            let specs = kernels_of("shape:270M", dtype, ComputePath::Gpu, tuning);
+            kernels.extend(specs.into_iter().map(|spec| (label(&spec), spec)));
+        }
+    }
+    kernels
+}
+
+/// Numbers that are worth a column, by what drivers call them; `None` for those that a driver does not tell.
+const COLUMNS: [(&str, &[&str]); 8] = [
+    ("registers", &["VGPRs", "Max dispatch width"]),
+    ("spills", &["Spilled VGPRs", "Spill count"]),
+    ("shared", &["LDS size", "Workgroup Memory Size"]),
+    ("occupancy", &["Subgroups per SIMD"]),
+    ("instructions", &["Instructions", "Instruction Count"]),
+    ("loops", &["Loop count"]),
+    ("cycles", &["Inverse Throughput", "Cycle Count"]),
+    ("latency", &["Latency"]),
+];
+
+/// Asks the driver that the loader finds first.
+#[test]
+#[ignore = "asks a driver for a chip that is not there: scripts/gpu_report.sh"]
+fn report() {
+    let path = std::env::var("OPENELM_GPU_REPORT").expect("where to write the table");
+    let compiler = Compiler::open();
+    let mut table = format!("{}\n", compiler.name);
+    for (name, _) in COLUMNS {
+        write!(table, "{name:>13}").unwrap();
+    }
+    table += "  kernel\n";
+    for (label, spec) in kernels() {
+        let found = compiler.statistics(&spec);
+        if std::env::var_os("OPENELM_GPU_REPORT_ALL").is_some() {
+            eprintln!("{label}: {found:?}");
+        }
+        for (column, names) in COLUMNS {
+            let number = names.iter().find_map(|name| found.get(*name));
+            let is_spill = column == "spills";
+            assert!(
+                !is_spill || number.is_none_or(|spills| *spills == 0),
+                "{label} spills"
+            );
+            let number = number.map_or_else(|| "-".to_owned(), u64::to_string);
+            write!(table, "{number:>13}").unwrap();
+        }
+        writeln!(table, "  {label}").unwrap();
+    }
+    std::fs::write(path, table).unwrap();
+}
