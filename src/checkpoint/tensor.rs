@@ -414,9 +414,9 @@ mod tests {
         let mut out = [0; 12];
         reader.read(&merged, 0, Dtype::F32, &mut out);
         assert_eq!(out[..4], 2.5f32.to_le_bytes());
-        let mut sources = Vec::new();
+        let mut sources: Vec<u8> = Vec::new();
         merged.each_source(|bytes| sources.extend(bytes));
-        let mut of_base = Vec::new();
+        let mut of_base: Vec<u8> = Vec::new();
         plain().each_source(|bytes| of_base.extend(bytes));
         assert!(sources.len() > of_base.len());
     }

@@ -1,6 +1,5 @@
 //! A `tokenizer.json`, as Hugging Face's `tokenizers` reads it; OpenELM uses Llama-2's.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use tokenizers::{
     PreTokenizer,
 };
 
+use super::guard::guarded;
 use super::prompt::ChatPrompt;
 use crate::error::{Error, Result};
 use crate::utf8;
@@ -282,11 +282,6 @@ impl Tokenizer {
 }
 
 const FAILED: &str = "the tokenizer's rules cannot be carried out";
-
-/// What `run` returns; `None` where the library panics: its rules come from a file, and some that make no sense are found out only then.
-fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(run)).ok()
-}
 
 /// As [`guarded`], with an error in place of nothing.
 fn calm<T>(run: impl FnOnce() -> Result<T>) -> Result<T> {
