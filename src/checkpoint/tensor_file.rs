@@ -165,7 +165,7 @@ fn fault(file: &[u8]) -> Option<String> {
     }
     match has.checked_sub(needs) {
         None => Some(format!(
-            "not all of a safetensors file: {} bytes are missing at its end; download it again",
+            "not a safetensors file, or not all of it: {} bytes are missing at its end; download it again",
             needs - has
         )),
         Some(0) => None,
