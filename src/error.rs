@@ -1,10 +1,12 @@
 //! The one error type. A message says what was wrong and where, in words that are true for whoever reads it; what can be done about
 //! it is in the fields, and each face says that in words of its own (`cli/advice.rs`, `window/advice.rs`).
 
+mod form;
 mod hub;
 
 use std::path::{Path, PathBuf};
 
+pub use self::form::ModelForm;
 pub use self::hub::HubError;
 use crate::dtype::Dtype;
 
@@ -44,6 +46,12 @@ pub enum Error {
     /// `config.json`, or what a GGUF file has in its place, is absent, malformed, or describes something that is not OpenELM.
     #[error("{}: {what}", path.display())]
     Config { path: PathBuf, what: String },
+    /// There is a model or a part of one, but in a form that is not read as it is.
+    #[error("{}: {form}", path.display())]
+    OtherForm { path: PathBuf, form: ModelForm },
+    /// A LoRA adapter is malformed, or does more than add to matrices of the base model.
+    #[error("{}: {what}", path.display())]
+    Adapter { path: PathBuf, what: String },
     /// A safetensors file, its index or a GGUF file is malformed, or files are missing.
     #[error("{}: {what}", path.display())]
     Checkpoint { path: PathBuf, what: String },
@@ -55,10 +63,12 @@ pub enum Error {
         what: String,
     },
     /// Text was to be read or written, and the model has no tokenizer. Ids need none.
-    #[error("`{model}` has no tokenizer. {HOW_TO_GET_A_TOKENIZER}")]
+    #[error("`{model}` has no tokenizer. {}", no_tokenizer(*has_sentencepiece))]
     NoTokenizer {
         /// What the model was called when it was loaded.
         model: String,
+        /// Whether its folder has one in another form, `tokenizer.model`.
+        has_sentencepiece: bool,
     },
     /// A `tokenizer.json` is malformed, or belongs to another model.
     #[error("{}: {what}", path.display())]
@@ -85,6 +95,27 @@ pub enum Error {
         id: u32,
         /// Ids of the model, counted from 0.
         vocab_size: usize,
+    },
+    /// A text has a token that the tokenizer has and the model has not.
+    #[error(
+        "the text has `{token}` in it, which is token {id} of the tokenizer; this model has ids 0 to {}",
+        vocab_size.saturating_sub(1)
+    )]
+    TokenBeyondVocabulary {
+        /// As the tokenizer spells it.
+        token: String,
+        id: u32,
+        /// Ids of the model, counted from 0.
+        vocab_size: usize,
+    },
+    /// A text is so long that it cannot fit, whatever its tokens are.
+    #[error(
+        "the prompt has {bytes} bytes, which is far too long for a context of {context_size} tokens"
+    )]
+    TextTooLong {
+        bytes: usize,
+        /// Positions that there are.
+        context_size: usize,
     },
     /// A number that was chosen is not one of those that make sense.
     #[error("{name} is {value}; {low} to {high} is possible")]
@@ -363,6 +394,16 @@ const HOW_TO_GET_A_TOKENIZER: &str = "OpenELM uses the tokenizer of Llama 2, whi
      huggingface.co/meta-llama/Llama-2-7b-hf, fetch its tokenizer.json (`hf download meta-llama/Llama-2-7b-hf tokenizer.json --local-dir .`), \
      and put it into the model's folder";
 
+fn no_tokenizer(has_sentencepiece: bool) -> &'static str {
+    match has_sentencepiece {
+        true => {
+            "Its folder has tokenizer.model, SentencePiece's form of one; make tokenizer.json of it in Python: \
+             `from transformers import LlamaTokenizerFast; LlamaTokenizerFast(\"tokenizer.model\").save_pretrained(\".\")`"
+        }
+        false => HOW_TO_GET_A_TOKENIZER,
+    }
+}
+
 fn chat_template(path: &Path, line: Option<usize>, what: &str) -> String {
     let line = line.map_or(String::new(), |line| format!(", line {line}"));
     format!("the chat template of {}{line}: {what}", path.display())
@@ -516,6 +557,13 @@ impl Error {
         }
     }
 
+    pub(crate) fn adapter(path: &Path, what: impl Into<String>) -> Self {
+        Self::Adapter {
+            path: path.to_owned(),
+            what: what.into(),
+        }
+    }
+
     pub(crate) fn tokenizer(path: &Path, what: impl Into<String>) -> Self {
         Self::Tokenizer {
             path: path.to_owned(),
@@ -530,6 +578,8 @@ impl Error {
             Self::EmptyPrompt
                 | Self::PromptTooLong { .. }
                 | Self::TokenOutOfRange { .. }
+                | Self::TokenBeyondVocabulary { .. }
+                | Self::TextTooLong { .. }
                 | Self::ChatTemplate { .. }
                 | Self::Text(_)
         )

@@ -44,12 +44,13 @@ pub mod model;
 pub mod server;
 pub mod text;
 pub mod trace;
+pub mod utf8;
 #[cfg(feature = "window")]
 pub mod window;
 
 pub use checkpoint::{Checkpoint, Config};
 pub use dtype::Dtype;
-pub use error::{Error, Feature, HubError, MemoryNeed, Origin, Result};
+pub use error::{Error, Feature, HubError, MemoryNeed, ModelForm, Origin, Result};
 pub use generate::{
     Assistant, AssistantSchedule, Candidate, Finish, GenerateOptions, Generation, GenerationConfig,
     Model, ModelFiles, PoolEvent, ProcessorParams, PromptLogprobs, PromptLookup, PromptToken,

@@ -186,8 +186,11 @@ fn damaged_values_are_a_warning() {
     });
     let path = folder.0.path().to_string_lossy().into_owned();
     let model = Model::load(&path, &LoadOptions::default()).unwrap();
-    assert!(model.warnings()[0].contains("f32 or bf16 would hold them"));
+    assert!(model.warnings()[0].contains("kept in bf16"));
     let mut options = LoadOptions::default();
+    options.dtype = Some(Dtype::F16);
+    let model = Model::load(&path, &options).unwrap();
+    assert!(model.warnings()[0].contains("f32 or bf16 would hold them"));
     options.dtype = Some(Dtype::Bf16);
     assert!(Model::load(&path, &options).unwrap().warnings().is_empty());
 }
@@ -228,23 +231,6 @@ fn shards_and_their_index_disagree() {
         text.contains("index.json") && text.contains("is missing"),
         "{text}"
     );
-    let text = shards(|folder| {
-        std::fs::copy(
-            first_shard(folder),
-            folder.join("model-00009-of-00009.safetensors"),
-        )
-        .unwrap();
-    });
-    assert!(
-        text.contains("00009") && text.contains("not in the index"),
-        "{text}"
-    );
-    let text = shards(|folder| {
-        rewrite_index(folder, |index| {
-            index["weight_map"]["transformer.ghost"] = index["weight_map"][EMBEDDINGS].clone();
-        });
-    });
-    assert!(text.contains("transformer.ghost"), "{text}");
     let text = shards(|folder| {
         rewrite_index(folder, |index| {
             index["weight_map"]
@@ -389,7 +375,7 @@ fn tokenizers_absent_and_broken() {
     }
     assert!(matches!(
         model.encode("hello"),
-        Err(Error::NoTokenizer { model }) if model == path
+        Err(Error::NoTokenizer { model, has_sentencepiece: false }) if model == path
     ));
     let mut session = model.session().unwrap();
     let mut options = GenerateOptions::default();

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::read::read_bounded;
 use crate::error::{Error, Result};
+use crate::utf8;
 
 pub(super) const TEMPLATE: &str = "chat_template.jinja";
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
@@ -39,7 +40,7 @@ impl ChatFiles {
         };
         if let Some((path, bytes)) = read(&folder.join(TEMPLATE))? {
             let text =
-                String::from_utf8(bytes).map_err(|_| Error::config(&path, "is not UTF-8 text"))?;
+                utf8::text(bytes).map_err(|error| Error::config(&path, error.to_string()))?;
             files.template = Some((path, text));
         }
         Ok(files)

@@ -1,141 +1,151 @@
-//! Safetensors files, single or sharded, mapped into memory; nothing is read until it is uploaded.
+//! The tensors of a model, in one file or several, by the names that Apple's code has for them.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
-use safetensors::tensor::{Metadata, SafeTensorError, SafeTensors, TensorInfo};
+use safetensors::tensor::{Metadata, TensorInfo};
 
+use super::find::{self, Candidate};
+use super::foreign;
 use super::mapped::Bytes;
+use super::names::Renaming;
 use super::quantize::can_quantize;
-use super::read::read_bounded;
+use super::tensor::{RowReader, Stored};
+use super::tensor_file::TensorFile;
 use super::{Config, Tensor, TensorSpec};
 use crate::dtype::Dtype;
-use crate::error::{Error, Result};
+use crate::error::{Error, ModelForm, Result};
 
-struct TensorFile {
-    path: PathBuf,
-    bytes: Bytes,
-    /// Where tensor data begins.
-    data_start: usize,
-}
+/// The ends of names of buffers that trainers keep and this program computes itself.
+const BUFFERS: [&str; 7] = [
+    "inv_freq",
+    "cos_cached",
+    "sin_cached",
+    "_cos_cached",
+    "_sin_cached",
+    "masked_bias",
+    "causal_mask",
+];
 
-impl TensorFile {
-    fn map(path: &Path) -> Result<(Self, Metadata)> {
-        Self::parse(path, Bytes::map(path)?)
-    }
+const HEAD: &str = "lm_head.weight";
 
-    fn parse(path: &Path, bytes: Bytes) -> Result<(Self, Metadata)> {
-        let slice: &[u8] = &bytes;
-        let (header, metadata) = SafeTensors::read_metadata(slice).map_err(|error| {
-            let which = match error {
-                SafeTensorError::TensorInvalidInfo | SafeTensorError::ValidationOverflow => {
-                    misfit(slice).map(|name| format!(" `{name}`")).unwrap_or_default()
-                }
-                _ => String::new(),
-            };
-            Error::checkpoint(
-                path,
-                format!(
-                    "not a safetensors file, or not all of it ({error}{which}); it has {} bytes: compare that with the original and download it again",
-                    slice.len()
-                ),
-            )
-        })?;
-        let file = Self {
-            path: path.to_owned(),
-            data_start: 8 + header,
-            bytes,
-        };
-        Ok((file, metadata))
-    }
-}
-
-/// The first tensor of a header whose shape and type do not come to the bytes it claims; the parser that found it does not say.
-fn misfit(file: &[u8]) -> Option<String> {
-    let length = u64::from_le_bytes(*file.first_chunk()?) as usize;
-    let header: BTreeMap<String, serde_json::Value> =
-        serde_json::from_slice(file.get(8..)?.get(..length)?).ok()?;
-    header.into_iter().find_map(|(name, value)| {
-        let info: TensorInfo = serde_json::from_value(value).ok()?;
-        let bits = info
-            .shape
-            .iter()
-            .try_fold(info.dtype.bitsize(), |bits, size| bits.checked_mul(*size));
-        let (begin, end) = info.data_offsets;
-        let fits = bits
-            == end
-                .checked_sub(begin)
-                .and_then(|bytes| bytes.checked_mul(8));
-        (!fits || bits.is_none()).then_some(name)
-    })
-}
+/// Extra tensors that a message names; how many more there are is a number.
+const NAMED: usize = 3;
 
 /// All tensors of a checkpoint, by name.
 pub struct TensorFiles {
     files: Vec<TensorFile>,
     tensors: HashMap<String, (usize, TensorInfo)>,
+    /// What is odd about where they were found, and under which names.
+    notices: Vec<String>,
 }
 
 impl TensorFiles {
     /// A checkpoint that is part of the program.
     pub fn embedded(bytes: &'static [u8]) -> Result<Self> {
         let parsed = TensorFile::parse(Path::new("demo"), Bytes::Embedded(bytes))?;
-        Ok(Self::collect(vec![parsed]))
+        Self::collect(vec![parsed])
     }
 
-    /// `model.safetensors`, or the shards that `model.safetensors.index.json` names.
-    pub fn open_folder(folder: &Path) -> Result<Self> {
-        let single = folder.join("model.safetensors");
-        // A link to nowhere is an answer too: opening it says what is wrong.
-        if single.exists() || single.is_symlink() {
-            return Ok(Self::collect(vec![TensorFile::map(&single)?]));
+    /// `model.safetensors`, the shards that `model.safetensors.index.json` names, or what else fits the configuration, if that is one thing.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`], [`Error::Tensor`] or [`Error::Read`] where what is there cannot be used; [`Error::OtherForm`] where there is
+    /// something else.
+    pub fn open_folder(folder: &Path, config: &Config) -> Result<Self> {
+        let Some(usual) = find::usual(folder)? else {
+            return Self::open_other(folder, config);
+        };
+        let mut files = Self::open(&usual)?;
+        for name in find::stale_shards(folder, &usual)? {
+            files.notices.push(format!(
+                "{name} lies in the folder but not in the index: it is ignored"
+            ));
         }
-        let index = folder.join("model.safetensors.index.json");
-        if index.exists() {
-            return Self::open_shards(folder, &index);
+        if files.check(config).is_ok() {
+            return Ok(files);
         }
-        Err(Error::checkpoint(
-            folder,
-            "neither model.safetensors nor model.safetensors.index.json is here; download the model's .safetensors files into this folder",
-        ))
+        // A file of another model may lie where this one's should.
+        let mut fits = fitting(folder, config)?;
+        match (fits.pop(), fits.is_empty()) {
+            (Some((candidate, mut other)), true) => {
+                other.notices.push(format!(
+                    "{} is not of this model, {} is: it is taken",
+                    usual.name, candidate.name
+                ));
+                Ok(other)
+            }
+            _ => Ok(files),
+        }
     }
 
-    fn open_shards(folder: &Path, index: &Path) -> Result<Self> {
-        #[derive(serde::Deserialize)]
-        struct Index {
-            weight_map: BTreeMap<String, String>,
+    /// Opens what fits, where nothing has the usual name.
+    fn open_other(folder: &Path, config: &Config) -> Result<Self> {
+        let mut fits = fitting(folder, config)?;
+        if let (Some((candidate, mut files)), true) = (fits.pop(), fits.is_empty()) {
+            files.notices.push(format!(
+                "there is no {}; {} is taken",
+                find::SINGLE,
+                candidate.name
+            ));
+            return Ok(files);
         }
-        let json = read_bounded(index, 64 << 20)?;
-        let Index { weight_map } = serde_json::from_slice(&json).map_err(|error| {
-            Error::checkpoint(index, format!("not an index of shards: {error}"))
-        })?;
-        let mut names: Vec<&String> = weight_map.values().collect();
-        names.sort();
-        names.dedup();
-        for name in &names {
-            if name.contains(['/', '\\']) || !name.ends_with(".safetensors") {
-                return Err(Error::checkpoint(
-                    index,
+        let others = find::others(folder)?;
+        match &others[..] {
+            [] => {
+                foreign::refuse(folder)?;
+                Err(Error::checkpoint(
+                    folder,
+                    "neither model.safetensors nor model.safetensors.index.json is here; download the model's .safetensors files into this folder",
+                ))
+            }
+            // What is wrong with it is said where it is checked.
+            [only] => Self::open(only),
+            _ => {
+                let names: Vec<&str> = others.iter().map(|other| other.name.as_str()).collect();
+                let which = match fits.len() {
+                    0 => "none of them fits config.json",
+                    _ => "several of them fit",
+                };
+                Err(Error::checkpoint(
+                    folder,
                     format!(
-                        "`weight_map` names `{name}`, which is no .safetensors file beside the index"
+                        "there is no {}, and of {} {which}; give one of them that name",
+                        find::SINGLE,
+                        names.join(", ")
                     ),
-                ));
-            }
-            if !folder.join(name).exists() {
-                return Err(Error::checkpoint(
-                    index,
-                    format!("shard {name} is missing from the folder; download it too"),
-                ));
+                ))
             }
         }
-        refuse_unlisted_shards(folder, index, &names)?;
-        let parsed = names
+    }
+
+    fn open(candidate: &Candidate) -> Result<Self> {
+        if let Some(name) = candidate
+            .missing
             .iter()
-            .map(|name| TensorFile::map(&folder.join(name)))
+            .find(|name| is_needed(candidate, name))
+        {
+            let place = candidate.index.as_ref().map(|index| index.path.as_path());
+            let place = place.or(candidate.files.first().map(|file| file.as_path()));
+            return Err(Error::checkpoint(
+                place.unwrap_or(Path::new(&candidate.name)),
+                format!("shard {name} is missing from the folder; download it too"),
+            ));
+        }
+        let files = candidate.files.iter();
+        let parsed = files
+            .map(|path| TensorFile::map(path))
             .collect::<Result<Vec<_>>>()?;
-        for ((file, metadata), name) in parsed.iter().zip(&names) {
-            for tensor in metadata.tensors().keys() {
-                if weight_map.get(tensor) != Some(*name) {
+        if let Some(index) = &candidate.index {
+            for (file, metadata) in &parsed {
+                let name = file.path.file_name().unwrap_or_default().to_string_lossy();
+                let tensors = metadata.tensors();
+                let elsewhere = |tensor: &&String| {
+                    let said = index.weight_map.get(*tensor);
+                    said.is_none_or(|said| *said != *name)
+                        && !is_superfluous(tensor, tensors[*tensor])
+                };
+                if let Some(tensor) = tensors.keys().find(elsewhere) {
                     return Err(Error::tensor(
                         &file.path,
                         tensor,
@@ -144,73 +154,69 @@ impl TensorFiles {
                 }
             }
         }
-        let all = Self::collect(parsed);
-        match weight_map
-            .keys()
-            .find(|name| !all.tensors.contains_key(*name))
-        {
-            Some(name) => Err(Error::tensor(
-                index,
-                name,
-                format!("is said to be in {}, but is not", weight_map[name]),
-            )),
-            None => Ok(all),
+        let mut all = Self::collect(parsed)?;
+        if let Some(index) = &candidate.index {
+            let renaming = Renaming::of(index.weight_map.keys().map(String::as_str));
+            let is_absent = |name: &&String| !all.tensors.contains_key(&renaming.apply(name));
+            let absent: Vec<&str> = index
+                .weight_map
+                .keys()
+                .filter(is_absent)
+                .map(String::as_str)
+                .collect();
+            if !absent.is_empty() {
+                all.notices.push(format!(
+                    "the index names {}, which no shard has",
+                    listed(&absent)
+                ));
+            }
         }
+        Ok(all)
     }
 
-    fn collect(parsed: Vec<(TensorFile, Metadata)>) -> Self {
-        let mut all = Self {
-            files: Vec::new(),
-            tensors: HashMap::new(),
-        };
-        for (file, metadata) in parsed {
-            let at = all.files.len();
-            let infos = metadata.tensors();
-            all.tensors.extend(
-                infos
-                    .into_iter()
-                    .map(|(name, info)| (name, (at, info.clone()))),
-            );
-            all.files.push(file);
+    fn collect(parsed: Vec<(TensorFile, Metadata)>) -> Result<Self> {
+        let mut found: Vec<(String, usize, TensorInfo)> = Vec::new();
+        let mut files = Vec::new();
+        for (at, (file, metadata)) in parsed.into_iter().enumerate() {
+            let infos = metadata.tensors().into_iter();
+            found.extend(infos.map(|(name, info)| (name, at, info.clone())));
+            files.push(file);
         }
-        all
+        let renaming = Renaming::of(found.iter().map(|(name, ..)| name.as_str()));
+        let mut tensors = HashMap::new();
+        for (name, at, info) in found {
+            let renamed = renaming.apply(&name);
+            if tensors.insert(renamed, (at, info)).is_some() {
+                return Err(Error::tensor(
+                    &files[at].path,
+                    &name,
+                    "is there twice; only one of its files belongs to this model",
+                ));
+            }
+        }
+        Ok(Self {
+            files,
+            tensors,
+            notices: renaming.notice().into_iter().collect(),
+        })
     }
 
     /// The file that a complaint about `name` should point to.
     fn path_of(&self, name: &str) -> &Path {
         let at = self.tensors.get(name).map_or(0, |(at, _)| *at);
-        &self.files[at].path
+        self.files
+            .get(at)
+            .map_or(Path::new(""), |file| file.path.as_path())
     }
 
-    /// Checks that exactly the tensors of `config` are here, in the right shapes and in formats that can be read.
+    /// Checks that the tensors of `config` are here, in the right shapes and in formats that can be read, and nothing else that could matter.
     /// Returns warnings.
     pub fn check(&self, config: &Config) -> Result<Vec<String>> {
         let specs = config.tensors();
         for spec in &specs {
-            let fail =
-                |what: String| Err(Error::tensor(self.path_of(&spec.name), &spec.name, what));
-            let Some((_, info)) = self.tensors.get(&spec.name) else {
-                return fail("is missing; config.json asks for it".into());
-            };
-            let Some(dtype) = dtype(info) else {
-                return fail(format!(
-                    "is stored as {:?}; F32, F16 and BF16 can be read, and U8 rows that openelm quantised",
-                    info.dtype
-                ));
-            };
-            if stored_as(info, spec).is_none() {
-                let expected = match dtype {
-                    Stored::Float(_) => format!("{:?}", spec.shape),
-                    Stored::Bytes => "rows of q8 or q4 for such a matrix".into(),
-                };
-                return fail(format!(
-                    "has shape {:?}, but config.json makes it {expected}",
-                    info.shape
-                ));
-            }
+            self.check_tensor(spec)?;
         }
-        let known: std::collections::HashSet<&str> =
-            specs.iter().map(|spec| spec.name.as_str()).collect();
+        let known: HashSet<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
         let mut extra: Vec<&str> = self
             .tensors
             .keys()
@@ -218,77 +224,179 @@ impl TensorFiles {
             .filter(|name| !known.contains(name))
             .collect();
         extra.sort_unstable();
-        match extra[..] {
-            [] => Ok(Vec::new()),
-            ["lm_head.weight"] => Ok(vec![
-                "lm_head.weight is ignored: config.json says the output head is the embedding (share_input_output_layers)".into(),
-            ]),
-            [name, ..] => Err(Error::tensor(
-                self.path_of(name),
-                name,
-                "is not part of the model that config.json describes",
-            )),
+        let mut warnings = self.notices.clone();
+        let mut ignored = Vec::new();
+        for name in extra {
+            let info = &self.tensors[name].1;
+            if name == HEAD {
+                match self.is_embedding(config, info) {
+                    true => ignored.push(name),
+                    false => warnings.push(format!(
+                        "{HEAD} is ignored, though it differs from the embedding: config.json says that the embedding is the output head \
+                         (share_input_output_layers)"
+                    )),
+                }
+            } else if is_superfluous(name, info) {
+                ignored.push(name);
+            } else {
+                let what = match name.contains(".lora_") || name.contains(".base_layer.") {
+                    true => {
+                        "belongs to a LoRA adapter that was not merged: take the adapter's folder and its base model, or merge them with PEFT"
+                    }
+                    false => "is not part of the model that config.json describes",
+                };
+                return Err(Error::tensor(self.path_of(name), name, what));
+            }
         }
+        if !ignored.is_empty() {
+            warnings.push(format!(
+                "the model does not need {}: ignored",
+                listed(&ignored)
+            ));
+        }
+        Ok(warnings)
+    }
+
+    fn check_tensor(&self, spec: &TensorSpec) -> Result<()> {
+        let fail = |what: String| Err(Error::tensor(self.path_of(&spec.name), &spec.name, what));
+        let Some((_, info)) = self.tensors.get(&spec.name) else {
+            return fail(match self.tensors.is_empty() {
+                true => "is missing, as there is no tensor at all in the file".into(),
+                false => "is missing; config.json asks for it".into(),
+            });
+        };
+        if info.dtype == safetensors::Dtype::U32 && self.has_scales(&spec.name) {
+            return Err(Error::OtherForm {
+                path: self.path_of(&spec.name).to_owned(),
+                form: ModelForm::Mlx,
+            });
+        }
+        let Some(found) = kind(info) else {
+            return fail(format!(
+                "is stored as {:?}; F64, F32, F16 and BF16 can be read, and U8 rows that openelm quantised",
+                info.dtype
+            ));
+        };
+        if stored_as(info, spec).is_none() {
+            let expected = match found {
+                Kind::Numbers(_) => format!("{:?}", spec.shape),
+                Kind::Bytes => "rows of q8 or q4 for such a matrix".into(),
+            };
+            return fail(format!(
+                "has shape {:?}, but config.json makes it {expected}",
+                info.shape
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether a matrix has scales beside it, as those that MLX packs.
+    fn has_scales(&self, name: &str) -> bool {
+        let module = name.strip_suffix("weight").unwrap_or(name);
+        self.tensors.contains_key(&format!("{module}scales"))
+    }
+
+    /// Whether a head is the embedding once more.
+    fn is_embedding(&self, config: &Config, head: &TensorInfo) -> bool {
+        let embedding = config.outer_tensors().embedding;
+        let as_head = TensorSpec {
+            name: HEAD.to_owned(),
+            shape: head.shape.clone(),
+        };
+        if as_head.shape != embedding.shape || stored_as(head, &as_head).is_none() {
+            return false;
+        }
+        let (Ok(head), Ok(embedding)) = (self.tensor(&as_head), self.tensor(&embedding)) else {
+            return false;
+        };
+        let mut readers = [RowReader::default(), RowReader::default()];
+        let [ours, theirs] = &mut readers;
+        (0..head.rows).all(|row| ours.read_f32(&head, row) == theirs.read_f32(&embedding, row))
     }
 
     /// A tensor, as bytes of its file.
     pub fn tensor(&self, spec: &TensorSpec) -> Result<Tensor<'_>> {
         let name = &spec.name;
         let found = self.tensors.get(name).and_then(|(at, info)| {
-            let file = &self.files[*at];
-            let (start, end) = info.data_offsets;
-            let bytes = file
-                .bytes
-                .get(file.data_start + start..file.data_start + end)?;
+            let bytes = self.files.get(*at)?.data(info)?;
             Some(Tensor::stored(&spec.shape, stored_as(info, spec)?, bytes))
         });
         found.ok_or_else(|| Error::tensor(self.path_of(name), name, "is missing or unreadable"))
     }
+
+    /// As [`Bytes::check_length`], of all files.
+    pub fn check_lengths(&self) -> Result<()> {
+        self.files.iter().try_for_each(TensorFile::check_length)
+    }
+}
+
+/// Those candidates that have what a configuration asks for.
+fn fitting(folder: &Path, config: &Config) -> Result<Vec<(Candidate, TensorFiles)>> {
+    let others = find::others(folder)?.into_iter();
+    let opened = others.filter_map(|candidate| {
+        let files = TensorFiles::open(&candidate).ok()?;
+        files.check(config).is_ok().then_some((candidate, files))
+    });
+    Ok(opened.collect())
+}
+
+/// Whether a shard that is missing has anything that a model could need.
+fn is_needed(candidate: &Candidate, shard: &str) -> bool {
+    let Some(index) = &candidate.index else {
+        return true;
+    };
+    let inside = index.weight_map.iter().filter(|(_, file)| *file == shard);
+    let mut names = inside.map(|(name, _)| name.as_str());
+    names.any(|name| !is_buffer(name) && name != HEAD)
+}
+
+fn is_buffer(name: &str) -> bool {
+    let last = name.rsplit('.').next();
+    last.is_some_and(|last| BUFFERS.contains(&last))
+}
+
+/// Whether a tensor that no configuration asks for changes nothing: buffers, and the counters and empty things of trainers.
+fn is_superfluous(name: &str, info: &TensorInfo) -> bool {
+    is_buffer(name) || info.shape.iter().product::<usize>() <= 1
+}
+
+/// Some names, and how many more there are.
+fn listed(names: &[&str]) -> String {
+    let shown = names.iter().take(NAMED).map(|name| format!("`{name}`"));
+    let mut text = shown.collect::<Vec<_>>().join(", ");
+    if names.len() > NAMED {
+        text += &format!(" and {} more", names.len() - NAMED);
+    }
+    text
 }
 
 /// What a file's own type says about a tensor.
-enum Stored {
-    Float(Dtype),
+enum Kind {
+    Numbers(Stored),
     /// Rows of bytes: quantised.
     Bytes,
 }
 
-fn dtype(info: &TensorInfo) -> Option<Stored> {
+fn kind(info: &TensorInfo) -> Option<Kind> {
+    let of = |dtype| Some(Kind::Numbers(Stored::As(dtype)));
     match info.dtype {
-        safetensors::Dtype::F32 => Some(Stored::Float(Dtype::F32)),
-        safetensors::Dtype::F16 => Some(Stored::Float(Dtype::F16)),
-        safetensors::Dtype::BF16 => Some(Stored::Float(Dtype::Bf16)),
-        safetensors::Dtype::U8 => Some(Stored::Bytes),
+        safetensors::Dtype::F64 => Some(Kind::Numbers(Stored::F64)),
+        safetensors::Dtype::F32 => of(Dtype::F32),
+        safetensors::Dtype::F16 => of(Dtype::F16),
+        safetensors::Dtype::BF16 => of(Dtype::Bf16),
+        safetensors::Dtype::U8 => Some(Kind::Bytes),
         _ => None,
     }
 }
 
 /// The format of a tensor whose shape is as it should be.
-fn stored_as(info: &TensorInfo, spec: &TensorSpec) -> Option<Dtype> {
-    match (dtype(info)?, &spec.shape[..]) {
-        (Stored::Float(dtype), shape) => (info.shape == shape).then_some(dtype),
-        (Stored::Bytes, [rows, columns]) if can_quantize(*columns) => [Dtype::Q8, Dtype::Q4]
+fn stored_as(info: &TensorInfo, spec: &TensorSpec) -> Option<Stored> {
+    match (kind(info)?, &spec.shape[..]) {
+        (Kind::Numbers(stored), shape) => (info.shape == shape).then_some(stored),
+        (Kind::Bytes, [rows, columns]) if can_quantize(*columns) => [Dtype::Q8, Dtype::Q4]
             .into_iter()
-            .find(|dtype| info.shape == [*rows, dtype.row_bytes(*columns)]),
+            .find(|dtype| info.shape == [*rows, dtype.row_bytes(*columns)])
+            .map(Stored::As),
         _ => None,
     }
-}
-
-/// A shard that lies in the folder but not in the index is a sign of mixed downloads.
-fn refuse_unlisted_shards(folder: &Path, index: &Path, names: &[&String]) -> Result<()> {
-    let entries = std::fs::read_dir(folder).map_err(|error| Error::read(folder, error))?;
-    for entry in entries.flatten() {
-        let file = entry.file_name().to_string_lossy().into_owned();
-        let is_shard =
-            file.starts_with("model-") && file.contains("-of-") && file.ends_with(".safetensors");
-        if is_shard && !names.contains(&&file) {
-            return Err(Error::checkpoint(
-                index,
-                format!(
-                    "{file} lies in the folder but not in the index; remove it, or download the index again"
-                ),
-            ));
-        }
-    }
-    Ok(())
 }

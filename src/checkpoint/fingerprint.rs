@@ -20,6 +20,7 @@ impl Checkpoint {
             hash.write(&number.to_le_bytes());
         }
         for spec in self.config.tensors() {
+            self.check_lengths()?;
             hash.write(spec.name.as_bytes());
             self.tensor(&spec)?.each_source(|bytes| hash.write(bytes));
         }

@@ -1,5 +1,6 @@
 //! A model's folder, opened and checked.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -8,12 +9,15 @@ use super::chat::ChatFiles;
 use super::config::Config;
 use super::demo;
 use super::files::TensorFiles;
+use super::foreign;
 use super::generation::{self, GenerationDefaults};
 use super::gguf::{self, Gguf};
+use super::lora;
 use super::read::read_bounded;
 use super::shapes;
 use super::spec::TensorSpec;
-use super::tensor::Tensor;
+use super::tensor::{Delta, Tensor};
+use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::hub::Snapshot;
 
@@ -37,6 +41,8 @@ pub struct Checkpoint {
     /// Things that are odd but not wrong.
     pub warnings: Vec<String>,
     tensors: Tensors,
+    /// What adapters add to tensors, by name.
+    deltas: BTreeMap<String, Vec<Delta>>,
     /// `config.json` and `generation_config.json` as they were.
     config_json: Vec<u8>,
     generation_json: Option<Vec<u8>>,
@@ -70,6 +76,7 @@ impl Checkpoint {
                 tokenizer: None,
                 warnings: Vec::new(),
                 tensors: Tensors::Random(0),
+                deltas: BTreeMap::new(),
             });
         }
         let folder = Path::new(model);
@@ -85,20 +92,19 @@ impl Checkpoint {
                 is_file: folder.is_file(),
             });
         }
-        let config = config_json(folder)?;
+        let snapshot = Snapshot::at(folder);
+        let folder = snapshot.as_ref().map_or(folder, |found| &found.folder);
+        let name = snapshot.as_ref().map_or(model, |found| &found.name);
+        let json = config_json(folder)?;
+        let config = Config::parse(&json, &folder.join("config.json"))?;
         let (generation, warning) = generation::read(&folder.join("generation_config.json"));
         let tokenizer = match folder.join("tokenizer.json") {
             path if path.exists() => Some(read_bounded(&path, 256 << 20)?),
             _ => None,
         };
-        let mut checkpoint = Self::assemble(
-            name,
-            folder,
-            &config,
-            generation.as_deref(),
-            tokenizer,
-            TensorFiles::open_folder(folder)?,
-        )?;
+        let files = TensorFiles::open_folder(folder, &config)?;
+        let mut checkpoint =
+            Self::assemble(name, folder, &json, generation.as_deref(), tokenizer, files)?;
         checkpoint.warnings.extend(warning);
         Ok(checkpoint)
     }
@@ -126,6 +132,7 @@ impl Checkpoint {
             tokenizer,
             warnings,
             tensors: Tensors::Files(files),
+            deltas: BTreeMap::new(),
             config_json: config_json.to_vec(),
             generation_json: generation_json.map(<[u8]>::to_vec),
         })
@@ -149,6 +156,7 @@ impl Checkpoint {
             config_json: gguf.config_json.clone(),
             generation_json,
             tensors: Tensors::Gguf(Box::new(gguf)),
+            deltas: Default::default(),
         })
     }
 
@@ -174,6 +182,37 @@ impl Checkpoint {
         }
     }
 
+    /// Merges a LoRA adapter, in a folder as PEFT writes it, into the tensors as they are read. Several add up.
+    ///
+    /// # Errors
+    /// [`Error::Adapter`] for what cannot be merged, or not into this model; [`Error::Read`], [`Error::Checkpoint`].
+    pub fn merge_lora(&mut self, folder: &Path) -> Result<()> {
+        for (name, delta) in lora::read(folder, &self.config)? {
+            self.deltas.entry(name).or_default().push(delta);
+        }
+        Ok(())
+    }
+
+    /// Checks that the files are as long as they were when they were opened: reading beyond the end of a mapped file would end the program.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] if one has become shorter.
+    pub(crate) fn check_lengths(&self) -> Result<()> {
+        match &self.tensors {
+            Tensors::Files(files) => files.check_lengths(),
+            Tensors::Gguf(gguf) => gguf.check_length(),
+            Tensors::Random(_) => Ok(()),
+        }
+    }
+
+    /// Whether any matrix is quantised in the files already, and how.
+    pub fn quantized_as(&self) -> Option<Dtype> {
+        let specs = self.config.tensors().into_iter();
+        let dtypes = specs.filter_map(|spec| Some(self.tensor(&spec).ok()?.dtype));
+        let mut quantized = dtypes.filter(|dtype| dtype.is_quantized());
+        quantized.next()
+    }
+
     /// The model's folder; `None` for one that is part of the program, made by it, or a single file.
     pub fn own_folder(&self) -> Option<&Path> {
         let is_folder = self.name != "demo" && matches!(self.tensors, Tensors::Files(_));
@@ -197,20 +236,23 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Tensor`] if the files do not hold it.
     pub fn tensor(&self, spec: &TensorSpec) -> Result<Tensor<'_>> {
-        match &self.tensors {
-            Tensors::Files(files) => files.tensor(spec),
+        let tensor = match &self.tensors {
+            Tensors::Files(files) => files.tensor(spec)?,
             Tensors::Gguf(gguf) => match gguf.rows(spec) {
-                Some(rows) => Ok(Tensor::foreign(&spec.shape, rows)),
-                None => Err(Error::tensor(&self.folder, &spec.name, "is missing")),
+                Some(rows) => Tensor::foreign(&spec.shape, rows),
+                None => return Err(Error::tensor(&self.folder, &spec.name, "is missing")),
             },
-            Tensors::Random(seed) => Ok(Tensor::random(spec, *seed)),
-        }
+            Tensors::Random(seed) => Tensor::random(spec, *seed),
+        };
+        let deltas = self.deltas.get(&spec.name);
+        Ok(tensor.with_deltas(deltas.map_or(&[], Vec::as_slice)))
     }
 }
 
 fn config_json(folder: &Path) -> Result<Vec<u8>> {
     let path = folder.join("config.json");
     if !path.exists() {
+        foreign::refuse(folder)?;
         let what = "is not there; is this the folder of a model?";
         return Err(Error::config(&path, what));
     }

@@ -1,48 +1,69 @@
-//! A file's bytes, mapped into memory: nothing of them is read until it is looked at.
+//! Files as bytes in memory: mapped, not read, so that nothing is loaded before it is needed.
 
-use std::ops::Deref;
+use std::fs::File;
 use std::path::Path;
 
 use memmap2::Mmap;
 
-use super::read::{open_file, refuse_pointer};
+use super::read::open_file;
 use crate::error::{Error, Result};
 
-/// The bytes of a file, or of what is part of the program.
+/// Bytes of a file, or of the program itself.
 pub enum Bytes {
-    Mapped(Mmap),
+    Mapped {
+        map: Mmap,
+        /// To ask how long it is now.
+        file: File,
+    },
     Embedded(&'static [u8]),
 }
 
 impl Bytes {
-    /// Maps a file, refusing one that is empty and the pointer to one.
+    /// Maps a file.
     ///
     /// # Errors
-    /// [`Error::Read`], [`Error::Checkpoint`].
+    /// [`Error::Read`]; [`Error::Checkpoint`] for an empty file, and for what is none.
     pub fn map(path: &Path) -> Result<Self> {
-        let empty = || Error::checkpoint(path, "the file is empty; download it again");
         let file = open_file(path)?;
-        // SAFETY: the map is read-only. Another process that truncates the file while it is mapped can still make reads fail
-        // (SIGBUS), as in every program that maps its model; copying gigabytes to avoid that would not be worth it.
+        // SAFETY: the map is read-only. If another process truncates the file, reading beyond its new end would end this one (SIGBUS), so
+        // `check_length` is asked before each piece that is read.
         let map = unsafe { Mmap::map(&file) }.map_err(|error| match error.kind() {
-            std::io::ErrorKind::InvalidInput => empty(),
+            std::io::ErrorKind::InvalidInput => {
+                Error::checkpoint(path, "the file is empty; download it again")
+            }
             _ => Error::read(path, error),
         })?;
-        if map.is_empty() {
-            return Err(empty());
-        }
-        refuse_pointer(path, &map)?;
-        Ok(Self::Mapped(map))
+        Ok(Self::Mapped { map, file })
     }
-}
 
-impl Deref for Bytes {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
+    pub fn as_slice(&self) -> &[u8] {
         match self {
-            Self::Mapped(map) => map,
+            Self::Mapped { map, .. } => map,
             Self::Embedded(bytes) => bytes,
+        }
+    }
+
+    /// Checks that the file is still as long as it was, for a moment: whoever downloads into it, or clears it, does so for longer.
+    ///
+    /// # Errors
+    /// [`Error::Read`]; [`Error::Checkpoint`] if it has become shorter.
+    pub fn check_length(&self, path: &Path) -> Result<()> {
+        let Self::Mapped { map, file } = self else {
+            return Ok(());
+        };
+        let now = file
+            .metadata()
+            .map_err(|error| Error::read(path, error))?
+            .len();
+        match now < map.len() as u64 {
+            true => Err(Error::checkpoint(
+                path,
+                format!(
+                    "became shorter while it was read, from {} bytes to {now}; somebody is writing to it",
+                    map.len()
+                ),
+            )),
+            false => Ok(()),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::utf8;
 
 /// Opens a file, refusing what is none: a pipe or a device would hang, or never end.
 pub fn open_file(path: &Path) -> Result<File> {
@@ -15,7 +16,7 @@ pub fn open_file(path: &Path) -> Result<File> {
     File::open(path).map_err(read)
 }
 
-/// Reads a small file whole, refusing one of more than `limit` bytes.
+/// Reads a small text file whole, refusing one of more than `limit` bytes. A byte order mark is left out.
 pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_file(path)?
@@ -29,7 +30,7 @@ pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
         ));
     }
     refuse_pointer(path, &bytes)?;
-    Ok(bytes)
+    utf8::unmarked(bytes).map_err(|error| Error::config(path, error.to_string()))
 }
 
 /// A clone without Git LFS leaves small texts where files should be.

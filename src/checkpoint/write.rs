@@ -6,8 +6,10 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use safetensors::tensor::{SafeTensorError, View};
 
@@ -20,6 +22,8 @@ use crate::error::{Error, Result};
 /// A tensor that is converted when it is written, so that only one at a time is in memory.
 struct Lazy<'a> {
     tensor: Tensor<'a>,
+    /// Whether to go on: nobody has cancelled, and the files are as long as they were.
+    goes_on: &'a dyn Fn() -> bool,
     /// Told how many bytes were made.
     made: &'a dyn Fn(usize),
     dtype: Dtype,
@@ -31,6 +35,7 @@ impl<'a> Lazy<'a> {
         checkpoint: &'a Checkpoint,
         spec: &TensorSpec,
         requested: Dtype,
+        goes_on: &'a dyn Fn() -> bool,
         made: &'a dyn Fn(usize),
     ) -> Result<Self> {
         let tensor = checkpoint.tensor(spec)?;
@@ -42,6 +47,7 @@ impl<'a> Lazy<'a> {
         };
         Ok(Self {
             tensor,
+            goes_on,
             made,
             dtype,
             shape,
@@ -64,6 +70,10 @@ impl View for Lazy<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
+        // What is written then is thrown away.
+        if !(self.goes_on)() {
+            return Cow::Borrowed(&[]);
+        }
         let (tensor, dtype) = (&self.tensor, self.dtype);
         let row_bytes = self.dtype.row_bytes(tensor.columns);
         let mut bytes = vec![0; tensor.rows * row_bytes];
@@ -100,6 +110,20 @@ impl Checkpoint {
         dtype: Dtype,
         progress: impl Fn(u64, u64),
     ) -> Result<()> {
+        self.write_quantized_unless(&AtomicBool::new(false), folder, dtype, progress)
+    }
+
+    /// As [`Checkpoint::write_quantized`], until `cancel` is set: then nothing is left of it.
+    ///
+    /// # Errors
+    /// The same, and [`Error::Cancelled`].
+    pub fn write_quantized_unless(
+        &self,
+        cancel: &AtomicBool,
+        folder: &Path,
+        dtype: Dtype,
+        progress: impl Fn(u64, u64),
+    ) -> Result<()> {
         if !dtype.is_quantized() {
             return Err(Error::Misuse(format!(
                 "{dtype} is not a quantised format; q8 and q4 are"
@@ -112,7 +136,7 @@ impl Checkpoint {
         }
         let unfinished = folder_beside(folder)?;
         let done = self
-            .write_files(&unfinished, folder, dtype, progress)
+            .write_files(cancel, &unfinished, folder, dtype, progress)
             .and_then(|()| {
                 std::fs::rename(&unfinished, folder).map_err(|error| Error::write(folder, error))
             });
@@ -126,6 +150,7 @@ impl Checkpoint {
     /// Writes the files of `folder` into `unfinished`. Errors name them as they would have been called in the end.
     fn write_files(
         &self,
+        cancel: &AtomicBool,
         unfinished: &Path,
         folder: &Path,
         dtype: Dtype,
@@ -138,9 +163,14 @@ impl Checkpoint {
             done.set(done.get() + bytes as u64);
             progress(done.get(), total.get());
         };
+        let is_cancelled = || cancel.load(Ordering::Relaxed);
+        let goes_on = || !is_cancelled() && self.check_lengths().is_ok();
         let views = specs
             .iter()
-            .map(|spec| Ok((spec.name.as_str(), Lazy::new(self, spec, dtype, &made)?)))
+            .map(|spec| {
+                let view = Lazy::new(self, spec, dtype, &goes_on, &made)?;
+                Ok((spec.name.as_str(), view))
+            })
             .collect::<Result<Vec<_>>>()?;
         total.set(views.iter().map(|(_, view)| view.data_len() as u64).sum());
         let metadata = HashMap::from([("format".to_owned(), format!("openelm-{dtype}"))]);
@@ -150,13 +180,14 @@ impl Checkpoint {
                 other => Error::checkpoint(&folder.join(TENSORS), other.to_string()),
             },
         )?;
-        let chat_files = self.own_folder().into_iter();
-        for (name, path) in
-            chat_files.flat_map(|folder| CHAT_FILES.map(|name| (name, folder.join(name))))
-        {
-            if path.is_file() {
-                std::fs::copy(&path, unfinished.join(name))
-                    .map_err(|error| Error::write(&folder.join(name), error))?;
+        self.check_lengths()?;
+        if is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        if let Some(own) = self.own_folder() {
+            for name in travelling(own)? {
+                std::fs::copy(own.join(&name), unfinished.join(&name))
+                    .map_err(|error| Error::write(&folder.join(&name), error))?;
             }
         }
         if self.own_folder().is_none()
@@ -171,6 +202,26 @@ impl Checkpoint {
         }
         Ok(())
     }
+}
+
+/// Files of a model's folder that go where the model goes: what it says about chats, its tokenizer in other forms, and its licence.
+fn travelling(folder: &Path) -> Result<Vec<OsString>> {
+    const OTHERS: [&str; 4] = [
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "tokenizer.model",
+        "README.md",
+    ];
+    const BEGINNINGS: [&str; 5] = ["LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY"];
+    let entries = std::fs::read_dir(folder).map_err(|error| Error::read(folder, error))?;
+    let names = entries.flatten().map(|entry| entry.file_name());
+    let travels = |name: &OsString| {
+        let text = name.to_string_lossy();
+        let begins = |with: &&str| text.to_ascii_uppercase().starts_with(*with);
+        let is_named = CHAT_FILES.iter().chain(&OTHERS).any(|other| text == *other);
+        (is_named || BEGINNINGS.iter().any(begins)) && folder.join(name).is_file()
+    };
+    Ok(names.filter(travels).collect())
 }
 
 /// Makes a folder next to `folder`, for what is not to have that name until it is whole.

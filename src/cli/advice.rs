@@ -1,9 +1,10 @@
 //! What can be done about an error, in the command line's words.
 
 use std::io::ErrorKind;
+use std::path::Path;
 
 use openelm::hub::{TOKENIZER_COPIES, TOKENIZER_REPO};
-use openelm::{Dtype, Error, Feature, HubError, MemoryNeed, Origin};
+use openelm::{Dtype, Error, Feature, HubError, MemoryNeed, ModelForm, Origin};
 
 const ANOTHER_DEVICE: &str = "--device takes another adapter (`openelm devices` lists them)";
 
@@ -21,6 +22,11 @@ pub fn advice(error: &Error) -> Option<String> {
         Error::NoTokenizer { .. } => {
             "--tokenizer names one that lies elsewhere, and --token-ids works without any".into()
         }
+        Error::OtherForm { path, form } => return other_form(path, form),
+        Error::TokenBeyondVocabulary { .. } => {
+            "leave it out of the text: it is for training, and this model has never seen it".into()
+        }
+        Error::TextTooLong { .. } => "shorten the prompt".into(),
         Error::Tokenizer { .. } => "--tokenizer takes another one".into(),
         Error::ChatTemplate { .. } => {
             "--template takes another one: instruct, inst, plain, questions, or a file of yours"
@@ -80,6 +86,24 @@ pub fn advice(error: &Error) -> Option<String> {
         Error::NoDataFolder => "name one with --data-dir".into(),
         Error::DataFolderInUse { .. } => {
             "close it first, or begin elsewhere with --data-dir".into()
+        }
+        _ => return None,
+    })
+}
+
+/// What to ask for in place of a folder that holds no model.
+fn other_form(path: &Path, form: &ModelForm) -> Option<String> {
+    Some(match form {
+        ModelForm::LoraAdapter { base } => {
+            let base = base.as_deref().unwrap_or("BASE");
+            format!("--model {base} --lora {}", path.display())
+        }
+        ModelForm::Mlx => "--dtype q8 or q4 quantises while loading".into(),
+        ModelForm::HubCache { models } => {
+            let first = models.first()?;
+            format!(
+                "--model {first} takes that one, wherever the cache lies if HF_HUB_CACHE names it"
+            )
         }
         _ => return None,
     })
@@ -201,7 +225,10 @@ mod tests {
             hub("a/b").into(),
             offline("the tokenizer").into(),
             offline("config.json").into(),
-            Error::NoTokenizer { model: "m".into() },
+            Error::NoTokenizer {
+                model: "m".into(),
+                has_sentencepiece: false,
+            },
             Error::UnknownTask {
                 name: "arc".into(),
                 known: vec!["arc_easy"],
@@ -210,6 +237,14 @@ mod tests {
                 task: "arc_easy".into(),
                 doc: 3,
                 cause: Box::new(Error::NotANumber { id: 7 }),
+            },
+            Error::OtherForm {
+                path: "m".into(),
+                form: ModelForm::LoraAdapter { base: None },
+            },
+            Error::OtherForm {
+                path: "m".into(),
+                form: ModelForm::Mlx,
             },
             Error::EmptyPrompt,
             Error::ChatTemplate {

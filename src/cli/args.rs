@@ -1,15 +1,15 @@
 //! The arguments of verbs, as clap parses them. Names follow llama.cpp and Hugging Face.
 
-use std::ffi::OsString;
 use std::io::Read;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use openelm::hub::TokenizerNeed;
 use openelm::{
     ComputePath, Dtype, Error, LoadOptions, Model, ModelFiles, Progress, SampleOn, SamplingParams,
-    Tune,
+    Tune, utf8,
 };
 
 use super::hub::{self, HubArgs};
@@ -62,27 +62,35 @@ pub enum SampleOnChoice {
 pub struct ModelArgs {
     /// A folder with config.json and safetensors; a GGUF file; a name on the Hugging Face hub, such as apple/OpenELM-270M-Instruct; `demo` (embedded);
     /// `shape:270M|450M|1_1B|3B` (random weights, to measure)
-    #[arg(short, long, default_value = "demo")]
+    #[arg(short, long, env = "OPENELM_MODEL", default_value = "demo")]
     pub model: String,
     #[command(flatten)]
     pub hub: HubArgs,
     /// tokenizer.json, or the folder that holds it, if it is not in the model's folder
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", env = "OPENELM_TOKENIZER")]
     pub tokenizer: Option<PathBuf>,
+    /// A LoRA adapter's folder, as PEFT writes it, that is merged into the model while loading; several add up
+    #[arg(long, value_name = "DIR")]
+    pub lora: Vec<PathBuf>,
     /// Adapter: its number in `openelm devices`, or a part of its name; PyTorch's `cuda:0` and `mps` take the best
-    #[arg(long)]
+    #[arg(long, env = "OPENELM_DEVICE", value_parser = NonEmptyStringValueParser::new())]
     pub device: Option<String>,
     /// Format of weights on the device; auto keeps what is stored but turns f32 into f16; q8 and q4 are quantised
-    #[arg(long, default_value = "auto")]
+    #[arg(long, env = "OPENELM_DTYPE", default_value = "auto")]
     pub dtype: DtypeChoice,
     /// Format of cached keys and values; f32 is exact and takes twice the memory
-    #[arg(long, default_value = "f16")]
+    #[arg(long, env = "OPENELM_KV_DTYPE", default_value = "f16")]
     pub kv_dtype: KvDtype,
     /// Positions to keep keys and values for [default: all that the model has]
-    #[arg(long, short = 'c', value_name = "N")]
+    #[arg(long, short = 'c', value_name = "N", env = "OPENELM_CTX_SIZE")]
     pub ctx_size: Option<usize>,
     /// Which family of kernels computes: those for GPUs, or those for adapters that are programs; auto measures both
-    #[arg(long, alias = "weight-source", default_value = "auto")]
+    #[arg(
+        long,
+        alias = "weight-source",
+        env = "OPENELM_COMPUTE_PATH",
+        default_value = "auto"
+    )]
     pub compute_path: PathChoice,
     /// What q8 weights are multiplied with while decoding; auto takes int8 where it measures clearly faster
     #[arg(long, default_value = "auto")]
@@ -94,7 +102,7 @@ pub struct ModelArgs {
     #[arg(long)]
     pub retune: bool,
     /// Use no more device memory than this
-    #[arg(long, value_name = "MIB")]
+    #[arg(long, value_name = "MIB", env = "OPENELM_MAX_MEMORY")]
     pub max_memory: Option<u64>,
 }
 
@@ -102,7 +110,7 @@ pub struct ModelArgs {
 #[derive(Args)]
 pub struct PromptArgs {
     /// Text; `-` reads standard input
-    #[arg(short, long, conflicts_with = "token_ids")]
+    #[arg(short, long, conflicts_with = "token_ids", allow_hyphen_values = true)]
     pub prompt: Option<String>,
     /// Token ids instead of text, such as 1,306,4658; works without a tokenizer
     #[arg(long, value_name = "IDS", value_delimiter = ',', value_parser = token_id)]
@@ -150,7 +158,7 @@ pub struct GenerationArgs {
     #[arg(long, value_name = "N")]
     pub num_return_sequences: Option<usize>,
     /// End where the text would contain this; may be given several times
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub stop: Vec<String>,
     /// Go on after the end-of-text token
     #[arg(long)]
@@ -235,7 +243,7 @@ pub struct Chat {
     #[command(flatten)]
     pub model: ModelArgs,
     /// What the assistant is told beforehand
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub system: Option<String>,
     /// How turns are written: model (its own), instruct (the Instruct models'), inst (Llama 2's [INST]), plain (paragraphs), questions, or a
     /// file in Jinja [default: model where it brings one, instruct where its name says so, else plain]
@@ -253,7 +261,7 @@ pub struct Chat {
     #[command(flatten)]
     pub sampling: SamplingArgs,
     /// End an answer where it would contain this; may be given several times
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub stop: Vec<String>,
     /// Write what every dispatch cost to a file, at the end: .csv, .json, or for anything else what Perfetto opens
     #[arg(long, value_name = "FILE")]
@@ -272,6 +280,12 @@ pub struct Score {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args)]
+pub struct Doctor {
+    #[command(flatten)]
+    pub model: ModelArgs,
 }
 
 #[derive(Args)]
@@ -320,15 +334,15 @@ pub struct Profile {
 #[derive(Args)]
 pub struct Window {
     /// Model to load instead of the one used last; as for the other verbs
-    #[arg(short, long)]
+    #[arg(short, long, env = "OPENELM_MODEL")]
     pub model: Option<String>,
     #[command(flatten)]
     pub hub: HubArgs,
     /// tokenizer.json, or the folder that holds it, if it is not in the model's folder
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", env = "OPENELM_TOKENIZER")]
     pub tokenizer: Option<PathBuf>,
     /// Adapter: a part of its name, or its number in `openelm devices`
-    #[arg(long)]
+    #[arg(long, env = "OPENELM_DEVICE", value_parser = NonEmptyStringValueParser::new())]
     pub device: Option<String>,
     /// Where conversations and settings are kept [default: where the system keeps a program's data]
     #[arg(long, value_name = "DIR")]
@@ -347,15 +361,15 @@ pub struct Serve {
 #[derive(Args)]
 pub struct Tokenize {
     /// A model's folder, a name on the Hugging Face hub, or `demo`
-    #[arg(short, long, default_value = "demo")]
+    #[arg(short, long, env = "OPENELM_MODEL", default_value = "demo")]
     pub model: String,
     #[command(flatten)]
     pub hub: HubArgs,
     /// tokenizer.json, or the folder that holds it, if it is not in the model's folder
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", env = "OPENELM_TOKENIZER")]
     pub tokenizer: Option<PathBuf>,
     /// Text; `-` reads standard input
-    #[arg(short, long)]
+    #[arg(short, long, allow_hyphen_values = true)]
     pub prompt: String,
     /// Print one JSON object instead of a line a token
     #[arg(long)]
@@ -376,6 +390,9 @@ pub struct Quantize {
     pub out: PathBuf,
     #[command(flatten)]
     pub hub: HubArgs,
+    /// A LoRA adapter's folder, as PEFT writes it, to merge before; several add up
+    #[arg(long, value_name = "DIR")]
+    pub lora: Vec<PathBuf>,
     /// Eight or four bits a weight, and a scale for every 32
     #[arg(long, default_value = "q8")]
     pub dtype: QuantizedChoice,
@@ -384,7 +401,7 @@ pub struct Quantize {
 #[derive(Args)]
 pub struct Show {
     /// A folder with config.json and safetensors, a GGUF file, a name on the Hugging Face hub, `demo`, or `shape:NAME`
-    #[arg(default_value = "demo")]
+    #[arg(env = "OPENELM_MODEL", default_value = "demo")]
     pub model: String,
     #[command(flatten)]
     pub hub: HubArgs,
@@ -399,7 +416,7 @@ pub struct Show {
 impl ModelArgs {
     fn options(&self) -> LoadOptions {
         let mut options = LoadOptions::default();
-        options.device = self.device.as_deref().and_then(adapter);
+        options.device = self.adapter();
         options.dtype = match self.dtype {
             DtypeChoice::Auto => None,
             DtypeChoice::F32 => Some(Dtype::F32),
@@ -430,6 +447,11 @@ impl ModelArgs {
         options
     }
 
+    /// The adapter that was asked for.
+    pub fn adapter(&self) -> Option<String> {
+        self.device.as_deref().and_then(adapter)
+    }
+
     /// Whether keys and values are to be f32.
     pub fn has_exact_kv(&self) -> bool {
         matches!(self.kv_dtype, KvDtype::F32)
@@ -448,7 +470,12 @@ impl ModelArgs {
 
     /// Opens the model's files. What can be wrong with a prompt is found out then, before gigabytes are loaded.
     pub fn open_with(&self, tokenizer: TokenizerNeed) -> Result<ModelFiles> {
-        hub::open(&self.model, &self.hub, self.tokenizer.as_deref(), tokenizer)
+        let own = self.tokenizer.as_deref();
+        let mut files = hub::open(&self.model, &self.hub, own, tokenizer)?;
+        for adapter in &self.lora {
+            files.merge_lora(adapter)?;
+        }
+        Ok(files)
     }
 
     /// Loads the model with a progress bar, and prints its warnings.
@@ -505,12 +532,17 @@ impl PromptArgs {
         model: &ModelArgs,
         fallback: Option<&str>,
     ) -> Result<Vec<u32>> {
-        let ids = self.encoded(files, fallback)?;
+        let ids = self.encoded(files, model.ctx_size, fallback)?;
         files.check_prompt(&ids, model.ctx_size)?;
         Ok(ids)
     }
 
-    fn encoded(&self, files: &ModelFiles, fallback: Option<&str>) -> Result<Vec<u32>> {
+    fn encoded(
+        &self,
+        files: &ModelFiles,
+        context_size: Option<usize>,
+        fallback: Option<&str>,
+    ) -> Result<Vec<u32>> {
         if let Some(ids) = &self.token_ids {
             return Ok(ids.clone());
         }
@@ -525,18 +557,8 @@ impl PromptArgs {
         if text.is_empty() {
             return Err(Error::EmptyPrompt.into());
         }
+        files.check_text(&text, context_size)?;
         Ok(files.encode(&text)?)
-    }
-}
-
-/// A flag as it is spelled here: `--max_length` is `--max-length`.
-pub fn with_dashes(argument: OsString) -> OsString {
-    match argument.to_str() {
-        Some(text) if text.starts_with("--") => {
-            let (flag, value) = text.split_at(text.find('=').unwrap_or(text.len()));
-            (flag.replace('_', "-") + value).into()
-        }
-        _ => argument,
     }
 }
 
@@ -579,7 +601,7 @@ pub fn positions(depth: usize, prefill: usize, decode: usize, room: usize) -> Re
     }
 }
 
-/// `text` itself, or standard input for `-`.
+/// `text` itself, or standard input for `-`: without a byte order mark, and with ends of lines as the model knows them.
 pub fn read_text(text: &str) -> Result<String> {
     if text != "-" {
         return Ok(text.to_owned());
@@ -597,7 +619,14 @@ pub fn read_text(text: &str) -> Result<String> {
             MOST >> 20
         );
     }
-    String::from_utf8(bytes).context("standard input is not UTF-8 text")
+    let text = utf8::text(bytes).context("standard input")?;
+    let text = text.replace("\r\n", "\n");
+    if text.ends_with('\n') {
+        output::note(
+            "openelm: the prompt ends with a newline, which the model is given too; --prompt \"$(cat FILE)\" would leave it out",
+        );
+    }
+    Ok(text)
 }
 
 impl Bench {

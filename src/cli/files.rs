@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use openelm::utf8;
 
 /// Reads a text, refusing what is no file and what has more than `most` bytes.
 pub fn read_text_file(path: &Path, most: u64) -> Result<String> {
@@ -22,7 +23,7 @@ pub fn read_text_file(path: &Path, most: u64) -> Result<String> {
     if bytes.len() as u64 > most {
         bail!("{name} has more than {} MiB", most >> 20);
     }
-    String::from_utf8(bytes).with_context(|| format!("{name} is not UTF-8 text"))
+    utf8::text(bytes).with_context(|| name.to_string())
 }
 
 /// Writes a file that takes the place of `path` when it is whole; what was there stays until then.

@@ -165,7 +165,7 @@ impl Bars {
             let hidden = ProgressDrawTarget::hidden();
             (MultiProgress::with_draw_target(hidden), Instant::now())
         });
-        if all.is_hidden() && begin.elapsed() > Self::PATIENCE {
+        if all.is_hidden() && begin.elapsed() > Self::PATIENCE && output::can_draw() {
             all.set_draw_target(ProgressDrawTarget::stderr());
         }
         for file in progress.files.iter().skip(self.files.len()) {

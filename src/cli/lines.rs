@@ -3,6 +3,7 @@
 use std::io::{BufRead, ErrorKind, IsTerminal, Read, StdinLock};
 
 use anyhow::Result;
+use openelm::utf8::{self, NotUtf8};
 use rustyline::error::ReadlineError;
 
 /// No context is this long.
@@ -57,6 +58,7 @@ impl Lines {
 }
 
 const NO_TEXT: &str = "that line is not UTF-8 text";
+const UTF_16: &str = "that line is UTF-16 text, not UTF-8";
 const TOO_LONG: &str = "that line has more than 1 MiB";
 
 /// A line without its end.
@@ -70,10 +72,13 @@ fn next_line(input: &mut impl BufRead) -> Result<Input> {
         skip_line(input)?;
         return Ok(Input::Refused(TOO_LONG));
     }
-    Ok(match String::from_utf8(bytes) {
-        Ok(text) if text.is_empty() => Input::End,
+    if bytes.is_empty() {
+        return Ok(Input::End);
+    }
+    Ok(match utf8::text(bytes) {
         Ok(text) => Input::Text(text.trim_end_matches(['\n', '\r']).to_owned()),
-        Err(_) => Input::Refused(NO_TEXT),
+        Err(NotUtf8::Utf16) => Input::Refused(UTF_16),
+        Err(NotUtf8::Byte(_)) => Input::Refused(NO_TEXT),
     })
 }
 
@@ -98,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_line_that_is_no_question_costs_only_itself() {
-        let mut bytes = b"one\r\n\n\xff\xfe\ntwo\n".to_vec();
+        let mut bytes = b"\xef\xbb\xbfone\r\n\n\xff\xff\ntwo\n\xff\xfea\0\n".to_vec();
         bytes.extend(vec![b'x'; (3 << 20) + 5]);
         bytes.extend(b"\nthree");
         let mut input = std::io::BufReader::new(&*bytes);
@@ -109,6 +114,7 @@ mod tests {
             text(""),
             refused(NO_TEXT),
             text("two"),
+            refused(UTF_16),
             refused(TOO_LONG),
             text("three"),
             Input::End,

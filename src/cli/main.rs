@@ -8,6 +8,7 @@ mod chat;
 mod command;
 mod conversation;
 mod devices;
+mod doctor;
 #[cfg(feature = "eval")]
 mod eval;
 mod files;
@@ -42,8 +43,9 @@ use clap::{CommandFactory, Parser};
 use verbs::{Arguments, Verb};
 
 fn main() -> ExitCode {
+    prepare_environment();
     quiet_device_select();
-    let arguments = Arguments::parse_from(std::env::args_os().map(args::with_dashes));
+    let arguments = Arguments::parse_from(verbs::with_dashes(std::env::args_os()));
     let done = match arguments.verb {
         None => generate::run(&arguments.generate),
         Some(Verb::Generate(arguments)) => generate::run(&arguments),
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Some(Verb::List(arguments)) => hub::list(&arguments),
         Some(Verb::Rm(arguments)) => hub::remove(&arguments),
         Some(Verb::Devices { json }) => devices::run(json),
+        Some(Verb::Doctor(arguments)) => doctor::run(&arguments),
         Some(Verb::Completions { shell }) => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "openelm", &mut text);
@@ -87,6 +90,23 @@ fn main() -> ExitCode {
                 false => ExitCode::FAILURE,
             }
         }
+    }
+}
+
+/// A variable of ours that is empty says nothing, as elsewhere; `OPENELM_THREADS` is what Mesa's software driver calls otherwise.
+fn prepare_environment() {
+    let ours =
+        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OPENELM_"));
+    for (name, _) in ours
+        .filter(|(_, value)| value.is_empty())
+        .collect::<Vec<_>>()
+    {
+        // SAFETY: at the beginning of main, while there is only this thread.
+        unsafe { std::env::remove_var(name) };
+    }
+    if let Some(threads) = std::env::var_os("OPENELM_THREADS") {
+        // SAFETY: as above.
+        unsafe { std::env::set_var("LP_NUM_THREADS", threads) };
     }
 }
 

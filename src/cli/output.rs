@@ -2,7 +2,7 @@
 //! time that a token takes.
 
 use std::borrow::Cow;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,17 +18,47 @@ use serde_json::json;
 /// Bars appear only for what takes longer than this.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Writes to standard output at once, without a buffer in between: text streams.
+/// Writes to standard output at once, without a buffer in between: text streams. A terminal gets it as [`shown`].
 pub fn write(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
+    out.write_all(for_terminal(text, out.is_terminal()).as_bytes())?;
     out.flush()?;
     Ok(())
 }
 
 /// Writes a line to standard error. Nobody can be told that nobody listens there.
 pub fn note(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let mut out = std::io::stderr().lock();
+    let text = for_terminal(text, out.is_terminal());
+    let _ = writeln!(out, "{text}");
+}
+
+fn for_terminal(text: &str, is_terminal: bool) -> Cow<'_, str> {
+    match is_terminal {
+        true => shown(text),
+        false => text.into(),
+    }
+}
+
+/// A text as a terminal may get it: models and files may contain whatever they like, also what a terminal would obey. Such characters are
+/// spelled as `cat -v` does.
+fn shown(text: &str) -> Cow<'_, str> {
+    let is_obeyed = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(is_obeyed) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        match u32::from(c) {
+            0x0d if characters.peek() == Some(&'\n') => {}
+            _ if !is_obeyed(c) => shown.push(c),
+            code @ 0..0x20 => shown.extend(['^', char::from(code as u8 + b'@')]),
+            0x7f => shown += "^?",
+            code => shown.extend(['M', '-', '^', char::from((code as u8 & 0x1f) + b'@')]),
+        }
+    }
+    shown.into()
 }
 
 /// Prints exactly what a model is given: its text, where there is a tokenizer, and its ids.
@@ -159,6 +189,11 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
+/// Whether standard error can take back what it shows, if it is a terminal: the dumb ones cannot.
+pub fn can_draw() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
 /// A progress bar on standard error, if that is a terminal and the work takes a while.
 pub struct Bar {
     bar: ProgressBar,
@@ -204,7 +239,7 @@ impl Bar {
     }
 
     pub fn set(&self, done: u64, total: u64) {
-        if self.begin.elapsed() > PATIENCE && self.bar.is_hidden() {
+        if self.begin.elapsed() > PATIENCE && self.bar.is_hidden() && can_draw() {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
         self.bar.set_length(total);
@@ -217,5 +252,26 @@ impl Bar {
 
     pub fn clear(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_gets_nothing_to_obey() {
+        for plain in ["", "a\tb\nc", "\u{e9}\u{1f600} \u{202e}"] {
+            assert!(matches!(shown(plain), Cow::Borrowed(text) if text == plain));
+        }
+        for (text, expected) in [
+            ("\x1b[31mred", "^[[31mred"),
+            ("a\x07\x08\x00", "a^G^H^@"),
+            ("one\r\ntwo\rthree", "one\ntwo^Mthree"),
+            ("\x7f\u{9b}2J", "^?M-^[2J"),
+        ] {
+            assert_eq!(shown(text), expected);
+            assert_eq!(for_terminal(text, false), text);
+        }
     }
 }

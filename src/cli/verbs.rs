@@ -1,12 +1,14 @@
 //! The verbs of the command line, each with the arguments of its module.
 
-use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::{CommandFactory, Parser, Subcommand};
 
 #[cfg(feature = "server")]
 use super::args::Serve;
 #[cfg(feature = "window")]
 use super::args::Window;
-use super::args::{Bench, Chat, Generate, Profile, Quantize, Score, Show, Tokenize};
+use super::args::{Bench, Chat, Doctor, Generate, Profile, Quantize, Score, Show, Tokenize};
 #[cfg(feature = "eval")]
 use super::eval;
 use super::hub;
@@ -17,13 +19,18 @@ use super::perplexity;
 ///
 /// Without a verb, `openelm` generates: `openelm -p "Once upon a time"` continues the prompt with the embedded demo model.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true, max_term_width = 110)]
+#[command(version, args_conflicts_with_subcommands = true, max_term_width = 110, after_help = ENVIRONMENT)]
 pub struct Arguments {
     #[command(subcommand)]
     pub verb: Option<Verb>,
     #[command(flatten)]
     pub generate: Generate,
 }
+
+/// Variables that stand for no flag.
+const ENVIRONMENT: &str = "From the environment, beside those named above: OPENELM_THREADS (threads of Mesa's software driver), \
+OPENELM_CACHE_DIR (where measurements are kept), HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE (models from the hub), \
+NO_COLOR.";
 
 #[derive(Subcommand)]
 pub enum Verb {
@@ -67,6 +74,30 @@ pub enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Print what a report of a fault needs, and try a token: it says where it stops
+    Doctor(Doctor),
     /// Print a completion script for a shell
     Completions { shell: clap_complete::Shell },
+}
+
+/// Flags as they are spelled here: `--max_length` is `--max-length`. What is none stays as it is: it may be a text that begins with dashes.
+pub fn with_dashes(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let command = Arguments::command();
+    let verbs = command.get_subcommands().chain([&command]);
+    let flags: Vec<&clap::Arg> = verbs.flat_map(clap::Command::get_arguments).collect();
+    let is_flag = |name: &str| {
+        flags.iter().any(|flag| {
+            let aliases = flag.get_all_aliases().unwrap_or_default();
+            flag.get_long() == Some(name) || aliases.contains(&name)
+        })
+    };
+    let spelled = |argument: &OsString| -> Option<OsString> {
+        let text = argument.to_str()?.strip_prefix("--")?;
+        let (flag, value) = text.split_at(text.find('=').unwrap_or(text.len()));
+        let flag = flag.replace('_', "-");
+        is_flag(&flag).then(|| format!("--{flag}{value}").into())
+    };
+    arguments
+        .map(|argument| spelled(&argument).unwrap_or(argument))
+        .collect()
 }

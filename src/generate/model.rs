@@ -23,6 +23,7 @@ struct Inner {
     name: String,
     network: Arc<Network>,
     tokenizer: Option<Tokenizer>,
+    has_sentencepiece: bool,
     generation: GenerationConfig,
     warnings: Vec<String>,
     load_time: Duration,
@@ -68,6 +69,14 @@ impl ModelFiles {
         })
     }
 
+    /// As [`Checkpoint::merge_lora`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn merge_lora(&mut self, folder: &Path) -> Result<()> {
+        self.checkpoint.merge_lora(folder)
+    }
+
     /// Takes the tokenizer from elsewhere: a `tokenizer.json`, or a folder that holds one.
     ///
     /// # Errors
@@ -101,7 +110,10 @@ impl ModelFiles {
     /// # Errors
     /// [`Error::NoTokenizer`].
     pub fn require_tokenizer(&self) -> Result<&Tokenizer> {
-        require(self.tokenizer.as_ref(), &self.checkpoint.name)
+        let Checkpoint { name, .. } = &self.checkpoint;
+        require(self.tokenizer.as_ref(), name, || {
+            has_sentencepiece(&self.checkpoint)
+        })
     }
 
     /// As [`Model::encode`].
@@ -110,6 +122,23 @@ impl ModelFiles {
     /// [`Error::NoTokenizer`]; [`Error::Text`] if the tokenizer cannot express the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         self.require_tokenizer()?.encode(text)
+    }
+
+    /// Checks that a text could fit a context of `context_size` (`None`: all that the model has), before it is encoded: that takes seconds
+    /// where somebody gives megabytes.
+    ///
+    /// # Errors
+    /// [`Error::TextTooLong`]; [`Error::NoTokenizer`].
+    pub fn check_text(&self, text: &str, context_size: Option<usize>) -> Result<()> {
+        let most = self.config().max_context_length;
+        let context_size = context_size.unwrap_or(most).min(most);
+        match self.require_tokenizer()?.least_tokens(text) > context_size {
+            true => Err(Error::TextTooLong {
+                bytes: text.len(),
+                context_size,
+            }),
+            false => Ok(()),
+        }
     }
 
     /// Checks that a prompt can be used with a context of `context_size`; `None`: all that the model has.
@@ -164,8 +193,10 @@ impl ModelFiles {
         options: &LoadOptions,
         progress: impl FnMut(Progress),
     ) -> Result<Model> {
-        let (network, warnings) = Network::load(gpu, &self.checkpoint, options, progress)?;
+        let (network, mut warnings) = Network::load(gpu, &self.checkpoint, options, progress)?;
+        warnings.extend(self.tokenizer.as_ref().and_then(Tokenizer::warning));
         Ok(Model(Arc::new(Inner {
+            has_sentencepiece: has_sentencepiece(&self.checkpoint),
             name: self.checkpoint.name,
             network: Arc::new(network),
             tokenizer: self.tokenizer,
@@ -254,7 +285,9 @@ impl Model {
     /// # Errors
     /// [`Error::NoTokenizer`].
     pub fn require_tokenizer(&self) -> Result<&Tokenizer> {
-        require(self.0.tokenizer.as_ref(), &self.0.name)
+        require(self.0.tokenizer.as_ref(), &self.0.name, || {
+            self.0.has_sentencepiece
+        })
     }
 
     /// As [`ModelFiles::check_options`].
@@ -331,8 +364,20 @@ fn tokenizer_at(path: &Path, config: &Config) -> Result<Tokenizer> {
     tokenizer(&bytes, &path, config)
 }
 
-fn require<'a>(tokenizer: Option<&'a Tokenizer>, name: &str) -> Result<&'a Tokenizer> {
-    tokenizer.ok_or_else(|| Error::NoTokenizer { model: name.into() })
+fn require<'a>(
+    tokenizer: Option<&'a Tokenizer>,
+    name: &str,
+    has_sentencepiece: impl FnOnce() -> bool,
+) -> Result<&'a Tokenizer> {
+    tokenizer.ok_or_else(|| Error::NoTokenizer {
+        model: name.into(),
+        has_sentencepiece: has_sentencepiece(),
+    })
+}
+
+/// Whether a model's folder has its tokenizer in another form.
+fn has_sentencepiece(checkpoint: &Checkpoint) -> bool {
+    checkpoint.folder.join("tokenizer.model").is_file()
 }
 
 fn eos_token_ids<'a>(generation: &'a GenerationConfig, config: &'a Config) -> &'a [u32] {

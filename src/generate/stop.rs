@@ -18,13 +18,8 @@ impl StopFilter {
     /// Takes more text. Returns what may be shown, and whether a stop string was met; text from it on is dropped.
     pub fn push(&mut self, text: &str) -> (String, bool) {
         self.held.push_str(text);
-        let met = self
-            .stops
-            .iter()
-            .filter_map(|stop| self.held.find(stop.as_str()));
-        if let Some(at) = met.min() {
-            self.held.truncate(at);
-            return (std::mem::take(&mut self.held), true);
+        if let Some(shown) = self.met() {
+            return (shown, true);
         }
         let keep = self
             .stops
@@ -34,6 +29,30 @@ impl StopFilter {
         let split = self.held.len() - keep.unwrap_or(0);
         let rest = self.held.split_off(split);
         (std::mem::replace(&mut self.held, rest), false)
+    }
+
+    /// Takes how a special token is spelled, which is not shown. As [`StopFilter::push`], if it completes a stop string.
+    pub fn push_unseen(&mut self, spelled: &str) -> Option<String> {
+        let before = self.held.len();
+        self.held.push_str(spelled);
+        let met = self.met();
+        if met.is_none() {
+            self.held.truncate(before);
+        }
+        met.map(|mut shown| {
+            shown.truncate(before);
+            shown
+        })
+    }
+
+    /// What is held before the first stop string in it, if there is one.
+    fn met(&mut self) -> Option<String> {
+        let stops = self.stops.iter();
+        let at = stops
+            .filter_map(|stop| self.held.find(stop.as_str()))
+            .min()?;
+        self.held.truncate(at);
+        Some(std::mem::take(&mut self.held))
     }
 
     /// What was held back, at the end.
@@ -133,6 +152,18 @@ mod tests {
         assert_eq!(met("x", &["é!", "bb"], &["caf", "é", "!"]), Some(2));
         assert_eq!(met("b", &["é!", "bb"], &["a", "b", "b"]), Some(2));
         assert_eq!(met("a", &["a"], &["", "b", "a"]), Some(2));
+    }
+
+    #[test]
+    fn what_is_not_shown_can_be_a_stop_string_or_its_end() {
+        let mut filter = StopFilter::new(&["<|end|>".to_owned(), "b.".to_owned()]);
+        assert_eq!(filter.push_unseen("."), None);
+        assert_eq!(filter.push("a <|"), ("a ".into(), false));
+        assert_eq!(filter.push_unseen("</s>"), None);
+        assert_eq!(filter.push("b"), ("<|".into(), false));
+        assert_eq!(filter.push_unseen("."), Some(String::new()));
+        assert_eq!(filter.push("a"), ("a".into(), false));
+        assert_eq!(filter.push_unseen("x<|end|>"), Some(String::new()));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::text::{StreamDecoder, Tokenizer};
 
 /// What is written after a prompt.
 pub struct Writer {
+    tokenizer: Tokenizer,
     decoder: StreamDecoder,
     stop: StopFilter,
     notice: StopNotice,
@@ -20,6 +21,7 @@ impl Writer {
     pub fn new(tokenizer: &Tokenizer, given: &[u32], options: &GenerateOptions) -> Result<Self> {
         let (decoder, text) = StreamDecoder::with_text(tokenizer, given)?;
         Ok(Self {
+            tokenizer: tokenizer.clone(),
             decoder,
             stop: StopFilter::new(&options.stop),
             notice: StopNotice::after(&text, &options.stop_strings),
@@ -31,6 +33,15 @@ impl Writer {
     /// # Errors
     /// Those of decoding.
     pub fn push(&mut self, id: u32) -> Result<(String, bool)> {
+        // It has no text, but whoever names it as a stop string means it.
+        if let Some(spelled) = self.tokenizer.special(id) {
+            let is_noticed = self.notice.push(&spelled);
+            return Ok(match self.stop.push_unseen(&spelled) {
+                Some(shown) => (shown, true),
+                None if is_noticed => (self.stop.finish(), true),
+                None => (String::new(), false),
+            });
+        }
         let text = self.decoder.push(id)?;
         let is_noticed = self.notice.push(&text);
         let (mut shown, mut met) = self.stop.push(&text);

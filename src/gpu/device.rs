@@ -268,6 +268,55 @@ impl Gpu {
         Some(report.total_allocated_bytes)
     }
 
+    /// What a report of a fault needs to know about the device: names and values.
+    pub fn report(&self) -> Vec<(&'static str, String)> {
+        let limits = &self.limits;
+        let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
+        let has = |feature| self.device.features().contains(feature);
+        let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
+        vec![
+            ("largest buffer", mib(limits.max_buffer_size)),
+            (
+                "largest storage binding",
+                mib(limits.max_storage_buffer_binding_size),
+            ),
+            (
+                "largest uniform binding",
+                format!("{} bytes", limits.max_uniform_buffer_binding_size),
+            ),
+            (
+                "largest texture",
+                limits.max_texture_dimension_2d.to_string(),
+            ),
+            (
+                "storage buffers a stage",
+                limits.max_storage_buffers_per_shader_stage.to_string(),
+            ),
+            (
+                "workgroup memory",
+                format!("{} bytes", limits.max_compute_workgroup_storage_size),
+            ),
+            (
+                "threads a workgroup",
+                limits.max_compute_invocations_per_workgroup.to_string(),
+            ),
+            ("weights in textures", yes(self.has_texel_stores)),
+            (
+                "subgroups",
+                match self.subgroup_lanes {
+                    0 => "none".to_owned(),
+                    lanes => format!("at least {lanes} lanes"),
+                },
+            ),
+            ("timestamps", yes(has(wgpu::Features::TIMESTAMP_QUERY))),
+            (
+                "free memory",
+                self.free_memory()
+                    .map_or("the driver does not tell".to_owned(), mib),
+            ),
+        ]
+    }
+
     /// Whether the adapter is a program on the processor, sharing its memory.
     pub fn is_software(&self) -> bool {
         self.adapter.device_type == "cpu"
@@ -300,6 +349,8 @@ impl Gpu {
 fn choose<'a>(found: &'a [wgpu::Adapter], requested: Option<&str>) -> Result<&'a wgpu::Adapter> {
     let index = match requested {
         None => Some(0),
+        // A part of every name, and most likely a variable that was never set.
+        Some(requested) if requested.trim().is_empty() => None,
         Some(requested) => requested
             .parse()
             .ok()

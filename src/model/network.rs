@@ -56,6 +56,9 @@ impl Network {
         let limit = options.context_limit.unwrap_or(usize::MAX);
         let context_size = context_size(&config, options.context_size)?.min(limit.max(1));
         let mut layout = weights::layout(checkpoint, options.dtype)?;
+        if options.dtype.is_none() {
+            weights::keep_in_range(&mut layout, checkpoint)?;
+        }
         let exact = options.exact_kv;
         // What cannot fit on any path need not be measured first.
         let least = layout.bytes() + context_size as u64 * sizes::position_bytes(&config, exact);

@@ -14,7 +14,7 @@ use crate::kernels::linear::Tuning;
 pub struct LoadOptions {
     /// Index, or part of the name, of the adapter; `None`: the best one.
     pub device: Option<String>,
-    /// Format of weights on the device; `None`: bf16 and f16 as stored, f32 as f16.
+    /// Format of weights on the device; `None`: bf16 and f16 as stored, f32 as f16, or bf16 where f16 cannot hold it.
     pub dtype: Option<Dtype>,
     /// Keys and values in f32 instead of f16: exact, twice the memory.
     pub exact_kv: bool,

@@ -21,9 +21,12 @@ const MOST_BYTES: u64 = 1 << 20;
 /// The oldest are dropped beyond this.
 const MOST_ENTRIES: usize = 64;
 
-/// Where this program keeps measurements, unless it is told otherwise.
+/// Where this program keeps measurements, unless it is told otherwise: in `OPENELM_CACHE_DIR`, or where the system keeps such things.
 #[cfg(any(feature = "cli", feature = "window"))]
 pub fn default_path() -> Option<std::path::PathBuf> {
+    if let Some(folder) = std::env::var_os("OPENELM_CACHE_DIR").filter(|name| !name.is_empty()) {
+        return Some(std::path::Path::new(&folder).join("tuning.json"));
+    }
     let folders = directories::ProjectDirs::from("", "", "openelm")?;
     Some(folders.cache_dir().join("tuning.json"))
 }

@@ -79,6 +79,8 @@ pub struct MatrixLayout {
     pub rows: usize,
     pub columns: usize,
     pub dtype: Dtype,
+    /// Whether it would be f16 if f16 could hold its numbers.
+    is_beyond_f16: bool,
     /// Whether its first half is the gate of its second.
     is_gated: bool,
     /// Once it is known how much a binding holds.
@@ -146,8 +148,7 @@ impl Layout {
             .unwrap_or(Dtype::F16)
     }
 
-    /// Splits every matrix into parts of at most so many bytes.
-    pub fn split_into(&mut self, most_bytes: u64) {
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut MatrixLayout> {
         let layers = self.layers.iter_mut().flat_map(|layer| {
             [
                 &mut layer.qkv,
@@ -156,8 +157,14 @@ impl Layout {
                 &mut layer.proj_2,
             ]
         });
-        let outer = std::iter::once(&mut self.embedding).chain(&mut self.head);
-        for matrix in outer.chain(layers) {
+        std::iter::once(&mut self.embedding)
+            .chain(&mut self.head)
+            .chain(layers)
+    }
+
+    /// Splits every matrix into parts of at most so many bytes.
+    pub fn split_into(&mut self, most_bytes: u64) {
+        for matrix in self.all_mut() {
             let row_bytes = matrix.row_bytes() as u64;
             let parts = split(matrix.rows, row_bytes, matrix.is_gated, most_bytes).into_iter();
             matrix.parts = parts
@@ -182,7 +189,7 @@ pub fn most_part_bytes(gpu: &Gpu, path: ComputePath) -> u64 {
     }
 }
 
-/// Decides the format of every matrix: as requested, or as stored but f32 as f16.
+/// Decides the format of every matrix: as requested, or as stored but f32 as f16, if [`keep_in_range`] lets it.
 pub fn layout(checkpoint: &Checkpoint, requested: Option<Dtype>) -> Result<Layout> {
     let config = &checkpoint.config;
     let matrix = |spec: TensorSpec, is_gated| -> Result<MatrixLayout> {
@@ -197,6 +204,7 @@ pub fn layout(checkpoint: &Checkpoint, requested: Option<Dtype>) -> Result<Layou
             columns: tensor.columns,
             spec,
             dtype,
+            is_beyond_f16: false,
             is_gated,
             parts: Vec::new(),
         })
@@ -216,6 +224,19 @@ pub fn layout(checkpoint: &Checkpoint, requested: Option<Dtype>) -> Result<Layou
         head: outer.head.map(|head| matrix(head, false)).transpose()?,
         layers: (0..config.layers.len()).map(layer).collect::<Result<_>>()?,
     })
+}
+
+/// Has matrices in f32 become bf16, not f16, where f16 cannot hold their numbers. Reads all of them.
+pub fn keep_in_range(layout: &mut Layout, checkpoint: &Checkpoint) -> Result<()> {
+    for matrix in layout.all_mut() {
+        let tensor = checkpoint.tensor(&matrix.spec)?;
+        checkpoint.check_lengths()?;
+        if matrix.dtype == Dtype::F16 && tensor.dtype == Dtype::F32 && !tensor.fits_f16() {
+            matrix.dtype = Dtype::Bf16;
+            matrix.is_beyond_f16 = true;
+        }
+    }
+    Ok(())
 }
 
 /// Norms of a layer, in f32.
@@ -293,6 +314,7 @@ impl Weights {
             progress,
             warnings: checkpoint.warnings.clone(),
         };
+        loader.warnings.extend(beyond_f16(layout));
         let config = &checkpoint.config;
         let embedding = loader.matrix(&layout.embedding)?;
         let norm = loader.vector(&[config.outer_tensors().norm])?;
@@ -329,6 +351,19 @@ impl Weights {
     }
 }
 
+/// Says which matrices are in bf16 because f16 cannot hold them.
+fn beyond_f16(layout: &Layout) -> Option<String> {
+    let mut beyond = layout.all().filter(|matrix| matrix.is_beyond_f16);
+    let first = &beyond.next()?.spec.name;
+    let others = match beyond.count() {
+        0 => String::new(),
+        count => format!(" and {count} more"),
+    };
+    Some(format!(
+        "the numbers of `{first}`{others} are too large or too small for f16: they are kept in bf16, which has fewer digits; f32 has all"
+    ))
+}
+
 impl<P: FnMut(Progress) -> Result<()>> Loader<'_, P> {
     fn matrix(&mut self, layout: &MatrixLayout) -> Result<Vec<Store>> {
         let tensor = self.checkpoint.tensor(&layout.spec)?;
@@ -340,7 +375,9 @@ impl<P: FnMut(Progress) -> Result<()>> Loader<'_, P> {
             let mut packer = Packer::new(&tensor, layout.dtype, self.path, part.segments.clone());
             let (before, total) = (self.done, self.total);
             let progress = &mut self.progress;
+            let checkpoint = self.checkpoint;
             let fill = |offset: u64, view: wgpu::WriteOnly<'_, [u8]>| {
+                checkpoint.check_lengths()?;
                 let size = view.len() as u64;
                 packer.fill(view);
                 progress(Progress {
@@ -365,6 +402,7 @@ impl<P: FnMut(Progress) -> Result<()>> Loader<'_, P> {
     /// products read norms through uniform memory, a whole window.
     fn vector(&mut self, specs: &[TensorSpec]) -> Result<wgpu::Buffer> {
         let mut values: Vec<f32> = Vec::new();
+        self.checkpoint.check_lengths()?;
         for spec in specs {
             self.reader.saw_non_finite = false;
             let tensor = self.checkpoint.tensor(spec)?;

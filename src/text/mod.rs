@@ -1,6 +1,7 @@
 //! Text to token ids and back; chats to text. No GPU and no model here.
 
 mod chat;
+mod guard;
 mod jinja;
 mod piece;
 mod prompt;

@@ -9,41 +9,109 @@ use tokenizers::{
     PreTokenizer,
 };
 
+use super::guard::guarded;
 use super::prompt::ChatPrompt;
 use crate::error::{Error, Result};
+use crate::utf8;
 
 /// Text to ids and ids to text. Cheap to clone.
 #[derive(Clone)]
 pub struct Tokenizer {
     inner: Arc<tokenizers::Tokenizer>,
     bos: u32,
+    /// Ids of the model; tokens beyond them exist only in the tokenizer.
+    vocab: usize,
     /// Special tokens as they are spelled.
     specials: Arc<[String]>,
+    /// Bytes of the longest token.
+    longest: usize,
 }
 
+/// How much shorter a text could become before it is cut into tokens: what a normaliser does is not known, so this is generous.
+const SHRINKS: usize = 4;
+
+/// Some of Llama 2's tokens with their ids, which every model of Apple's was trained with.
+const LLAMA_2: [(&str, u32); 8] = [
+    ("<s>", 1),
+    ("</s>", 2),
+    ("<0x0A>", 13),
+    ("▁the", 278),
+    ("▁upon", 2501),
+    ("▁Once", 9038),
+    ("▁", 29871),
+    (".", 29889),
+];
+
+/// Ids of Llama 2's tokenizer.
+const LLAMA_2_VOCAB: usize = 32000;
+
 impl Tokenizer {
-    /// Reads the bytes of a `tokenizer.json`, which came from `path`; `bos` is what [`Tokenizer::encode`] puts first, and ids must be below
-    /// `vocab`.
+    /// Reads the bytes of a `tokenizer.json`, which came from `path`; `bos` is what [`Tokenizer::encode`] puts first, and the model has
+    /// `vocab` ids. Added tokens may lie beyond them, as `<pad>` often does, until one is used.
+    ///
+    /// What the file says about truncation and padding was meant for training and is left alone.
     ///
     /// # Errors
     /// [`Error::Tokenizer`] for malformed bytes, and for a tokenizer with more tokens than the model.
     pub fn from_bytes(bytes: &[u8], path: &Path, bos: u32, vocab: usize) -> Result<Self> {
-        let inner = tokenizers::Tokenizer::from_bytes(bytes)
-            .map_err(|error| Error::tokenizer(path, format!("not a usable tokenizer: {error}")))?;
-        let size = inner.get_vocab_size(true);
-        if size > vocab {
-            return Err(Error::tokenizer(
-                path,
-                format!("has {size} tokens, the model only {vocab}: it belongs to another model"),
+        let refuse = |what: String| Error::tokenizer(path, what);
+        let not_usable =
+            |error: tokenizers::Error| refuse(format!("not a usable tokenizer: {error}"));
+        let read = || {
+            let mut inner =
+                tokenizers::Tokenizer::from_bytes(utf8::without_mark(bytes)).map_err(not_usable)?;
+            inner.with_truncation(None).map_err(not_usable)?;
+            inner.with_padding(None);
+            Self::checked(inner, bos, vocab).map_err(refuse)
+        };
+        guarded(read).unwrap_or_else(|| Err(refuse(FAILED.to_owned())))
+    }
+
+    fn checked(
+        inner: tokenizers::Tokenizer,
+        bos: u32,
+        vocab: usize,
+    ) -> std::result::Result<Self, String> {
+        let added = inner.get_added_tokens_decoder();
+        let tokens = inner.get_vocab(true);
+        let is_foreign = |id: &u32| *id as usize >= vocab && !added.contains_key(id);
+        if tokens.values().any(is_foreign) {
+            return Err(format!(
+                "has {} tokens, the model only {vocab}: it belongs to another model",
+                tokens.len()
             ));
         }
-        let added = inner.get_added_tokens_decoder().into_values();
+        let added = added.into_values();
         let specials = added.filter(|token| token.special && !token.content.is_empty());
         Ok(Self {
             specials: specials.map(|token| token.content).collect(),
+            longest: tokens.keys().map(String::len).max().unwrap_or(0).max(1),
             inner: Arc::new(inner),
             bos,
+            vocab,
         })
+    }
+
+    /// What is odd about this tokenizer for a model of OpenELM, if anything is: of the right size, but of another family.
+    pub fn warning(&self) -> Option<String> {
+        let differs = |(token, id): &(&str, u32)| self.inner.token_to_id(token) != Some(*id);
+        let (token, id) = match self.vocab {
+            LLAMA_2_VOCAB => LLAMA_2.into_iter().find(differs)?,
+            _ => return None,
+        };
+        let here = match self.inner.token_to_id(token) {
+            Some(other) => format!("its token `{token}` is {other}"),
+            None => format!("it has no token `{token}`"),
+        };
+        Some(format!(
+            "the tokenizer is not Llama 2's, which Apple's models were trained with: {here}, there it is {id}. With one of them the text \
+             will be nonsense"
+        ))
+    }
+
+    /// Tokens that `text` has at least, without looking at it: for a text so long that encoding it would only take time.
+    pub fn least_tokens(&self, text: &str) -> usize {
+        text.len() / self.longest / SHRINKS
     }
 
     /// Ids of `text` behind one bos; text that begins with the bos token itself does not get a second one.
@@ -51,7 +119,7 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Text`] if the tokenizer cannot express the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        Ok(self.behind_bos(&self.encode_alone(text)?))
+        self.behind_bos(&self.encode_alone(text)?)
     }
 
     /// Ids of `text` and nothing else. Special tokens that it spells are those tokens.
@@ -59,15 +127,22 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::encode`].
     pub fn encode_alone(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self.inner.encode_fast(text, false).map_err(untold)?;
+        let encoding = calm(|| self.inner.encode_fast(text, false).map_err(untold))?;
         Ok(encoding.get_ids().to_vec())
     }
 
-    fn behind_bos(&self, ids: &[u32]) -> Vec<u32> {
-        match ids.first() == Some(&self.bos) {
+    fn behind_bos(&self, ids: &[u32]) -> Result<Vec<u32>> {
+        if let Some(id) = ids.iter().find(|id| **id as usize >= self.vocab) {
+            return Err(Error::TokenBeyondVocabulary {
+                token: self.token(*id).unwrap_or_default(),
+                id: *id,
+                vocab_size: self.vocab,
+            });
+        }
+        Ok(match ids.first() == Some(&self.bos) {
             true => ids.to_vec(),
             false => [&[self.bos], ids].concat(),
-        }
+        })
     }
 
     /// As [`Tokenizer::encode`], of what a template made of a conversation: tokens that it spells itself are those tokens; nothing that was
@@ -76,6 +151,10 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Text`] if the tokenizer cannot express the text, or not without a special token.
     pub fn encode_chat(&self, prompt: &ChatPrompt) -> Result<Vec<u32>> {
+        calm(|| self.encode_parts(prompt))
+    }
+
+    fn encode_parts(&self, prompt: &ChatPrompt) -> Result<Vec<u32>> {
         let own = self.own_tokens(prompt);
         // What the library does with a text, but for which tokens are found in it.
         let mut text = PreTokenizedString::from(prompt.text.as_str());
@@ -110,7 +189,7 @@ impl Tokenizer {
             .map_err(untold)?;
         let ids = encoding.get_ids();
         self.refuse_said(prompt, ids, own.iter().map(|(_, token)| token.id))?;
-        Ok(self.behind_bos(ids))
+        self.behind_bos(ids)
     }
 
     /// The tokens that the template itself spells, and where.
@@ -164,7 +243,7 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::decode`].
     pub fn decode_all(&self, ids: &[u32]) -> Result<String> {
-        let is_special = |id: &u32| self.token(*id).is_some_and(|token| self.is_special(&token));
+        let is_special = |id: &u32| self.special(*id).is_some();
         let mut text = String::new();
         for run in ids.chunk_by(|a, b| !is_special(a) && !is_special(b)) {
             text += &match run {
@@ -180,9 +259,8 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Text`] if the decoder of the tokenizer fails.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.inner
-            .decode(ids, true)
-            .map_err(|error| Error::Text(format!("cannot decode ids: {error}")))
+        let untold = |error: tokenizers::Error| Error::Text(format!("cannot decode ids: {error}"));
+        calm(|| self.inner.decode(ids, true).map_err(untold))
     }
 
     /// A token as the vocabulary spells it, such as `▁king` or `<0x0A>`.
@@ -190,16 +268,32 @@ impl Tokenizer {
         self.inner.id_to_token(id)
     }
 
-    /// Whether both have the same ids for the same tokens.
+    /// Whether both have the same ids for the same tokens, as far as models have them.
     pub fn has_ids_of(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.inner, &other.inner)
-            || self.inner.get_vocab(true) == other.inner.get_vocab(true)
+        let tokens = |of: &Self| {
+            let mut tokens = of.inner.get_vocab(true);
+            tokens.retain(|_, id| (*id as usize) < of.vocab);
+            tokens
+        };
+        Arc::ptr_eq(&self.inner, &other.inner) || tokens(self) == tokens(other)
+    }
+
+    /// How a control token is spelled, if it is one.
+    pub fn special(&self, id: u32) -> Option<String> {
+        self.token(id).filter(|token| self.is_special(token))
     }
 
     /// Whether the token is a control token, which has no text.
     pub(super) fn is_special(&self, token: &str) -> bool {
         self.inner.get_added_vocabulary().is_special_token(token)
     }
+}
+
+const FAILED: &str = "the tokenizer's rules cannot be carried out";
+
+/// As [`guarded`], with an error in place of nothing.
+fn calm<T>(run: impl FnOnce() -> Result<T>) -> Result<T> {
+    guarded(run).unwrap_or_else(|| Err(Error::Text(FAILED.to_owned())))
 }
 
 fn untold(error: tokenizers::Error) -> Error {

@@ -20,6 +20,7 @@ use super::chat::ChatFiles;
 use super::config::Config;
 use super::generation::GenerationDefaults;
 use super::mapped::Bytes;
+use super::read::refuse_pointer;
 use super::spec::TensorSpec;
 use crate::error::{Error, Result};
 
@@ -33,6 +34,7 @@ pub struct Gguf {
     pub generation: GenerationDefaults,
     /// Things that are odd but not wrong.
     pub warnings: Vec<String>,
+    path: PathBuf,
     bytes: Bytes,
     tensors: Tensors,
 }
@@ -44,13 +46,16 @@ impl Gguf {
     /// [`Error::Checkpoint`] for a file that is no GGUF, or not all of it; [`Error::Config`] for one of another model; [`Error::Tensor`];
     /// [`Error::Tokenizer`] for a broken vocabulary.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::parse(path, Bytes::map(path)?)
+        let bytes = Bytes::map(path)?;
+        refuse_pointer(path, bytes.as_slice())?;
+        Self::parse(path, bytes)
     }
 
     fn parse(path: &Path, bytes: Bytes) -> Result<Self> {
         let of_config = |what: String| Error::config(path, what);
         let of_tokenizer = |what: String| Error::tokenizer(path, what);
-        let header = Header::parse(&bytes).map_err(|what| Error::checkpoint(path, what))?;
+        let header =
+            Header::parse(bytes.as_slice()).map_err(|what| Error::checkpoint(path, what))?;
         let (config_json, widths) = config::config_json(&header).map_err(of_config)?;
         let config = Config::parse(&config_json, path)?;
         if !config
@@ -88,13 +93,22 @@ impl Gguf {
             },
             warnings,
             tensors,
+            path: path.to_owned(),
             bytes,
         })
     }
 
+    /// Checks that the file is still as long as it was.
+    ///
+    /// # Errors
+    /// [`Error::Read`]; [`Error::Checkpoint`] if it has become shorter.
+    pub fn check_length(&self) -> Result<()> {
+        self.bytes.check_length(&self.path)
+    }
+
     /// The rows of a tensor of the configuration.
     pub fn rows(&self, spec: &TensorSpec) -> Option<Rows<'_>> {
-        self.tensors.rows(spec, &self.bytes)
+        self.tensors.rows(spec, self.bytes.as_slice())
     }
 }
 

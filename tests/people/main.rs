@@ -1,0 +1,8 @@
+//! Models, prompts and command lines as people really have them: whatever lies on a disk is read, or named for what it is.
+
+mod checkpoints;
+mod command;
+#[path = "../common/mod.rs"]
+mod common;
+mod lora;
+mod tokenizers;
