@@ -136,7 +136,7 @@ fn fault(file: &[u8]) -> Option<String> {
     }
     let length = u64::from_le_bytes(*file.first_chunk()?);
     let has = file.len() as u64 - LENGTH as u64 - length;
-    let mut needs = 0;
+    let mut places = Vec::new();
     for (name, value) in entries {
         if name == METADATA {
             if let Some(what) = odd_metadata(&value) {
@@ -161,7 +161,19 @@ fn fault(file: &[u8]) -> Option<String> {
                 file.len()
             ));
         }
-        needs = needs.max(end as u64);
+        places.push((begin as u64, end as u64, name));
+    }
+    // One begins where another ends.
+    places.sort_unstable();
+    let mut needs = 0;
+    for (begin, end, name) in places {
+        if begin != needs {
+            return Some(format!(
+                "its header puts tensor `{name}` at byte {begin} of the data, and the one before it ends at {needs}; compare the file with the \
+                 original and download it again"
+            ));
+        }
+        needs = end;
     }
     match has.checked_sub(needs) {
         None => Some(format!(
