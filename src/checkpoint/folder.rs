@@ -92,9 +92,6 @@ impl Checkpoint {
                 is_file: folder.is_file(),
             });
         }
-        let snapshot = Snapshot::at(folder);
-        let folder = snapshot.as_ref().map_or(folder, |found| &found.folder);
-        let name = snapshot.as_ref().map_or(model, |found| &found.name);
         let json = config_json(folder)?;
         let config = Config::parse(&json, &folder.join("config.json"))?;
         let (generation, warning) = generation::read(&folder.join("generation_config.json"));

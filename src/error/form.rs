@@ -48,7 +48,7 @@ impl std::fmt::Display for ModelForm {
             }
             Self::Other { file, program } => write!(
                 f,
-                "there is {file}, a file of {program}, but no safetensors; name that file itself if it can be read, else take the model's \
+                "there is {file}, a file of {program}; name that file itself if it can be read, else take the model's \
                  .safetensors files and config.json"
             ),
         }

@@ -105,6 +105,7 @@ impl From<&Error> for ApiError {
             Error::EmptyPrompt
             | Error::TokenOutOfRange { .. }
             | Error::NoTokenizer { .. }
+            | Error::TokenBeyondVocabulary { .. }
             | Error::Text(_)
             | Error::NothingToChoose => (400, None),
             Error::Cancelled => (503, None),

@@ -119,7 +119,7 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Text`] if the tokenizer cannot express the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        self.behind_bos(&self.encode_alone(text)?)
+        Ok(self.behind_bos(&self.encode_alone(text)?))
     }
 
     /// Ids of `text` and nothing else. Special tokens that it spells are those tokens.
@@ -128,21 +128,27 @@ impl Tokenizer {
     /// As [`Tokenizer::encode`].
     pub fn encode_alone(&self, text: &str) -> Result<Vec<u32>> {
         let encoding = calm(|| self.inner.encode_fast(text, false).map_err(untold))?;
+        self.check_ids(encoding.get_ids())?;
         Ok(encoding.get_ids().to_vec())
     }
 
-    fn behind_bos(&self, ids: &[u32]) -> Result<Vec<u32>> {
-        if let Some(id) = ids.iter().find(|id| **id as usize >= self.vocab) {
-            return Err(Error::TokenBeyondVocabulary {
+    /// Refuses added tokens that the model has no ids for.
+    fn check_ids(&self, ids: &[u32]) -> Result<()> {
+        match ids.iter().find(|id| **id as usize >= self.vocab) {
+            None => Ok(()),
+            Some(id) => Err(Error::TokenBeyondVocabulary {
                 token: self.token(*id).unwrap_or_default(),
                 id: *id,
                 vocab_size: self.vocab,
-            });
+            }),
         }
-        Ok(match ids.first() == Some(&self.bos) {
+    }
+
+    fn behind_bos(&self, ids: &[u32]) -> Vec<u32> {
+        match ids.first() == Some(&self.bos) {
             true => ids.to_vec(),
             false => [&[self.bos], ids].concat(),
-        })
+        }
     }
 
     /// As [`Tokenizer::encode`], of what a template made of a conversation: tokens that it spells itself are those tokens; nothing that was
@@ -189,7 +195,8 @@ impl Tokenizer {
             .map_err(untold)?;
         let ids = encoding.get_ids();
         self.refuse_said(prompt, ids, own.iter().map(|(_, token)| token.id))?;
-        self.behind_bos(ids)
+        self.check_ids(ids)?;
+        Ok(self.behind_bos(ids))
     }
 
     /// The tokens that the template itself spells, and where.

@@ -126,7 +126,13 @@ pub fn find(model: &Path) -> Result<Option<PathBuf>> {
         return Ok(is_gguf.then(|| model.to_owned()));
     }
     let entries = std::fs::read_dir(model).map_err(|error| Error::read(model, error))?;
-    let paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    // What begins with a dot is hidden: macOS leaves such files beside those that it copies.
+    let is_shown = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default();
+        !name.to_string_lossy().starts_with('.')
+    };
+    let paths = entries.flatten().map(|entry| entry.path());
+    let paths: Vec<PathBuf> = paths.filter(is_shown).collect();
     let mut found = paths.iter().filter(|path| has_extension(path, "gguf"));
     let is_safetensors = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
