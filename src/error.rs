@@ -520,6 +520,22 @@ fn out_of_memory(adapter: &str, need: Option<&MemoryNeed>) -> String {
     )
 }
 
+/// Checks an option that is a number.
+///
+/// # Errors
+/// [`Error::OptionOutOfRange`]; NaN lies in no range.
+pub(crate) fn in_range(name: &'static str, value: f32, low: f32, high: f32) -> Result<()> {
+    match (low..=high).contains(&value) {
+        true => Ok(()),
+        false => Err(Error::OptionOutOfRange {
+            name,
+            value,
+            low,
+            high,
+        }),
+    }
+}
+
 impl Error {
     pub(crate) fn read(path: &Path, cause: std::io::Error) -> Self {
         Self::Read {

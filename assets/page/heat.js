@@ -41,8 +41,10 @@ export class Heat {
     this.table.addEventListener("keydown", (event) => this.move(event));
   }
 
-  show(costs, phase, model) {
+  // `slower`: how much longer a step takes for being timed, as a share; null where it is not known yet.
+  show(costs, phase, model, slower) {
     this.costs = costs;
+    this.slower = slower;
     this.model = model;
     const layers = costs?.layers ?? [];
     find("heat-legend").hidden = layers.length === 0;
@@ -148,7 +150,8 @@ export class Heat {
     const outside = this.outside.map(({ kernel, sum }) => `${short(kernel)} ${figure(sum.duration_ns / tokens)} µs`).join(", ");
     find("heat-source").textContent =
       `${outside ? `Outside the layers: ${outside}. ` : ""}Sums of the last ${steps} timed ${steps === 1 ? "step" : "steps"} ` +
-      `(${count(tokens)} ${phase === "decode" ? "tokens" : "tokens of prompts, with what ran beside them"}), by the device's clock; the last ${ago(age)}.`;
+      `(${count(tokens)} ${phase === "decode" ? "tokens" : "tokens of prompts, with what ran beside them"}), by the device's clock; the last ${ago(age)}.` +
+      (this.slower > 0.05 ? ` A step takes ${percent(this.slower)} longer for being timed; others are as fast as ever.` : "");
   }
 
   pick(cell) {

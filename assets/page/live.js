@@ -71,6 +71,6 @@ export class Live {
 
   showHeat() {
     const phase = isChosen("phase");
-    if (this.state) this.heat.show(this.state[phase], phase, this.state.model);
+    if (this.state) this.heat.show(this.state[phase], phase, this.state.model, this.state.timing_cost);
   }
 }

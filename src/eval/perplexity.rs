@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, in_range};
 use crate::generate::{GenerateOptions, Model, Session, log_sum_exp};
 
 /// Positions whose logits are held at once, of each of two models: what a step hands out at most.
@@ -67,18 +67,9 @@ impl Windows {
     /// # Errors
     /// [`Error::OptionOutOfRange`] for a context that `model` has not, or a stride that leaves ids out.
     pub fn new(context: usize, stride: usize, model: &Model) -> Result<Self> {
-        let check =
-            |name, value: usize, low: usize, high: usize| match (low..=high).contains(&value) {
-                true => Ok(()),
-                false => Err(Error::OptionOutOfRange {
-                    name,
-                    value: value as f32,
-                    low: low as f32,
-                    high: high as f32,
-                }),
-            };
-        check("context", context, 2, model.context_size())?;
-        check("stride", stride, 1, context)?;
+        let [length, step] = [context, stride].map(|count| count as f32);
+        in_range("context", length, 2.0, model.context_size() as f32)?;
+        in_range("stride", step, 1.0, length)?;
         Ok(Self { context, stride })
     }
 

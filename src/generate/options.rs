@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::params::SamplingParams;
 use super::sampling::Candidate;
 use super::speculation::{Speculation, SpeculationSummary};
-use crate::error::{Error, Result};
+use crate::error::{Result, in_range};
 use crate::model::ChoiceParams;
 
 /// What to generate.
@@ -83,18 +83,9 @@ impl PromptLogprobs {
     /// # Errors
     /// [`Error::OptionOutOfRange`].
     pub(super) fn check(self) -> Result<()> {
-        let in_range =
-            |name, value: usize, low: usize, high: usize| match (low..=high).contains(&value) {
-                true => Ok(()),
-                false => Err(Error::OptionOutOfRange {
-                    name,
-                    value: value as f32,
-                    low: low as f32,
-                    high: high as f32,
-                }),
-            };
-        in_range("first scored id", self.from, 1, usize::MAX)?;
-        in_range("prompt logprobs", self.top, 0, Self::MOST_TOP)
+        let most = Self::MOST_TOP as f32;
+        in_range("first scored id", self.from as f32, 1.0, f32::MAX)?;
+        in_range("prompt logprobs", self.top as f32, 0.0, most)
     }
 }
 

@@ -1,6 +1,6 @@
 //! How tokens are chosen, as plain data. Names, meanings and order are those of Hugging Face's `generate`.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, in_range};
 
 /// Sampling parameters: how to choose tokens.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,18 +87,6 @@ impl SamplingParams {
     /// # Errors
     /// [`Error::OptionOutOfRange`] that names the setting and its range.
     pub fn check(&self) -> Result<()> {
-        let in_range = |name: &'static str, value: f32, low: f32, high: f32| {
-            if (low..=high).contains(&value) {
-                Ok(())
-            } else {
-                Err(Error::OptionOutOfRange {
-                    name,
-                    value,
-                    low,
-                    high,
-                })
-            }
-        };
         in_range("temperature", self.temperature, 0.0, HOTTEST)?;
         in_range("top-p", self.top_p, 0.0, 1.0)?;
         in_range("min-p", self.min_p, 0.0, 1.0)?;

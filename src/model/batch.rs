@@ -27,6 +27,20 @@ pub struct ChoiceParams {
 impl ChoiceParams {
     /// The most that can be reported with each token.
     pub const MOST_TOP: usize = MOST_TOP;
+
+    /// The most probable token, of logits as they are.
+    pub const fn greedy(top: usize) -> Self {
+        Self {
+            temperature: 0.0,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            no_repeat_ngram_size: 0,
+            random: 0.0,
+            top,
+        }
+    }
 }
 
 /// Where the token of a row comes from.

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use super::batch::{Batch, ChoiceParams, Room, Row, TokenSource, Wants};
 use super::kv_pool::KvPool;
 use super::launch::{Binder, Buffers, Launch};
-use super::op::{Extent, Op};
-use super::pieces::{FIRST_RATE, IN_FLIGHT, Pieces, piece};
+use super::pieces::{FIRST_RATE, Pieces};
 use super::plan::{Blueprint, BufferId, Ops, Plan};
+use super::record::{Extents, Task, groups, record, spans};
 use super::resident::{Pipelines, Resident};
+use super::results::{RowResult, StoredRow, WantedReport, result};
 use super::rows::NOBODYS_ROW;
 use super::sizes::stride;
 use crate::error::Result;
-use crate::gpu::timing::Intervals;
 use crate::gpu::{Readback, Timer};
 use crate::kernels::sample::{self, REPORT_WORDS};
 use crate::kernels::{BatchClass, CHOSEN, FirstRow, TokenInput};
@@ -44,41 +44,6 @@ pub struct Timed {
     pub spans: Option<Vec<Span>>,
 }
 
-/// A token that the device has chosen.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Choice {
-    pub id: u32,
-    /// Whether the logit of `id` is NaN; then nothing was chosen.
-    pub is_nan: bool,
-    /// Its raw logit.
-    pub logit: f32,
-    /// `ln(sum(exp(logits)))` over all raw logits.
-    pub log_sum: f64,
-    /// Ids and raw logits of the most probable tokens, most probable first.
-    pub top: Vec<(u32, f32)>,
-}
-
-/// How probable a given id is.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Scored {
-    /// Its raw logit.
-    pub logit: f32,
-    /// The most probable id, the lowest among equals; where a logit is NaN, the id of that.
-    pub best: u32,
-    pub is_nan: bool,
-    /// As in [`Choice`].
-    pub log_sum: f64,
-    /// As in [`Choice`].
-    pub top: Vec<(u32, f32)>,
-}
-
-/// What was wanted after a row of a batch.
-pub enum RowResult<'a> {
-    Logits(&'a [f32]),
-    Choice(Choice),
-    Score(Scored),
-}
-
 /// What became of a step's results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -93,15 +58,6 @@ struct Wanted {
     /// Row of the batch, row of the logits.
     logits: Vec<(usize, u32)>,
     reports: Vec<WantedReport>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct WantedReport {
-    /// Row of the batch.
-    row: usize,
-    /// Alternatives to report.
-    top: usize,
-    is_score: bool,
 }
 
 /// A submission whose results are unread.
@@ -121,12 +77,6 @@ struct Stored {
     alive: Weak<()>,
     outcome: Outcome,
     rows: Vec<(usize, StoredRow)>,
-}
-
-enum StoredRow {
-    Logits(Vec<f32>),
-    Choice(Choice),
-    Score(Scored),
 }
 
 /// The plan bound to memory, activations, and read-backs: one for a network.
@@ -548,7 +498,7 @@ impl Executor {
                     });
                     self.sample_rows.push(sample::Row {
                         scored: *id,
-                        ..sample_row(&as_they_are(*top), logits_row, row, vocab)
+                        ..sample_row(&ChoiceParams::greedy(*top), logits_row, row, vocab)
                     });
                 }
                 _ => wanted.logits.push((index, logits_row)),
@@ -639,27 +589,12 @@ impl Executor {
     }
 }
 
-/// What each part of a step has to do.
-#[derive(Default)]
-struct Extents {
-    trunk: Extent,
-    tail: Extent,
-    sample: Extent,
-    /// Positions that rows look at, each counted for each.
-    positions: u64,
-    is_random: bool,
-    has_ngrams: bool,
-}
-
 /// What a submission has taught.
 struct Submitted {
     submission: wgpu::SubmissionIndex,
     rate: f64,
     timed: Option<Timed>,
 }
-
-/// An operation and what it has to do.
-type Task<'a> = (&'a Op<Launch>, &'a Extent);
 
 fn sample_row(params: &ChoiceParams, logits_row: u32, row: &Row, vocab: usize) -> sample::Row {
     sample::Row {
@@ -679,127 +614,4 @@ fn sample_row(params: &ChoiceParams, logits_row: u32, row: &Row, vocab: usize) -
         ngram: params.no_repeat_ngram_size,
         scored: sample::NO_ID,
     }
-}
-
-/// Logits as they are, which are scored.
-fn as_they_are(top: usize) -> ChoiceParams {
-    ChoiceParams {
-        temperature: 0.0,
-        top_k: 0,
-        top_p: 1.0,
-        min_p: 0.0,
-        repetition_penalty: 1.0,
-        no_repeat_ngram_size: 0,
-        random: 0.0,
-        top,
-    }
-}
-
-/// What `sample_pick.wgsl` has reported.
-fn result(report: &[f32], wanted: &WantedReport) -> RowResult<'static> {
-    let candidate = |i: usize| (report[4 + 2 * i].to_bits(), report[5 + 2 * i]);
-    let (id, logit) = (report[0].to_bits(), report[1]);
-    let is_nan = report[3] < 0.0;
-    let log_sum = f64::from(report[2]) + f64::from(report[3]).ln();
-    let top = (0..wanted.top).map(candidate).collect();
-    match wanted.is_score {
-        true => RowResult::Score(Scored {
-            logit,
-            best: id,
-            is_nan,
-            log_sum,
-            top,
-        }),
-        false => RowResult::Choice(Choice {
-            id,
-            is_nan,
-            logit,
-            log_sum,
-            top,
-        }),
-    }
-}
-
-/// Records groups, with a timestamp before and after each if there is a `timer`; what is returned is what is not submitted yet.
-fn record(
-    gpu: &crate::gpu::Gpu,
-    extents: &Extents,
-    groups: &[&[Task<'_>]],
-    timer: Option<&Timer>,
-    pieces: &mut Pieces,
-) -> Result<wgpu::CommandEncoder> {
-    // A step of a single row is never cut: it is short, and most of decoding.
-    let budget = |pieces: &Pieces| match extents.trunk.rows.count() {
-        1 => u64::MAX,
-        _ => pieces.budget(),
-    };
-    let mut start = 0;
-    loop {
-        let cost = |task: &Task<'_>| macs(extents, task);
-        let costs = groups[start..].iter();
-        let costs = costs.map(|group| group.iter().map(cost).sum());
-        let (count, macs) = piece(costs, budget(pieces));
-        let this = &groups[start..start + count];
-        let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        match timer {
-            Some(timer) => timer.record(&mut encoder, start, this.len(), |pass, i| {
-                dispatch(pass, this[i]);
-            }),
-            None => {
-                let mut pass = encoder.begin_compute_pass(&Default::default());
-                this.iter().for_each(|group| dispatch(&mut pass, group));
-            }
-        }
-        start += count;
-        if start == groups.len() {
-            if let Some(timer) = timer {
-                timer.resolve(&mut encoder, groups.len());
-            }
-            return Ok(encoder);
-        }
-        pieces.push(gpu.queue.submit([encoder.finish()]), macs);
-        while pieces.in_flight.len() >= IN_FLIGHT {
-            pieces.wait_for_oldest(gpu)?;
-        }
-    }
-}
-
-/// The tasks that are timed together.
-fn groups<'a, 'b>(tasks: &'b [Task<'a>], mode: TraceMode) -> Vec<&'b [Task<'a>]> {
-    let together = |a: &Task<'_>, b: &Task<'_>| {
-        mode == TraceMode::Layers && a.0.layer.is_some() && a.0.layer == b.0.layer
-    };
-    tasks.chunk_by(together).collect()
-}
-
-fn macs(extents: &Extents, (op, extent): &Task<'_>) -> u64 {
-    op.macs(u64::from(extent.rows.count()), extents.positions)
-}
-
-fn dispatch(pass: &mut wgpu::ComputePass<'_>, group: &[Task<'_>]) {
-    for (op, extent) in group {
-        op.each(extent, |launch, first, count| {
-            launch.record(pass, first, count, extent.generated_kv_len);
-        });
-    }
-}
-
-/// What the groups of a step took.
-fn spans(extents: &Extents, groups: &[&[Task<'_>]], intervals: Intervals) -> Vec<Span> {
-    let span = |(group, (start, end)): (&&[Task<'_>], (u64, u64))| {
-        let bytes = |(op, extent): &Task<'_>| op.bytes(extent);
-        Span {
-            layer: group[0].0.layer,
-            kernel: match group {
-                [(op, _)] => op.stage.name(),
-                _ => "layer",
-            },
-            start_ns: start,
-            duration_ns: end - start,
-            read: group.iter().map(|task| bytes(task).0).sum(),
-            written: group.iter().map(|task| bytes(task).1).sum(),
-            flops: group.iter().map(|task| 2 * macs(extents, task)).sum(),
-        }
-    };
-    groups.iter().zip(intervals).map(span).collect()
 }

@@ -15,7 +15,9 @@ mod pack;
 mod peaks;
 mod pieces;
 mod plan;
+mod record;
 mod resident;
+mod results;
 mod rows;
 mod sequence;
 mod sizes;
@@ -27,13 +29,14 @@ mod weights;
 
 pub(crate) use crate::kernels::BatchClass;
 pub(crate) use batch::{Batch, ChoiceParams, Room, TokenSource, Wants};
-pub(crate) use executor::{RowResult, Scored, Ticket};
+pub(crate) use executor::Ticket;
 pub(crate) use kv_origin::KvOrigin;
 pub use network::{Network, kv_bytes, weight_bytes};
 pub use options::{LoadOptions, Progress, Tune};
 pub use peaks::{measure as peaks, read_bandwidth};
 #[cfg(test)]
 pub(crate) use plan::kernels_of;
+pub(crate) use results::{RowResult, Scored};
 pub(crate) use sequence::{Sequence, common_prefix};
 pub(crate) use sizes::kv_row_bytes;
 #[cfg(any(feature = "cli", feature = "window"))]

@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use super::batch::{Batch, Room};
-use super::executor::{Executor, Outcome, RowResult, Ticket};
+use super::executor::{Executor, Outcome, Ticket};
 use super::kv_origin::KvOrigin;
 use super::kv_pool::KvPool;
 use super::options::{LoadOptions, Progress};
 use super::plan::Plan;
 use super::resident::{Pipelines, Resident, upload_rotations};
+use super::results::RowResult;
 use super::rows::SequenceId;
 use super::sizes::{self, StepSizes};
 use super::tune;

@@ -57,3 +57,46 @@ impl Budget {
         self.debt += seconds * cost / (1.0 + cost);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEP: Duration = Duration::from_millis(10);
+
+    /// Steps of one kind, of which a timed one takes `slower` times as long; how much longer all took for it, as a share.
+    fn spent(slower: f64, steps: usize) -> (Budget, f64) {
+        let mut budget = Budget::default();
+        let (mut all, mut usual) = (0.0, 0.0);
+        for _ in 0..steps {
+            let is_timed = budget.allows();
+            let took = STEP.mul_f64(if is_timed { slower } else { 1.0 });
+            budget.add(is_timed, 0, 1, took);
+            all += took.as_secs_f64();
+            usual += STEP.as_secs_f64();
+        }
+        (budget, all / usual - 1.0)
+    }
+
+    #[test]
+    fn all_steps_take_little_longer_for_those_that_are_timed() {
+        for slower in [1.02, 1.5, 3.0, 10.0] {
+            let (budget, share) = spent(slower, 20_000);
+            assert!(share <= 1.05 * SHARE, "{slower}: {share}");
+            // And not much less than is allowed, where timing costs that.
+            assert!(share > 0.5 * SHARE || slower < 1.1, "{slower}: {share}");
+            assert!((budget.cost().unwrap() - (slower - 1.0)).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn the_first_step_and_those_of_another_size_teach_nothing() {
+        let mut budget = Budget::default();
+        assert!(!budget.allows());
+        budget.add(false, 0, 1, STEP);
+        assert!(budget.allows());
+        budget.add(true, 32, 1, 10 * STEP);
+        assert_eq!(budget.cost(), None);
+        assert!(!budget.allows());
+    }
+}

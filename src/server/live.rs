@@ -328,3 +328,122 @@ impl Live {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::Span;
+
+    fn card() -> Card {
+        Card {
+            name: "m".into(),
+            version: "1",
+            adapter: "a".into(),
+            driver: "d".into(),
+            dtype: "f16".into(),
+            context_size: 8,
+            has_tokenizer: true,
+            has_chat_template: false,
+            layers: Vec::new(),
+            defaults: Defaults {
+                temperature: 1.0,
+                top_p: 1.0,
+                top_k: 0,
+            },
+        }
+    }
+
+    fn step(mode: TraceMode) -> Step {
+        let span = |layer, kernel, duration_ns| Span {
+            layer,
+            kernel,
+            start_ns: 0,
+            duration_ns,
+            read: 0,
+            written: 0,
+            flops: 0,
+        };
+        Step {
+            phase: Phase::Decode,
+            tokens: 2,
+            proposed: 0,
+            accepted: 0,
+            position: 0,
+            begin: Duration::ZERO,
+            wall: Duration::from_nanos(100),
+            mode,
+            spans: Some(vec![span(None, "head", 30), span(Some(0), "qkv", 50)]),
+        }
+    }
+
+    fn tick(begin: Instant, tokens: u64, steps: Vec<Step>) -> Tick {
+        Tick {
+            begin,
+            end: begin + Duration::from_millis(100),
+            prompt_tokens: 3 * tokens,
+            generated_tokens: tokens,
+            steps,
+        }
+    }
+
+    #[test]
+    fn seconds_come_and_go() {
+        let begin = Instant::now();
+        let at = |seconds: u64| begin + Duration::from_secs(seconds);
+        let mut record = Record::new(card(), begin);
+        record.add(tick(at(0), 5, Vec::new()));
+        record.add(tick(at(2), 7, Vec::new()));
+        record.add(tick(at(2), 1, Vec::new()));
+        let load = |running, waiting| Load {
+            running,
+            waiting,
+            kv_used: 4,
+            kv_rows: 8,
+        };
+        record.set_load(load(3, 1), at(2));
+        record.set_load(load(1, 0), at(2));
+        let seen = record.look(at(4));
+        assert_eq!(seen.seconds.decode, [5, 0, 8, 0, 0]);
+        assert_eq!(seen.seconds.prefill, [15, 0, 24, 0, 0]);
+        // The most of the second, and from then on as it was last.
+        assert_eq!(seen.seconds.running, [0, 0, 3, 1, 1]);
+        assert_eq!(seen.seconds.waiting, [0, 0, 1, 0, 0]);
+        assert_eq!(seen.seconds.kv_used, [0, 0, 4, 4, 4]);
+        assert_eq!((seen.prompt_tokens, seen.generated_tokens), (39, 13));
+        // No more than two minutes are kept, whatever passes.
+        let seen = record.look(at(1_000_000));
+        assert_eq!(seen.seconds.decode, [0; SECONDS]);
+        assert_eq!(seen.generated_tokens, 13);
+    }
+
+    #[test]
+    fn steps_are_timed_while_somebody_looks() {
+        let begin = Instant::now();
+        let at = |seconds: u64| begin + Duration::from_secs(seconds);
+        let mut record = Record::new(card(), begin);
+        record.add(tick(begin, 1, Vec::new()));
+        assert_eq!(record.mode(at(1)), TraceMode::Off);
+        assert!(record.look(at(1)).decode.is_none());
+        assert_eq!(record.mode(at(1)), TraceMode::Kernels);
+        assert_eq!(record.mode(at(6)), TraceMode::Off);
+        // Only what was timed in detail is added up, and no more than the last steps.
+        record.add(tick(at(6), 1, vec![step(TraceMode::Steps)]));
+        assert!(record.look(at(7)).decode.is_none());
+        for _ in 0..MOST_STEPS + 5 {
+            record.add(tick(at(7), 1, vec![step(TraceMode::Kernels)]));
+        }
+        let seen = record.look(at(9));
+        let costs = seen.decode.unwrap();
+        assert_eq!(costs.steps, MOST_STEPS);
+        assert_eq!(costs.tokens, 2 * MOST_STEPS as u64);
+        let sums: Vec<u64> = costs
+            .layers
+            .iter()
+            .map(|layer| layer.sum.duration_ns)
+            .collect();
+        assert_eq!(sums, [30 * MOST_STEPS as u64, 50 * MOST_STEPS as u64]);
+        assert!(seen.prefill.is_none());
+        // What timing has cost is paid back before there is more of it.
+        assert_eq!(record.mode(at(9)), TraceMode::Off);
+    }
+}

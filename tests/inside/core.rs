@@ -138,27 +138,15 @@ fn a_fork_shares_what_was_computed_and_writes_its_own() {
 
 fn choice() -> Wants {
     Wants::Choice {
-        params: ChoiceParams {
-            temperature: 0.0,
-            top_k: 0,
-            top_p: 1.0,
-            min_p: 0.0,
-            repetition_penalty: 1.0,
-            no_repeat_ngram_size: 0,
-            random: 0.0,
-            top: 2,
-        },
+        params: ChoiceParams::greedy(2),
         history: None,
         forbidden: None,
     }
 }
 
 fn begun(history: &[u32]) -> Wants {
-    let Wants::Choice { params, .. } = choice() else {
-        unreachable!()
-    };
     Wants::Choice {
-        params,
+        params: ChoiceParams::greedy(2),
         history: Some(history.to_vec()),
         forbidden: Some(Vec::new()),
     }

@@ -16,6 +16,37 @@ use serde_json::Value;
 
 use super::common;
 
+/// Fields of requests that say how, not what.
+const OPTIONS: [&str; 27] = [
+    "model",
+    "max_tokens",
+    "max_completion_tokens",
+    "temperature",
+    "top_p",
+    "n",
+    "stream",
+    "stream_options",
+    "stop",
+    "seed",
+    "logprobs",
+    "top_logprobs",
+    "echo",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "ignore_eos",
+    "min_tokens",
+    "stop_token_ids",
+    "add_special_tokens",
+    "return_token_ids",
+    "presence_penalty",
+    "logit_bias",
+    "suffix",
+    "best_of",
+    "tools",
+    "response_format",
+];
+
 /// The demo model, once for all tests.
 fn model() -> &'static Model {
     static MODEL: LazyLock<Model> = LazyLock::new(|| common::load("demo", None, true));

@@ -5,7 +5,7 @@ use openelm::server::ApiError;
 use openelm::server::openai::{self, Context};
 use serde_json::{Value, json};
 
-use super::{complete, context, model, talk, tokenizer};
+use super::{OPTIONS, complete, context, model, talk, tokenizer};
 
 /// Ids and options of a completion.
 fn texts(body: &Value) -> Vec<(Vec<u32>, GenerateOptions)> {
@@ -116,37 +116,8 @@ fn a_seed_is_that_of_the_prompts_first_text() {
 
 #[test]
 fn null_equals_absent_and_unknown_names_are_passed_over() {
-    let names = [
-        "model",
-        "max_tokens",
-        "max_completion_tokens",
-        "temperature",
-        "top_p",
-        "n",
-        "stream",
-        "stream_options",
-        "stop",
-        "seed",
-        "logprobs",
-        "top_logprobs",
-        "echo",
-        "top_k",
-        "min_p",
-        "repetition_penalty",
-        "ignore_eos",
-        "min_tokens",
-        "stop_token_ids",
-        "add_special_tokens",
-        "return_token_ids",
-        "presence_penalty",
-        "logit_bias",
-        "suffix",
-        "best_of",
-        "tools",
-        "response_format",
-    ];
     let mut body = json!({"prompt": "x"});
-    for name in names {
+    for name in OPTIONS {
         body[name] = Value::Null;
     }
     let (all_null, none) = (texts(&body).remove(0).1, options(&json!({})));
