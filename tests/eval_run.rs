@@ -383,3 +383,38 @@ fn tables_and_mistakes() {
         .unwrap();
     assert!(self::fails(&nowhere).contains("/nowhere"));
 }
+
+/// One subject is no group, all of them are.
+#[test]
+fn only_all_subjects_make_a_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let item = |subject: &str| {
+        let item = json!({
+            "subject": subject,
+            "question": "What does the moon do at night?",
+            "choices": ["It shines.", "It sings.", "It sleeps.", "It sinks."],
+            "answer": 0,
+        });
+        format!("{item}\n")
+    };
+    let items = item("astronomy") + &item("philosophy");
+    for name in ["mmlu.jsonl", "mmlu.fewshot.jsonl"] {
+        std::fs::write(folder.path().join(name), &items).unwrap();
+    }
+    for (task, groups) in [
+        ("mmlu_astronomy", &[][..]),
+        ("mmlu", &["mmlu", "mmlu_humanities", "mmlu_stem"]),
+        (
+            "mmlu,mmlu_astronomy",
+            &["mmlu", "mmlu_humanities", "mmlu_stem"],
+        ),
+    ] {
+        let out = folder.path().join("out.json");
+        let arguments = ["--tasks", task, "--out", &out.to_string_lossy()];
+        succeeds(&eval(folder.path(), &arguments).output().unwrap());
+        let [results, found, _] = numbers(&out);
+        let names: Vec<&String> = found.as_object().unwrap().keys().collect();
+        assert_eq!(names, groups, "{task}");
+        assert_eq!(results["mmlu_astronomy"]["n"], 1);
+    }
+}

@@ -2,6 +2,9 @@
 
 use super::metric::Mean;
 
+/// All subjects together.
+pub const GROUP: &str = "mmlu";
+
 /// What the names of its tasks begin with.
 pub(super) const PREFIX: &str = "mmlu_";
 
@@ -117,7 +120,7 @@ pub fn mmlu_groups(results: &[(&str, Mean)]) -> Vec<(String, Mean)> {
     }
     let means: Vec<Mean> = groups.iter().map(|(_, mean)| *mean).collect();
     if let Some(mean) = Mean::pooled(&means) {
-        groups.insert(0, ("mmlu".into(), mean));
+        groups.insert(0, (GROUP.into(), mean));
     }
     groups
 }

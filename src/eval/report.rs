@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::answer::{Answer, Answers};
 use super::encode::Encoder;
 use super::metric::{Mean, Metric};
-use super::mmlu::mmlu_groups;
+use super::mmlu::{GROUP, mmlu_groups};
 use super::plan::{item_of, of_item};
 use super::selection::{Run, Selection};
 use super::table::Column;
@@ -45,33 +45,32 @@ pub struct GroupResult {
 impl Report {
     /// # Errors
     /// [`crate::Error::EvalItem`] where answers are missing.
-    pub fn new(tasks: &[Task], answers: &Answers) -> Result<Self> {
-        let results: Vec<TaskResult> = tasks
-            .iter()
-            .enumerate()
+    pub fn new(selection: &Selection, answers: &Answers) -> Result<Self> {
+        let tasks = selection.tasks.iter().enumerate();
+        let tasks: Vec<TaskResult> = tasks
             .map(|(index, task)| of_task(task, answers.of_task(index)))
             .collect::<Result<_>>()?;
-        let mut shots: Vec<usize> = results.iter().map(|task| task.num_fewshot).collect();
-        shots.sort_unstable();
-        shots.dedup();
-        let groups = shots.into_iter().flat_map(|num_fewshot| {
-            let of_shots = results
-                .iter()
-                .filter(|task| task.num_fewshot == num_fewshot);
-            let means: Vec<(&str, Mean)> = of_shots
+        let mut groups: Vec<GroupResult> = Vec::new();
+        // A few subjects by themselves make no group.
+        for run in selection.runs.iter().filter(|run| run.name == GROUP) {
+            let of_run = run.tasks.iter().filter_map(|index| tasks.get(*index));
+            let means = of_run.clone();
+            let means: Vec<(&str, Mean)> = means
                 .filter_map(|task| Some((task.task.as_str(), *task.means.first()?)))
                 .collect();
-            let groups = mmlu_groups(&means).into_iter();
-            groups.map(move |(group, mean)| GroupResult {
+            let shots = of_run.map(|task| task.num_fewshot).next();
+            let is_there = groups.iter().any(|group| Some(group.num_fewshot) == shots);
+            let Some(num_fewshot) = shots.filter(|_| !is_there) else {
+                continue;
+            };
+            let found = mmlu_groups(&means).into_iter();
+            groups.extend(found.map(|(group, mean)| GroupResult {
                 group,
                 num_fewshot,
                 mean,
-            })
-        });
-        Ok(Self {
-            groups: groups.collect(),
-            tasks: results,
-        })
+            }));
+        }
+        Ok(Self { groups, tasks })
     }
 
     /// The number of a column, unrounded, where the selection has it.

@@ -206,7 +206,7 @@ impl Eval {
     /// Prints the tables, and writes the file.
     fn report(&self, questions: &Questions, answers: &Answers, of_model: Value) -> Result<()> {
         let tasks = questions.tasks();
-        let report = Report::new(tasks, answers)?;
+        let report = Report::new(&questions.selection, answers)?;
         let notes = notes(tasks);
         output::write(&table::text(
             &report,
