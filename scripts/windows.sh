@@ -22,4 +22,4 @@ try) ;;
     exit 2
     ;;
 esac
-exec scripts/windows/try.sh "$folder/$triple/debug/openelm.exe"
+exec scripts/windows/try.py "$folder/$triple/debug/openelm.exe" --screenshots "$folder/screenshots"
