@@ -173,7 +173,9 @@ impl Gpu {
         let access = wgpu::TextureFormatFeatureFlags::STORAGE_READ_ONLY
             | wgpu::TextureFormatFeatureFlags::STORAGE_WRITE_ONLY;
         let info = adapter.get_info();
-        let has_subgroups = features.contains(wgpu::Features::SUBGROUP);
+        // naga 30 forgets what DirectX calls subgroup built-ins where they are members of a structure, as ours are: no compiler takes that.
+        let has_subgroups =
+            features.contains(wgpu::Features::SUBGROUP) && info.backend != wgpu::Backend::Dx12;
         Ok(Self {
             subgroup_lanes: if has_subgroups {
                 info.subgroup_min_size

@@ -56,6 +56,27 @@ fn write(spec: &KernelSpec, shader_model: hlsl::ShaderModel) -> String {
     text
 }
 
+/// What the entry point takes, as `uint3 workgroup : SV_GroupID`.
+fn parameters(text: &str) -> Vec<&str> {
+    let (_, main) = text.split_once("\nvoid main(").expect("an entry point");
+    let (list, _) = main.split_once(')').expect("its parameters");
+    list.split(", ").collect()
+}
+
+/// DirectX refuses parameters without. Subgroup operations are therefore not used there; once naga writes them, the second half fails, and
+/// `gpu/device.rs` may say otherwise.
+#[test]
+fn every_parameter_has_a_semantic_but_those_of_subgroups() {
+    let has_all = |spec: &KernelSpec| {
+        let text = write(spec, hlsl::ShaderModel::V6_4);
+        parameters(&text).iter().all(|one| one.contains(" : SV_"))
+    };
+    for (label, spec) in kernels(false) {
+        assert!(has_all(&spec), "{label}");
+    }
+    assert!(!kernels(true).values().all(has_all));
+}
+
 /// FXC stops at model 5.1, which has no subgroup operations; from 6.4 on there is `dot4add_i8packed`.
 #[test]
 #[ignore = "for compilers that run on Windows: scripts/hlsl.sh"]
