@@ -3,13 +3,14 @@
 #     scripts/windows.sh check     only whether everything compiles for it
 #     scripts/windows.sh           builds the program (minutes) and tries it
 #     scripts/windows.sh try       tries what was built before
-# Needs rustc-web cargo-web rust-web-src gcc-mingw-w64-x86-64 wine64 curl; for the window xvfb xdotool imagemagick as well. Everything is made
+# Needs rustc-web cargo-web rust-web-src gcc-mingw-w64-x86-64 wine64; for the window xvfb xdotool imagemagick as well. Everything is made
 # below target/windows (or $OPENELM_WINDOWS_TARGET).
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/build_std.sh
 folder=${OPENELM_WINDOWS_TARGET:-$PWD/target/windows}
 triple=x86_64-pc-windows-gnu
+can_build $triple
 case "${1:-}" in
 check)
     build_std check $triple "$folder" --all-features --bins
