@@ -409,7 +409,7 @@ impl Rope<'_> {
             values: values.binding(),
             overflow: overflow.as_entire_binding(),
         };
-        let spec = qk_norm_rope::spec(self.path, self.exact);
+        let spec = qk_norm_rope::spec(self.path, self.exact, self.head_dim);
         let workgroups = qk_norm_rope::workgroups(self.q_heads as u32, self.kv_heads as u32);
         let grid = (workgroups, count as u32, 1);
         Roped {

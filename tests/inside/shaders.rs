@@ -29,7 +29,7 @@ fn every_spec() -> Vec<KernelSpec> {
     for path in ComputePath::ALL {
         specs.push(read_bandwidth::spec(path));
         for exact in [false, true] {
-            specs.push(qk_norm_rope::spec(path, exact));
+            specs.push(qk_norm_rope::spec(path, exact, 64));
             for subgroups in [false, true] {
                 specs.push(attention::spec(path, exact, subgroups));
             }
