@@ -117,16 +117,12 @@ pub fn lanes_spec(exact: bool, subgroups: bool, covered: u32) -> KernelSpec {
 
 /// Workgroups of it for one token.
 pub fn lanes_workgroups(q_heads: u32, kv_heads: u32, blocks: u32, covered: u32) -> u32 {
-    workgroups(ComputePath::Gpu, q_heads, kv_heads, blocks) * blocks.div_ceil(covered)
+    workgroups(q_heads, kv_heads) * blocks.div_ceil(covered)
 }
 
-/// Workgroups for one token.
-pub fn workgroups(path: ComputePath, q_heads: u32, kv_heads: u32, blocks: u32) -> u32 {
-    let quads = kv_heads * (q_heads / kv_heads).div_ceil(4);
-    match path {
-        ComputePath::Gpu => quads,
-        ComputePath::Software => quads * blocks.div_ceil(4),
-    }
+/// Workgroups of `attention.wgsl` for one token: one for four heads of a group.
+pub fn workgroups(q_heads: u32, kv_heads: u32) -> u32 {
+    kv_heads * (q_heads / kv_heads).div_ceil(4)
 }
 
 /// Of [`MergeBindings`].

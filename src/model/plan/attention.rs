@@ -79,9 +79,8 @@ impl Blueprint<'_> {
                 splits: splits as u32,
             })
         };
-        let kernel = attention::spec(self.path, self.exact_kv, self.tuning.subgroups);
         let (q_heads, kv_heads) = (layer.q_heads as u32, layer.kv_heads as u32);
-        let workgroups = attention::workgroups(self.path, q_heads, kv_heads, blocks);
+        let workgroups = attention::workgroups(q_heads, kv_heads);
         let op = |work, base_macs, traffic| Op {
             stage: Stage::Attention,
             layer: None,
@@ -123,7 +122,7 @@ impl Blueprint<'_> {
             return vec![op(work, q_dim as u64, traffic)];
         }
         let dispatch = |split, first_row, shape| Dispatch {
-            kernel: kernel.clone(),
+            kernel: attention::spec(self.path, self.exact_kv, false),
             parameters: parameters(split),
             bindings: attention::Bindings {
                 shape: Resource::Shape,
