@@ -100,6 +100,14 @@ impl ClassRows {
         }
     }
 
+    /// The first row of any class.
+    fn start(&self) -> u32 {
+        match self.generated {
+            0 => self.prompt.start,
+            _ => 0,
+        }
+    }
+
     /// Rows of both classes.
     pub fn count(&self) -> u32 {
         self.generated + self.prompt.len() as u32
@@ -112,6 +120,8 @@ pub struct Extent {
     pub rows: ClassRows,
     /// Positions that the last row looks at.
     pub kv_len: u32,
+    /// Positions that rows look at, each counted for each.
+    pub positions: u64,
     /// The same of generated rows.
     pub generated_kv_len: u32,
 }
@@ -158,11 +168,11 @@ pub trait HasShape {
 }
 
 impl<D: HasShape> Op<D> {
-    /// Multiply-adds for `rows` rows that look at `positions` positions together.
-    pub fn macs(&self, rows: u64, positions: u64) -> u64 {
+    /// Multiply-adds.
+    pub fn macs(&self, extent: &Extent) -> u64 {
         match self.stage {
-            Stage::Attention => 2 * self.base_macs * positions,
-            _ => self.base_macs * rows,
+            Stage::Attention => 2 * self.base_macs * extent.positions,
+            _ => self.base_macs * u64::from(extent.rows.count()),
         }
     }
 
@@ -193,7 +203,10 @@ impl<D: HasShape> Op<D> {
             }
         };
         match &self.work {
-            Work::All(dispatches) => cover(dispatches, 0..extent.rows.end(), extent.kv_len),
+            Work::All(dispatches) => {
+                let rows = extent.rows.start()..extent.rows.end();
+                cover(dispatches, rows, extent.kv_len);
+            }
             Work::Classes { generated, prompt } => {
                 let rows = &extent.rows;
                 cover(generated, 0..rows.generated, extent.generated_kv_len);

@@ -409,7 +409,7 @@ impl Rope<'_> {
             values: values.binding(),
             overflow: overflow.as_entire_binding(),
         };
-        let spec = qk_norm_rope::spec(self.path, self.exact);
+        let spec = qk_norm_rope::spec(self.path, self.exact, self.head_dim);
         let workgroups = qk_norm_rope::workgroups(self.q_heads as u32, self.kv_heads as u32);
         let grid = (workgroups, count as u32, 1);
         Roped {
@@ -718,11 +718,20 @@ proptest! {
             }
         };
         let count = wanted.len() as u32;
-        let workgroups = attention::workgroups(path, q_heads as u32, kv_heads as u32, blocks as u32);
+        let covered = attention::COVERED[seed as usize % 2];
+        let workgroups = match path {
+            ComputePath::Gpu => attention::workgroups(q_heads as u32, kv_heads as u32),
+            ComputePath::Software => {
+                attention::lanes_workgroups(q_heads as u32, kv_heads as u32, blocks as u32, covered)
+            }
+        };
         let longest = wanted.iter().map(|(_, position)| position + 1).max().unwrap();
         let layers = longest.div_ceil(split);
         let subgroups = subgroups && lab.gpu.subgroup_lanes >= 8;
-        let spec = attention::spec(path, exact, subgroups);
+        let spec = match path {
+            ComputePath::Gpu => attention::spec(path, exact, subgroups),
+            ComputePath::Software => attention::lanes_spec(exact, subgroups, covered),
+        };
         let mut out = lab.run(&spec, &resources, &offsets, (workgroups, count, layers), &output);
         if layers > 1 {
             // Leaves alone what is done already.

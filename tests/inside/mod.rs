@@ -23,4 +23,5 @@ mod shaders;
 mod speculation;
 mod steps;
 mod twin;
+mod wanted;
 mod warpers;

@@ -29,9 +29,15 @@ fn every_spec() -> Vec<KernelSpec> {
     for path in ComputePath::ALL {
         specs.push(read_bandwidth::spec(path));
         for exact in [false, true] {
-            specs.push(qk_norm_rope::spec(path, exact));
+            specs.extend([64, 128, 256].map(|dim| qk_norm_rope::spec(path, exact, dim)));
             for subgroups in [false, true] {
-                specs.push(attention::spec(path, exact, subgroups));
+                match path {
+                    ComputePath::Gpu => specs.push(attention::spec(path, exact, subgroups)),
+                    ComputePath::Software => specs.extend(
+                        attention::COVERED
+                            .map(|covered| attention::lanes_spec(exact, subgroups, covered)),
+                    ),
+                }
             }
         }
         for dtype in Dtype::ALL {
@@ -370,7 +376,8 @@ fn workgroups_fit_the_least_adapter() {
         assert_eq!(entry.name, "main");
         let lanes = match spec.variant.file {
             "attention_lanes.wgsl" => 8,
-            "qk_norm_rope.wgsl" | "linear_prefill_single.wgsl" => 32,
+            "qk_norm_rope.wgsl" => spec.constants.first().map_or(32, |lanes| lanes.1 as u32),
+            "linear_prefill_single.wgsl" => 32,
             "sample_ngrams.wgsl" | "sample_pick.wgsl" => 256,
             file if file.ends_with("_lanes.wgsl") || file.ends_with("_octets.wgsl") => {
                 spec.constants[0].1 as u32
