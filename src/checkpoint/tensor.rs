@@ -10,6 +10,7 @@ use super::gguf::Rows;
 use super::mlx::Packed;
 use super::quantize::{dequantize_row, quantize_row};
 use crate::dtype::Dtype;
+use crate::threads;
 
 /// How a file has the numbers of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,15 +187,12 @@ impl<'a> Tensor<'a> {
     pub fn fits_f16(&self) -> bool {
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
         let share = self.rows.div_ceil(threads).max(1);
-        let poor = std::thread::scope(|scope| {
-            let begins = (0..self.rows).step_by(share);
-            let rows = begins.map(|begin| begin..self.rows.min(begin + share));
-            let parts: Vec<_> = rows
-                .map(|rows| scope.spawn(move || self.poor_rows(rows)))
-                .collect();
-            let poor = parts.into_iter().map(|part| part.join().unwrap_or(Some(0)));
-            poor.sum::<Option<usize>>()
-        });
+        let begins = (0..self.rows).step_by(share);
+        let rows = begins.map(|begin| begin..self.rows.min(begin + share));
+        let parts = threads::each(rows, |rows| self.poor_rows(rows)).into_iter();
+        let poor = parts
+            .map(|poor| poor.unwrap_or(Some(0)))
+            .sum::<Option<usize>>();
         poor.is_some_and(|poor| poor * POOR_ROWS <= self.rows)
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::threads;
 
 /// The longest that one submission may take before the device is given up as hung.
 const SUBMISSION_TIMEOUT: Duration = Duration::from_secs(120);
@@ -172,7 +173,9 @@ impl Gpu {
         let access = wgpu::TextureFormatFeatureFlags::STORAGE_READ_ONLY
             | wgpu::TextureFormatFeatureFlags::STORAGE_WRITE_ONLY;
         let info = adapter.get_info();
-        let has_subgroups = features.contains(wgpu::Features::SUBGROUP);
+        // naga 30 forgets what DirectX calls subgroup built-ins where they are members of a structure, as ours are: no compiler takes that.
+        let has_subgroups =
+            features.contains(wgpu::Features::SUBGROUP) && info.backend != wgpu::Backend::Dx12;
         Ok(Self {
             subgroup_lanes: if has_subgroups {
                 info.subgroup_min_size
@@ -217,12 +220,17 @@ impl Gpu {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub(crate) fn try_allocating<T>(&self, make: impl FnOnce() -> T) -> Result<T> {
-        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let scope = self.error_scope(wgpu::ErrorFilter::OutOfMemory);
         let made = make();
-        match pollster::block_on(scope.pop()) {
+        match scope.pop() {
             None => Ok(made),
             Some(_) => Err(self.out_of_memory()),
         }
+    }
+
+    /// From now on errors of this thread are the scope's.
+    pub(super) fn error_scope(&self, filter: wgpu::ErrorFilter) -> ErrorScope {
+        ErrorScope(threads::EXIST.then(|| self.device.push_error_scope(filter)))
     }
 
     fn out_of_memory(&self) -> Error {
@@ -374,4 +382,13 @@ fn matches(adapter: &wgpu::Adapter, requested: &str) -> bool {
     format!("{} {}", info.name, info.backend)
         .to_lowercase()
         .contains(&requested.to_lowercase())
+}
+
+/// Keeps an error for whoever pops it. In a browser, which would tell only when nobody waits any more, [`Gpu::check`] has it instead.
+pub(super) struct ErrorScope(Option<wgpu::ErrorScopeGuard>);
+
+impl ErrorScope {
+    pub fn pop(self) -> Option<wgpu::Error> {
+        pollster::block_on(self.0?.pop())
+    }
 }

@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use super::device::Gpu;
 use super::shader::{self, Variant};
 use crate::error::{Error, Result};
+use crate::threads;
 
 /// What one `@binding` of group 0 is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,26 +108,16 @@ impl Gpu {
     ) -> Result<Vec<Pipeline>> {
         let threads = std::thread::available_parallelism().map_or(2, |n| n.get());
         let share = specs.len().div_ceil(threads).max(1);
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = specs
-                .chunks(share)
-                .map(|part| {
-                    scope.spawn(move || {
-                        part.iter()
-                            .map(|spec| self.compile_one(files, spec))
-                            .collect()
-                    })
-                })
-                .collect();
-            let mut pipelines = Vec::with_capacity(specs.len());
-            for worker in workers {
-                let compiled: Result<Vec<Pipeline>> = worker
-                    .join()
-                    .map_err(|_| Error::Gpu("a shader compiler thread panicked".into()))?;
-                pipelines.extend(compiled?);
-            }
-            Ok(pipelines)
-        })
+        let compiled = threads::each(specs.chunks(share), |part| {
+            let compiled = part.iter().map(|spec| self.compile_one(files, spec));
+            compiled.collect::<Result<Vec<Pipeline>>>()
+        });
+        let mut pipelines = Vec::with_capacity(specs.len());
+        for part in compiled {
+            let part = part.map_err(|_| Error::Gpu("a shader compiler panicked".into()))?;
+            pipelines.extend(part?);
+        }
+        Ok(pipelines)
     }
 
     fn compile_one(
@@ -136,7 +127,7 @@ impl Gpu {
     ) -> Result<Pipeline> {
         let label = spec.variant.file;
         let resolved = shader::resolve(files, &spec.variant)?;
-        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let scope = self.error_scope(wgpu::ErrorFilter::Validation);
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(label),
             source: wgpu::ShaderSource::Wgsl(resolved.text.as_str().into()),
@@ -185,7 +176,7 @@ impl Gpu {
                 },
                 cache: None,
             });
-        if let Some(error) = pollster::block_on(scope.pop()) {
+        if let Some(error) = scope.pop() {
             self.check()?;
             let info = pollster::block_on(module.get_compilation_info());
             let line = info

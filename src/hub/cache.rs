@@ -222,7 +222,7 @@ impl Snapshot {
     /// What a path leads to, if that is a repository's folder in a cache, or a snapshot in one.
     pub fn at(path: &Path) -> Option<Self> {
         // The path may be `.`, or have links in it.
-        let folder = std::fs::canonicalize(path).ok()?;
+        let folder = dunce::canonicalize(path).ok()?;
         let (repo, folder) = match repo_name(&folder) {
             Some(_) => {
                 let repo = RepoFolder {

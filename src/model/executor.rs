@@ -3,7 +3,9 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use web_time::Instant;
 
 use super::batch::{Batch, ChoiceParams, Room, Row, TokenSource, Wants};
 use super::kv_pool::KvPool;
@@ -17,7 +19,7 @@ use super::results::{RowResult, StoredRow, WantedReport, result};
 use super::rows::NOBODYS_ROW;
 use super::sizes::stride;
 use crate::error::Result;
-use crate::gpu::{Readback, Timer};
+use crate::gpu::{Arrival, Notice, Readback, Timer};
 use crate::kernels::sample::{self, REPORT_WORDS};
 use crate::kernels::{BatchClass, CHOSEN, ComputePath, FirstRow, TokenInput};
 use crate::trace::{Span, TraceMode};
@@ -65,10 +67,9 @@ struct Wanted {
 struct InFlight {
     number: u64,
     alive: Weak<()>,
-    submission: wgpu::SubmissionIndex,
     place: usize,
-    /// Rows of logits that were copied.
-    logits_rows: u32,
+    logits: Option<Arrival>,
+    report: Option<Arrival>,
     wanted: Wanted,
 }
 
@@ -244,19 +245,19 @@ impl Executor {
             true => Some(self.free_place(resident, logits_rows > 0)?),
             false => None,
         };
+        let logits_bytes = u64::from(logits_rows) * u64::from(stride(vocab)) * 4;
+        let report_bytes = (wanted.reports.len() * REPORT_WORDS * 4) as u64;
         let submitted = self.record_and_submit(resident, &extents, mode, |encoder| {
             let overflow = self.buffers.get(BufferId::Overflow)?;
-            if logits_rows > 0 {
-                let bytes = u64::from(logits_rows) * u64::from(stride(vocab)) * 4;
+            if logits_bytes > 0 {
                 let logits = self.buffers.get(BufferId::Logits)?;
                 self.logits.record_at(encoder, overflow, HEAD, 0);
-                self.logits.record_at(encoder, logits, bytes, HEAD);
+                self.logits.record_at(encoder, logits, logits_bytes, HEAD);
             }
-            if let (Some(place), 1..) = (place, wanted.reports.len()) {
-                let bytes = (wanted.reports.len() * REPORT_WORDS * 4) as u64;
+            if let (Some(place), 1..) = (place, report_bytes) {
                 let report = self.buffers.get(BufferId::Report)?;
                 self.reports[place].record_at(encoder, overflow, HEAD, 0);
-                self.reports[place].record_at(encoder, report, bytes, HEAD);
+                self.reports[place].record_at(encoder, report, report_bytes, HEAD);
             }
             Ok(())
         })?;
@@ -274,26 +275,34 @@ impl Executor {
             timed: submitted.timed,
         };
         if let Some(place) = place {
+            let arrive = |readback: &Readback, bytes| {
+                (bytes > 0).then(|| readback.request(HEAD + bytes, submitted.submission.clone()))
+            };
             if logits_rows > 0 {
                 self.logits_taken_by = Some(self.number);
             }
             self.in_flight.push_back(InFlight {
                 number: self.number,
                 alive: Arc::downgrade(&ticket.alive),
-                submission: submitted.submission,
                 place,
-                logits_rows,
+                logits: arrive(&self.logits, logits_bytes),
+                report: arrive(&self.reports[place], report_bytes),
                 wanted,
             });
         }
         Ok(ticket)
     }
 
-    /// The submission to wait for before a ticket's results are read, so that nobody needs to wait while holding the executor.
-    pub fn submission(&self, ticket: &Ticket) -> Option<wgpu::SubmissionIndex> {
+    /// What to wait for before a ticket's results are read, so that nobody needs to wait while holding the executor.
+    pub fn notices(&self, ticket: &Ticket) -> Vec<Notice> {
         let mut steps = self.in_flight.iter();
-        let step = steps.find(|step| step.number == ticket.number)?;
-        Some(step.submission.clone())
+        let step = steps.find(|step| step.number == ticket.number);
+        let arrivals = step.map(|step| step.logits.iter().chain(&step.report));
+        arrivals
+            .into_iter()
+            .flatten()
+            .map(Arrival::notice)
+            .collect()
     }
 
     /// Hands each result of a step to `read`, with its row in the batch.
@@ -349,11 +358,10 @@ impl Executor {
             }
             fits
         };
-        if step.logits_rows > 0 {
+        if let Some(logits) = step.logits {
             self.logits_taken_by = None;
-            let floats = head + step.logits_rows as usize * row_floats;
-            let submission = step.submission.clone();
-            self.logits.read(gpu, submission, floats, |words| {
+            logits.read(gpu, |bytes| {
+                let words: &[f32] = bytemuck::cast_slice(bytes);
                 if check(words) {
                     for (row, logits_row) in &step.wanted.logits {
                         let start = head + *logits_row as usize * row_floats;
@@ -362,10 +370,9 @@ impl Executor {
                 }
             })?;
         }
-        if !step.wanted.reports.is_empty() {
-            let floats = head + step.wanted.reports.len() * REPORT_WORDS;
-            let report = &self.reports[step.place];
-            report.read(gpu, step.submission, floats, |words| {
+        if let Some(report) = step.report {
+            report.read(gpu, |bytes| {
+                let words: &[f32] = bytemuck::cast_slice(bytes);
                 if !check(words) {
                     return;
                 }

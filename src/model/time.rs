@@ -1,6 +1,8 @@
 //! Times dispatches on the device, for what is measured at load.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use web_time::Instant;
 
 use crate::error::Result;
 use crate::gpu::{Gpu, Pipeline};

@@ -1,7 +1,9 @@
 //! Chooses where weights lie and how the lanes of matrix products are laid out, by timing small products on the adapter at hand.
 //! Drivers differ by more than ten times in this, and in either direction, so no driver is known by name here.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use web_time::Instant;
 
 use super::options::{LoadOptions, Tune};
 use super::pack::{GROUP, UNIT, units};
@@ -19,6 +21,7 @@ use crate::kernels::linear::{
     Tuning, UNIFORM_WINDOW,
 };
 use crate::kernels::{self, BLOCK, BatchClass, ComputePath, FirstRow};
+use crate::threads;
 
 /// Bytes of weights in the sample: enough to outlast a dispatch's fixed cost, few enough to be over in milliseconds. Where that is
 /// over too fast to tell candidates apart, the larger.
@@ -110,6 +113,8 @@ pub fn choose(gpu: &Gpu, config: &Config, dtype: Dtype, options: &LoadOptions) -
     };
     let chosen = match options.tune {
         Tune::Off => usual(Tuning::default()),
+        // Nobody can wait there for what is to be timed.
+        Tune::Auto | Tune::Again if !threads::EXIST => usual(Tuning::default()),
         Tune::Fixed(tuning) => usual(tuning),
         Tune::Auto | Tune::Again => known_or_measured(gpu, config, dtype, options, &possible)?,
     };

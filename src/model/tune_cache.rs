@@ -142,7 +142,7 @@ pub fn keep(path: &Path, key: Key, chosen: Chosen) {
         let _ = std::fs::create_dir_all(folder);
     }
     // Whole or not at all, also when two processes write at once.
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = web_time::SystemTime::now().duration_since(web_time::UNIX_EPOCH);
     let beside = path.with_extension(format!("{}.part", now.map_or(0, |now| now.as_nanos())));
     if std::fs::write(&beside, text).is_err() || std::fs::rename(&beside, path).is_err() {
         let _ = std::fs::remove_file(&beside);

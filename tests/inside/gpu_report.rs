@@ -160,7 +160,7 @@ fn descriptor(kind: BindingKind) -> vk::DescriptorType {
 }
 
 /// What tells a kernel from others of its file.
-fn label(spec: &KernelSpec) -> String {
+pub fn label(spec: &KernelSpec) -> String {
     let file = spec.variant.file.trim_end_matches(".wgsl");
     let slots = spec.variant.slots.iter().map(|(_, file)| {
         let name = file.trim_start_matches("lib/");

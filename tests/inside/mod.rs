@@ -10,6 +10,7 @@ mod consistency;
 mod core;
 mod golden;
 mod gpu_report;
+mod hlsl;
 mod kernels;
 mod kv_transfer;
 #[cfg(feature = "server")]
