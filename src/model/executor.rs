@@ -10,6 +10,7 @@ use web_time::Instant;
 use super::batch::{Batch, ChoiceParams, Room, Row, TokenSource, Wants};
 use super::kv_pool::KvPool;
 use super::launch::{Binder, Buffers, Launch};
+use super::op::Extent;
 use super::pieces::{FIRST_RATE, Pieces};
 use super::plan::{Blueprint, BufferId, Ops, Plan};
 use super::record::{Extents, Task, groups, record, spans};
@@ -20,7 +21,7 @@ use super::sizes::stride;
 use crate::error::Result;
 use crate::gpu::{Arrival, Notice, Readback, Timer};
 use crate::kernels::sample::{self, REPORT_WORDS};
-use crate::kernels::{BatchClass, CHOSEN, FirstRow, TokenInput};
+use crate::kernels::{BatchClass, CHOSEN, ComputePath, FirstRow, TokenInput};
 use crate::trace::{Span, TraceMode};
 
 /// Steps whose results may be unread.
@@ -443,8 +444,10 @@ impl Executor {
         self.inputs.resize(end, nobody);
         self.sample_rows.clear();
         let mut extents = Extents::default();
-        // Where the next row of each class goes, and the next row of logits.
+        // Where the next row of each class goes, and the next row of logits. Of those that a part of can be left out, rows come last that
+        // something is wanted after.
         let mut next = [0, rows.prompt.start];
+        let mut next_wanted = room.wanted_start(counts, &rows);
         let mut next_logits = [0, logits.prompt.start];
         let has_classes = room.has_classes;
         let vocab = resident.config.vocab_size;
@@ -453,10 +456,15 @@ impl Executor {
                 BatchClass::Prompt if has_classes => 1,
                 _ => 0,
             };
-            let at = next[class];
-            next[class] += 1;
+            let is_wanted = row.wants != Wants::Nothing;
+            let place = match is_wanted && (class == 1 || !has_classes) {
+                true => &mut next_wanted,
+                false => &mut next[class],
+            };
+            let at = *place;
+            *place += 1;
             let kv_len = row.position + 1;
-            extents.positions += u64::from(kv_len);
+            extents.trunk.positions += u64::from(kv_len);
             extents.trunk.kv_len = extents.trunk.kv_len.max(kv_len);
             if class == 0 {
                 let longest = &mut extents.trunk.generated_kv_len;
@@ -471,9 +479,10 @@ impl Executor {
             input.cache_row = pool.rows().of(row.sequence)?[row.position as usize];
             input.table = pool.table(resident, row.sequence);
             input.slot = row.sequence.slot;
-            if row.wants == Wants::Nothing {
+            if !is_wanted {
                 continue;
             }
+            extents.wanted.positions += u64::from(kv_len);
             let logits_row = next_logits[class];
             next_logits[class] += 1;
             self.inputs[logits_row as usize].logits_from = at;
@@ -513,6 +522,12 @@ impl Executor {
         }
         let first_rows = [rows.prompt.start, logits.prompt.start];
         extents.sample.rows.generated = counts.reports;
+        let has_windows = resident.path == ComputePath::Software;
+        extents.wanted = Extent {
+            rows: room.wanted_rows(counts, &rows, has_windows),
+            positions: extents.wanted.positions,
+            ..extents.trunk
+        };
         extents.trunk.rows = rows;
         extents.tail.rows = logits;
         extents.is_random = self.sample_rows.iter().any(|row| row.temperature > 0.0);
@@ -545,7 +560,9 @@ impl Executor {
 
     /// The operations of a step, each with what it has to do.
     fn tasks<'a>(&'a self, extents: &'a Extents) -> Vec<Task<'a>> {
-        let trunk = self.ops.trunk.iter().map(|op| (op, &extents.trunk));
+        let (all, wanted) = (&extents.trunk, &extents.wanted);
+        let trunk = self.ops.trunk.iter().enumerate();
+        let trunk = trunk.map(|(i, op)| (op, if i < self.ops.wanted { all } else { wanted }));
         let tail = self.ops.tail.iter().map(|op| (op, &extents.tail));
         let pick = &self.ops.sample_picks[usize::from(extents.is_random)];
         let ngrams = extents.has_ngrams.then_some(&self.ops.sample_ngrams);
@@ -585,7 +602,7 @@ impl Executor {
             timed = Some(Timed {
                 begin,
                 wall: begin.elapsed(),
-                spans: intervals.map(|intervals| spans(extents, &groups, intervals)),
+                spans: intervals.map(|intervals| spans(&groups, intervals)),
             });
         }
         Ok(Submitted {

@@ -57,6 +57,18 @@ pub fn best_times(gpu: &Gpu, candidates: &[Timed<'_>], runs: usize) -> Result<Ve
     Ok(best)
 }
 
+/// The fastest and its time, where it is faster than the first by `margin`, else the first; `None` if there is none.
+pub fn fastest<T>(
+    margin: f64,
+    mut times: impl Iterator<Item = (T, Duration)>,
+) -> Option<(T, Duration)> {
+    let first = times.next()?;
+    let best = times
+        .filter(|(_, time)| time.mul_f64(margin) < first.1)
+        .min_by_key(|(_, time)| *time);
+    Some(best.unwrap_or(first))
+}
+
 /// A uniform buffer with a kernel's parameters.
 pub fn uniform<T: bytemuck::Pod>(gpu: &Gpu, parameters: T) -> wgpu::Buffer {
     let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;

@@ -8,9 +8,10 @@ use web_time::Instant;
 use super::options::{LoadOptions, Tune};
 use super::pack::{GROUP, UNIT, units};
 use super::store::Store;
-use super::time::{Timed, best_times, uniform};
+use super::time::{Timed, best_times, fastest, uniform};
 pub use super::tune_cache::Chosen;
 use super::tune_cache::{self, Key};
+use super::tune_layer::fastest_rows;
 use crate::checkpoint::Config;
 use crate::dtype::Dtype;
 use crate::error::{Error, Feature, Result};
@@ -210,13 +211,17 @@ fn measure(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[ComputePath]) -
             task(path, 1).fastest(&candidates, SIZE_MARGIN, begin)?.0
         }
         ComputePath::Gpu => {
-            let sizes = Tuning::COLUMNS.map(|columns| Tuning { columns, ..default });
-            let sizes = sizes.map(|size| with_and_without_subgroups(size, path, gpu));
-            let candidates: Vec<Tuning> = both
-                .into_iter()
-                .chain(sizes.into_iter().flatten())
-                .collect();
-            let (best, _) = task(path, 1).fastest(&candidates, SIZE_MARGIN, begin)?;
+            let in_a_layer = fastest_rows(gpu, config, dtype, SIZE_MARGIN, PATIENCE)?;
+            let best = match in_a_layer {
+                Some(best) => best,
+                None => {
+                    let sizes = Tuning::COLUMNS.map(|columns| Tuning { columns, ..default });
+                    let sizes = sizes.map(|size| with_and_without_subgroups(size, path, gpu));
+                    let sizes = both.into_iter().chain(sizes.into_iter().flatten());
+                    let candidates: Vec<Tuning> = sizes.collect();
+                    task(path, 1).fastest(&candidates, SIZE_MARGIN, begin)?.0
+                }
+            };
             let tiles = Tuning::TILES.map(|tile| Tuning { tile, ..best });
             task(path, TILE_TOKENS)
                 .fastest(&tiles, SIZE_MARGIN, begin)?
@@ -274,6 +279,7 @@ impl Task<'_> {
             arithmetic,
             input: Input::Plain,
             output: Output::Store,
+            blocks: 0,
         }
     }
 
@@ -305,11 +311,7 @@ impl Task<'_> {
         }
         let tunings = compiled.iter().map(|(tuning, _)| *tuning);
         let first = (candidates[0], times[0]);
-        let (tuning, time) = tunings
-            .zip(times)
-            .filter(|(_, time)| time.mul_f64(margin) < first.1)
-            .min_by_key(|(_, time)| *time)
-            .unwrap_or(first);
+        let (tuning, time) = fastest(margin, tunings.zip(times)).unwrap_or(first);
         // By the byte: samples may differ in size.
         let scale = sample.bytes as f64 / SAMPLES[0] as f64;
         Ok((tuning, time.div_f64(scale)))

@@ -24,4 +24,5 @@ mod shaders;
 mod speculation;
 mod steps;
 mod twin;
+mod wanted;
 mod warpers;
