@@ -10,7 +10,7 @@ use super::pieces::{given_tokens, prompt_ids, token_event};
 use super::sink::Sink;
 use crate::error::{Error, Result};
 use crate::generate::{Driver, Finish, Generator, Lane, Model, ModelFiles, begin};
-use crate::model::{Progress, Sequence, peaks};
+use crate::model::{Progress, Sequence};
 use crate::text::{Fitted, Jinja};
 use crate::trace::Rationing;
 
@@ -223,8 +223,8 @@ impl Worker {
                 }
                 Command::Measure if is_idle => {
                     // No figure is better than an error for a figure.
-                    if let Ok(peaks) = peaks(serving.model.network().gpu()) {
-                        let load = serving.load;
+                    if let Ok(rates) = serving.model.network().adapter_rates() {
+                        let (load, peaks) = (serving.load, rates.peaks());
                         self.sink.send(Event::Measured { load, peaks });
                     }
                 }

@@ -25,8 +25,11 @@ pub struct LoadOptions {
     pub int8: Option<bool>,
     /// Whether kernel sizes, and the compute path where it is open, are found by measuring.
     pub tune: Tune,
-    /// A file to keep measurements in, so that the next start need not repeat them; `None`: every load measures.
+    /// A file to keep measurements in, so that the next start need not repeat them; compiled kernels are kept beside it. `None`: every load
+    /// measures.
     pub tuning_cache: Option<PathBuf>,
+    /// Whether to use an adapter untested: what it computes is not held against a few known numbers first.
+    pub skip_self_test: bool,
     /// The most positions of a sequence; `None`: the model's `max_context_length`.
     pub context_size: Option<usize>,
     /// At most so many positions, where `context_size` says nothing: more than the model has is no mistake.
