@@ -168,7 +168,8 @@ impl ModelFiles {
     /// # Errors
     /// As [`Model::load`].
     pub fn load(self, options: &LoadOptions, progress: impl FnMut(Progress)) -> Result<Model> {
-        let candidates = Candidate::of(options.device.as_deref())?;
+        let mut candidates = Candidate::of(options.device.as_deref())?;
+        candidates.sort_by_key(|candidate| options.distrusted.contains(&candidate.name));
         self.load_on_first(&candidates, options, progress)
     }
 
@@ -184,10 +185,13 @@ impl ModelFiles {
     ) -> Result<Model> {
         let begin = Instant::now();
         let name = |candidate: &Candidate| candidate.name.clone();
-        let (network, passed_over) = first_that_works(candidates, name, |candidate| {
+        let (network, mut passed_over) = first_that_works(candidates, name, |candidate| {
             Network::load(candidate.open()?, &self.checkpoint, options, &mut progress)
         })?;
         let mut model = self.loaded(network, begin);
+        let unused = options.distrusted.iter();
+        let unused = unused.filter(|name| **name != model.adapter().name);
+        passed_over.extend(unused.map(|name| format!("`{name}` is not used: it failed before")));
         if let Some(inner) = Arc::get_mut(&mut model.0) {
             inner.warnings.splice(0..0, passed_over);
         }

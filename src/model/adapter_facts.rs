@@ -102,3 +102,23 @@ impl AdapterRates {
             && self.reads().all(|(_, rate)| possible.contains(&rate))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_another_world_are_not_believed() {
+        let rates = |reads: &[(ComputePath, f64)], flops| AdapterRates::new(reads, flops, false);
+        let gpu = |rate| [(ComputePath::Gpu, rate)];
+        assert!(rates(&gpu(3e12), 6e13).is_possible());
+        for bad in [0.0, -1e9, f64::NAN, f64::INFINITY, 1e300] {
+            assert!(!rates(&gpu(bad), 6e13).is_possible(), "{bad}");
+            assert!(!rates(&gpu(3e12), bad).is_possible(), "{bad}");
+        }
+        assert!(!rates(&[], 6e13).is_possible());
+        let mut foreign = rates(&gpu(3e12), 6e13);
+        foreign.reads.push(("disk".into(), 1e9));
+        assert!(!foreign.is_possible());
+    }
+}

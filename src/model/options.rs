@@ -12,8 +12,10 @@ use crate::kernels::linear::Tuning;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct LoadOptions {
-    /// Index, or part of the name, of the adapter; `None`: the best one.
+    /// Index, or part of the name, of the adapter; `None`: the best one that works.
     pub device: Option<String>,
+    /// Names of adapters that are the last to be tried, because they have failed before, where `device` names none.
+    pub distrusted: Vec<String>,
     /// Format of weights on the device; `None`: bf16 and f16 as stored, f32 as f16, or bf16 where f16 cannot hold it.
     pub dtype: Option<Dtype>,
     /// Keys and values in f32 instead of f16: exact, twice the memory.

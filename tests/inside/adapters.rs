@@ -201,3 +201,48 @@ fn small_numbers_survive_where_the_adapter_loses_them() {
         }
     }
 }
+
+/// Whatever lies where compiled kernels are kept, kernels compile and the device goes on.
+#[test]
+fn a_damaged_file_of_compiled_kernels_does_no_harm() {
+    use openelm::kernels::{FILES, rms_norm};
+
+    let folder = tempfile::tempdir().unwrap();
+    let info = Gpu::open(None).unwrap().device.adapter_info();
+    let Some(name) = wgpu::util::pipeline_cache_key(&info) else {
+        eprintln!("no pipeline caches here: not checked");
+        return;
+    };
+    let path = folder.path().join(format!("{name}.bin"));
+    let compile = || {
+        let mut gpu = Gpu::open(None).unwrap();
+        gpu.open_pipeline_cache(folder.path(), 7);
+        gpu.compile(FILES, &[rms_norm::spec()]).unwrap();
+        gpu.check().unwrap();
+        gpu.keep_pipeline_cache();
+        std::fs::read(&path).ok()
+    };
+    let good = compile();
+    // The same again is read and not written.
+    assert_eq!(compile(), good);
+    let mut spoiled = vec![Vec::new(), b"no cache".to_vec(), vec![0xff; 1 << 16]];
+    if let Some(good) = &good {
+        spoiled.push(good[..good.len() / 2].to_vec());
+        let mut flipped = good.clone();
+        flipped[good.len() / 2] ^= 1;
+        spoiled.push(flipped);
+    }
+    for bytes in spoiled {
+        std::fs::write(&path, &bytes).unwrap();
+        let after = compile();
+        if let Some(good) = &good {
+            assert_eq!(after.as_ref().map(Vec::len), Some(good.len()));
+        }
+    }
+    // A place where nothing can be written.
+    let mut gpu = Gpu::open(None).unwrap();
+    gpu.open_pipeline_cache(std::path::Path::new("/proc/no"), 7);
+    gpu.compile(FILES, &[rms_norm::spec()]).unwrap();
+    gpu.keep_pipeline_cache();
+    gpu.check().unwrap();
+}
