@@ -27,7 +27,7 @@ try() {
     begin=$(date +%s)
     outcome=passed
     env "$@" VK_ICD_FILENAMES="$icd" VK_DRIVER_FILES="$icd" NODEVICE_SELECT=1 \
-        timeout 3600 "$tests" inside::golden inside::adapters inside::kernels inside::consistency inside::core self_test >"$log/$name" 2>&1 ||
+        timeout 3600 "$tests" inside::golden inside::adapters inside::kernels inside::consistency inside::core --test-threads 2 >"$log/$name" 2>&1 ||
         { outcome=FAILED failed=1; }
     printf '%-16s %s in %s s: %s\n' "$name" "$outcome" "$(($(date +%s) - begin))" "$(sed -n 's/^test result: //p' "$log/$name")"
     sed -n 's/^test \(.*\) \.\.\. FAILED$/    \1/p' "$log/$name"

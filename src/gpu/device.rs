@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 /// The longest that one submission may take before the device is given up as hung.
 const SUBMISSION_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// The same for a software adapter, which compiles kernels when they first run: with Mesa 25 a minute's worth of them in one submission.
+const SOFTWARE_TIMEOUT: Duration = Duration::from_secs(600);
+
 /// Features that are used where the adapter has them.
 const FEATURES: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
     .union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES)
@@ -186,11 +189,15 @@ impl Gpu {
     /// Blocks until `submission` (or, with `None`, the latest one) is done and its callbacks have run.
     ///
     /// # Errors
-    /// As [`Gpu::check`]; a submission that does not end in two minutes counts as a lost device.
+    /// As [`Gpu::check`]; a submission that does not end in two minutes (ten on a software adapter) counts as a lost device.
     pub fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let timeout = match self.is_software() {
+            true => SOFTWARE_TIMEOUT,
+            false => SUBMISSION_TIMEOUT,
+        };
         let waited = self.device.poll(wgpu::PollType::Wait {
             submission_index: submission,
-            timeout: Some(SUBMISSION_TIMEOUT),
+            timeout: Some(timeout),
         });
         if waited.is_err() {
             // A lost device takes no submissions, so there is nothing to wait for; this lets it say that it is lost.
@@ -200,7 +207,7 @@ impl Gpu {
         waited.map(drop).map_err(|error| match error {
             wgpu::PollError::Timeout => Error::DeviceLost(format!(
                 "a submission did not end in {} seconds",
-                SUBMISSION_TIMEOUT.as_secs()
+                timeout.as_secs()
             )),
             other => Error::Gpu(other.to_string()),
         })

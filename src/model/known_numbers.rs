@@ -200,7 +200,7 @@ fn product(gpu: &Gpu, path: ComputePath) -> Known {
     };
     let bytes = arranged(&(0..ROWS).map(q8_row).collect::<Vec<_>>(), path);
     let input: Vec<f32> = (0..COLUMNS).map(input_value).collect();
-    let input = bytemuck::cast_slice(&input);
+    let input: &[u8] = bytemuck::cast_slice(&input);
     let shape = Resource::Whole(uniform(gpu, shape));
     let output = output(gpu, ROWS);
     let workgroups = mapping.workgroups(pairs, tuning);
@@ -230,7 +230,7 @@ fn product(gpu: &Gpu, path: ComputePath) -> Known {
     let expected = (0..ROWS).map(|row| {
         let products =
             (0..COLUMNS).map(|k| scale(row, k / 32) * f32::from(weight(row, k)) * input_value(k));
-        products.sum()
+        products.sum::<f32>()
     });
     Known {
         name: "product of a matrix and a vector",
