@@ -1,8 +1,8 @@
 //! Files that only save time: what is too long to be ours is not read, and what cannot be written is done without.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{Read, Result};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// All of a file, or `None` where it cannot be read or has more than `most` bytes.
 pub fn read(path: &Path, most: u64) -> Option<Vec<u8>> {
@@ -12,9 +12,6 @@ pub fn read(path: &Path, most: u64) -> Option<Vec<u8>> {
     (bytes.len() as u64 <= most).then_some(bytes)
 }
 
-/// Files written by this process: no two at once have the same name until they are whole.
-static WRITTEN: AtomicU64 = AtomicU64::new(0);
-
 /// Writes a file whole or not at all, also when two processes write it at once. Its folder is made where there is none.
 ///
 /// # Errors
@@ -23,8 +20,8 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
-    let beside = path.with_extension(format!("{}-{number}.part", std::process::id()));
+    let random = RandomState::new().build_hasher().finish();
+    let beside = path.with_extension(format!("{random:016x}.part"));
     let written = std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, path));
     written.inspect_err(|_| {
         let _ = std::fs::remove_file(&beside);

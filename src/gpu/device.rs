@@ -165,6 +165,13 @@ impl Gpu {
         }
     }
 
+    /// What went wrong on the device, such as its loss, that `effect` may only be an effect of.
+    pub(super) fn cause_of(&self, effect: Error) -> Error {
+        // A lost device says so only when it is asked.
+        let _ = self.device.poll(wgpu::PollType::Poll);
+        self.check().err().unwrap_or(effect)
+    }
+
     /// Runs `make`, and returns an out-of-memory error that it causes instead of keeping it for [`Gpu::check`]: for what can be
     /// done without.
     ///

@@ -139,9 +139,10 @@ impl<'a> Uploader<'a> {
     ) -> Result<wgpu::Buffer> {
         let staging = self.next_staging()?.clone();
         {
-            let mut view = staging
-                .get_mapped_range_mut(0..size)
-                .map_err(|error| Error::Gpu(format!("staging buffer not mapped: {error}")))?;
+            let mut view = staging.get_mapped_range_mut(0..size).map_err(|error| {
+                self.gpu
+                    .cause_of(Error::Gpu(format!("staging buffer not mapped: {error}")))
+            })?;
             fill(view.slice(..))?;
         }
         staging.unmap();
@@ -277,7 +278,7 @@ pub(super) fn map(
     // Another thread that waits on the same device may have been handed our callback and not have called it yet.
     match receiver.recv_timeout(CALLBACK_TIMEOUT) {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(gpu.check().err().unwrap_or(Error::Gpu(error.to_string()))),
+        Ok(Err(error)) => Err(gpu.cause_of(Error::Gpu(error.to_string()))),
         Err(_) => Err(Error::Gpu("a buffer was not mapped in time".into())),
     }
 }
@@ -338,7 +339,9 @@ impl Readback {
             let view = self
                 .buffer
                 .get_mapped_range(0..count as u64 * 4)
-                .map_err(|error| Error::Gpu(format!("readback not mapped: {error}")))?;
+                .map_err(|error| {
+                    gpu.cause_of(Error::Gpu(format!("readback not mapped: {error}")))
+                })?;
             read(bytemuck::cast_slice(&view))
         };
         self.buffer.unmap();

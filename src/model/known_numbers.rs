@@ -117,7 +117,7 @@ impl Known {
 fn subgroup_fault(lanes: &[[u32; 4]], least: u32) -> Option<&'static str> {
     let mut seen = vec![false; lanes.len()];
     for [lane, size, sum, third] in lanes.iter().copied() {
-        if !size.is_power_of_two() || size < least {
+        if !size.is_power_of_two() || size < least || size > MOST_LANES {
             return Some("the size of a subgroup is not what the driver says");
         }
         match seen.get_mut(lane as usize) {
@@ -135,6 +135,9 @@ fn subgroup_fault(lanes: &[[u32; 4]], least: u32) -> Option<&'static str> {
     }
     None
 }
+
+/// No adapter has larger subgroups.
+const MOST_LANES: u32 = 128;
 
 /// Any number: what lanes have beside their own.
 const COUNT: u32 = 100;
