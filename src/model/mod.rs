@@ -35,6 +35,8 @@ pub(crate) use crate::kernels::BatchClass;
 pub use adapter_facts::AdapterRates;
 pub(crate) use batch::{Batch, ChoiceParams, Room, TokenSource, Wants};
 pub(crate) use executor::Ticket;
+#[cfg(test)]
+pub(crate) use known_numbers::Known;
 pub(crate) use kv_origin::KvOrigin;
 pub use network::{Network, kv_bytes, weight_bytes};
 pub use options::{LoadOptions, Progress, Tune};

@@ -246,3 +246,25 @@ fn a_damaged_file_of_compiled_kernels_does_no_harm() {
     gpu.keep_pipeline_cache();
     gpu.check().unwrap();
 }
+
+/// What the self-test takes, kernel by kernel: run with MESA_SHADER_CACHE_DISABLE=1 to see the first time with a driver.
+#[test]
+#[ignore = "prints times, for whoever changes the self-test"]
+fn times_of_the_self_test() {
+    use openelm::ComputePath;
+    use openelm::kernels::FILES;
+    use openelm::model::Known;
+
+    let gpu = Gpu::open(None).unwrap();
+    for path in ComputePath::ALL {
+        for known in Known::all(&gpu, path) {
+            let begin = std::time::Instant::now();
+            let pipelines = gpu.compile(FILES, std::slice::from_ref(&known.spec));
+            let mut encoder = gpu.device.create_command_encoder(&Default::default());
+            known.record(&gpu, &pipelines.unwrap()[0], &mut encoder);
+            let submission = gpu.queue.submit([encoder.finish()]);
+            gpu.wait(Some(submission)).unwrap();
+            eprintln!("{:?} {}: {:.1?}", path, known.name, begin.elapsed());
+        }
+    }
+}
