@@ -1,8 +1,9 @@
 // Causal grouped-query attention over the cache for software adapters, for decode and for prefill.
 //     out[t, h] = softmax(q[t, h] . K[h / group] * scale, positions 0..=position[t]) . V[h / group]
 //     queries: [tokens, q_heads, blocks * 8], out: [tokens, q_heads * head_dim], cache: [rows, kv_heads, blocks * 8]
-// One workgroup covers a token, up to four query heads that share a kv head (the components of every vec4), and four blocks of the
-// output's dimensions; scores are computed anew for every four blocks, which spreads a few heads over the cores. A lane has
+// One workgroup covers a token, up to four query heads that share a kv head (the components of every vec4), and four or eight blocks of
+// the output's dimensions. Scores are computed anew for all of these, so four are for a single token, whose few heads they spread over the
+// cores, eight for several tokens. A lane has
 // every eighth position, with a running maximum and sums of its own (online softmax), so lanes meet only at the end: memory
 // of a workgroup is slow here. Queries are read through a window of uniform memory, once for four positions of each lane; `token_index` is the row of the step that the
 // window begins at.
@@ -20,13 +21,15 @@
 @group(0) @binding(7) var<storage, read> rows: array<u32>;
 
 const LANES = 8u;
+// Blocks of the output that a workgroup covers: 4 or 8.
+override COVERED: u32 = 4u;
 const LOWEST = -3.0e38;
 
 // [LANES]
 var<workgroup> lane_highest: array<vec4<f32>, 8>;
 var<workgroup> lane_total: array<vec4<f32>, 8>;
-// [32 dimensions, LANES]
-var<workgroup> partial: array<vec4<f32>, 256>;
+// [64 dimensions, LANES]
+var<workgroup> partial: array<vec4<f32>, 512>;
 
 // Sums of weighted values over positions: eight dimensions of four heads.
 struct Sums {
@@ -121,7 +124,7 @@ fn block_scores(query: Queries, key: Block) -> vec4<f32> {
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, invocation: Invocation) {
     let lane = invocation.lane;
     let own = reader(invocation);
-    let chunks = (shape.blocks + 3u) / 4u;
+    let chunks = (shape.blocks + COVERED - 1u) / COVERED;
     let chunk = workgroup.x % chunks;
     let quad_index = workgroup.x / chunks;
     let kv_head = quad_index / shape.quads;
@@ -134,7 +137,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, invocation: Invocation) {
     // Heads that are not there repeat the last, blocks likewise.
     let head = first_head + min(vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(heads - 1u));
     let query_start = workgroup.y * (shape.q_stride / 4u) + 2u * shape.blocks * head;
-    let block = min(4u * chunk + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(shape.blocks - 1u));
+    let first_block = COVERED * chunk + vec4<u32>(0u, 1u, 2u, 3u);
+    let block = min(first_block, vec4<u32>(shape.blocks - 1u));
+    let further = min(first_block + 4u, vec4<u32>(shape.blocks - 1u));
 
     var highest = vec4<f32>(LOWEST);
     var total = vec4<f32>();
@@ -142,6 +147,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, invocation: Invocation) {
     var b = Sums();
     var c = Sums();
     var d = Sums();
+    var e = Sums();
+    var f = Sums();
+    var g = Sums();
+    var h = Sums();
     let blocks = shape.blocks + hidden_zero(workgroup);
     for (var start = 0u; start < positions; start += 4u * LANES) {
         let position = start + lane + LANES * vec4<u32>(0u, 1u, 2u, 3u);
@@ -178,6 +187,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, invocation: Invocation) {
         b = add_four(b, scale, weights, entry + block.y);
         c = add_four(c, scale, weights, entry + block.z);
         d = add_four(d, scale, weights, entry + block.w);
+        if COVERED == 8u {
+            e = add_four(e, scale, weights, entry + further.x);
+            f = add_four(f, scale, weights, entry + further.y);
+            g = add_four(g, scale, weights, entry + further.z);
+            h = add_four(h, scale, weights, entry + further.w);
+        }
     }
 
     lane_highest[lane] = highest;
@@ -192,18 +207,24 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, invocation: Invocation) {
     hand_over(1u, lane, b, scale);
     hand_over(2u, lane, c, scale);
     hand_over(3u, lane, d, scale);
+    if COVERED == 8u {
+        hand_over(4u, lane, e, scale);
+        hand_over(5u, lane, f, scale);
+        hand_over(6u, lane, g, scale);
+        hand_over(7u, lane, h, scale);
+    }
     workgroupBarrier();
     var all_total = vec4<f32>();
     for (var i = 0u; i < LANES; i += 1u) {
         all_total += lane_total[i];
     }
-    for (var dimension = lane; dimension < 32u; dimension += LANES) {
+    for (var dimension = lane; dimension < 8u * COVERED; dimension += LANES) {
         var sum = vec4<f32>();
         for (var i = 0u; i < LANES; i += 1u) {
             sum += partial[dimension * LANES + i];
         }
         let result = sum / all_total;
-        let d = 32u * chunk + dimension;
+        let d = 8u * COVERED * chunk + dimension;
         if d < shape.head_dim {
             store_heads(row * shape.stride + first_head * shape.head_dim + d, heads, result);
         }

@@ -84,7 +84,10 @@ fn keep(d: u32, x: vec4<f32>) {
     head[d + 3u] = x.w;
 }
 
-@compute @workgroup_size(32)
+// At least a lane a block. Software drivers run those that have none, too.
+override LANES: u32 = 32u;
+
+@compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let which = workgroup.x;
     let token = tokens[workgroup.y];

@@ -404,8 +404,8 @@ const HOW_TO_GET_A_TOKENIZER: &str = "OpenELM uses the tokenizer of Llama 2, whi
 fn no_tokenizer(has_sentencepiece: bool) -> &'static str {
     match has_sentencepiece {
         true => {
-            "Its folder has tokenizer.model, SentencePiece's form of one; make tokenizer.json of it in Python: \
-             `from transformers import LlamaTokenizerFast; LlamaTokenizerFast(\"tokenizer.model\").save_pretrained(\".\")`"
+            "Its folder has tokenizer.model, SentencePiece's form of one, but of a kind that cannot be read; make tokenizer.json of it in Python: \
+             `from transformers import AutoTokenizer; AutoTokenizer.from_pretrained(\".\", use_fast=True).save_pretrained(\".\")`"
         }
         false => HOW_TO_GET_A_TOKENIZER,
     }

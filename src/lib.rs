@@ -43,6 +43,7 @@ pub mod model;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod text;
+mod threads;
 pub mod trace;
 pub mod utf8;
 #[cfg(feature = "window")]

@@ -749,6 +749,32 @@ fn quantize_writes_a_folder_that_runs_and_never_overwrites() {
 }
 
 #[test]
+fn a_program_says_what_it_is() {
+    let short = ok(&["-V"]);
+    assert!(short.starts_with(concat!("openelm ", env!("CARGO_PKG_VERSION"))));
+    let long = ok(&["--version"]);
+    assert!(long.starts_with(short.trim_end()), "{long}");
+    let has_window = long.contains("window");
+    assert_eq!(has_window, cfg!(feature = "window"), "{long}");
+    assert!(long.contains("wgpu: 30."), "{long}");
+}
+
+#[test]
+fn each_verb_has_a_manual_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("man1");
+    ok(&["man", path.to_str().unwrap()]);
+    for (name, says) in [("openelm", "OPTIONS"), ("openelm-generate", "temperature")] {
+        let page = std::fs::read_to_string(path.join(format!("{name}.1"))).unwrap();
+        assert!(page.contains(says), "{page}");
+    }
+    assert!(ok(&["man"]).contains(".TH openelm 1"));
+    let (code, errors) = failure(&["man", "/dev/null/man1"]);
+    assert_eq!(code, 1);
+    assert!(errors.contains("/dev/null/man1"), "{errors}");
+}
+
+#[test]
 fn completions_are_scripts() {
     assert!(ok(&["completions", "bash"]).contains("--token-ids"));
 }

@@ -5,10 +5,11 @@ mod imports;
 
 use std::path::{Path, PathBuf};
 
-/// Every module, with those it may import. Itself is always allowed; `error`, `dtype` and `utf8` are leaves for all.
+/// Every module, with those it may import. Itself is always allowed; [`LEAVES`] are for all.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("dtype", &[]),
+    ("threads", &[]),
     ("utf8", &[]),
     ("hub", &[]),
     ("checkpoint", &["hub"]),
@@ -52,6 +53,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
 ];
+
+/// What every module may import.
+const LEAVES: [&str; 4] = ["error", "dtype", "threads", "utf8"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -112,9 +116,8 @@ fn imports_go_in_the_agreed_directions() {
         let text = std::fs::read_to_string(&path).unwrap();
         for (number, line) in code(&text).filter(|(_, line)| !line.trim_start().starts_with("//")) {
             for import in imports(line) {
-                let fine = import == module
-                    || ["error", "dtype", "utf8"].contains(&import)
-                    || allowed.contains(&import);
+                let fine =
+                    import == module || LEAVES.contains(&import) || allowed.contains(&import);
                 assert!(
                     fine,
                     "{}:{number}: {module} may not import {import}",
@@ -266,6 +269,27 @@ fn flags(line: &str) -> impl Iterator<Item = &str> {
         let end = word.find(|c: char| !c.is_ascii_alphanumeric() && c != '-');
         (is_first && is_word).then(|| &line[at..at + 2 + end.unwrap_or(word.len())])
     })
+}
+
+/// Those of the library without features run in a browser too, where the standard library's clocks panic.
+#[test]
+fn the_core_asks_no_clock_that_a_browser_lacks() {
+    let faces = ["cli", "eval", "hub", "server", "window"];
+    for path in sources(&root().join("src")) {
+        if faces.contains(&module(&path).as_str()) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (number, line) in code(&text).filter(|(_, line)| line.contains("std::time")) {
+            for clock in ["Instant", "SystemTime"] {
+                assert!(
+                    !line.contains(clock),
+                    "{}:{number}: {clock} is web_time's",
+                    path.display()
+                );
+            }
+        }
+    }
 }
 
 /// Shader text is written in .wgsl files, never put together in Rust.

@@ -270,3 +270,66 @@ fn a_server_with_a_key_asks_for_it() {
     browser.enter("The king");
     browser.until(&format!("{LOG}.length > 60"));
 }
+
+/// Turns of a chat: the second answer follows from both messages, and a setting is sent.
+#[test]
+fn a_chat_goes_on() {
+    let (_server, address) = serve(&["--template", "inst"]);
+    let Some(mut browser) = Browser::open(&address, (1280, 800), "light") else {
+        return;
+    };
+    browser.until("document.querySelector('input[value=chat]').checked");
+    // What is asked for, as it leaves the page.
+    browser.evaluate(
+        "window.asked = []; const send = window.fetch; \
+         window.fetch = (url, options) => { if (options?.body) asked.push([String(url), JSON.parse(options.body)]); return send(url, options); }; 0",
+    );
+    let ask = |browser: &mut Browser, text: &str, turns: usize| {
+        browser.evaluate("document.getElementById('input').focus()");
+        browser.enter(text);
+        browser.until(&format!(
+            "asked.length === {turns} && document.getElementById('stop').hidden"
+        ));
+    };
+    browser.evaluate(
+        "const field = document.querySelector('[data-setting=max_tokens]'); field.value = 9; field.dispatchEvent(new Event('input')); 0",
+    );
+    ask(&mut browser, "Tell me of a king.", 1);
+    ask(&mut browser, "And of a queen.", 2);
+    let asked = browser.evaluate("asked");
+    let (url, second) = (&asked[1][0], &asked[1][1]);
+    assert!(url.as_str().unwrap().ends_with("/v1/chat/completions"));
+    assert_eq!(second["max_tokens"], 9);
+    let turns = second["messages"].as_array().unwrap();
+    let roles: Vec<_> = turns.iter().map(|turn| turn["role"].clone()).collect();
+    assert_eq!(roles, ["user", "assistant", "user"]);
+    assert_eq!(turns[2]["content"], "And of a queen.");
+    // What the model said is what is shown of it.
+    let answer = turns[1]["content"].as_str().unwrap().trim();
+    assert!(!answer.is_empty());
+    let log = browser.evaluate(LOG);
+    assert!(log.as_str().unwrap().contains(answer), "{log}");
+    assert_eq!(browser.problems, [""; 0]);
+}
+
+/// Where there is no room for both, the server's work is shown in place of the text, and gives it back.
+#[test]
+fn a_small_window_shows_one_after_the_other() {
+    let (_server, address) = serve(&[]);
+    let Some(mut browser) = Browser::open(&address, (800, 600), "light") else {
+        return;
+    };
+    let shown = |id: &str| format!("document.getElementById('{id}').offsetParent !== null");
+    let (live, input) = (shown("live"), shown("input"));
+    browser.until(&format!("!({live}) && {input}"));
+    browser.enter("The king");
+    browser.until(&format!("{LOG}.length > 60"));
+    browser.evaluate("document.getElementById('live-toggle').click()");
+    browser.until(&format!("{live} && !({input})"));
+    browser.until("document.querySelectorAll('#heat td').length >= 36");
+    let fits = "document.documentElement.scrollWidth <= window.innerWidth";
+    assert_eq!(browser.evaluate(fits), true);
+    browser.evaluate("document.getElementById('live-toggle').click()");
+    browser.until(&format!("!({live}) && {input} && {LOG}.length > 60"));
+    assert_eq!(browser.problems, [""; 0]);
+}

@@ -33,6 +33,7 @@ fn a_measurement_is_kept_and_used_again() {
     assert_eq!(entry["path"], compute_path.name());
     assert_eq!(entry["lanes"], tuning.lanes);
     assert_eq!(entry["columns"], tuning.columns);
+    assert_eq!(entry["pairs"], tuning.pairs);
     assert_eq!(entry["subgroups"], tuning.subgroups);
     assert_eq!(entry["tile"], tuning.tile);
     assert_eq!(entry["int8"], tuning.int8);
@@ -41,6 +42,7 @@ fn a_measurement_is_kept_and_used_again() {
     // It is the file that decides the next time.
     file["entries"][0]["lanes"] = 64.into();
     file["entries"][0]["columns"] = 8.into();
+    file["entries"][0]["pairs"] = 1.into();
     file["entries"][0]["subgroups"] = false.into();
     file["entries"][0]["tile"] = 64.into();
     file["entries"][0]["int8"] = true.into();
@@ -52,6 +54,7 @@ fn a_measurement_is_kept_and_used_again() {
         Tuning {
             lanes: 64,
             columns: 8,
+            pairs: 1,
             subgroups: false,
             tile: 64,
             int8: true,
@@ -94,6 +97,7 @@ fn a_broken_or_foreign_file_is_measured_anew_and_replaced() {
         spoiled(&|file| file["version"] = 999.into()),
         spoiled(&|file| file["entries"][0]["lanes"] = 7.into()),
         spoiled(&|file| file["entries"][0]["columns"] = 0.into()),
+        spoiled(&|file| file["entries"][0]["pairs"] = 3.into()),
         spoiled(&|file| file["entries"][0]["tile"] = 48.into()),
         spoiled(&|file| file["entries"][0]["subgroups"] = "by hand".into()),
         spoiled(&|file| {

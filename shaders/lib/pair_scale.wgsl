@@ -16,6 +16,17 @@ fn pair_scale(scales: Scales, pair: u32) -> f32 {
     return unpack_half(select(low, high, (pair & 8u) != 0u) >> (((pair >> 1u) & 1u) * 16u));
 }
 
+// The word that has the scale of block `first + column`, and that scale; `first` is a multiple of more columns than there are.
+fn load_block_scale(row_start: u32, first: u32, column: u32) -> u32 {
+    let superblock = (first >> 5u) + (column >> 5u);
+    let word = ((first >> 3u) & 3u) + ((column >> 3u) & 3u);
+    return fetch_word(row_start + superblock * SUPERBLOCK_UNITS * UNIT_STRIDE, word);
+}
+
+fn block_scale(word: u32, column: u32) -> f32 {
+    return unpack_half(word >> ((column & 4u) << 2u));
+}
+
 fn load_weights(row_start: u32, block: u32) -> Block {
     let pair = block >> 1u;
     let scale = pair_scale(load_scales(row_start, pair >> 4u), pair);

@@ -1,10 +1,10 @@
 // How a lane of the `rows` products multiplies: weights unpacked to f32, a block at a time.
-#import lib/block_dot.wgsl
+#import lib/add_block.wgsl
 
 alias Weights = Block;
 
-fn load_row(row_start: u32, block: u32) -> Weights {
-    return load_weights(row_start, block);
+fn weights_of(packed: Packed, column: u32) -> Weights {
+    return unpack(packed);
 }
 
 alias Input = Block;
@@ -13,6 +13,6 @@ fn take(x: Block) -> Input {
     return x;
 }
 
-fn dot_row(w: Weights, x: Input) -> f32 {
-    return block_dot(w, x.lo, x.hi);
+fn add_row(sum: f32, w: Weights, x: Input) -> f32 {
+    return add_block(sum, w, x);
 }

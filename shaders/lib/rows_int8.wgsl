@@ -7,11 +7,8 @@ struct Weights {
     scale: f32,
 }
 
-fn load_row(row_start: u32, block: u32) -> Weights {
-    let pair = block >> 1u;
-    let unit = pair_unit(row_start, pair);
-    let numbers = select(unit.xy, unit.zw, (block & 1u) == 1u);
-    return Weights(numbers, pair_scale(load_scales(row_start, pair / PAIRS_PER_CHUNK), pair));
+fn weights_of(packed: Packed, column: u32) -> Weights {
+    return Weights(packed.numbers, block_scale(packed.scale, column));
 }
 
 struct Input {
@@ -31,7 +28,7 @@ fn take(x: Block) -> Input {
     return Input(vec2<u32>(pack(x.lo * factor), pack(x.hi * factor)), most / 127.0);
 }
 
-fn dot_row(w: Weights, x: Input) -> f32 {
+fn add_row(sum: f32, w: Weights, x: Input) -> f32 {
     let dot = dot4I8Packed(w.numbers.x, x.numbers.x) + dot4I8Packed(w.numbers.y, x.numbers.y);
-    return f32(dot) * (w.scale * x.scale);
+    return fma(f32(dot), w.scale * x.scale, sum);
 }

@@ -11,3 +11,8 @@ fn weight_row(row: u32) -> u32 {
 fn fetch(unit: u32) -> vec4<u32> {
     return weights[unit];
 }
+
+// One of a unit's four words.
+fn fetch_word(unit: u32, word: u32) -> u32 {
+    return weights[unit][word];
+}

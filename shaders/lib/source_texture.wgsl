@@ -13,3 +13,8 @@ fn weight_row(row: u32) -> u32 {
 fn fetch(unit: u32) -> vec4<u32> {
     return textureLoad(weights, vec2<u32>(unit & 8191u, unit >> 13u));
 }
+
+// One of a unit's four words.
+fn fetch_word(unit: u32, word: u32) -> u32 {
+    return fetch(unit)[word];
+}

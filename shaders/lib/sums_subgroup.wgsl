@@ -14,14 +14,18 @@ fn lane_of(invocation: Invocation) -> u32 {
 
 fn meet(lane: u32, a: Sum, b: Sum, c: Sum, d: Sum) -> Pair {
     let sum_a = meet_squares(lane, a);
-    let sum_b = meet_squares(lane, b);
     let sum_c = meet_squares(lane, c);
-    let sum_d = meet_squares(lane, d);
-    // The first two lanes of a group take a pair each.
+    var sum_b = b;
+    var sum_d = d;
+    if GROUP_PAIRS > 1u {
+        sum_b = meet_squares(lane, b);
+        sum_d = meet_squares(lane, d);
+    }
+    // The first lanes of a group take a pair each.
     let column = lane % COLUMNS;
     let is_second = column == 1u;
-    let pair = (lane / COLUMNS) * 2u + column;
-    return Pair(pair, column < 2u, select(sum_a, sum_b, is_second), select(sum_c, sum_d, is_second));
+    let is_here = column < GROUP_PAIRS;
+    return Pair(lane / COLUMNS, column, is_here, select(sum_a, sum_b, is_second), select(sum_c, sum_d, is_second));
 }
 
 // What the lanes of a group have together.

@@ -8,38 +8,49 @@ fn lane_of(invocation: Invocation) -> u32 {
     return invocation.lane;
 }
 
-// [4 rows of a lane, 64 lanes], and a quarter as many sums of four neighbours.
-var<workgroup> partial: array<Sum, 256>;
-var<workgroup> quarters: array<Sum, 64>;
+// Of one row of a lane and of another, and a quarter as many sums of four neighbours, the former's first.
+override NEIGHBOURS: u32 = LANES / 2u;
+var<workgroup> partial: array<Sum, LANES>;
+var<workgroup> others: array<Sum, LANES>;
+var<workgroup> quarters: array<Sum, NEIGHBOURS>;
 
-fn meet(lane: u32, a: Sum, b: Sum, c: Sum, d: Sum) -> Pair {
+// The sum of `a` in a group's lanes, or of `b`, whichever the lane has been given: lanes of the groups' first pairs, then of their second.
+fn gather(lane: u32, a: Sum, b: Sum) -> Sum {
     partial[lane] = a;
-    partial[lane + 64u] = b;
-    partial[lane + 128u] = c;
-    partial[lane + 192u] = d;
+    others[lane] = b;
     workgroupBarrier();
-    let quad = 4u * lane;
-    quarters[lane] = (partial[quad] + partial[quad + 1u]) + (partial[quad + 2u] + partial[quad + 3u]);
-    workgroupBarrier();
-    // One lane a pair from here on. The quarters of its second row lie 32 behind those of its first.
-    let pair = min(lane, PAIRS - 1u);
-    let at = (pair % 2u) * 16u + (pair / 2u) * (COLUMNS / 4u);
-    var first = Sum();
-    var second = Sum();
-    for (var i = 0u; i < COLUMNS / 4u; i += 1u) {
-        first += quarters[at + i];
-        second += quarters[at + 32u + i];
+    let quad = 4u * (lane % (LANES / 4u));
+    if lane < LANES / 4u {
+        quarters[lane] = (partial[quad] + partial[quad + 1u]) + (partial[quad + 2u] + partial[quad + 3u]);
+    } else if lane < LANES / 2u {
+        quarters[lane] = (others[quad] + others[quad + 1u]) + (others[quad + 2u] + others[quad + 3u]);
     }
-    return Pair(pair, lane < PAIRS, first, second);
+    workgroupBarrier();
+    let pair = min(lane, 2u * LANES / COLUMNS - 1u);
+    var sum = Sum();
+    for (var i = 0u; i < COLUMNS / 4u; i += 1u) {
+        sum += quarters[pair * (COLUMNS / 4u) + i];
+    }
+    return sum;
 }
 
-// What the lanes of a group have together, after they have met: every group has walked along the same input, so the first one's will do.
+fn meet(lane: u32, a: Sum, b: Sum, c: Sum, d: Sum) -> Pair {
+    let first = gather(lane, a, b);
+    // Nobody writes `partial` before all have read it (the second barrier within), nor `quarters` before all have added them up: between
+    // lies the first barrier of the next call.
+    let second = gather(lane, c, d);
+    let groups = LANES / COLUMNS;
+    return Pair(lane % groups, lane / groups, lane < groups * GROUP_PAIRS, first, second);
+}
+
+// What the lanes of a group have together, after they have met, in the lane that has its pair.
 fn meet_squares(lane: u32, own: Sum) -> Sum {
     partial[lane] = own;
     workgroupBarrier();
+    let group = lane % (LANES / COLUMNS);
     var sum = Sum();
     for (var i = 0u; i < COLUMNS; i += 1u) {
-        sum += partial[i];
+        sum += partial[group * COLUMNS + i];
     }
     return sum;
 }

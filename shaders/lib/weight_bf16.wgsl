@@ -2,12 +2,22 @@
 #import lib/block.wgsl
 #import lib/pair_of_blocks.wgsl
 
-fn load_weights(row_start: u32, block: u32) -> Block {
-    let unit = fetch(row_start + block * UNIT_STRIDE);
-    let even = bitcast<vec4<f32>>(unit << vec4<u32>(16u));
-    let odd = bitcast<vec4<f32>>(unit & vec4<u32>(0xffff0000u));
+// A block as it lies in memory.
+alias Packed = vec4<u32>;
+
+fn load_packed(row_start: u32, first: u32, column: u32) -> Packed {
+    return fetch(row_start + (first + column) * UNIT_STRIDE);
+}
+
+fn unpack(packed: Packed) -> Block {
+    let even = bitcast<vec4<f32>>(packed << vec4<u32>(16u));
+    let odd = bitcast<vec4<f32>>(packed & vec4<u32>(0xffff0000u));
     return Block(
         vec4<f32>(even.x, odd.x, even.y, odd.y),
         vec4<f32>(even.z, odd.z, even.w, odd.w),
     );
+}
+
+fn load_weights(row_start: u32, block: u32) -> Block {
+    return unpack(load_packed(row_start, block, 0u));
 }

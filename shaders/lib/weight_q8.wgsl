@@ -28,3 +28,30 @@ fn load_block(row_start: u32, block: u32) -> Block {
     let words = select(numbers.xy, numbers.zw, (block & 1u) == 1u);
     return Block(signed_bytes(words.x), signed_bytes(words.y));
 }
+
+// A block as it lies in memory.
+struct Packed {
+    numbers: vec2<u32>,
+    scale: u32,
+}
+
+// Units from a row's start to a block.
+fn units_to(block: u32) -> u32 {
+    return (block >> 5u) * SUPERBLOCK_UNITS + ((block >> 1u) & 15u);
+}
+
+fn load_packed(row_start: u32, first: u32, column: u32) -> Packed {
+    let unit = row_start + (units_to(first) + units_to(column) + 1u) * UNIT_STRIDE;
+    let word = 2u * (column & 1u);
+    let numbers = vec2<u32>(fetch_word(unit, word), fetch_word(unit, word + 1u));
+    return Packed(numbers, load_block_scale(row_start, first, column));
+}
+
+// Numbers are too large by so much, which whoever adds them up takes away from the sum: bytes without a sign become floats in one
+// instruction, and those with one in two.
+const EXCESS = 128.0;
+
+fn unpack(packed: Packed) -> Block {
+    let numbers = packed.numbers ^ vec2<u32>(0x80808080u);
+    return Block(vec4<f32>(unpack4xU8(numbers.x)), vec4<f32>(unpack4xU8(numbers.y)));
+}

@@ -8,6 +8,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use super::find::{self, Candidate};
 use super::foreign;
 use super::mapped::Bytes;
+use super::mlx::{self, Packed};
 use super::names::Renaming;
 use super::quantize::can_quantize;
 use super::tensor::{RowReader, Stored};
@@ -216,15 +217,28 @@ impl TensorFiles {
         for spec in &specs {
             self.check_tensor(spec)?;
         }
-        let known: HashSet<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+        let mut known: HashSet<String> = HashSet::new();
+        let mut packed = 0;
+        for spec in specs {
+            if self.packed(&spec).is_some() {
+                packed += 1;
+                known.extend(mlx::beside(&spec.name).into_iter().flatten());
+            }
+            known.insert(spec.name);
+        }
         let mut extra: Vec<&str> = self
             .tensors
             .keys()
             .map(String::as_str)
-            .filter(|name| !known.contains(name))
+            .filter(|name| !known.contains(*name))
             .collect();
         extra.sort_unstable();
         let mut warnings = self.notices.clone();
+        if packed > 0 {
+            warnings.push(format!(
+                "{packed} matrices quantised by MLX become numbers of the usual formats here, which takes more memory than the files"
+            ));
+        }
         let mut ignored = Vec::new();
         for name in extra {
             let info = &self.tensors[name].1;
@@ -258,42 +272,59 @@ impl TensorFiles {
     }
 
     fn check_tensor(&self, spec: &TensorSpec) -> Result<()> {
-        let fail = |what: String| Err(Error::tensor(self.path_of(&spec.name), &spec.name, what));
-        let Some((_, info)) = self.tensors.get(&spec.name) else {
+        if self.packed(spec).is_some() {
+            return Ok(());
+        }
+        let name = &spec.name;
+        let fail = |what: String| Err(Error::tensor(self.path_of(name), name, what));
+        let found = self.tensors.get(name).map(|(_, info)| info);
+        if found.is_some_and(|info| stored_as(info, spec).is_some()) {
+            return Ok(());
+        }
+        if let Some(program) = foreign::quantizer(name, |name| self.tensors.contains_key(name)) {
+            return Err(Error::OtherForm {
+                path: self.path_of(name).to_owned(),
+                form: ModelForm::Quantized {
+                    program: program.into(),
+                },
+            });
+        }
+        let Some(info) = found else {
             return fail(match self.tensors.is_empty() {
                 true => "is missing, as there is no tensor at all in the file".into(),
                 false => "is missing; config.json asks for it".into(),
             });
         };
-        if info.dtype == safetensors::Dtype::U32 && self.has_scales(&spec.name) {
-            return Err(Error::OtherForm {
-                path: self.path_of(&spec.name).to_owned(),
-                form: ModelForm::Mlx,
-            });
-        }
-        let Some(found) = kind(info) else {
-            return fail(format!(
-                "is stored as {:?}; F64, F32, F16 and BF16 can be read, and U8 rows that openelm quantised",
-                info.dtype
-            ));
+        let expected = match kind(info) {
+            None => {
+                return fail(format!(
+                    "is stored as {:?}; F64, F32, F16 and BF16 can be read, and U8 rows that openelm quantised: take the model that this one was \
+                     made from",
+                    info.dtype
+                ));
+            }
+            Some(Kind::Numbers(_)) => format!("{:?}", spec.shape),
+            Some(Kind::Bytes) => "rows of q8 or q4 for such a matrix".into(),
         };
-        if stored_as(info, spec).is_none() {
-            let expected = match found {
-                Kind::Numbers(_) => format!("{:?}", spec.shape),
-                Kind::Bytes => "rows of q8 or q4 for such a matrix".into(),
-            };
-            return fail(format!(
-                "has shape {:?}, but config.json makes it {expected}",
-                info.shape
-            ));
-        }
-        Ok(())
+        fail(format!(
+            "has shape {:?}, but config.json makes it {expected}",
+            info.shape
+        ))
     }
 
-    /// Whether a matrix has scales beside it, as those that MLX packs.
-    fn has_scales(&self, name: &str) -> bool {
-        let module = name.strip_suffix("weight").unwrap_or(name);
-        self.tensors.contains_key(&format!("{module}scales"))
+    /// A matrix that MLX quantised, if this is one.
+    fn packed(&self, spec: &TensorSpec) -> Option<Packed<'_>> {
+        let found = |name: &str| {
+            let (at, info) = self.tensors.get(name)?;
+            Some((info, self.files.get(*at)?.data(info)?))
+        };
+        let [scales, biases] = mlx::beside(&spec.name)?;
+        Packed::of(
+            &spec.shape,
+            found(&spec.name)?,
+            found(&scales)?,
+            found(&biases)?,
+        )
     }
 
     /// Whether a head is the embedding once more.
@@ -317,6 +348,9 @@ impl TensorFiles {
     /// A tensor, as bytes of its file.
     pub fn tensor(&self, spec: &TensorSpec) -> Result<Tensor<'_>> {
         let name = &spec.name;
+        if let Some(packed) = self.packed(spec) {
+            return Ok(Tensor::packed(&spec.shape, packed));
+        }
         let found = self.tensors.get(name).and_then(|(at, info)| {
             let bytes = self.files.get(*at)?.data(info)?;
             Some(Tensor::stored(&spec.shape, stored_as(info, spec)?, bytes))
@@ -378,14 +412,9 @@ enum Kind {
 }
 
 fn kind(info: &TensorInfo) -> Option<Kind> {
-    let of = |dtype| Some(Kind::Numbers(Stored::As(dtype)));
     match info.dtype {
-        safetensors::Dtype::F64 => Some(Kind::Numbers(Stored::F64)),
-        safetensors::Dtype::F32 => of(Dtype::F32),
-        safetensors::Dtype::F16 => of(Dtype::F16),
-        safetensors::Dtype::BF16 => of(Dtype::Bf16),
         safetensors::Dtype::U8 => Some(Kind::Bytes),
-        _ => None,
+        dtype => Stored::of(dtype).map(Kind::Numbers),
     }
 }
 

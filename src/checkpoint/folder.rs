@@ -13,7 +13,7 @@ use super::foreign;
 use super::generation::{self, GenerationDefaults};
 use super::gguf::{self, Gguf};
 use super::lora;
-use super::read::read_bounded;
+use super::read::{read_bounded, read_tokenizer, tokenizer_in};
 use super::shapes;
 use super::spec::TensorSpec;
 use super::tensor::{Delta, Tensor};
@@ -34,7 +34,7 @@ pub struct Checkpoint {
     pub name: String,
     pub config: Config,
     pub generation: GenerationDefaults,
-    /// The text of `tokenizer.json`, if there is one.
+    /// The text of `tokenizer.json`, or what `tokenizer.model` is as one, if there is either.
     pub tokenizer: Option<Vec<u8>>,
     /// Where its files are; the file itself, where it is only one.
     pub folder: PathBuf,
@@ -84,6 +84,13 @@ impl Checkpoint {
         let folder = snapshot.as_ref().map_or(folder, |found| &found.folder);
         let name = snapshot.as_ref().map_or(model, |found| &found.name);
         if let Some(file) = gguf::find(folder)? {
+            let cached = file.parent().and_then(Snapshot::at);
+            let name = match (&snapshot, cached, file.file_name()) {
+                (None, Some(cached), Some(file)) => {
+                    &format!("{}:{}", cached.name, file.to_string_lossy())
+                }
+                _ => name,
+            };
             return Self::of_gguf(name, file);
         }
         if !folder.is_dir() {
@@ -95,14 +102,12 @@ impl Checkpoint {
         let json = config_json(folder)?;
         let config = Config::parse(&json, &folder.join("config.json"))?;
         let (generation, warning) = generation::read(&folder.join("generation_config.json"));
-        let tokenizer = match folder.join("tokenizer.json") {
-            path if path.exists() => Some(read_bounded(&path, 256 << 20)?),
-            _ => None,
-        };
+        let (tokenizer, other) = tokenizer(folder)?;
         let files = TensorFiles::open_folder(folder, &config)?;
         let mut checkpoint =
             Self::assemble(name, folder, &json, generation.as_deref(), tokenizer, files)?;
         checkpoint.warnings.extend(warning);
+        checkpoint.warnings.extend(other);
         Ok(checkpoint)
     }
 
@@ -175,7 +180,7 @@ impl Checkpoint {
     pub fn tokenizer_path(&self) -> PathBuf {
         match &self.tensors {
             Tensors::Gguf(_) => self.folder.clone(),
-            _ => self.folder.join("tokenizer.json"),
+            _ => tokenizer_in(&self.folder),
         }
     }
 
@@ -243,6 +248,20 @@ impl Checkpoint {
         };
         let deltas = self.deltas.get(&spec.name);
         Ok(tensor.with_deltas(deltas.map_or(&[], Vec::as_slice)))
+    }
+}
+
+/// The text of `tokenizer.json`, if a folder has that or what it can be made of; and what is to be said about a file that it cannot be made of,
+/// since a model works without.
+fn tokenizer(folder: &Path) -> Result<(Option<Vec<u8>>, Option<String>)> {
+    let path = tokenizer_in(folder);
+    if !path.exists() {
+        return Ok((None, None));
+    }
+    match read_tokenizer(&path) {
+        Ok((_, json)) => Ok((Some(json), None)),
+        Err(error @ Error::Tokenizer { .. }) => Ok((None, Some(error.to_string()))),
+        Err(error) => Err(error),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::mlx;
 use super::read::read_bounded;
 use crate::error::{Error, ModelForm, Result};
 use crate::hub::Cache;
@@ -60,6 +61,26 @@ pub fn refuse(folder: &Path) -> Result<()> {
         }),
         None => Ok(()),
     }
+}
+
+/// What programs that quantise leave beside a matrix `NAME.weight`, or in its place, after `NAME.`.
+const TRACES: [(&str, &str); 8] = [
+    ("qweight", "GPTQ or AWQ"),
+    ("weight.absmax", "bitsandbytes"),
+    ("SCB", "bitsandbytes"),
+    ("weight_packed", "LLM Compressor"),
+    ("weight_scale", "LLM Compressor"),
+    ("W_q", "HQQ"),
+    ("weight._data", "Quanto"),
+    (mlx::SCALES, "MLX"),
+];
+
+/// What quantised a matrix, told by its name and what else there is.
+pub fn quantizer(weight: &str, has: impl Fn(&str) -> bool) -> Option<&'static str> {
+    let module = weight.strip_suffix("weight")?;
+    let mut traces = TRACES.into_iter();
+    let (_, program) = traces.find(|(trace, _)| has(&format!("{module}{trace}")))?;
+    Some(program)
 }
 
 /// The models in a cache of the hub, if it is one.

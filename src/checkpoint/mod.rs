@@ -13,13 +13,16 @@ mod gguf;
 mod lora;
 mod lora_config;
 mod mapped;
+mod mlx;
 mod names;
 pub mod quantize;
 mod read;
+mod sentencepiece;
 pub mod shapes;
 mod spec;
 mod tensor;
 mod tensor_file;
+mod vocabulary;
 mod write;
 
 pub use chat::ChatFiles;

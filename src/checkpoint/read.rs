@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::sentencepiece;
 use crate::error::{Error, Result};
 use crate::utf8;
 
@@ -18,6 +19,12 @@ pub fn open_file(path: &Path) -> Result<File> {
 
 /// Reads a small text file whole, refusing one of more than `limit` bytes. A byte order mark is left out.
 pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let bytes = read_bytes(path, limit)?;
+    utf8::unmarked(bytes).map_err(|error| Error::config(path, error.to_string()))
+}
+
+/// The same of any file.
+fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_file(path)?
         .take(limit + 1)
@@ -30,7 +37,7 @@ pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
         ));
     }
     refuse_pointer(path, &bytes)?;
-    utf8::unmarked(bytes).map_err(|error| Error::config(path, error.to_string()))
+    Ok(bytes)
 }
 
 /// A clone without Git LFS leaves small texts where files should be.
@@ -44,16 +51,46 @@ pub fn refuse_pointer(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Reads a tokenizer file that lies elsewhere; returns its path too.
+/// What a tokenizer is called in a model's folder, and what SentencePiece calls one.
+const TOKENIZER: &str = "tokenizer.json";
+const SENTENCEPIECE: &str = "tokenizer.model";
+
+/// How large either may be.
+const MOST_TOKENIZER: u64 = 256 << 20;
+
+/// The tokenizer in a model's folder, or where it would be.
+pub fn tokenizer_in(folder: &Path) -> PathBuf {
+    let sentencepiece = folder.join(SENTENCEPIECE);
+    match folder.join(TOKENIZER) {
+        path if !path.exists() && sentencepiece.exists() => sentencepiece,
+        path => path,
+    }
+}
+
+/// Reads a tokenizer file, or that in a folder, as the text of a `tokenizer.json`; returns its path too.
 ///
 /// # Errors
-/// [`Error::Read`] if it cannot be read, [`Error::Config`] if it is far too large.
+/// [`Error::Read`] if it cannot be read, [`Error::Config`] if it is far too large; [`Error::Tokenizer`] for a model of SentencePiece that cannot
+/// be one.
 pub fn read_tokenizer(path: &Path) -> Result<(PathBuf, Vec<u8>)> {
-    let file = if path.is_dir() {
-        path.join("tokenizer.json")
-    } else {
-        PathBuf::from(path)
+    let file = match path.is_dir() {
+        true => tokenizer_in(path),
+        false => path.to_owned(),
     };
-    let bytes = read_bounded(&file, 256 << 20)?;
+    let is_sentencepiece = file.extension().is_some_and(|ending| ending == "model");
+    let bytes = match is_sentencepiece {
+        true => sentencepiece::tokenizer_json(&read_bytes(&file, MOST_TOKENIZER)?, &file)?,
+        false => read_bounded(&file, MOST_TOKENIZER)?,
+    };
     Ok((file, bytes))
+}
+
+/// A text of the file as messages have it: short, and nothing that a terminal obeys.
+pub fn shown(text: &str) -> String {
+    const MOST: usize = 80;
+    let mut shown: String = text.escape_debug().take(MOST).collect();
+    if text.escape_debug().nth(MOST).is_some() {
+        shown.push('…');
+    }
+    shown
 }

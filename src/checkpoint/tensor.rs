@@ -7,8 +7,10 @@ use rand_pcg::Pcg64Mcg;
 
 use super::TensorSpec;
 use super::gguf::Rows;
+use super::mlx::Packed;
 use super::quantize::{dequantize_row, quantize_row};
 use crate::dtype::Dtype;
+use crate::threads;
 
 /// How a file has the numbers of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +18,19 @@ pub enum Stored {
     As(Dtype),
     /// Doubles, which are read as f32.
     F64,
+}
+
+impl Stored {
+    /// Numbers that a safetensors file calls so; `None` if they cannot be read.
+    pub fn of(dtype: safetensors::Dtype) -> Option<Self> {
+        Some(match dtype {
+            safetensors::Dtype::F64 => Self::F64,
+            safetensors::Dtype::F32 => Self::As(Dtype::F32),
+            safetensors::Dtype::F16 => Self::As(Dtype::F16),
+            safetensors::Dtype::BF16 => Self::As(Dtype::Bf16),
+            _ => return None,
+        })
+    }
 }
 
 /// What a LoRA adapter adds to a matrix: `scale * B A`.
@@ -42,6 +57,8 @@ enum Data<'a> {
     Stored(&'a [u8]),
     /// In formats of GGUF.
     Foreign(Rows<'a>),
+    /// As MLX quantises.
+    Packed(Packed<'a>),
     /// Little-endian f64.
     Doubles(&'a [u8]),
     /// Uniform numbers of unit variance over sqrt(columns), so that activations keep their size through the layers.
@@ -108,6 +125,18 @@ impl<'a> Tensor<'a> {
         }
     }
 
+    /// A matrix that MLX quantised.
+    pub(super) fn packed(shape: &[usize], packed: Packed<'a>) -> Self {
+        let (rows, columns) = rows_and_columns(shape);
+        Self {
+            rows,
+            columns,
+            dtype: Dtype::F32,
+            data: Data::Packed(packed),
+            deltas: &[],
+        }
+    }
+
     /// This, with what adapters add to it. Their shapes are those of the tensor.
     pub(super) fn with_deltas(self, deltas: &'a [Delta]) -> Self {
         Self { deltas, ..self }
@@ -142,6 +171,7 @@ impl<'a> Tensor<'a> {
         match &self.data {
             Data::Stored(bytes) | Data::Doubles(bytes) => take(bytes),
             Data::Foreign(rows) => rows.each_source(&mut take),
+            Data::Packed(packed) => packed.each_source(&mut take),
             Data::Random { seed } => take(&seed.to_le_bytes()),
             Data::Ones => take(b"ones"),
         }
@@ -157,15 +187,12 @@ impl<'a> Tensor<'a> {
     pub fn fits_f16(&self) -> bool {
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
         let share = self.rows.div_ceil(threads).max(1);
-        let poor = std::thread::scope(|scope| {
-            let begins = (0..self.rows).step_by(share);
-            let rows = begins.map(|begin| begin..self.rows.min(begin + share));
-            let parts: Vec<_> = rows
-                .map(|rows| scope.spawn(move || self.poor_rows(rows)))
-                .collect();
-            let poor = parts.into_iter().map(|part| part.join().unwrap_or(Some(0)));
-            poor.sum::<Option<usize>>()
-        });
+        let begins = (0..self.rows).step_by(share);
+        let rows = begins.map(|begin| begin..self.rows.min(begin + share));
+        let parts = threads::each(rows, |rows| self.poor_rows(rows)).into_iter();
+        let poor = parts
+            .map(|poor| poor.unwrap_or(Some(0)))
+            .sum::<Option<usize>>();
         poor.is_some_and(|poor| poor * POOR_ROWS <= self.rows)
     }
 
@@ -196,6 +223,7 @@ impl<'a> Tensor<'a> {
     pub fn bytes(&self) -> usize {
         match &self.data {
             Data::Foreign(rows) => rows.bytes(),
+            Data::Packed(packed) => packed.bytes(),
             _ => self.rows * self.dtype.row_bytes(self.columns),
         }
     }
@@ -255,6 +283,7 @@ impl RowReader {
         match &tensor.data {
             Data::Ones => {}
             Data::Foreign(rows) => rows.widen(row, &mut self.wide),
+            Data::Packed(packed) => packed.widen(row, &mut self.wide),
             Data::Random { seed } => {
                 // Each row has its own stream, so rows can be made in any order. sqrt(3 / n) gives variance 1 / n.
                 let mut rng = Pcg64Mcg::new(

@@ -101,7 +101,7 @@ fn other_form(path: &Path, form: &ModelForm) -> Option<String> {
             let base = base.as_deref().unwrap_or("BASE");
             format!("--model {base} --lora {}", path.display())
         }
-        ModelForm::Mlx => "--dtype q8 or q4 quantises while loading".into(),
+        ModelForm::Quantized { .. } => "--dtype q8 or q4 quantises while loading".into(),
         ModelForm::HubCache { models } => {
             let first = models.first()?;
             format!(
@@ -169,6 +169,12 @@ fn of_hub(error: &HubError) -> Option<String> {
         HubError::RepoNotFound { repo, .. } => format!(
             "there is no folder `{repo}` here either; --hf-access-token says who you are, for what is private"
         ),
+        HubError::Variants { repo, files, .. } => {
+            format!(
+                "name one behind the repository, as in --model {repo}:{}",
+                files.first()?
+            )
+        }
         HubError::RevisionNotFound { .. } => "--revision takes another".into(),
         HubError::Offline { missing, .. } if missing.contains("tokenizer") => format!(
             "fetch it without --offline and HF_HUB_OFFLINE; --tokenizer takes a file, --tokenizer-repo a repository that is in the cache \
@@ -247,7 +253,9 @@ mod tests {
             },
             Error::OtherForm {
                 path: "m".into(),
-                form: ModelForm::Mlx,
+                form: ModelForm::Quantized {
+                    program: "AWQ".into(),
+                },
             },
             Error::EmptyPrompt,
             Error::ChatTemplate {

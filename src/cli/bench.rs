@@ -70,6 +70,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
             "tuning": {
                 "lanes": model.network().tuning().lanes,
                 "columns": model.network().tuning().columns,
+                "pairs": model.network().tuning().pairs,
                 "subgroups": model.network().tuning().subgroups,
                 "tile": model.network().tuning().tile,
                 "int8": model.network().tuning().int8,

@@ -51,7 +51,7 @@ pub fn features(features: &AdapterFeatures) -> String {
         lanes => format!("subgroups of {lanes} lanes or more"),
     };
     let advice = match features.shader_compiler.as_str() {
-        "FXC" => " (dxcompiler.dll beside this program brings DXC, and with it subgroups)",
+        "FXC" => " (dxcompiler.dll beside this program brings DXC)",
         _ => "",
     };
     [

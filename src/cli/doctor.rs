@@ -8,8 +8,7 @@ use anyhow::{Result, bail};
 use openelm::{GenerateOptions, Gpu, Model, adapters};
 
 use super::args::Doctor;
-use super::devices;
-use super::output;
+use super::{devices, output, version};
 
 /// What the demo model continues, and the log-probability of its first two tokens there, as Apple's code computes it.
 const PROMPT: [u32; 5] = [1, 1946, 761, 261, 507];
@@ -22,11 +21,7 @@ const TOLERANCE: f32 = 0.02;
 const VARIABLES: [&str; 5] = ["OPENELM_", "WGPU_", "VK_", "LP_", "MESA_"];
 
 pub fn run(arguments: &Doctor) -> Result<()> {
-    line("openelm", env!("CARGO_PKG_VERSION"))?;
-    line(
-        "system",
-        format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-    )?;
+    line("openelm", version::LONG.replace('\n', "; "))?;
     line(
         "processors",
         std::thread::available_parallelism().map_or(0, |count| count.get()),

@@ -29,7 +29,7 @@ pub fn read_text_file(path: &Path, most: u64) -> Result<String> {
 /// Writes a file that takes the place of `path` when it is whole; what was there stays until then.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
     // A link stays one: what it leads to is replaced.
-    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let path = &dunce::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let beside = write_beside(path, bytes)?;
     let done = std::fs::rename(&beside, path);
     if done.is_err() {

@@ -10,7 +10,7 @@ use clap::Args;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use openelm::checkpoint::{check_config, read_tokenizer};
 use openelm::hub::{
-    Cache, CachedModel, CachedSnapshot, Found, Hub, ModelId, ModelRequest, Progress, RepoId,
+    Cache, CachedModel, CachedSnapshot, Found, Hub, ModelId, ModelRequest, Progress, Revision,
     Settings, Snapshot, Token, TokenizerNeed, hub_model,
 };
 use openelm::{Checkpoint, ModelFiles};
@@ -58,13 +58,18 @@ impl HubArgs {
     pub fn named(&self, model: &str) -> Result<String> {
         match &self.revision {
             None => Ok(model.to_owned()),
-            Some(_) if hub_model(model).is_none() => bail!(
-                "--revision is for models of the hub, by a name such as apple/OpenELM-270M; `{model}` is none"
-            ),
             Some(_) if model.contains('@') => {
                 bail!("`{model}` names a revision already, and --revision another")
             }
-            Some(revision) => Ok(format!("{model}@{revision}")),
+            Some(revision) => match hub_model(model) {
+                None => bail!(
+                    "--revision is for models of the hub, by a name such as apple/OpenELM-270M; `{model}` is none"
+                ),
+                Some(id) => {
+                    let revision = Revision::parse(revision)?;
+                    Ok(ModelId { revision, ..id }.to_string())
+                }
+            },
         }
     }
 }
@@ -209,10 +214,17 @@ pub fn pull(arguments: &Pull) -> Result<()> {
     // Whatever lies here under that name: it is the hub's that is wanted.
     let mut id = ModelId::parse(&arguments.model)?;
     if let Some(revision) = &arguments.hub.revision {
-        id = ModelId::parse(&format!("{}@{revision}", RepoId::parse(&arguments.model)?))?;
+        if arguments.model.contains('@') {
+            bail!("`{id}` names a revision already, and --revision another");
+        }
+        id.revision = Revision::parse(revision)?;
     }
     let found = fetch(&id, &arguments.hub, TokenizerNeed::Wanted, true)?;
-    let commit = found.folder.file_name().unwrap_or_default();
+    let snapshot = match found.folder.is_file() {
+        true => found.folder.parent(),
+        false => Some(found.folder.as_path()),
+    };
+    let commit = snapshot.and_then(Path::file_name).unwrap_or_default();
     output::note(&format!(
         "[{} at {} is here, {:.1} s]",
         id.repo,

@@ -16,6 +16,7 @@ mod generate;
 mod hub;
 mod lines;
 mod literal;
+mod man;
 mod output;
 #[cfg(feature = "eval")]
 mod perplexity;
@@ -33,6 +34,7 @@ mod template;
 mod tokenize;
 mod transcript;
 mod verbs;
+mod version;
 #[cfg(feature = "window")]
 mod window;
 
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Some(Verb::Rm(arguments)) => hub::remove(&arguments),
         Some(Verb::Devices { json }) => devices::run(json),
         Some(Verb::Doctor(arguments)) => doctor::run(&arguments),
+        Some(Verb::Man { folder }) => man::run(folder.as_deref()),
         Some(Verb::Completions { shell }) => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "openelm", &mut text);

@@ -1,6 +1,7 @@
 //! The verbs of the command line, each with the arguments of its module.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -14,12 +15,13 @@ use super::eval;
 use super::hub;
 #[cfg(feature = "eval")]
 use super::perplexity;
+use super::version;
 
 /// Run Apple's OpenELM language models on any GPU.
 ///
 /// Without a verb, `openelm` generates: `openelm -p "Once upon a time"` continues the prompt with the embedded demo model.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true, max_term_width = 110, after_help = ENVIRONMENT)]
+#[command(version = version::SHORT.as_str(), long_version = version::LONG.as_str(), args_conflicts_with_subcommands = true, max_term_width = 110, after_help = ENVIRONMENT)]
 pub struct Arguments {
     #[command(subcommand)]
     pub verb: Option<Verb>,
@@ -78,6 +80,8 @@ pub enum Verb {
     Doctor(Doctor),
     /// Print a completion script for a shell
     Completions { shell: clap_complete::Shell },
+    /// Print the manual page, or write it and those of all verbs to a folder
+    Man { folder: Option<PathBuf> },
 }
 
 /// Flags as they are spelled here: `--max_length` is `--max-length`. What is none stays as it is: it may be a text that begins with dashes.

@@ -11,8 +11,8 @@ pub enum ModelForm {
         /// The model that it belongs to, as whoever trained it called that.
         base: Option<String>,
     },
-    /// Matrices packed by MLX.
-    Mlx,
+    /// Matrices in a form of a program that quantises.
+    Quantized { program: String },
     /// A cache of the Hugging Face hub.
     HubCache {
         /// Names of the models in it.
@@ -37,8 +37,10 @@ impl std::fmt::Display for ModelForm {
             Self::LoraAdapter { base: None } => {
                 f.write_str("this is a LoRA adapter, not a model: it changes another one, which is loaded first")
             }
-            Self::Mlx => f.write_str(
-                "its matrices are packed by MLX, which is not read. Take the model that it was made from, such as Apple's own, and quantise that",
+            Self::Quantized { program } => write!(
+                f,
+                "its matrices are quantised by {program} in a form that is not read. Take the model that it was made from, such as Apple's own, \
+                 and quantise that"
             ),
             Self::HubCache { models } => {
                 const SHOWN: usize = 8;

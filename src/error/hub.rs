@@ -64,6 +64,15 @@ pub enum HubError {
     TokenRefused { endpoint: String, tokens: String },
     #[error("{repo} has no revision `{revision}`")]
     RevisionNotFound { repo: String, revision: String },
+    /// Its GGUF files are several, or another than those.
+    #[error("{repo} {}", variants(variant.as_deref(), files))]
+    Variants {
+        repo: String,
+        /// The one that was named.
+        variant: Option<String>,
+        /// Those that there are.
+        files: Vec<String>,
+    },
     #[error("{repo} has no file {file} (revision `{revision}`)")]
     FileNotFound {
         repo: String,
@@ -119,5 +128,20 @@ fn message(what: &str) -> String {
     match what {
         "" => String::new(),
         _ => format!(": {what}"),
+    }
+}
+
+fn variants(variant: Option<&str>, files: &[String]) -> String {
+    const SHOWN: usize = 16;
+    let mut listed = files[..files.len().min(SHOWN)].join(", ");
+    if files.len() > SHOWN {
+        listed += ", …";
+    }
+    match (variant, files.is_empty()) {
+        (None, _) => format!("has several GGUF files, and each is a model: {listed}"),
+        (Some(variant), true) => format!("has no GGUF file, and so no `{variant}`"),
+        (Some(variant), false) => {
+            format!("has no GGUF file that `{variant}` names, or several: {listed}")
+        }
     }
 }

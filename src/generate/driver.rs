@@ -1,7 +1,9 @@
 //! Drives requests: puts what they need into batches, keeps the device some steps ahead, and hands results back.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use web_time::Instant;
 
 use super::generator::Generator;
 use crate::error::{Error, Result};

@@ -4,7 +4,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use web_time::Instant;
 
 use super::options::{Finish, GenerateOptions, PromptToken, SampleOn, Timing, Token};
 use super::processors::Span;

@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 
 /// A seed from the clock, short enough for a person to type again.
 pub fn clock_seed() -> u64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
+    web_time::SystemTime::now()
+        .duration_since(web_time::UNIX_EPOCH)
         .map_or(0, |now| (now.as_nanos() % 1_000_000_007) as u64)
 }
 

@@ -126,7 +126,7 @@ impl Session {
                 .sum(),
         };
         // What a link leads to is replaced, not the link.
-        let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let target = dunce::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let mut writer = Writer::new(&target, &header, ids)?;
         let take = |bytes: &[u8]| writer.write(bytes);
         if !self.sequence().read_kv(ids.len(), take)? {

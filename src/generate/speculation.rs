@@ -1,7 +1,8 @@
 //! Speculation: tokens are proposed, all verified in one step, and kept as far as they are what would have been chosen.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+
+use web_time::Instant;
 
 use super::assistant::{Assistant, Drafter};
 use super::lookup::PromptLookup;

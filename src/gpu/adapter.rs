@@ -60,18 +60,20 @@ impl AdapterSummary {
 impl AdapterFeatures {
     fn new(features: wgpu::Features, info: &wgpu::AdapterInfo) -> Self {
         let has_subgroups = features.contains(wgpu::Features::SUBGROUP);
+        let is_dx12 = info.backend == wgpu::Backend::Dx12;
         let shader_compiler = match info.backend {
             // DXC is found where `dxcompiler.dll` lies beside the program; FXC, which Windows has, knows no subgroup operations.
-            wgpu::Backend::Dx12 if has_subgroups => "DXC",
-            wgpu::Backend::Dx12 => "FXC",
+            _ if is_dx12 && has_subgroups => "DXC",
+            _ if is_dx12 => "FXC",
             wgpu::Backend::Metal => "Metal's",
             _ => "the driver's",
         };
         Self {
-            subgroup_lanes: if has_subgroups {
-                info.subgroup_min_size
-            } else {
-                0
+            // naga 30 forgets what DirectX calls subgroup built-ins where they are members of a structure, as ours are: no compiler takes
+            // that.
+            subgroup_lanes: match has_subgroups && !is_dx12 {
+                true => info.subgroup_min_size,
+                false => 0,
             },
             f16: features.contains(wgpu::Features::SHADER_F16),
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),

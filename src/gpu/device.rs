@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::adapter::{AdapterSummary, first_that_works, wanted};
 use super::pipeline_cache::PipelineCache;
 use crate::error::{Error, Result};
+use crate::threads;
 
 /// The longest that one submission may take before the device is given up as hung.
 const SUBMISSION_TIMEOUT: Duration = Duration::from_secs(120);
@@ -178,12 +179,17 @@ impl Gpu {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub(crate) fn try_allocating<T>(&self, make: impl FnOnce() -> T) -> Result<T> {
-        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let scope = self.error_scope(wgpu::ErrorFilter::OutOfMemory);
         let made = make();
-        match pollster::block_on(scope.pop()) {
+        match scope.pop() {
             None => Ok(made),
             Some(_) => Err(self.out_of_memory()),
         }
+    }
+
+    /// From now on errors of this thread are the scope's.
+    pub(super) fn error_scope(&self, filter: wgpu::ErrorFilter) -> ErrorScope {
+        ErrorScope(threads::EXIST.then(|| self.device.push_error_scope(filter)))
     }
 
     fn out_of_memory(&self) -> Error {
@@ -313,5 +319,14 @@ impl Gpu {
             .zip(number("/sys/fs/cgroup/memory.current"))
             .map(|(most, now)| most.saturating_sub(now));
         Some((kib * 1024).min(allowed.unwrap_or(u64::MAX)))
+    }
+}
+
+/// Keeps an error for whoever pops it. In a browser, which would tell only when nobody waits any more, [`Gpu::check`] has it instead.
+pub(super) struct ErrorScope(Option<wgpu::ErrorScopeGuard>);
+
+impl ErrorScope {
+    pub fn pop(self) -> Option<wgpu::Error> {
+        pollster::block_on(self.0?.pop())
     }
 }

@@ -1,17 +1,14 @@
 //! Buffers and textures, and the two ways across: staged uploads and mapped read-backs.
 
 use std::ops::Range;
-use std::sync::mpsc;
-use std::time::Duration;
 
+use super::arrival::{Arrival, Notice, block_on};
 use super::device::Gpu;
 use crate::error::{Error, Result};
+use crate::threads;
 
 /// Bytes of one staging buffer. Two exist at a time, so uploads hold at most twice this on the host.
 pub const STAGING_BYTES: u64 = 8 << 20;
-
-/// How long another thread may take to run a callback of ours that it was handed.
-const CALLBACK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Texels in a row of a weight texture: a power of two that every WebGPU adapter allows.
 pub const TEXTURE_WIDTH: u32 = 8192;
@@ -87,18 +84,9 @@ pub struct Uploader<'a> {
 
 impl<'a> Uploader<'a> {
     pub fn new(gpu: &'a Gpu) -> Self {
-        let staging = || {
-            gpu.count_object();
-            gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("upload staging"),
-                size: STAGING_BYTES,
-                usage: wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC,
-                mapped_at_creation: true,
-            })
-        };
         Self {
             gpu,
-            staging: [staging(), staging()],
+            staging: [staging(gpu), staging(gpu)],
             in_flight: [None, None],
             turn: 0,
         }
@@ -157,18 +145,29 @@ impl<'a> Uploader<'a> {
     /// The other staging buffer, mapped again once its last copy is done.
     fn next_staging(&mut self) -> Result<&wgpu::Buffer> {
         self.turn = 1 - self.turn;
-        let staging = &self.staging[self.turn];
-        if let Some(submission) = self.in_flight[self.turn].take() {
-            map(
-                self.gpu,
-                staging,
-                wgpu::MapMode::Write,
-                staging.size(),
-                submission,
-            )?;
+        let next = &mut self.staging[self.turn];
+        match self.in_flight[self.turn].take() {
+            // There the old one would be mapped only after the task that uploads has ended.
+            Some(_) if !threads::EXIST => *next = staging(self.gpu),
+            Some(copy) => {
+                let mode = wgpu::MapMode::Write;
+                let mapping = Notice::of_mapping(next, mode, next.size(), copy);
+                block_on(mapping.arrived(self.gpu))??;
+            }
+            None => {}
         }
-        Ok(staging)
+        Ok(next)
     }
+}
+
+fn staging(gpu: &Gpu) -> wgpu::Buffer {
+    gpu.count_object();
+    gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("upload staging"),
+        size: STAGING_BYTES,
+        usage: wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC,
+        mapped_at_creation: true,
+    })
 }
 
 impl Target<'_> {
@@ -261,28 +260,6 @@ fn in_texture(texture: &wgpu::Texture, origin: wgpu::Origin3d) -> wgpu::TexelCop
     }
 }
 
-/// Maps the first `bytes` bytes of `buffer` after `submission` is done.
-pub(super) fn map(
-    gpu: &Gpu,
-    buffer: &wgpu::Buffer,
-    mode: wgpu::MapMode,
-    bytes: u64,
-    submission: wgpu::SubmissionIndex,
-) -> Result<()> {
-    let (sender, receiver) = mpsc::channel();
-    buffer.slice(..bytes).map_async(mode, move |result| {
-        // The receiver is gone only when the wait below failed, and then nobody wants to know.
-        let _ = sender.send(result);
-    });
-    gpu.wait(Some(submission))?;
-    // Another thread that waits on the same device may have been handed our callback and not have called it yet.
-    match receiver.recv_timeout(CALLBACK_TIMEOUT) {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(gpu.cause_of(Error::Gpu(error.to_string()))),
-        Err(_) => Err(Error::Gpu("a buffer was not mapped in time".into())),
-    }
-}
-
 /// A buffer on the host side that results are copied into.
 pub struct Readback {
     buffer: wgpu::Buffer,
@@ -317,6 +294,11 @@ impl Readback {
         &self.buffer
     }
 
+    /// Asks for the first `bytes` bytes, which `submission` copies there. Nothing may be copied there before they have been read or dropped.
+    pub fn request(&self, bytes: u64, submission: wgpu::SubmissionIndex) -> Arrival {
+        Arrival::new(&self.buffer, bytes, submission)
+    }
+
     /// Waits for `submission`, then hands the buffer's first `count` floats to `read`.
     ///
     /// # Errors
@@ -328,23 +310,7 @@ impl Readback {
         count: usize,
         read: impl FnOnce(&[f32]) -> T,
     ) -> Result<T> {
-        map(
-            gpu,
-            &self.buffer,
-            wgpu::MapMode::Read,
-            count as u64 * 4,
-            submission,
-        )?;
-        let value = {
-            let view = self
-                .buffer
-                .get_mapped_range(0..count as u64 * 4)
-                .map_err(|error| {
-                    gpu.cause_of(Error::Gpu(format!("readback not mapped: {error}")))
-                })?;
-            read(bytemuck::cast_slice(&view))
-        };
-        self.buffer.unmap();
-        Ok(value)
+        let arrival = self.request(count as u64 * 4, submission);
+        arrival.read(gpu, |bytes| read(bytemuck::cast_slice(bytes)))
     }
 }

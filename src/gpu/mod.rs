@@ -3,6 +3,7 @@
 //! Architecture invariant: nothing here knows what a layer, a token or a model is.
 
 pub mod adapter;
+pub mod arrival;
 pub mod cache_file;
 mod candidate;
 pub mod device;
@@ -14,6 +15,7 @@ pub mod timing;
 
 pub(crate) use adapter::first_that_works;
 pub use adapter::{AdapterFeatures, AdapterSummary, adapters};
+pub use arrival::{Arrival, Notice, block_on};
 pub(crate) use candidate::Candidate;
 pub use device::Gpu;
 pub use memory::{Readback, Uploader};

@@ -8,6 +8,7 @@ use super::device::Gpu;
 use super::pipeline_cache::PipelineCache;
 use super::shader::{self, Variant};
 use crate::error::{Error, Result};
+use crate::threads;
 
 /// What one `@binding` of group 0 is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,26 +128,16 @@ impl Gpu {
     ) -> Result<Vec<Pipeline>> {
         let threads = std::thread::available_parallelism().map_or(2, |n| n.get());
         let share = specs.len().div_ceil(threads).max(1);
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = specs
-                .chunks(share)
-                .map(|part| {
-                    scope.spawn(move || {
-                        part.iter()
-                            .map(|spec| self.compile_one(files, spec))
-                            .collect()
-                    })
-                })
-                .collect();
-            let mut pipelines = Vec::with_capacity(specs.len());
-            for worker in workers {
-                let compiled: Result<Vec<Pipeline>> = worker
-                    .join()
-                    .map_err(|_| Error::Gpu("a shader compiler thread panicked".into()))?;
-                pipelines.extend(compiled?);
-            }
-            Ok(pipelines)
-        })
+        let compiled = threads::each(specs.chunks(share), |part| {
+            let compiled = part.iter().map(|spec| self.compile_one(files, spec));
+            compiled.collect::<Result<Vec<Pipeline>>>()
+        });
+        let mut pipelines = Vec::with_capacity(specs.len());
+        for part in compiled {
+            let part = part.map_err(|_| Error::Gpu("a shader compiler panicked".into()))?;
+            pipelines.extend(part?);
+        }
+        Ok(pipelines)
     }
 
     /// A variant with other files in the slots whose files this driver does not compute as it should.
@@ -167,7 +158,7 @@ impl Gpu {
     ) -> Result<Pipeline> {
         let label = spec.variant.file;
         let resolved = shader::resolve(files, &self.stood_in(&spec.variant))?;
-        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let scope = self.error_scope(wgpu::ErrorFilter::Validation);
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(label),
             source: wgpu::ShaderSource::Wgsl(resolved.text.as_str().into()),
@@ -216,7 +207,7 @@ impl Gpu {
                 },
                 cache: self.pipeline_cache.as_deref().map(PipelineCache::get),
             });
-        if let Some(error) = pollster::block_on(scope.pop()) {
+        if let Some(error) = scope.pop() {
             self.check()?;
             let info = pollster::block_on(module.get_compilation_info());
             let line = info

@@ -1,8 +1,9 @@
 //! Timestamps around every dispatch of a submission, where the adapter has them.
 
+use super::arrival::Arrival;
 use super::device::Gpu;
-use super::memory::map;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::threads;
 
 /// Begin and end of some dispatches, in nanoseconds of the device's clock.
 pub type Intervals = Vec<(u64, u64)>;
@@ -30,7 +31,9 @@ impl Gpu {
     fn timer_with(&self, capacity: usize, inside_passes: bool) -> Option<Timer> {
         let features = self.device.features();
         let count = 2 * capacity as u32;
-        if !features.contains(wgpu::Features::TIMESTAMP_QUERY)
+        // Without threads nobody can wait for them.
+        if !threads::EXIST
+            || !features.contains(wgpu::Features::TIMESTAMP_QUERY)
             || count > wgpu::QUERY_SET_MAX_QUERIES
         {
             return None;
@@ -112,15 +115,8 @@ impl Timer {
         count: usize,
     ) -> Result<Option<Intervals>> {
         let bytes = 2 * count as u64 * u64::from(wgpu::QUERY_SIZE);
-        map(gpu, &self.staging, wgpu::MapMode::Read, bytes, submission)?;
-        let ticks: Vec<u64> = {
-            let view = self
-                .staging
-                .get_mapped_range(0..bytes)
-                .map_err(|error| Error::Gpu(format!("timestamps not mapped: {error}")))?;
-            bytemuck::pod_collect_to_vec(&view)
-        };
-        self.staging.unmap();
+        let arrival = Arrival::new(&self.staging, bytes, submission);
+        let ticks: Vec<u64> = arrival.read(gpu, bytemuck::pod_collect_to_vec)?;
         Ok(intervals(&ticks, self.period))
     }
 }

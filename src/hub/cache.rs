@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use super::gguf;
 use super::name::{MAIN, RepoId, Revision, is_component, is_file_name};
 use crate::error::{Error, HubError, Result};
 
@@ -221,7 +222,7 @@ impl Snapshot {
     /// What a path leads to, if that is a repository's folder in a cache, or a snapshot in one.
     pub fn at(path: &Path) -> Option<Self> {
         // The path may be `.`, or have links in it.
-        let folder = std::fs::canonicalize(path).ok()?;
+        let folder = dunce::canonicalize(path).ok()?;
         let (repo, folder) = match repo_name(&folder) {
             Some(_) => {
                 let repo = RepoFolder {
@@ -259,7 +260,9 @@ pub fn missing_file(folder: &Path) -> Option<String> {
     const CONFIG: &str = "config.json";
     const WEIGHTS: &str = "model.safetensors";
     if !folder.join(CONFIG).is_file() {
-        return Some(CONFIG.to_owned());
+        // A GGUF file has its configuration in it.
+        let is_gguf = !gguf::in_folder(folder).is_empty();
+        return (!is_gguf).then(|| CONFIG.to_owned());
     }
     if folder.join(WEIGHTS).is_file() {
         return None;

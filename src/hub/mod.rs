@@ -41,6 +41,7 @@ mod cache;
 mod client;
 #[cfg(feature = "hub")]
 mod download;
+mod gguf;
 #[cfg(feature = "hub")]
 mod hasher;
 mod lock;

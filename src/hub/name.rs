@@ -98,14 +98,24 @@ impl Default for Revision {
 pub struct ModelId {
     pub repo: RepoId,
     pub revision: Revision,
+    /// Which of its GGUF files: a file's name, or how that ends, such as `Q8_0`.
+    pub variant: Option<String>,
 }
 
 impl ModelId {
-    /// `ORG/NAME`, or `ORG/NAME@REVISION`.
+    /// `ORG/NAME`, `ORG/NAME@REVISION`, and either with `:VARIANT` behind it.
     ///
     /// # Errors
     /// As [`RepoId::parse`] and [`Revision::parse`].
     pub fn parse(text: &str) -> Result<Self> {
+        let (text, variant) = match text.split_once(':') {
+            Some((_, variant)) if !is_file_name(variant) => {
+                let what = "ORG/NAME:FILE.gguf or ORG/NAME:Q8_0 is expected";
+                return Err(name_error(text, "model", what));
+            }
+            Some((text, variant)) => (text, Some(variant.to_owned())),
+            None => (text, None),
+        };
         let (repo, revision) = match text.split_once('@') {
             Some((repo, revision)) => (repo, Revision::parse(revision)?),
             None => (text, Revision::default()),
@@ -113,7 +123,21 @@ impl ModelId {
         Ok(Self {
             repo: RepoId::parse(repo)?,
             revision,
+            variant,
         })
+    }
+}
+
+impl fmt::Display for ModelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.repo)?;
+        if self.revision.as_str() != MAIN {
+            write!(f, "@{}", self.revision.as_str())?;
+        }
+        match &self.variant {
+            Some(variant) => write!(f, ":{variant}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -185,6 +209,20 @@ mod tests {
         assert_eq!(id.repo.to_string(), "a/b");
         assert_eq!(id.revision.as_str(), "refs/pr/1");
         assert_eq!(ModelId::parse("a/b").unwrap().revision.as_str(), "main");
+        let id = ModelId::parse("a/b@v1:x Q8_0.gguf").unwrap();
+        assert_eq!(id.revision.as_str(), "v1");
+        assert_eq!(id.variant.as_deref(), Some("x Q8_0.gguf"));
+        assert_eq!(id.to_string(), "a/b@v1:x Q8_0.gguf");
+        for variant in [
+            "a/b:",
+            "a/b:..",
+            "a/b:../x.gguf",
+            "a/b:x:y",
+            "a:b/c",
+            "C:/a",
+        ] {
+            assert!(ModelId::parse(variant).is_err(), "{variant}");
+        }
         for revision in [
             "", "..", "a/../b", "/a", "a/", "a//b", ".a", "a\\b", "a?b", "a b",
         ] {

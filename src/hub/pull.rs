@@ -9,8 +9,9 @@ use std::time::Duration;
 use super::cache::{Cache, INDEX, RepoFolder, is_shard, shards};
 use super::client::{About, Client};
 use super::download::{Meta, fetch};
+use super::gguf;
 use super::lock::{Hold, Lock};
-use super::name::{ModelId, is_component, is_file_name};
+use super::name::{ModelId, is_component, is_file_name, printable};
 use super::progress::{Progress, Reporter, Reports};
 use crate::error::{Error, HubError, Result};
 
@@ -23,12 +24,15 @@ const MOST_LISTING: u64 = 8 << 20;
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
 const TOKENIZER: &str = "tokenizer.json";
+/// Taken where there is no other.
+const SENTENCEPIECE: &str = "tokenizer.model";
 
 /// What a model has beside its weights.
-const SIDE_FILES: [&str; 5] = [
+const SIDE_FILES: [&str; 6] = [
     CONFIG,
     "generation_config.json",
     TOKENIZER,
+    SENTENCEPIECE,
     "tokenizer_config.json",
     "chat_template.jinja",
 ];
@@ -151,11 +155,41 @@ impl<'a> Pull<'a> {
     }
 
     pub fn has_tokenizer(&self) -> bool {
-        self.has(TOKENIZER)
+        self.has(TOKENIZER) || self.has(SENTENCEPIECE)
     }
 
     fn has(&self, name: &str) -> bool {
         self.listed.iter().any(|listed| listed == name)
+    }
+
+    /// The GGUF file that is meant, if one is: by name, or because there is nothing else.
+    pub fn gguf(&self) -> Result<Option<&str>> {
+        let variant = self.id.variant.as_deref();
+        let is_folder = self.has(CONFIG) && (self.has(WEIGHTS) || self.has(INDEX));
+        let names: Vec<String> = self
+            .listed
+            .iter()
+            .filter(|name| gguf::is_model(name))
+            .cloned()
+            .collect();
+        if variant.is_none() && (is_folder || names.is_empty()) {
+            return Ok(None);
+        }
+        let chosen = gguf::choose(&names, variant);
+        let listed = self
+            .listed
+            .iter()
+            .find(|name| Some(name.as_str()) == chosen);
+        match listed {
+            Some(name) => Ok(Some(name)),
+            None => Err(variants(self.id, names)),
+        }
+    }
+
+    /// Fetches a single file. Returns where it is.
+    pub fn file(&self, name: &str) -> Result<PathBuf> {
+        self.fetch(&[self.ask(name)?])?;
+        Ok(self.snapshot().join(name))
     }
 
     /// Fetches all but the weights.
@@ -171,7 +205,9 @@ impl<'a> Pull<'a> {
         let has_index = self.has(INDEX) && !self.has(WEIGHTS);
         let index = has_index.then_some(INDEX);
         let names = SIDE_FILES.into_iter().chain(index);
-        let wanted: Vec<&str> = names.filter(|name| self.has(name)).collect();
+        let is_wanted =
+            |name: &&str| self.has(name) && (*name != SENTENCEPIECE || !self.has(TOKENIZER));
+        let wanted: Vec<&str> = names.filter(is_wanted).collect();
         self.fetch(&self.ask_all(&wanted)?)
     }
 
@@ -345,14 +381,27 @@ fn listing(client: &Client, id: &ModelId) -> Result<(Vec<String>, Option<String>
     }
     // What lies in a folder of the repository is no part of the model, and a name that leads elsewhere is none.
     let ours = |name: &String| {
-        is_file_name(name) && (SIDE_FILES.contains(&&**name) || name == INDEX || is_shard(name))
+        let is_side_file = SIDE_FILES.contains(&&**name) || name == INDEX;
+        is_file_name(name) && (is_side_file || is_shard(name) || gguf::is_model(name))
     };
     let names = siblings.into_iter().map(|sibling| sibling.rfilename);
     Ok((names.filter(ours).collect(), sha))
 }
 
+/// That no GGUF file is the one that is meant.
+pub fn variants(id: &ModelId, files: Vec<String>) -> Error {
+    HubError::Variants {
+        repo: id.repo.to_string(),
+        variant: id.variant.clone(),
+        files: files.iter().map(|name| printable(name)).collect(),
+    }
+    .into()
+}
+
 /// The tokenizer in a snapshot, if there is one.
 pub fn tokenizer_in(snapshot: &Path) -> Option<PathBuf> {
-    let path = snapshot.join(TOKENIZER);
-    path.is_file().then_some(path)
+    let mut paths = [TOKENIZER, SENTENCEPIECE]
+        .map(|name| snapshot.join(name))
+        .into_iter();
+    paths.find(|path| path.is_file())
 }

@@ -6,9 +6,10 @@ use std::sync::atomic::AtomicBool;
 
 use super::cache::{Cache, Snapshot, missing_file};
 use super::client::Client;
+use super::gguf;
 use super::name::ModelId;
 use super::progress::{Progress, Reports};
-use super::pull::{Pull, supervise, tokenizer_in};
+use super::pull::{Pull, supervise, tokenizer_in, variants};
 use super::retry::Cancel;
 use super::settings::Settings;
 use crate::error::{Error, HubError, Result};
@@ -46,7 +47,7 @@ pub struct ModelRequest<'a> {
 /// A model's files on this machine.
 #[derive(Debug)]
 pub struct Found {
-    /// The folder that holds them.
+    /// The folder that holds them; of a GGUF file, which is all of a model, the file itself.
     pub folder: PathBuf,
     /// A tokenizer that lies elsewhere; `None`: it lies in the folder, or nowhere. Or why there is none.
     pub tokenizer: Result<Option<PathBuf>>,
@@ -56,7 +57,7 @@ pub struct Found {
 /// and nothing that is called as a file is.
 pub fn hub_model(name: &str) -> Option<ModelId> {
     let path = Path::new(name);
-    let is_file = path.extension().is_some_and(|ending| ending == "gguf");
+    let is_file = path.extension().is_some_and(|ending| ending == "gguf") && !name.contains(':');
     let is_there = is_file || path.symlink_metadata().is_ok();
     ModelId::parse(name).ok().filter(|_| !is_there)
 }
@@ -86,19 +87,25 @@ impl Hub {
         progress: &mut dyn FnMut(&Progress),
     ) -> Result<Found> {
         let cached = self.cached(request.id);
-        let is_whole = cached
+        let whole = cached
             .as_deref()
-            .is_some_and(|folder| missing_file(folder).is_none());
-        let (whole, part) = match is_whole {
-            true => (cached, None),
-            false => (None, cached),
-        };
+            .and_then(|folder| whole(folder, request.id));
         match whole {
+            Some(file) if file.is_file() && (self.settings.offline || !request.refresh) => {
+                Ok(Found {
+                    folder: file,
+                    tokenizer: Ok(None),
+                })
+            }
             Some(folder) if self.settings.offline || !request.refresh => {
                 self.with_tokenizer(folder, request, progress)
             }
             None if self.settings.offline => {
-                let missing = match part.and_then(|folder| missing_file(&folder)) {
+                let names = cached.as_deref().map(gguf::in_folder).unwrap_or_default();
+                if !names.is_empty() {
+                    return Err(variants(request.id, names));
+                }
+                let missing = match cached.and_then(|folder| missing_file(&folder)) {
                     Some(file) => file,
                     None => "the model".to_owned(),
                 };
@@ -177,6 +184,14 @@ impl Hub {
         let client = Client::new(&self.settings, Cancel::new(request.cancel.clone()))?;
         supervise(&client, progress, |reports| {
             let pull = Pull::begin(&client, reports, &self.settings.cache, request.id)?;
+            if let Some(name) = pull.gguf()? {
+                let file = pull.file(name)?;
+                pull.finish()?;
+                return Ok(Found {
+                    folder: file,
+                    tokenizer: Ok(None),
+                });
+            }
             pull.side_files()?;
             (request.check)(&pull.snapshot())?;
             // Before gigabytes come that may be of no use without it.
@@ -220,6 +235,18 @@ impl Hub {
         }
         .into()
     }
+}
+
+/// The model that a name means in its snapshot, if it is whole: the snapshot, or a GGUF file in it.
+fn whole(snapshot: &Path, id: &ModelId) -> Option<PathBuf> {
+    const CONFIG: &str = "config.json";
+    if id.variant.is_none() && snapshot.join(CONFIG).is_file() {
+        return missing_file(snapshot)
+            .is_none()
+            .then(|| snapshot.to_owned());
+    }
+    let names = gguf::in_folder(snapshot);
+    gguf::choose(&names, id.variant.as_deref()).map(|name| snapshot.join(name))
 }
 
 /// A tokenizer, or why there is none, which is an error at once where nothing goes without.

@@ -105,13 +105,24 @@ pub fn spec(path: ComputePath, exact: bool, subgroups: bool) -> KernelSpec {
     }
 }
 
-/// Workgroups for one token.
-pub fn workgroups(path: ComputePath, q_heads: u32, kv_heads: u32, blocks: u32) -> u32 {
-    let quads = kv_heads * (q_heads / kv_heads).div_ceil(4);
-    match path {
-        ComputePath::Gpu => quads,
-        ComputePath::Software => quads * blocks.div_ceil(4),
-    }
+/// Blocks of the output that a workgroup of `attention_lanes.wgsl` covers: of a single token's, and of each of several tokens'.
+pub const COVERED: [u32; 2] = [4, 8];
+
+/// The kernel of [`spec`] for [`ComputePath::Software`] with workgroups that cover so many blocks, one of [`COVERED`].
+pub fn lanes_spec(exact: bool, subgroups: bool, covered: u32) -> KernelSpec {
+    let mut spec = spec(ComputePath::Software, exact, subgroups);
+    spec.constants.push(("COVERED", f64::from(covered)));
+    spec
+}
+
+/// Workgroups of it for one token.
+pub fn lanes_workgroups(q_heads: u32, kv_heads: u32, blocks: u32, covered: u32) -> u32 {
+    workgroups(q_heads, kv_heads) * blocks.div_ceil(covered)
+}
+
+/// Workgroups of `attention.wgsl` for one token: one for four heads of a group.
+pub fn workgroups(q_heads: u32, kv_heads: u32) -> u32 {
+    kv_heads * (q_heads / kv_heads).div_ceil(4)
 }
 
 /// Of [`MergeBindings`].

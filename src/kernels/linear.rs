@@ -1,7 +1,8 @@
 //! `linear_*.wgsl`: matrix products, nine ways that share one `Shape` and one set of outputs.
 
 use super::layout::{bindings, uniform_struct};
-use super::{BLOCK, BatchClass, ComputePath};
+pub use super::tuning::{Arithmetic, Tuning};
+use super::{BatchClass, ComputePath};
 use crate::dtype::Dtype;
 use crate::gpu::KernelSpec;
 use crate::gpu::shader::Variant;
@@ -76,72 +77,6 @@ bindings! {
 /// Bytes of a window into uniform memory, 16384 floats, which holds at least one token's input.
 pub const UNIFORM_WINDOW: u64 = 65536;
 
-/// What the best kernels of an adapter differ in. Whatever it is, the rows of a class get the same bits in any company.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Tuning {
-    /// Lanes in a workgroup of the mappings for [`ComputePath::Software`].
-    pub lanes: u32,
-    /// Lanes that walk along a row together in the two `rows` mappings.
-    pub columns: u32,
-    /// Whether lanes tell each other what they have read, or added up, by subgroup operations.
-    pub subgroups: bool,
-    /// Tokens that a tile of a long prompt covers on [`ComputePath::Gpu`].
-    pub tile: u32,
-    /// Whether activations of generated rows are quantised to eight bits on the fly where they meet `q8` weights.
-    pub int8: bool,
-}
-
-impl Tuning {
-    pub const LANES: [u32; 4] = [8, 16, 32, 64];
-    pub const COLUMNS: [u32; 4] = [8, 16, 32, 64];
-    pub const TILES: [u32; 2] = [32, 64];
-
-    /// Whether there are such kernels on `path`, on an adapter whose subgroups have at least so many lanes (0: it has none).
-    pub fn is_possible(self, path: ComputePath, subgroup_lanes: u32) -> bool {
-        let together = match path {
-            // Eight lanes read a block.
-            ComputePath::Software => BLOCK as u32,
-            ComputePath::Gpu => self.columns,
-        };
-        Self::LANES.contains(&self.lanes)
-            && Self::COLUMNS.contains(&self.columns)
-            && Self::TILES.contains(&self.tile)
-            && (!self.subgroups || together <= subgroup_lanes)
-            // There lanes quantise together.
-            && (!self.int8 || path == ComputePath::Gpu || self.subgroups)
-    }
-
-    /// How rows of `class` meet weights of `dtype`.
-    pub fn arithmetic(self, class: BatchClass, dtype: Dtype) -> Arithmetic {
-        match self.int8 && class == BatchClass::Generated && dtype == Dtype::Q8 {
-            true => Arithmetic::Int8,
-            false => Arithmetic::Float,
-        }
-    }
-}
-
-impl Default for Tuning {
-    /// Good for most.
-    fn default() -> Self {
-        Self {
-            lanes: 16,
-            columns: 32,
-            subgroups: false,
-            tile: 32,
-            int8: false,
-        }
-    }
-}
-
-/// How activations meet weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Arithmetic {
-    /// In f32.
-    Float,
-    /// Quantised to eight bits on the fly, for weights in `q8`.
-    Int8,
-}
-
 /// What a product is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Input {
@@ -197,8 +132,8 @@ pub enum Mapping {
     PrefillOctets,
     /// Some lanes two row pairs, one token a workgroup row (`linear_decode_rows.wgsl`).
     DecodeRows,
-    /// The same for four tokens a workgroup row (`linear_few_rows.wgsl`).
-    FewRows,
+    /// The same for so many times four tokens a workgroup row: 1, 2 or 4 (`linear_few_rows.wgsl`).
+    FewRows(u32),
     /// One lane a row pair, one token a workgroup row (`linear_prefill_single.wgsl`).
     PrefillSingle,
     /// A workgroup 32 row pairs by 8 tokens (`linear_prefill_narrow.wgsl`).
@@ -211,12 +146,14 @@ pub enum Mapping {
 
 impl Mapping {
     #[cfg(test)]
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::DecodeLanes,
         Self::PrefillLanes,
         Self::PrefillOctets,
         Self::DecodeRows,
-        Self::FewRows,
+        Self::FewRows(1),
+        Self::FewRows(2),
+        Self::FewRows(4),
         Self::PrefillSingle,
         Self::PrefillNarrow,
         Self::PrefillTiles,
@@ -237,7 +174,12 @@ impl Mapping {
                 &[Self::DecodeLanes, Self::PrefillLanes, Self::PrefillOctets]
             }
             (ComputePath::Software, _) => &[Self::DecodeLanes, Self::PrefillLanes],
-            (ComputePath::Gpu, BatchClass::Generated) => &[Self::DecodeRows, Self::FewRows],
+            (ComputePath::Gpu, BatchClass::Generated) => &[
+                Self::DecodeRows,
+                Self::FewRows(1),
+                Self::FewRows(2),
+                Self::FewRows(4),
+            ],
             (ComputePath::Gpu, BatchClass::Prompt) if tile == 64 => {
                 &[Self::PrefillSingle, Self::PrefillNarrow, Self::PrefillWide]
             }
@@ -251,7 +193,8 @@ impl Mapping {
     pub fn tokens(self) -> u32 {
         match self {
             Self::DecodeLanes | Self::DecodeRows | Self::PrefillSingle => 1,
-            Self::PrefillLanes | Self::FewRows => 4,
+            Self::PrefillLanes => 4,
+            Self::FewRows(quads) => 4 * quads,
             Self::PrefillOctets | Self::PrefillNarrow => 8,
             Self::PrefillTiles => 32,
             Self::PrefillWide => 64,
@@ -286,21 +229,45 @@ impl Mapping {
             Self::DecodeLanes | Self::PrefillLanes | Self::PrefillOctets => {
                 pairs.div_ceil(4 * tuning.lanes)
             }
-            Self::DecodeRows | Self::FewRows => pairs.div_ceil(128 / tuning.columns),
+            Self::DecodeRows => pairs.div_ceil(groups(1, tuning) * tuning.pairs),
+            Self::FewRows(quads) => pairs.div_ceil(groups(quads, tuning) * tuning.pairs),
             Self::PrefillSingle | Self::PrefillNarrow | Self::PrefillTiles | Self::PrefillWide => {
                 pairs.div_ceil(32)
             }
         }
     }
 
-    fn constants(self, tuning: Tuning) -> Vec<(&'static str, f64)> {
-        match self {
+    /// Of a product with rows of `blocks` blocks.
+    fn constants(self, dtype: Dtype, blocks: u32, tuning: Tuning) -> Vec<(&'static str, f64)> {
+        let constants = match self {
             Self::DecodeLanes | Self::PrefillLanes | Self::PrefillOctets => {
-                vec![("LANES", f64::from(tuning.lanes))]
+                vec![("LANES", tuning.lanes)]
             }
-            Self::DecodeRows | Self::FewRows => vec![("COLUMNS", f64::from(tuning.columns))],
+            Self::DecodeRows => {
+                // Of f32, four steps at a time are more than registers hold.
+                let ahead = if dtype == Dtype::F32 { 2 } else { 4 };
+                let steps = blocks / tuning.columns;
+                let is_flat = blocks.is_multiple_of(tuning.columns) && steps < 3 * ahead;
+                vec![
+                    ("COLUMNS", tuning.columns),
+                    ("GROUP_PAIRS", tuning.pairs),
+                    ("AHEAD", ahead),
+                    // Without a loop for narrow rows, of which there are few widths, so that there are few such kernels.
+                    ("BLOCKS", if is_flat { blocks } else { 0 }),
+                ]
+            }
+            Self::FewRows(quads) => vec![
+                ("COLUMNS", tuning.columns),
+                ("GROUP_PAIRS", tuning.pairs),
+                ("QUADS", quads),
+                ("LANES", rows_lanes(quads, tuning)),
+            ],
             _ => Vec::new(),
-        }
+        };
+        let constants = constants.into_iter();
+        constants
+            .map(|(name, value)| (name, f64::from(value)))
+            .collect()
     }
 
     /// How lanes multiply, and how they tell each other what they have.
@@ -334,7 +301,7 @@ impl Mapping {
             Self::PrefillLanes | Self::PrefillOctets => {
                 vec![("arithmetic", lanes), ("input", input), ("inputs", inputs)]
             }
-            Self::DecodeRows | Self::FewRows => vec![("arithmetic", rows), ("sums", sums)],
+            Self::DecodeRows | Self::FewRows(_) => vec![("arithmetic", rows), ("sums", sums)],
             _ => Vec::new(),
         }
     }
@@ -345,13 +312,23 @@ impl Mapping {
             Self::PrefillLanes => "linear_prefill_lanes.wgsl",
             Self::PrefillOctets => "linear_prefill_octets.wgsl",
             Self::DecodeRows => "linear_decode_rows.wgsl",
-            Self::FewRows => "linear_few_rows.wgsl",
+            Self::FewRows(_) => "linear_few_rows.wgsl",
             Self::PrefillSingle => "linear_prefill_single.wgsl",
             Self::PrefillNarrow => "linear_prefill_narrow.wgsl",
             Self::PrefillTiles => "linear_prefill_tiles.wgsl",
             Self::PrefillWide => "linear_prefill_wide.wgsl",
         }
     }
+}
+
+/// Lanes of a workgroup of the `rows` mappings whose groups are for `quads` quads of tokens.
+fn rows_lanes(quads: u32, tuning: Tuning) -> u32 {
+    (quads * tuning.columns).max(64)
+}
+
+/// Groups of such a workgroup with rows of their own.
+fn groups(quads: u32, tuning: Tuning) -> u32 {
+    rows_lanes(quads, tuning) / tuning.columns / quads
 }
 
 /// A kernel for one kind of product.
@@ -363,6 +340,8 @@ pub struct Product {
     pub arithmetic: Arithmetic,
     pub input: Input,
     pub output: Output,
+    /// Blocks of a row of weights: some kernels are made for a width.
+    pub blocks: u32,
 }
 
 impl Product {
@@ -372,7 +351,7 @@ impl Product {
         let bindings = match mapping {
             Mapping::DecodeLanes => LaneBindings::<()>::kinds(path),
             Mapping::PrefillLanes | Mapping::PrefillOctets => LanesBindings::<()>::kinds(path),
-            Mapping::DecodeRows | Mapping::FewRows => RowBindings::<()>::kinds(path),
+            Mapping::DecodeRows | Mapping::FewRows(_) => RowBindings::<()>::kinds(path),
             Mapping::PrefillSingle
             | Mapping::PrefillNarrow
             | Mapping::PrefillTiles
@@ -381,7 +360,7 @@ impl Product {
         let mut slots = path.weight_slots(self.dtype);
         slots.push(("output", self.output.file()));
         slots.extend(mapping.slots(self.dtype, self.arithmetic, tuning));
-        let mut constants = mapping.constants(tuning);
+        let mut constants = mapping.constants(self.dtype, self.blocks, tuning);
         if self.input == Input::Normed {
             constants.push(("NORMED", 1.0));
         }

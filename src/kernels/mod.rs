@@ -13,8 +13,9 @@ pub mod read_bandwidth;
 pub mod rms_norm;
 pub mod sample;
 mod step;
+mod tuning;
 
 pub use files::{FILES, fingerprint};
-pub use linear::Tuning;
 pub use path::ComputePath;
 pub use step::{BLOCK, BatchClass, CHOSEN, FirstRow, LANES, ROW_PAD, TokenInput};
+pub use tuning::Tuning;

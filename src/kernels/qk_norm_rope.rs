@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::ComputePath;
 use super::layout::{bindings, uniform_struct};
+use super::{BLOCK, ComputePath};
 use crate::gpu::KernelSpec;
 use crate::gpu::shader::Variant;
 
@@ -37,8 +37,11 @@ bindings! {
     }
 }
 
+/// Lanes that are run together where software computes.
+const SOFTWARE_LANES: usize = 8;
+
 /// `exact`: the cache is f32.
-pub fn spec(path: ComputePath, exact: bool) -> KernelSpec {
+pub fn spec(path: ComputePath, exact: bool, head_dim: usize) -> KernelSpec {
     let formats = ["lib/cache_write_f16.wgsl", "lib/cache_write_f32.wgsl"];
     let mut slots = path.cache_slots(exact, formats);
     let place = match path {
@@ -51,7 +54,13 @@ pub fn spec(path: ComputePath, exact: bool) -> KernelSpec {
             file: "qk_norm_rope.wgsl",
             slots,
         },
-        constants: vec![],
+        constants: match path {
+            ComputePath::Gpu => vec![],
+            ComputePath::Software => {
+                let lanes = head_dim.div_ceil(BLOCK).next_multiple_of(SOFTWARE_LANES);
+                vec![("LANES", lanes as f64)]
+            }
+        },
         bindings: Bindings::<()>::kinds(path),
     }
 }

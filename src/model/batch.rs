@@ -118,6 +118,35 @@ impl Room {
         }
     }
 
+    /// The first of the rows that something is wanted after, of those that an unwanted one may come before: prompts, or without classes all.
+    pub fn wanted_start(&self, counts: Counts, rows: &ClassRows) -> u32 {
+        match self.has_classes {
+            true => rows.prompt.end - counts.prompt_logits,
+            false => rows.generated - counts.generated_logits - counts.prompt_logits,
+        }
+    }
+
+    /// What has to be computed of `rows` for those that something is wanted after. `has_windows`: kernels can begin at any row.
+    pub fn wanted_rows(&self, counts: Counts, rows: &ClassRows, has_windows: bool) -> ClassRows {
+        let start = self.wanted_start(counts, rows);
+        if !self.has_classes {
+            return ClassRows {
+                generated: 0,
+                prompt: start..rows.generated,
+            };
+        }
+        ClassRows {
+            generated: match counts.generated_logits {
+                0 => 0,
+                _ => rows.generated,
+            },
+            prompt: match counts.prompt_logits {
+                1.. if !has_windows => rows.prompt.clone(),
+                _ => start..rows.prompt.end,
+            },
+        }
+    }
+
     fn fits(&self, counts: Counts) -> bool {
         let rows = self.class_rows(counts.generated, counts.prompt);
         let logits = self.class_rows(counts.generated_logits, counts.prompt_logits);

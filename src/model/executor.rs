@@ -3,11 +3,14 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use web_time::Instant;
 
 use super::batch::{Batch, ChoiceParams, Room, Row, TokenSource, Wants};
 use super::kv_pool::KvPool;
 use super::launch::{Binder, Buffers, Launch};
+use super::op::Extent;
 use super::pieces::{FIRST_RATE, Pieces};
 use super::plan::{Blueprint, BufferId, Ops, Plan};
 use super::record::{Extents, Task, groups, record, spans};
@@ -16,9 +19,9 @@ use super::results::{RowResult, StoredRow, WantedReport, result};
 use super::rows::NOBODYS_ROW;
 use super::sizes::stride;
 use crate::error::Result;
-use crate::gpu::{Readback, Timer};
+use crate::gpu::{Arrival, Notice, Readback, Timer};
 use crate::kernels::sample::{self, REPORT_WORDS};
-use crate::kernels::{BatchClass, CHOSEN, FirstRow, TokenInput};
+use crate::kernels::{BatchClass, CHOSEN, ComputePath, FirstRow, TokenInput};
 use crate::trace::{Span, TraceMode};
 
 /// Steps whose results may be unread.
@@ -64,10 +67,9 @@ struct Wanted {
 struct InFlight {
     number: u64,
     alive: Weak<()>,
-    submission: wgpu::SubmissionIndex,
     place: usize,
-    /// Rows of logits that were copied.
-    logits_rows: u32,
+    logits: Option<Arrival>,
+    report: Option<Arrival>,
     wanted: Wanted,
 }
 
@@ -243,19 +245,19 @@ impl Executor {
             true => Some(self.free_place(resident, logits_rows > 0)?),
             false => None,
         };
+        let logits_bytes = u64::from(logits_rows) * u64::from(stride(vocab)) * 4;
+        let report_bytes = (wanted.reports.len() * REPORT_WORDS * 4) as u64;
         let submitted = self.record_and_submit(resident, &extents, mode, |encoder| {
             let overflow = self.buffers.get(BufferId::Overflow)?;
-            if logits_rows > 0 {
-                let bytes = u64::from(logits_rows) * u64::from(stride(vocab)) * 4;
+            if logits_bytes > 0 {
                 let logits = self.buffers.get(BufferId::Logits)?;
                 self.logits.record_at(encoder, overflow, HEAD, 0);
-                self.logits.record_at(encoder, logits, bytes, HEAD);
+                self.logits.record_at(encoder, logits, logits_bytes, HEAD);
             }
-            if let (Some(place), 1..) = (place, wanted.reports.len()) {
-                let bytes = (wanted.reports.len() * REPORT_WORDS * 4) as u64;
+            if let (Some(place), 1..) = (place, report_bytes) {
                 let report = self.buffers.get(BufferId::Report)?;
                 self.reports[place].record_at(encoder, overflow, HEAD, 0);
-                self.reports[place].record_at(encoder, report, bytes, HEAD);
+                self.reports[place].record_at(encoder, report, report_bytes, HEAD);
             }
             Ok(())
         })?;
@@ -273,26 +275,34 @@ impl Executor {
             timed: submitted.timed,
         };
         if let Some(place) = place {
+            let arrive = |readback: &Readback, bytes| {
+                (bytes > 0).then(|| readback.request(HEAD + bytes, submitted.submission.clone()))
+            };
             if logits_rows > 0 {
                 self.logits_taken_by = Some(self.number);
             }
             self.in_flight.push_back(InFlight {
                 number: self.number,
                 alive: Arc::downgrade(&ticket.alive),
-                submission: submitted.submission,
                 place,
-                logits_rows,
+                logits: arrive(&self.logits, logits_bytes),
+                report: arrive(&self.reports[place], report_bytes),
                 wanted,
             });
         }
         Ok(ticket)
     }
 
-    /// The submission to wait for before a ticket's results are read, so that nobody needs to wait while holding the executor.
-    pub fn submission(&self, ticket: &Ticket) -> Option<wgpu::SubmissionIndex> {
+    /// What to wait for before a ticket's results are read, so that nobody needs to wait while holding the executor.
+    pub fn notices(&self, ticket: &Ticket) -> Vec<Notice> {
         let mut steps = self.in_flight.iter();
-        let step = steps.find(|step| step.number == ticket.number)?;
-        Some(step.submission.clone())
+        let step = steps.find(|step| step.number == ticket.number);
+        let arrivals = step.map(|step| step.logits.iter().chain(&step.report));
+        arrivals
+            .into_iter()
+            .flatten()
+            .map(Arrival::notice)
+            .collect()
     }
 
     /// Hands each result of a step to `read`, with its row in the batch.
@@ -348,11 +358,10 @@ impl Executor {
             }
             fits
         };
-        if step.logits_rows > 0 {
+        if let Some(logits) = step.logits {
             self.logits_taken_by = None;
-            let floats = head + step.logits_rows as usize * row_floats;
-            let submission = step.submission.clone();
-            self.logits.read(gpu, submission, floats, |words| {
+            logits.read(gpu, |bytes| {
+                let words: &[f32] = bytemuck::cast_slice(bytes);
                 if check(words) {
                     for (row, logits_row) in &step.wanted.logits {
                         let start = head + *logits_row as usize * row_floats;
@@ -361,10 +370,9 @@ impl Executor {
                 }
             })?;
         }
-        if !step.wanted.reports.is_empty() {
-            let floats = head + step.wanted.reports.len() * REPORT_WORDS;
-            let report = &self.reports[step.place];
-            report.read(gpu, step.submission, floats, |words| {
+        if let Some(report) = step.report {
+            report.read(gpu, |bytes| {
+                let words: &[f32] = bytemuck::cast_slice(bytes);
                 if !check(words) {
                     return;
                 }
@@ -436,8 +444,10 @@ impl Executor {
         self.inputs.resize(end, nobody);
         self.sample_rows.clear();
         let mut extents = Extents::default();
-        // Where the next row of each class goes, and the next row of logits.
+        // Where the next row of each class goes, and the next row of logits. Of those that a part of can be left out, rows come last that
+        // something is wanted after.
         let mut next = [0, rows.prompt.start];
+        let mut next_wanted = room.wanted_start(counts, &rows);
         let mut next_logits = [0, logits.prompt.start];
         let has_classes = room.has_classes;
         let vocab = resident.config.vocab_size;
@@ -446,10 +456,15 @@ impl Executor {
                 BatchClass::Prompt if has_classes => 1,
                 _ => 0,
             };
-            let at = next[class];
-            next[class] += 1;
+            let is_wanted = row.wants != Wants::Nothing;
+            let place = match is_wanted && (class == 1 || !has_classes) {
+                true => &mut next_wanted,
+                false => &mut next[class],
+            };
+            let at = *place;
+            *place += 1;
             let kv_len = row.position + 1;
-            extents.positions += u64::from(kv_len);
+            extents.trunk.positions += u64::from(kv_len);
             extents.trunk.kv_len = extents.trunk.kv_len.max(kv_len);
             if class == 0 {
                 let longest = &mut extents.trunk.generated_kv_len;
@@ -464,9 +479,10 @@ impl Executor {
             input.cache_row = pool.rows().of(row.sequence)?[row.position as usize];
             input.table = pool.table(resident, row.sequence);
             input.slot = row.sequence.slot;
-            if row.wants == Wants::Nothing {
+            if !is_wanted {
                 continue;
             }
+            extents.wanted.positions += u64::from(kv_len);
             let logits_row = next_logits[class];
             next_logits[class] += 1;
             self.inputs[logits_row as usize].logits_from = at;
@@ -506,6 +522,12 @@ impl Executor {
         }
         let first_rows = [rows.prompt.start, logits.prompt.start];
         extents.sample.rows.generated = counts.reports;
+        let has_windows = resident.path == ComputePath::Software;
+        extents.wanted = Extent {
+            rows: room.wanted_rows(counts, &rows, has_windows),
+            positions: extents.wanted.positions,
+            ..extents.trunk
+        };
         extents.trunk.rows = rows;
         extents.tail.rows = logits;
         extents.is_random = self.sample_rows.iter().any(|row| row.temperature > 0.0);
@@ -538,7 +560,9 @@ impl Executor {
 
     /// The operations of a step, each with what it has to do.
     fn tasks<'a>(&'a self, extents: &'a Extents) -> Vec<Task<'a>> {
-        let trunk = self.ops.trunk.iter().map(|op| (op, &extents.trunk));
+        let (all, wanted) = (&extents.trunk, &extents.wanted);
+        let trunk = self.ops.trunk.iter().enumerate();
+        let trunk = trunk.map(|(i, op)| (op, if i < self.ops.wanted { all } else { wanted }));
         let tail = self.ops.tail.iter().map(|op| (op, &extents.tail));
         let pick = &self.ops.sample_picks[usize::from(extents.is_random)];
         let ngrams = extents.has_ngrams.then_some(&self.ops.sample_ngrams);
@@ -578,7 +602,7 @@ impl Executor {
             timed = Some(Timed {
                 begin,
                 wall: begin.elapsed(),
-                spans: intervals.map(|intervals| spans(extents, &groups, intervals)),
+                spans: intervals.map(|intervals| spans(&groups, intervals)),
             });
         }
         Ok(Submitted {

@@ -204,12 +204,12 @@ fn product(gpu: &Gpu, path: ComputePath) -> Known {
     let bytes = arranged(&(0..ROWS).map(q8_row).collect::<Vec<_>>(), path);
     let input: Vec<f32> = (0..COLUMNS).map(input_value).collect();
     let input: &[u8] = bytemuck::cast_slice(&input);
-    let shape = Resource::Whole(uniform(gpu, shape));
+    let of_shape = Resource::Whole(uniform(gpu, shape));
     let output = output(gpu, ROWS);
     let workgroups = mapping.workgroups(pairs, tuning);
     let (resources, offsets, grid) = if mapping.windows() == 0 {
         let bindings = RowBindings {
-            shape,
+            shape: of_shape,
             weights: Resource::Weights,
             output: Resource::Output,
             input: storage(gpu, input),
@@ -222,7 +222,7 @@ fn product(gpu: &Gpu, path: ComputePath) -> Known {
         padded.resize(UNIFORM_WINDOW as usize, 0);
         let padded = || Resource::Window(buffer(gpu, &padded, wgpu::BufferUsages::UNIFORM));
         let bindings = LaneBindings {
-            shape,
+            shape: of_shape,
             weights: Resource::Weights,
             output: Resource::Output,
             norm: padded(),
@@ -244,6 +244,7 @@ fn product(gpu: &Gpu, path: ComputePath) -> Known {
             arithmetic: Arithmetic::Float,
             input: Input::Plain,
             output: Output::Store,
+            blocks: shape.blocks,
         }
         .spec(tuning),
         output,

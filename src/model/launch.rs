@@ -138,6 +138,7 @@ impl Binder<'_> {
         let [highest, random] = &ops.sample_picks;
         let bound = Ops {
             trunk: all(&ops.trunk)?,
+            wanted: ops.wanted,
             tail: all(&ops.tail)?,
             sample_ngrams: self.op(&ops.sample_ngrams)?,
             sample_groups: self.op(&ops.sample_groups)?,

@@ -29,6 +29,7 @@ mod store;
 mod time;
 mod tune;
 mod tune_cache;
+mod tune_layer;
 mod weights;
 
 pub(crate) use crate::kernels::BatchClass;

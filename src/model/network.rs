@@ -23,9 +23,10 @@ use super::weights::{self, Layout, Weights};
 use crate::checkpoint::{Checkpoint, Config};
 use crate::dtype::Dtype;
 use crate::error::{Error, MemoryNeed, Result};
-use crate::gpu::{Gpu, Readback};
+use crate::gpu::{self, Gpu, Readback};
 use crate::kernels::linear::Tuning;
 use crate::kernels::{self, ComputePath};
+use crate::threads;
 use crate::trace::TraceMode;
 
 /// A loaded network; sequences share it.
@@ -101,26 +102,24 @@ impl Network {
                 false => Ok(()),
             }
         };
-        let (weights, pipelines, fingerprint) = std::thread::scope(|scope| {
-            let hashing = options
-                .can_save
-                .then(|| scope.spawn(|| checkpoint.fingerprint()));
-            let compiling = scope.spawn(|| {
-                let mut pipelines = Pipelines::default();
-                pipelines.add(&gpu, plan.kernels())?;
-                Ok(pipelines)
-            });
-            let weights = Weights::load(&gpu, checkpoint, &layout, path, &mut go_on);
-            let pipelines = compiling
-                .join()
-                .unwrap_or_else(|_| Err(Error::Gpu("compiling kernels panicked".into())));
-            let fingerprint = hashing.map(|hashing| {
-                hashing
-                    .join()
-                    .unwrap_or_else(|_| Err(Error::Gpu("hashing weights panicked".into())))
-            });
-            (weights, pipelines, fingerprint)
+        let compile = || {
+            let mut pipelines = Pipelines::default();
+            pipelines.add(&gpu, plan.kernels())?;
+            Ok(pipelines)
+        };
+        let hash = || {
+            let hashed = options.can_save.then(|| checkpoint.fingerprint());
+            hashed.transpose()
+        };
+        let (pipelines, (fingerprint, weights)) = threads::beside(compile, || {
+            threads::beside(hash, || {
+                Weights::load(&gpu, checkpoint, &layout, path, &mut go_on)
+            })
         });
+        let pipelines =
+            pipelines.unwrap_or_else(|_| Err(Error::Gpu("compiling kernels panicked".into())));
+        let fingerprint =
+            fingerprint.unwrap_or_else(|_| Err(Error::Gpu("hashing weights panicked".into())));
         let in_full = |error| match error {
             Error::OutOfMemory { .. } => {
                 out_of_memory(&gpu, &config, &layout, context_size, options, None)
@@ -168,7 +167,7 @@ impl Network {
             core: Mutex::new(core),
             epoch: AtomicU64::new(0),
             was_exact: exact,
-            fingerprint: fingerprint.transpose()?,
+            fingerprint: fingerprint?,
             has_widened: AtomicBool::new(false),
         };
         Ok((network, warnings))
@@ -352,10 +351,22 @@ impl Network {
         ticket: &Ticket,
         read: impl FnMut(usize, RowResult<'_>),
     ) -> Result<bool> {
-        let submission = self.core().executor.submission(ticket);
-        if let Some(submission) = submission {
+        gpu::block_on(self.read_async(ticket, read))?
+    }
+
+    /// As [`Network::read`], without blocking where somebody else polls the device, as browsers do.
+    ///
+    /// # Errors
+    /// As [`Network::read`].
+    pub(crate) async fn read_async(
+        &self,
+        ticket: &Ticket,
+        read: impl FnMut(usize, RowResult<'_>),
+    ) -> Result<bool> {
+        let notices = self.core().executor.notices(ticket);
+        for notice in notices {
             // Not while holding the lock: others may submit meanwhile.
-            self.resident.gpu.wait(Some(submission))?;
+            notice.arrived(&self.resident.gpu).await?;
         }
         let core = &mut *self.core();
         match core.executor.read(&self.resident, ticket, read)? {
@@ -407,7 +418,8 @@ fn prepare(gpu: &mut Gpu, options: &LoadOptions) -> Result<()> {
         let key = AdapterKey::new(gpu);
         tune_cache::change_facts(file, key, |facts| *facts = AdapterFacts::default());
     }
-    match options.skip_self_test {
+    // In a browser nothing could wait for what comes of it.
+    match options.skip_self_test || !threads::EXIST {
         true => Ok(()),
         false => self_test::pass(gpu, file),
     }

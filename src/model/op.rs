@@ -100,6 +100,14 @@ impl ClassRows {
         }
     }
 
+    /// The first row of any class.
+    fn start(&self) -> u32 {
+        match self.generated {
+            0 => self.prompt.start,
+            _ => 0,
+        }
+    }
+
     /// Rows of both classes.
     pub fn count(&self) -> u32 {
         self.generated + self.prompt.len() as u32
@@ -112,6 +120,8 @@ pub struct Extent {
     pub rows: ClassRows,
     /// Positions that the last row looks at.
     pub kv_len: u32,
+    /// Positions that rows look at, each counted for each.
+    pub positions: u64,
     /// The same of generated rows.
     pub generated_kv_len: u32,
 }
@@ -158,11 +168,11 @@ pub trait HasShape {
 }
 
 impl<D: HasShape> Op<D> {
-    /// Multiply-adds for `rows` rows that look at `positions` positions together.
-    pub fn macs(&self, rows: u64, positions: u64) -> u64 {
+    /// Multiply-adds.
+    pub fn macs(&self, extent: &Extent) -> u64 {
         match self.stage {
-            Stage::Attention => 2 * self.base_macs * positions,
-            _ => self.base_macs * rows,
+            Stage::Attention => 2 * self.base_macs * extent.positions,
+            _ => self.base_macs * u64::from(extent.rows.count()),
         }
     }
 
@@ -187,27 +197,36 @@ impl<D: HasShape> Op<D> {
 
     /// Calls `dispatch` with every dispatch that a step needs, and the rows that it computes: the first, and how many.
     pub fn each<'a>(&'a self, extent: &Extent, mut dispatch: impl FnMut(&'a D, u32, u32)) {
-        let mut cover = |dispatches: &'a [D], rows: Range<u32>, kv_len: u32| {
+        let mut cover = |dispatches: &'a [D], rows: Range<u32>, kv_len: u32, limit: u32| {
             if !rows.is_empty() {
-                cover(dispatches, rows, kv_len, &mut dispatch);
+                cover(dispatches, rows, kv_len, limit, &mut dispatch);
             }
         };
         match &self.work {
-            Work::All(dispatches) => cover(dispatches, 0..extent.rows.end(), extent.kv_len),
+            Work::All(dispatches) => {
+                let rows = extent.rows.start()..extent.rows.end();
+                cover(dispatches, rows, extent.kv_len, u32::MAX);
+            }
             Work::Classes { generated, prompt } => {
                 let rows = &extent.rows;
-                cover(generated, 0..rows.generated, extent.generated_kv_len);
-                cover(prompt, rows.prompt.clone(), extent.kv_len);
+                let limit = match rows.prompt.is_empty() {
+                    true => u32::MAX,
+                    false => rows.prompt.start,
+                };
+                cover(generated, 0..rows.generated, extent.generated_kv_len, limit);
+                cover(prompt, rows.prompt.clone(), extent.kv_len, u32::MAX);
             }
         }
     }
 }
 
-/// Divides rows among dispatches that all compute the same. A tile is never mostly in vain where a smaller one would do.
+/// Divides rows among dispatches that all compute the same. A tile is never mostly in vain where a smaller one would do, and none reaches
+/// beyond row `limit`, where those of another class begin.
 fn cover<'a, D: HasShape>(
     dispatches: &'a [D],
     rows: Range<u32>,
     kv_len: u32,
+    limit: u32,
     dispatch: &mut impl FnMut(&'a D, u32, u32),
 ) {
     let Some(largest) = dispatches.last() else {
@@ -238,6 +257,8 @@ fn cover<'a, D: HasShape>(
         }
         _ => {
             let fits = dispatches.iter().find(|d| d.shape().tile() >= count);
+            let is_within = |d: &&D| count.next_multiple_of(d.shape().tile()) <= limit - rows.start;
+            let fits = fits.or_else(|| dispatches.iter().rev().find(is_within));
             dispatch(fits.unwrap_or(largest), rows.start, count);
         }
     }
@@ -264,8 +285,12 @@ mod tests {
     }
 
     fn covered(shapes: &[DispatchShape], rows: Range<u32>) -> Vec<(u32, u32, u32)> {
+        covered_to(shapes, rows, u32::MAX)
+    }
+
+    fn covered_to(shapes: &[DispatchShape], rows: Range<u32>, limit: u32) -> Vec<(u32, u32, u32)> {
         let mut found = Vec::new();
-        cover(shapes, rows, 9, &mut |shape, first, count| {
+        cover(shapes, rows, 9, limit, &mut |shape, first, count| {
             found.push((shape.tile(), first, count));
         });
         found
@@ -288,6 +313,24 @@ mod tests {
         assert_eq!(covered(&[DispatchShape::Merge(9)], 0..4), []);
         assert_eq!(covered(&[DispatchShape::Merge(8)], 0..4), [(1, 0, 4)]);
         assert_eq!(covered(&[], 0..4), []);
+    }
+
+    #[test]
+    fn no_tile_of_generated_rows_reaches_a_prompt() {
+        let tiles = [1, 4, 8, 16].map(DispatchShape::Rows);
+        for count in 1..=64 {
+            let rows = ClassRows::new(count, 1);
+            let [(tile, 0, covered)] = covered_to(&tiles, 0..count, rows.prompt.start)[..] else {
+                panic!("{count} rows in several dispatches");
+            };
+            assert_eq!(covered, count);
+            assert!(count.next_multiple_of(tile) <= rows.prompt.start, "{count}");
+            // Up to sixteen read weights once.
+            assert!(count > 16 || tile >= count, "{count}");
+        }
+        // Where there is no prompt, nothing is in the way.
+        assert_eq!(covered(&tiles, 0..17), [(16, 0, 17)]);
+        assert_eq!(covered_to(&tiles, 0..17, 24), [(8, 0, 17)]);
     }
 
     #[test]

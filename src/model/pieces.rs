@@ -1,7 +1,9 @@
 //! A long prefill is cut into submissions of bounded time, so that the desktop that shares the GPU stays alive.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use web_time::Instant;
 
 use crate::error::Result;
 use crate::gpu::Gpu;

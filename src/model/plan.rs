@@ -118,6 +118,8 @@ pub struct PlannedBuffer {
 pub struct Ops<D> {
     /// Embedding and layers, for every row of the step.
     pub trunk: Vec<Op<D>>,
+    /// Where in it the last layer has written keys and values: from here on it is only for rows that something is wanted after.
+    pub wanted: usize,
     /// Final norm and output head, for every row of logits.
     pub tail: Vec<Op<D>>,
     /// Choosing tokens: what looks for repetitions, what every way begins with, then greedy and random picks.
@@ -153,9 +155,12 @@ impl Plan {
     pub fn new(blueprint: Blueprint<'_>) -> Self {
         let Blueprint { config, layout, .. } = blueprint;
         let mut trunk = blueprint.embed();
+        let mut wanted = 0;
         for index in 0..config.layers.len() {
             let mut ops = blueprint.layer(index);
             ops.iter_mut().for_each(|op| op.layer = Some(index as u32));
+            let behind_cache = ops.iter().position(|op| op.stage == Stage::Attention);
+            wanted = trunk.len() + behind_cache.unwrap_or(ops.len());
             trunk.extend(ops);
         }
         let mut tail = vec![blueprint.norm(NormId::Final, Stage::FinalNorm)];
@@ -173,6 +178,7 @@ impl Plan {
         Self {
             ops: Ops {
                 trunk,
+                wanted,
                 tail,
                 sample_ngrams,
                 sample_groups,
@@ -471,6 +477,7 @@ mod tests {
         let extent = Extent {
             rows,
             kv_len,
+            positions: u64::from(kv_len),
             generated_kv_len: kv_len,
         };
         let ops = plan.ops.trunk.iter().chain(&plan.ops.tail);

@@ -12,10 +12,10 @@ use crate::trace::{Span, TraceMode};
 #[derive(Default)]
 pub struct Extents {
     pub trunk: Extent,
+    /// Of the trunk's end, which only rows go through that something is wanted after.
+    pub wanted: Extent,
     pub tail: Extent,
     pub sample: Extent,
-    /// Positions that rows look at, each counted for each.
-    pub positions: u64,
     pub is_random: bool,
     pub has_ngrams: bool,
 }
@@ -38,9 +38,8 @@ pub fn record(
     };
     let mut start = 0;
     loop {
-        let cost = |task: &Task<'_>| macs(extents, task);
         let costs = groups[start..].iter();
-        let costs = costs.map(|group| group.iter().map(cost).sum());
+        let costs = costs.map(|group| group.iter().map(macs).sum());
         let (count, macs) = piece(costs, budget(pieces));
         let this = &groups[start..start + count];
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
@@ -75,8 +74,8 @@ pub fn groups<'a, 'b>(tasks: &'b [Task<'a>], mode: TraceMode) -> Vec<&'b [Task<'
     tasks.chunk_by(together).collect()
 }
 
-fn macs(extents: &Extents, (op, extent): &Task<'_>) -> u64 {
-    op.macs(u64::from(extent.rows.count()), extents.positions)
+fn macs((op, extent): &Task<'_>) -> u64 {
+    op.macs(extent)
 }
 
 fn dispatch(pass: &mut wgpu::ComputePass<'_>, group: &[Task<'_>]) {
@@ -88,7 +87,7 @@ fn dispatch(pass: &mut wgpu::ComputePass<'_>, group: &[Task<'_>]) {
 }
 
 /// What the groups of a step took.
-pub fn spans(extents: &Extents, groups: &[&[Task<'_>]], intervals: Intervals) -> Vec<Span> {
+pub fn spans(groups: &[&[Task<'_>]], intervals: Intervals) -> Vec<Span> {
     let span = |(group, (start, end)): (&&[Task<'_>], (u64, u64))| {
         let bytes = |(op, extent): &Task<'_>| op.bytes(extent);
         Span {
@@ -101,7 +100,7 @@ pub fn spans(extents: &Extents, groups: &[&[Task<'_>]], intervals: Intervals) ->
             duration_ns: end - start,
             read: group.iter().map(|task| bytes(task).0).sum(),
             written: group.iter().map(|task| bytes(task).1).sum(),
-            flops: group.iter().map(|task| 2 * macs(extents, task)).sum(),
+            flops: group.iter().map(|task| 2 * macs(task)).sum(),
         }
     };
     groups.iter().zip(intervals).map(span).collect()

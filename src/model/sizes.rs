@@ -9,7 +9,7 @@ use crate::kernels::{BLOCK, ComputePath, attention, sample};
 /// The most rows in a step.
 const MOST_ROWS: usize = 512;
 /// Multiply-adds of one product of a step at most: 50 ms of a small GPU. A submission can be no shorter than that.
-const PRODUCT_MACS: usize = 10_000_000_000;
+const PRODUCT_MACS: u64 = 10_000_000_000;
 const SOFTWARE_ROWS: usize = 32;
 /// Tokens that the largest tile of the prefill kernels covers.
 const TILE: usize = 64;
@@ -78,7 +78,8 @@ impl StepSizes {
                 let rows = widest(config, |layer| {
                     config.proj_1_rows(layer).max(config.qkv_dim(layer))
                 });
-                let tokens = PRODUCT_MACS / (rows * config.model_dim).max(1);
+                let weights = (rows * config.model_dim).max(1) as u64;
+                let tokens = (PRODUCT_MACS / weights) as usize;
                 (tokens / TILE * TILE).clamp(TILE, MOST_ROWS)
             }
         };

@@ -1,6 +1,8 @@
 //! Times dispatches on the device, for what is measured at load.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use web_time::Instant;
 
 use crate::error::Result;
 use crate::gpu::{Gpu, Pipeline, Timer};
@@ -68,6 +70,18 @@ pub fn best_times(gpu: &Gpu, candidates: &[Timed<'_>], runs: usize) -> Result<Ve
         }
     }
     Ok(best)
+}
+
+/// The fastest and its time, where it is faster than the first by `margin`, else the first; `None` if there is none.
+pub fn fastest<T>(
+    margin: f64,
+    mut times: impl Iterator<Item = (T, Duration)>,
+) -> Option<(T, Duration)> {
+    let first = times.next()?;
+    let best = times
+        .filter(|(_, time)| time.mul_f64(margin) < first.1)
+        .min_by_key(|(_, time)| *time);
+    Some(best.unwrap_or(first))
 }
 
 /// From the submission of nothing to its end, by the host's clock.

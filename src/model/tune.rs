@@ -1,14 +1,17 @@
 //! Chooses where weights lie and how the lanes of matrix products are laid out, by timing small products on the adapter at hand.
 //! Drivers differ by more than ten times in this, and in either direction, so no driver is known by name here.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use web_time::Instant;
 
 use super::options::{LoadOptions, Tune};
 use super::pack::{GROUP, UNIT, units};
 use super::store::Store;
-use super::time::{Timed, best_times, uniform};
+use super::time::{Timed, best_times, fastest, uniform};
 pub use super::tune_cache::Chosen;
 use super::tune_cache::{self, Key};
+use super::tune_layer::fastest_rows;
 use crate::checkpoint::Config;
 use crate::dtype::Dtype;
 use crate::error::{Error, Feature, Result};
@@ -19,6 +22,7 @@ use crate::kernels::linear::{
     Tuning, UNIFORM_WINDOW,
 };
 use crate::kernels::{self, BLOCK, BatchClass, ComputePath, FirstRow};
+use crate::threads;
 
 /// Bytes of weights in the sample: enough to outlast a dispatch's fixed cost, few enough to be over in milliseconds. Where that is
 /// over too fast to tell candidates apart, the larger.
@@ -110,6 +114,8 @@ pub fn choose(gpu: &Gpu, config: &Config, dtype: Dtype, options: &LoadOptions) -
     };
     let chosen = match options.tune {
         Tune::Off => usual(Tuning::default()),
+        // Nobody can wait there for what is to be timed.
+        Tune::Auto | Tune::Again if !threads::EXIST => usual(Tuning::default()),
         Tune::Fixed(tuning) => usual(tuning),
         Tune::Auto | Tune::Again => known_or_measured(gpu, config, dtype, options, &possible)?,
     };
@@ -205,13 +211,17 @@ fn measure(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[ComputePath]) -
             task(path, 1).fastest(&candidates, SIZE_MARGIN, begin)?.0
         }
         ComputePath::Gpu => {
-            let sizes = Tuning::COLUMNS.map(|columns| Tuning { columns, ..default });
-            let sizes = sizes.map(|size| with_and_without_subgroups(size, path, gpu));
-            let candidates: Vec<Tuning> = both
-                .into_iter()
-                .chain(sizes.into_iter().flatten())
-                .collect();
-            let (best, _) = task(path, 1).fastest(&candidates, SIZE_MARGIN, begin)?;
+            let in_a_layer = fastest_rows(gpu, config, dtype, SIZE_MARGIN, PATIENCE)?;
+            let best = match in_a_layer {
+                Some(best) => best,
+                None => {
+                    let sizes = Tuning::COLUMNS.map(|columns| Tuning { columns, ..default });
+                    let sizes = sizes.map(|size| with_and_without_subgroups(size, path, gpu));
+                    let sizes = both.into_iter().chain(sizes.into_iter().flatten());
+                    let candidates: Vec<Tuning> = sizes.collect();
+                    task(path, 1).fastest(&candidates, SIZE_MARGIN, begin)?.0
+                }
+            };
             let tiles = Tuning::TILES.map(|tile| Tuning { tile, ..best });
             task(path, TILE_TOKENS)
                 .fastest(&tiles, SIZE_MARGIN, begin)?
@@ -269,6 +279,7 @@ impl Task<'_> {
             arithmetic,
             input: Input::Plain,
             output: Output::Store,
+            blocks: 0,
         }
     }
 
@@ -300,11 +311,7 @@ impl Task<'_> {
         }
         let tunings = compiled.iter().map(|(tuning, _)| *tuning);
         let first = (candidates[0], times[0]);
-        let (tuning, time) = tunings
-            .zip(times)
-            .filter(|(_, time)| time.mul_f64(margin) < first.1)
-            .min_by_key(|(_, time)| *time)
-            .unwrap_or(first);
+        let (tuning, time) = fastest(margin, tunings.zip(times)).unwrap_or(first);
         // By the byte: samples may differ in size.
         let scale = sample.bytes as f64 / SAMPLES[0] as f64;
         Ok((tuning, time.div_f64(scale)))

@@ -73,6 +73,7 @@ struct Entry {
     path: String,
     lanes: u32,
     columns: u32,
+    pairs: u32,
     subgroups: bool,
     tile: u32,
     int8: bool,
@@ -89,6 +90,7 @@ impl Entry {
             tuning: Tuning {
                 lanes: self.lanes,
                 columns: self.columns,
+                pairs: self.pairs,
                 subgroups: self.subgroups,
                 tile: self.tile,
                 int8: self.int8,
@@ -139,6 +141,7 @@ pub fn keep(path: &Path, key: Key, chosen: Chosen) {
         path: chosen.path.name().to_owned(),
         lanes: chosen.tuning.lanes,
         columns: chosen.tuning.columns,
+        pairs: chosen.tuning.pairs,
         subgroups: chosen.tuning.subgroups,
         tile: chosen.tuning.tile,
         int8: chosen.tuning.int8,

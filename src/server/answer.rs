@@ -42,19 +42,3 @@ impl IntoResponse for ApiError {
         response
     }
 }
-
-/// The server has no room now.
-pub fn busy(message: &str) -> ApiError {
-    ApiError {
-        retry_after: Some(1),
-        ..ApiError::new(503, message)
-    }
-}
-
-/// The server cannot do it, now or later.
-pub fn broken(message: &str) -> ApiError {
-    ApiError {
-        should_retry: Some(false),
-        ..ApiError::new(500, message)
-    }
-}

@@ -40,6 +40,22 @@ impl ApiError {
         }
     }
 
+    /// The server has no room now.
+    pub fn busy(message: impl Into<String>) -> Self {
+        Self {
+            retry_after: Some(1),
+            ..Self::new(503, message)
+        }
+    }
+
+    /// The server cannot do it, now or later.
+    pub fn broken(message: impl Into<String>) -> Self {
+        Self {
+            should_retry: Some(false),
+            ..Self::new(500, message)
+        }
+    }
+
     /// A model that is not served here.
     pub fn model_not_found(asked: &str, served: &str) -> Self {
         Self {
@@ -109,11 +125,10 @@ impl From<&Error> for ApiError {
             | Error::Text(_)
             | Error::NothingToChoose => (400, None),
             Error::Cancelled => (503, None),
-            Error::OutOfMemory { .. } => {
-                return Self {
-                    retry_after: Some(1),
-                    ..Self::new(503, message)
-                };
+            Error::OutOfMemory { .. } => return Self::busy(message),
+            // The model is loaded again meanwhile.
+            Error::DeviceLost(_) => {
+                return Self::busy("the device was lost while this was computed; ask again soon");
             }
             // What is damaged stays so.
             _ => (500, Some(false)),

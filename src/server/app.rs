@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, RwLock};
 
-use super::answer::{broken, busy};
 use super::api_error::ApiError;
 use super::body::Bodies;
 use super::jobs::{Inlet, Queue, Refused};
@@ -52,11 +51,11 @@ impl App {
     pub fn check_serving(&self) -> Result<(), ApiError> {
         match self.trouble() {
             None => Ok(()),
-            Some("loading") => Err(busy(
+            Some("loading") => Err(ApiError::busy(
                 "the device was lost, and the model is being loaded again",
             )),
-            Some("draining") => Err(busy("the server is about to end")),
-            Some(_) => Err(broken(
+            Some("draining") => Err(ApiError::busy("the server is about to end")),
+            Some(_) => Err(ApiError::broken(
                 "the device was lost; the server has to be started again",
             )),
         }
@@ -71,9 +70,11 @@ impl App {
         self.queue.ask(texts).map_err(|refused| match refused {
             Refused::Full => {
                 self.metrics.refused();
-                busy("as many requests wait as this server lets wait; ask again soon")
+                ApiError::busy("as many requests wait as this server lets wait; ask again soon")
             }
-            Refused::Gone => broken("nobody computes any more; the server has to be started again"),
+            Refused::Gone => {
+                ApiError::broken("nobody computes any more; the server has to be started again")
+            }
         })
     }
 }

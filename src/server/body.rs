@@ -10,7 +10,6 @@ use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::answer::busy;
 use super::api_error::ApiError;
 use super::settings::Limits;
 use super::socket::Socket;
@@ -138,7 +137,7 @@ pub async fn apart<T: Send + 'static>(
 ) -> Result<T, ApiError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
-        Err(failed) if failed.is_cancelled() => Err(busy("the server is about to end")),
+        Err(failed) if failed.is_cancelled() => Err(ApiError::busy("the server is about to end")),
         Err(_) => Err(ApiError::new(500, "the server failed at this request")),
     }
 }

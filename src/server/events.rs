@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::answer::{broken, busy};
 use super::api_error::ApiError;
 use super::event::Event;
 use super::jobs::{End, Inlet};
@@ -35,7 +34,7 @@ impl Events {
         let next = match self.due {
             None => self.inlet.next().await,
             Some(due) => timeout_at(due, self.inlet.next()).await.map_err(|_| {
-                busy("the request has waited for its turn as long as this server lets it")
+                ApiError::busy("the request has waited for its turn as long as this server lets it")
             })?,
         };
         self.due = None;
@@ -46,7 +45,7 @@ impl Events {
                 408,
                 "the text was not taken in as fast as it was written",
             )),
-            Err(End::Gone) => Err(broken(
+            Err(End::Gone) => Err(ApiError::broken(
                 "nobody computes any more; the server has to be started again",
             )),
         }

@@ -96,7 +96,6 @@ impl Worker {
         let _at_end = LostAtEnd(Arc::clone(&self.pulse));
         let mut tokens = None;
         while let Err(error) = self.serve() {
-            self.pulse.set(Health::Loading);
             // A device that is lost at once, again and again, is broken.
             let tokens_before = tokens.replace(self.metrics.now().generated_tokens);
             let is_broken = tokens_before == tokens;
@@ -143,8 +142,13 @@ impl Worker {
             round.begin();
             round.note_load();
             if let Err(error) = round.step() {
+                let device = self.model.network().gpu().check();
+                if device.is_err() {
+                    // Before anybody hears of it, and asks again.
+                    self.pulse.set(Health::Loading);
+                }
                 round.fail_all(&error);
-                self.model.network().gpu().check()?;
+                device?;
                 // The device is well, but nobody knows what the pool holds.
                 round.pool = self.model.text_pool();
             }

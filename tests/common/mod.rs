@@ -75,6 +75,7 @@ pub fn other_tuning(path: ComputePath) -> Tuning {
     let tuning = Tuning {
         lanes: 8,
         columns: 8,
+        pairs: 1,
         subgroups: true,
         tile: 64,
         int8: false,

@@ -160,7 +160,7 @@ fn descriptor(kind: BindingKind) -> vk::DescriptorType {
 }
 
 /// What tells a kernel from others of its file.
-fn label(spec: &KernelSpec) -> String {
+pub fn label(spec: &KernelSpec) -> String {
     let file = spec.variant.file.trim_end_matches(".wgsl");
     let slots = spec.variant.slots.iter().map(|(_, file)| {
         let name = file.trim_start_matches("lib/");
@@ -182,10 +182,17 @@ fn kernels() -> BTreeMap<String, KernelSpec> {
                 ..Tuning::default()
             };
             let specs = kernels_of("shape:270M", dtype, ComputePath::Gpu, tuning);
-            kernels.extend(specs.into_iter().map(|spec| (label(&spec), spec)));
+            let specs = specs.into_iter().filter(has_telling_width);
+            kernels.extend(specs.map(|spec| (label(&spec), spec)));
         }
     }
     kernels
+}
+
+/// Whether a kernel is for any width, or for the one of the residual stream: those for other widths are the same with more or fewer steps.
+fn has_telling_width(spec: &KernelSpec) -> bool {
+    let mut constants = spec.constants.iter();
+    constants.all(|(name, value)| *name != "BLOCKS" || [0.0, 160.0].contains(value))
 }
 
 /// Numbers that are worth a column, by what drivers call them; `None` for those that a driver does not tell.

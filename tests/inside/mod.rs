@@ -11,6 +11,7 @@ mod consistency;
 mod core;
 mod golden;
 mod gpu_report;
+mod hlsl;
 mod kernels;
 mod kv_transfer;
 #[cfg(feature = "server")]
@@ -24,4 +25,5 @@ mod shaders;
 mod speculation;
 mod steps;
 mod twin;
+mod wanted;
 mod warpers;

@@ -32,9 +32,15 @@ fn every_spec() -> Vec<KernelSpec> {
     for path in ComputePath::ALL {
         specs.push(read_bandwidth::spec(path));
         for exact in [false, true] {
-            specs.push(qk_norm_rope::spec(path, exact));
+            specs.extend([64, 128, 256].map(|dim| qk_norm_rope::spec(path, exact, dim)));
             for subgroups in [false, true] {
-                specs.push(attention::spec(path, exact, subgroups));
+                match path {
+                    ComputePath::Gpu => specs.push(attention::spec(path, exact, subgroups)),
+                    ComputePath::Software => specs.extend(
+                        attention::COVERED
+                            .map(|covered| attention::lanes_spec(exact, subgroups, covered)),
+                    ),
+                }
             }
         }
         for dtype in Dtype::ALL {
@@ -48,6 +54,7 @@ fn every_spec() -> Vec<KernelSpec> {
                 arithmetic,
                 input,
                 output,
+                blocks: 160,
             };
             for input in inputs(mapping).iter().copied() {
                 for output in Output::ALL {
@@ -113,11 +120,13 @@ fn inputs(mapping: Mapping) -> &'static [Input] {
 
 /// Every layout of every kernel that has some.
 fn tunings() -> impl Iterator<Item = Tuning> {
-    let sizes = Tuning::LANES.into_iter().zip(Tuning::COLUMNS);
-    sizes.flat_map(|(lanes, columns)| {
+    let pairs = Tuning::PAIRS.into_iter().cycle();
+    let sizes = Tuning::LANES.into_iter().zip(Tuning::COLUMNS).zip(pairs);
+    sizes.flat_map(|((lanes, columns), pairs)| {
         [false, true].map(|subgroups| Tuning {
             lanes,
             columns,
+            pairs,
             subgroups,
             ..Tuning::default()
         })
@@ -376,13 +385,16 @@ fn workgroups_fit_the_least_adapter() {
         assert_eq!(entry.name, "main");
         let lanes = match spec.variant.file {
             "attention_lanes.wgsl" => 8,
-            "qk_norm_rope.wgsl" | "linear_prefill_single.wgsl" => 32,
+            "qk_norm_rope.wgsl" => spec.constants.first().map_or(32, |lanes| lanes.1 as u32),
+            "linear_prefill_single.wgsl" => 32,
             "sample_ngrams.wgsl" | "sample_pick.wgsl" => 256,
-            file if file.ends_with("_lanes.wgsl") || file.ends_with("_octets.wgsl") => {
-                spec.constants[0].1 as u32
+            _ => {
+                let mut constants = spec.constants.iter();
+                let lanes = constants.find(|(name, _)| *name == "LANES");
+                lanes.map_or(kernels::LANES, |(_, lanes)| *lanes as u32)
             }
-            _ => kernels::LANES,
         };
+        assert!(lanes <= 256);
         assert_eq!(entry.workgroup_size, [lanes, 1, 1]);
         let mut layouter = naga::proc::Layouter::default();
         layouter.update(module.to_ctx()).unwrap();

@@ -379,23 +379,6 @@ fn what_is_no_model_is_named_for_what_it_is() {
             matches!(form(&folder), ModelForm::HubCache { models } if models == ["apple/OpenELM-3B"])
         );
     }
-    // Packed by MLX.
-    Folder::with(|tensors| {
-        let (_, shape, _) = tensors[EMBEDDINGS].clone();
-        let words = vec![0; shape[0] * shape[1] / 2];
-        tensors.insert(
-            EMBEDDINGS.into(),
-            ("U32".into(), vec![shape[0], shape[1] / 8], words),
-        );
-        for name in ["scales", "biases"] {
-            let bytes = vec![0; 2 * shape[0]];
-            tensors.insert(
-                format!("transformer.token_embeddings.{name}"),
-                ("F16".into(), vec![shape[0], 1], bytes),
-            );
-        }
-    })
-    .refused(&["MLX"]);
 }
 
 #[test]

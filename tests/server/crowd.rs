@@ -96,11 +96,51 @@ fn many_texts_of_one_hold_up_nobody() {
     assert!(left > 100.0, "{left}");
 }
 
-/// Requests of all kinds from many at once, a tenth of them cut off at any place.
 #[test]
 fn thousands_come_and_some_go() {
-    const COUNT: usize = 2000;
     let scene = Scene::new();
+    come_and_go(&scene, 2000);
+    check_rest(&scene);
+}
+
+/// The same for minutes; and what the process holds in memory does not grow.
+#[test]
+#[ignore = "takes minutes"]
+#[cfg(target_os = "linux")]
+fn tens_of_thousands_leave_nothing() {
+    let resident_kib = || -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        line.unwrap()
+            .split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap()
+    };
+    let scene = Scene::new();
+    let sizes: Vec<u64> = (0..5)
+        .map(|_| {
+            come_and_go(&scene, 2000);
+            check_rest(&scene);
+            resident_kib()
+        })
+        .collect();
+    println!("resident KiB after each 2000 requests: {sizes:?}");
+    assert!(sizes[4] < sizes[1] + sizes[1] / 10, "{sizes:?}");
+}
+
+fn check_rest(scene: &Scene) {
+    scene.await_rest();
+    assert_eq!(
+        scene.figure("openelm_request_success_total{finished_reason=\"error\"}"),
+        0.0
+    );
+    scene.check_health();
+}
+
+/// Requests of all kinds from many at once, a tenth of them cut off at any place.
+fn come_and_go(scene: &Scene, count: usize) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..16 {
@@ -108,7 +148,7 @@ fn thousands_come_and_some_go() {
                 let mut kept: Option<Client> = None;
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    if index >= COUNT {
+                    if index >= count {
                         return;
                     }
                     let mut client = kept.take().unwrap_or_else(|| scene.client());
@@ -146,12 +186,6 @@ fn thousands_come_and_some_go() {
             });
         }
     });
-    scene.await_rest();
-    assert_eq!(
-        scene.figure("openelm_request_success_total{finished_reason=\"error\"}"),
-        0.0
-    );
-    scene.check_health();
 }
 
 /// A short prompt does not wait until all long ones before it are computed.

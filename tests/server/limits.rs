@@ -8,6 +8,7 @@ use super::client::{get, post};
 use super::scene::Scene;
 
 const SHORT: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_body_has_a_largest_size() {
@@ -243,16 +244,21 @@ fn idle_connections_make_room() {
 fn where_all_are_busy_new_ones_wait() {
     let scene = Scene::with_limits(|limits| limits.connections = 2);
     let mut busy: Vec<_> = (0..2).map(|_| scene.client()).collect();
+    let body = json!({"prompt": "A king", "max_tokens": 500, "ignore_eos": true, "n": 24, "temperature": 1, "stream": true});
     for client in &mut busy {
-        let body = r#"{"prompt": "A king", "max_tokens": 400, "ignore_eos": true, "stream": true}"#;
-        client.send(post("/v1/completions", body));
+        client.send(post("/v1/completions", &body.to_string()));
         client.until("data: ").unwrap();
     }
     let mut third = scene.client();
     third.send(get("/health"));
+    third.socket.set_read_timeout(Some(SHORT)).unwrap();
+    let nothing = third.socket.peek(&mut [0]).unwrap_err();
+    assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+    third.socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    // One place is enough.
+    drop(busy.pop());
     assert_eq!(third.answer().unwrap().status, 200);
-    // It came in when one of the others had ended, or they ended meanwhile.
-    drop(busy);
+    drop((busy, third));
     scene.await_rest();
 }
 

@@ -16,5 +16,6 @@ mod crowd;
 mod ending;
 mod leaving;
 mod limits;
+mod losing;
 mod scene;
 mod security;

@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use openelm::Model;
 use openelm::server::{Limits, Server, Settings, Stop};
 use openelm::text::ChatTemplate;
+use openelm::{Model, Result};
 use serde_json::Value;
 
 use super::client::{Answer, Client, get, post};
@@ -43,9 +43,21 @@ impl Scene {
         settings.port = 0;
         settings.chat_template = Some(ChatTemplate::inst());
         change(&mut settings);
-        let server = Server::bind(settings).unwrap();
+        Self::run(Server::bind(settings).unwrap(), model().clone())
+    }
+
+    /// A server with a model of its own, which is loaded again by `reload`.
+    pub fn reloading(model: Model, reload: impl FnMut() -> Result<Model> + Send + 'static) -> Self {
+        let mut settings = Settings::default();
+        settings.port = 0;
+        let mut server = Server::bind(settings).unwrap();
+        server.reload_with(Box::new(reload));
+        Self::run(server, model)
+    }
+
+    fn run(server: Server, model: Model) -> Self {
         let (address, stop) = (server.address().unwrap(), server.stop());
-        let thread = std::thread::spawn(move || server.run(model().clone()).unwrap());
+        let thread = std::thread::spawn(move || server.run(model).unwrap());
         Self {
             address,
             stop,
@@ -109,6 +121,25 @@ impl Scene {
             (answer.status, answer.body.as_str()),
             (200, r#"{"status":"ok"}"#)
         );
+    }
+
+    /// Waits until the server says this of its health.
+    pub fn await_health(&self, body: &str) {
+        self.await_health_while(body, || ());
+    }
+
+    /// The same, doing something before each look.
+    pub fn await_health_while(&self, body: &str, act: impl Fn()) {
+        let begin = Instant::now();
+        loop {
+            act();
+            let health = self.ask(get("/health")).body;
+            if health == body {
+                return;
+            }
+            assert!(begin.elapsed() < PATIENCE, "health is {health}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Waits until the server has ended.

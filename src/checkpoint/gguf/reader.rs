@@ -1,5 +1,7 @@
 //! Numbers and texts from the front of some bytes. A file may say anything: every length is held against what is left.
 
+pub use crate::checkpoint::read::shown;
+
 /// A result whose error says what is wrong; whoever knows the file's name adds it.
 pub type Found<T> = std::result::Result<T, String>;
 
@@ -69,14 +71,4 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.string()?)
             .map_err(|_| format!("the name at byte {begin} is not UTF-8"))
     }
-}
-
-/// A text of the file as messages have it: short, and nothing that a terminal obeys.
-pub fn shown(text: &str) -> String {
-    const MOST: usize = 80;
-    let mut shown: String = text.escape_debug().take(MOST).collect();
-    if text.escape_debug().nth(MOST).is_some() {
-        shown.push('…');
-    }
-    shown
 }

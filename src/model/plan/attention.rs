@@ -12,7 +12,7 @@ impl Blueprint<'_> {
         let (config, layer) = (self.config, &self.config.layers[index]);
         let (q_heads, kv_heads) = (layer.q_heads as u32, layer.kv_heads as u32);
         let dispatch = Dispatch {
-            kernel: qk_norm_rope::spec(self.path, self.exact_kv),
+            kernel: qk_norm_rope::spec(self.path, self.exact_kv, config.head_dim),
             parameters: bytes_of(&qk_norm_rope::Shape {
                 head_dim: config.head_dim as u32,
                 blocks: config.head_dim.div_ceil(BLOCK) as u32,
@@ -79,9 +79,8 @@ impl Blueprint<'_> {
                 splits: splits as u32,
             })
         };
-        let kernel = attention::spec(self.path, self.exact_kv, self.tuning.subgroups);
         let (q_heads, kv_heads) = (layer.q_heads as u32, layer.kv_heads as u32);
-        let workgroups = attention::workgroups(self.path, q_heads, kv_heads, blocks);
+        let workgroups = attention::workgroups(q_heads, kv_heads);
         let op = |work, base_macs, traffic| Op {
             stage: Stage::Attention,
             layer: None,
@@ -97,8 +96,9 @@ impl Blueprint<'_> {
         };
         let buffer = Resource::Buffer;
         if self.path == ComputePath::Software {
-            let dispatch = Dispatch {
-                kernel,
+            let subgroups = self.tuning.subgroups;
+            let dispatch = |covered| Dispatch {
+                kernel: attention::lanes_spec(self.exact_kv, subgroups, covered),
                 parameters: parameters(u32::MAX),
                 bindings: attention::LanesBindings {
                     shape: Resource::Shape,
@@ -111,16 +111,18 @@ impl Blueprint<'_> {
                     rows: buffer(BufferId::RowTable),
                 }
                 .into_list(),
-                workgroups,
+                workgroups: attention::lanes_workgroups(q_heads, kv_heads, blocks, covered),
                 shape: DispatchShape::Batches {
                     tokens: UNIFORM_WINDOW as u32 / (q_stride * 4),
                     in_bytes: q_stride * 4,
                 },
             };
-            return vec![op(Work::All(vec![dispatch]), q_dim as u64, traffic)];
+            // The first for a step of one row, the last for all others.
+            let work = Work::All(attention::COVERED.map(dispatch).into());
+            return vec![op(work, q_dim as u64, traffic)];
         }
         let dispatch = |split, first_row, shape| Dispatch {
-            kernel: kernel.clone(),
+            kernel: attention::spec(self.path, self.exact_kv, false),
             parameters: parameters(split),
             bindings: attention::Bindings {
                 shape: Resource::Shape,

@@ -97,6 +97,7 @@ impl Blueprint<'_> {
             arithmetic,
             input,
             output,
+            blocks: matrix.blocks(),
         }
         .spec(self.tuning);
         let weights = Resource::Weights(product.id, index);

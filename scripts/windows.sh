@@ -1,0 +1,25 @@
+#!/bin/sh
+# Builds openelm for Windows on Debian and uses it under Wine, with Mesa's software Vulkan as the GPU.
+#     scripts/windows.sh check     only whether everything compiles for it
+#     scripts/windows.sh           builds the program (minutes) and tries it
+#     scripts/windows.sh try       tries what was built before
+# Needs rustc-web cargo-web rust-web-src gcc-mingw-w64-x86-64 wine64 curl; for the window xvfb xdotool imagemagick as well. Everything is made
+# below target/windows (or $OPENELM_WINDOWS_TARGET).
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/build_std.sh
+folder=${OPENELM_WINDOWS_TARGET:-$PWD/target/windows}
+triple=x86_64-pc-windows-gnu
+case "${1:-}" in
+check)
+    build_std check $triple "$folder" --all-features --bins
+    exit
+    ;;
+try) ;;
+'') build_std build $triple "$folder" --all-features --bin openelm ;;
+*)
+    echo "windows: $1 is not known; see the beginning of $0" >&2
+    exit 2
+    ;;
+esac
+exec scripts/windows/try.py "$folder/$triple/debug/openelm.exe" --screenshots "$folder/screenshots"

@@ -1,0 +1,279 @@
+//! Times what decoding spends most on: the four products of a middle layer in the sizes that they have, one after another as in a step,
+//! on so many copies of its weights that no cache holds them which would not hold the model. On a card with many cores 1,280 rows
+//! are a matter of their own: a larger sample would keep it busy in any layout.
+
+use std::time::{Duration, Instant};
+
+use super::pack::{GROUP, UNIT, units};
+use super::time::{fastest, uniform};
+use crate::checkpoint::Config;
+use crate::dtype::Dtype;
+use crate::error::Result;
+use crate::gpu::pipeline::window;
+use crate::gpu::{Gpu, Pipeline};
+use crate::kernels::linear::{Input, Mapping, Output, Product, RowBindings, Shape, Tuning};
+use crate::kernels::{self, BLOCK, BatchClass, ComputePath, ROW_PAD};
+
+/// Bytes of weights at most: more than caches hold.
+const MOST_BYTES: u64 = 192 << 20;
+
+/// A run takes at least this long, so that submitting it does not count.
+const TELLING: Duration = Duration::from_millis(5);
+
+/// Timed runs of each candidate; the best counts.
+const RUNS: usize = 4;
+
+/// Rounds a run at most: of a tiny model the time is all overhead.
+const MOST_ROUNDS: u32 = 64;
+
+/// The best layout of `linear_decode_rows.wgsl`: columns and the kind of sums first, then whether one row pair is better than two. Another
+/// than the default one must be faster by `margin`; no further one is tried after `patience`. `None` where a layer takes so long that a
+/// smaller sample tells as much, or finds no room.
+///
+/// # Errors
+/// Those of the device.
+pub fn fastest_rows(
+    gpu: &Gpu,
+    config: &Config,
+    dtype: Dtype,
+    margin: f64,
+    patience: Duration,
+) -> Result<Option<Tuning>> {
+    let begin = Instant::now();
+    let Some(sample) = LayerSample::new(gpu, config, dtype).ok().flatten() else {
+        return Ok(None);
+    };
+    let mut best = Tuning::default();
+    let first = sample.candidate(best)?;
+    if sample.is_slow(&first)? {
+        return Ok(None);
+    }
+    let mut candidates = vec![first];
+    for pairs in [2, 1] {
+        let sums = match pairs {
+            2 => vec![false, true],
+            _ => vec![best.subgroups],
+        };
+        for columns in Tuning::COLUMNS {
+            for subgroups in sums.iter().copied() {
+                let tuning = Tuning {
+                    columns,
+                    pairs,
+                    subgroups,
+                    ..best
+                };
+                let is_new = candidates.iter().all(|known| known.tuning != tuning);
+                let is_possible = tuning.is_possible(ComputePath::Gpu, gpu.subgroup_lanes);
+                if is_new && is_possible && begin.elapsed() < patience {
+                    candidates.push(sample.candidate(tuning)?);
+                }
+            }
+        }
+        let tunings = candidates.iter().map(|candidate| candidate.tuning);
+        let times = sample.times(&candidates)?;
+        best = fastest(margin, tunings.zip(times)).map_or(best, |(tuning, _)| tuning);
+    }
+    Ok(Some(best))
+}
+
+/// A matrix of the layer.
+struct Matrix {
+    /// Bytes of one of the copies, which lie one after the other.
+    bytes: u64,
+    weights: wgpu::Buffer,
+    shape: wgpu::Buffer,
+    pairs: u32,
+    blocks: u32,
+}
+
+/// The layer's matrices, and an input and an output that are large enough for all.
+struct LayerSample<'a> {
+    gpu: &'a Gpu,
+    dtype: Dtype,
+    copies: u64,
+    matrices: Vec<Matrix>,
+    input: wgpu::Buffer,
+    output: wgpu::Buffer,
+}
+
+/// The kernels of a layout, bound to every copy of every matrix, in the order of a step.
+struct Candidate {
+    tuning: Tuning,
+    launches: Vec<(Pipeline, wgpu::BindGroup, u32)>,
+}
+
+impl<'a> LayerSample<'a> {
+    /// `None` for a model without layers; an error where there is no room.
+    fn new(gpu: &'a Gpu, config: &Config, dtype: Dtype) -> Result<Option<Self>> {
+        let Some(layer) = config.layers.get(config.layers.len() / 2) else {
+            return Ok(None);
+        };
+        let width = match dtype.is_quantized() {
+            true => 256,
+            false => ROW_PAD,
+        };
+        let sizes = [
+            (config.qkv_dim(layer), config.model_dim),
+            (config.model_dim, layer.q_heads * config.head_dim),
+            (config.proj_1_rows(layer), config.model_dim),
+            (config.model_dim, layer.ffn_dim),
+        ];
+        let limits = &gpu.limits;
+        let binding = limits
+            .max_storage_buffer_binding_size
+            .min(limits.max_buffer_size);
+        // Rows and columns of as much as one binding takes.
+        let sizes = sizes.map(|(rows, columns)| {
+            let columns = columns.next_multiple_of(width);
+            let most = binding / (units(columns, dtype) * UNIT) as u64;
+            let rows = rows.next_multiple_of(GROUP).min(most as usize);
+            (rows, columns)
+        });
+        let bytes = |(rows, columns): (usize, usize)| {
+            ((rows * units(columns, dtype) * UNIT) as u64).next_multiple_of(256)
+        };
+        let all: u64 = sizes.iter().copied().map(bytes).sum();
+        let largest = sizes.iter().copied().map(bytes).max().unwrap_or(1);
+        let copies = (MOST_BYTES / all.max(1))
+            .min(limits.max_buffer_size / largest.max(1))
+            .clamp(1, config.layers.len() as u64);
+        let widest = sizes.iter().map(|(rows, columns)| (*rows).max(*columns));
+        let widest = widest.max().unwrap_or(0) as u64 * 4;
+        let storage = wgpu::BufferUsages::STORAGE;
+        gpu.try_allocating(|| {
+            let matrices = sizes.map(|(rows, columns)| {
+                let (pairs, second) = Output::Store.pairs(rows as u32);
+                let blocks = (columns / BLOCK) as u32;
+                let bytes = bytes((rows, columns));
+                Matrix {
+                    bytes,
+                    // Zeros: the arithmetic takes as long with any numbers.
+                    weights: gpu.buffer("tune", bytes * copies, storage),
+                    shape: uniform(
+                        gpu,
+                        Shape {
+                            rows: rows as u32,
+                            blocks,
+                            units: units(columns, dtype) as u32,
+                            pairs,
+                            second,
+                            out_offset: 0,
+                            out_stride: rows as u32,
+                            in_stride: (columns / 4) as u32,
+                            activation: 0,
+                            width: 0,
+                            epsilon: 0.0,
+                        },
+                    ),
+                    pairs,
+                    blocks,
+                }
+            });
+            Some(Self {
+                gpu,
+                dtype,
+                copies,
+                matrices: matrices.into(),
+                input: gpu.buffer("tune", widest, storage),
+                output: gpu.buffer("tune", widest, storage),
+            })
+        })
+    }
+
+    /// Compiles the kernels of a layout.
+    fn candidate(&self, tuning: Tuning) -> Result<Candidate> {
+        let mapping = Mapping::DecodeRows;
+        let specs: Vec<_> = self
+            .matrices
+            .iter()
+            .map(|matrix| {
+                let product = Product {
+                    path: ComputePath::Gpu,
+                    mapping,
+                    dtype: self.dtype,
+                    arithmetic: tuning.arithmetic(BatchClass::Generated, self.dtype),
+                    input: Input::Plain,
+                    output: Output::Store,
+                    blocks: matrix.blocks,
+                };
+                product.spec(tuning)
+            })
+            .collect();
+        let mut unique = Vec::new();
+        for spec in &specs {
+            if !unique.contains(spec) {
+                unique.push(spec.clone());
+            }
+        }
+        let pipelines = self.gpu.compile(kernels::FILES, &unique)?;
+        let mut launches = Vec::new();
+        for copy in 0..self.copies {
+            for (matrix, spec) in self.matrices.iter().zip(&specs) {
+                let found = unique
+                    .iter()
+                    .zip(&pipelines)
+                    .find(|(each, _)| *each == spec);
+                let Some((_, pipeline)) = found else { continue };
+                let bindings = RowBindings {
+                    shape: matrix.shape.as_entire_binding(),
+                    weights: window(&matrix.weights, copy * matrix.bytes, matrix.bytes),
+                    output: self.output.as_entire_binding(),
+                    input: self.input.as_entire_binding(),
+                    // There is no norm, so anything stands for its weights.
+                    norm: self.input.as_entire_binding(),
+                };
+                let bind_group = pipeline.bind(self.gpu, &bindings.into_list());
+                let workgroups = mapping.workgroups(matrix.pairs, tuning);
+                launches.push((pipeline.clone(), bind_group, workgroups));
+            }
+        }
+        Ok(Candidate { tuning, launches })
+    }
+
+    /// So many rounds of the first `launches`, by the host's clock.
+    fn run(&self, candidate: &Candidate, launches: usize, rounds: u32) -> Result<Duration> {
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            for _ in 0..rounds {
+                for (pipeline, bind_group, workgroups) in candidate.launches.iter().take(launches) {
+                    pass.set_pipeline(&pipeline.pipeline);
+                    pass.set_bind_group(0, bind_group, &[]);
+                    pass.dispatch_workgroups(*workgroups, 1, 1);
+                }
+            }
+        }
+        let begin = Instant::now();
+        let submission = self.gpu.queue.submit([encoder.finish()]);
+        self.gpu.wait(Some(submission))?;
+        Ok(begin.elapsed())
+    }
+
+    /// Whether a layer alone takes so long that a smaller sample tells as much.
+    fn is_slow(&self, candidate: &Candidate) -> Result<bool> {
+        let layer = self.matrices.len();
+        // The first run pays for what the driver puts off until then.
+        self.run(candidate, layer, 1)?;
+        Ok(self.run(candidate, layer, 1)? > TELLING)
+    }
+
+    /// The best time of a layer with each, in turns.
+    fn times(&self, candidates: &[Candidate]) -> Result<Vec<Duration>> {
+        let all = self.matrices.len() * self.copies as usize;
+        let mut shortest = TELLING;
+        for candidate in candidates {
+            self.run(candidate, all, 1)?;
+            shortest = self.run(candidate, all, 1)?.min(shortest);
+        }
+        let rounds = TELLING.as_nanos() / shortest.as_nanos().max(1);
+        let rounds = (rounds as u32).clamp(1, MOST_ROUNDS);
+        let mut best = vec![Duration::MAX; candidates.len()];
+        for _ in 0..RUNS {
+            for (best, candidate) in best.iter_mut().zip(candidates) {
+                *best = self.run(candidate, all, rounds)?.min(*best);
+            }
+        }
+        let layers = rounds * self.copies as u32;
+        Ok(best.into_iter().map(|time| time / layers).collect())
+    }
+}

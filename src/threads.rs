@@ -1,0 +1,36 @@
+//! Work in threads of its own, or one after the other where there are none: in a browser.
+
+use std::thread::{Result, scope};
+
+/// Whether the system starts threads. Asking one that does not would panic.
+pub const EXIST: bool = !cfg!(all(target_family = "wasm", target_os = "unknown"));
+
+/// Does `work` on all of `parts` at once; what it returns for each, in order, is an error where it panicked.
+pub fn each<P: Send, T: Send>(
+    parts: impl Iterator<Item = P>,
+    work: impl Fn(P) -> T + Sync,
+) -> Vec<Result<T>> {
+    if !EXIST {
+        return parts.map(|part| Ok(work(part))).collect();
+    }
+    let work = &work;
+    scope(|scope| {
+        let threads: Vec<_> = parts.map(|part| scope.spawn(move || work(part))).collect();
+        threads.into_iter().map(|thread| thread.join()).collect()
+    })
+}
+
+/// Does `work` while this thread is busy with `meanwhile`. What `work` returns is an error where it panicked.
+pub fn beside<T: Send, U>(
+    work: impl FnOnce() -> T + Send,
+    meanwhile: impl FnOnce() -> U,
+) -> (Result<T>, U) {
+    if !EXIST {
+        return (Ok(work()), meanwhile());
+    }
+    scope(|scope| {
+        let thread = scope.spawn(work);
+        let done = meanwhile();
+        (thread.join(), done)
+    })
+}

@@ -1,0 +1,96 @@
+//! Every kernel that a plan asks for in HLSL, as wgpu gives it to DirectX 12: `scripts/hlsl.sh` has Microsoft's compilers take it.
+
+use std::collections::BTreeMap;
+
+use naga::back::hlsl;
+use openelm::gpu::KernelSpec;
+use openelm::kernels::linear::Tuning;
+use openelm::model::kernels_of;
+use openelm::{ComputePath, Dtype};
+
+use super::gpu_report::label;
+use super::shaders::parse;
+
+/// All kernels at 270M, by name, of both paths, with subgroup operations or without.
+fn kernels(subgroups: bool) -> BTreeMap<String, KernelSpec> {
+    let mut kernels = BTreeMap::new();
+    for path in ComputePath::ALL {
+        for dtype in Dtype::ALL {
+            let tuning = Tuning {
+                subgroups,
+                ..Tuning::default()
+            };
+            let specs = kernels_of("shape:270M", dtype, path, tuning);
+            kernels.extend(specs.into_iter().map(|spec| (label(&spec), spec)));
+        }
+    }
+    kernels
+}
+
+/// A kernel as wgpu writes it for a shader that needs no checks at run time.
+fn write(spec: &KernelSpec, shader_model: hlsl::ShaderModel) -> String {
+    let (_, module, info) = parse(spec);
+    let bind = |binding: u32| {
+        let target = hlsl::BindTarget {
+            register: binding,
+            ..Default::default()
+        };
+        (naga::ResourceBinding { group: 0, binding }, target)
+    };
+    let options = hlsl::Options {
+        shader_model,
+        binding_map: (0..spec.bindings.len() as u32).map(bind).collect(),
+        fake_missing_bindings: false,
+        zero_initialize_workgroup_memory: false,
+        restrict_indexing: false,
+        force_loop_bounding: false,
+        ..Default::default()
+    };
+    let pipeline = hlsl::PipelineOptions {
+        entry_point: Some((naga::ShaderStage::Compute, "main".into())),
+    };
+    let mut text = String::new();
+    hlsl::Writer::new(&mut text, &options, &pipeline)
+        .write(&module, &info, None)
+        .unwrap_or_else(|error| panic!("{:?}: {error}", spec.variant));
+    text
+}
+
+/// What the entry point takes, as `uint3 workgroup : SV_GroupID`.
+fn parameters(text: &str) -> Vec<&str> {
+    let (_, main) = text.split_once("\nvoid main(").expect("an entry point");
+    let (list, _) = main.split_once(')').expect("its parameters");
+    list.split(", ").collect()
+}
+
+/// DirectX refuses parameters without. Subgroup operations are therefore not used there; once naga writes them, the second half fails, and
+/// `gpu/device.rs` may say otherwise.
+#[test]
+fn every_parameter_has_a_semantic_but_those_of_subgroups() {
+    let has_all = |spec: &KernelSpec| {
+        let text = write(spec, hlsl::ShaderModel::V6_4);
+        parameters(&text).iter().all(|one| one.contains(" : SV_"))
+    };
+    for (label, spec) in kernels(false) {
+        assert!(has_all(&spec), "{label}");
+    }
+    assert!(!kernels(true).values().all(has_all));
+}
+
+/// FXC stops at model 5.1, which has no subgroup operations; from 6.4 on there is `dot4add_i8packed`.
+#[test]
+#[ignore = "for compilers that run on Windows: scripts/hlsl.sh"]
+fn written_for_both_compilers() {
+    let folder = std::env::var("OPENELM_HLSL").expect("where to write the shaders");
+    let folder = std::path::Path::new(&folder);
+    for (model, name, subgroups) in [
+        (hlsl::ShaderModel::V5_1, "cs_5_1", false),
+        (hlsl::ShaderModel::V6_4, "cs_6_4", false),
+        (hlsl::ShaderModel::V6_4, "cs_6_4", true),
+    ] {
+        for (label, spec) in kernels(subgroups) {
+            let file = folder.join(format!("{label}.{name}.hlsl"));
+            std::fs::write(file, write(&spec, model)).unwrap();
+        }
+    }
+}
