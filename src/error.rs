@@ -217,6 +217,13 @@ pub enum Error {
     /// The adapter is there but cannot be used.
     #[error("adapter `{adapter}` gives no device: {cause}")]
     NoDevice { adapter: String, cause: String },
+    /// The adapter gives results that are not those of arithmetic.
+    #[error("adapter `{adapter}` computes wrongly: {what}")]
+    ComputesWrongly {
+        adapter: String,
+        /// Which of the numbers that are known differs, and how.
+        what: String,
+    },
     /// The adapter lacks something that was asked for or that the model needs.
     #[error("`{adapter}` cannot {feature}: {why}")]
     Unsupported {
@@ -585,6 +592,18 @@ impl Error {
             path: path.to_owned(),
             what: what.into(),
         }
+    }
+
+    /// Whether another adapter may do what this one did not, whatever is asked of it.
+    pub fn is_of_adapter(&self) -> bool {
+        matches!(
+            self,
+            Self::NoDevice { .. }
+                | Self::ComputesWrongly { .. }
+                | Self::DeviceLost(_)
+                | Self::Shader { .. }
+                | Self::Gpu(_)
+        )
     }
 
     /// Whether a shorter or another prompt would do: whatever was computed before is still good.

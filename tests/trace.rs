@@ -278,6 +278,7 @@ fn what_binds_is_what_takes_longest_at_its_best() {
     let peaks = Peaks {
         bytes_per_s: 1e9,
         flops_per_s: 10e9,
+        is_estimated: false,
     };
     let bound = |duration_ns, read, written, flops| {
         let sum = Sum {

@@ -56,6 +56,9 @@ pub fn advice(error: &Error) -> Option<String> {
             "give --device one of these numbers, or a part of a name".into()
         }
         Error::NoDevice { .. } => format!("try another one: {ANOTHER_DEVICE}"),
+        Error::ComputesWrongly { .. } => format!(
+            "a newer driver may help; {ANOTHER_DEVICE}, and --skip-self-test uses this one regardless"
+        ),
         Error::DeviceLost(_) => format!("if it happens again: {ANOTHER_DEVICE}"),
         Error::Unsupported { feature, .. } => match feature {
             Feature::Textures => "use --compute-path gpu".into(),
@@ -288,6 +291,10 @@ mod tests {
             Error::NoDevice {
                 adapter: adapter(),
                 cause: "busy".into(),
+            },
+            Error::ComputesWrongly {
+                adapter: "Card".into(),
+                what: "the norm gives 2e0 where 1e0 is right".into(),
             },
             Error::DeviceLost("reset".into()),
             unsupported(Feature::Textures),

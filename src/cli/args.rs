@@ -98,6 +98,9 @@ pub struct ModelArgs {
     /// Do not measure which kernels suit the adapter, take the usual ones
     #[arg(long, conflicts_with = "retune")]
     pub no_tune: bool,
+    /// Use the adapter although its results were not held against known numbers, or are not those
+    #[arg(long)]
+    pub skip_self_test: bool,
     /// Measure again, although it was done before
     #[arg(long)]
     pub retune: bool,
@@ -442,6 +445,7 @@ impl ModelArgs {
             _ => Tune::Auto,
         };
         options.tuning_cache = openelm::tuning_cache();
+        options.skip_self_test = self.skip_self_test;
         options.context_size = self.ctx_size;
         options.memory_limit = self.max_memory.map(|mib| mib.saturating_mul(1 << 20));
         options

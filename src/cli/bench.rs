@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use openelm::model::read_bandwidth;
+use openelm::model::AdapterRates;
 use openelm::{Model, Session};
 use serde_json::{Value, json};
 
@@ -59,8 +59,8 @@ pub fn run(arguments: &Bench) -> Result<()> {
     let host = peak_host_bytes();
     let device = model.network().gpu().allocated_bytes();
     // Last, because it takes memory of its own.
-    let bandwidth = read_bandwidth(model.network().gpu())?;
-    let best = bandwidth.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
+    let rates = model.network().adapter_rates()?;
+    let best = rates.peaks().bytes_per_s;
     if arguments.json {
         let object = json!({
             "model": model.name(),
@@ -76,7 +76,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
                 "int8": model.network().tuning().int8,
             },
             "load_s": model.load_time().as_secs_f64(),
-            "read_bandwidth": bandwidth.iter()
+            "read_bandwidth": rates.reads()
                 .map(|(source, rate)| (source.name().to_owned(), json!(rate)))
                 .collect::<serde_json::Map<_, _>>(),
             "peak_host_bytes": host,
@@ -94,7 +94,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
         return output::write(&format!("{object}\n"));
     }
     output::write(&table(
-        arguments, &model, &bandwidth, &rows, best, host, device,
+        arguments, &model, &rates, &rows, best, host, device,
     )?)
 }
 
@@ -161,7 +161,7 @@ fn measure(model: &Model, session: &mut Session, arguments: &Bench, depth: usize
 fn table(
     arguments: &Bench,
     model: &Model,
-    bandwidth: &[(openelm::ComputePath, f64)],
+    rates: &AdapterRates,
     rows: &[Row],
     best: f64,
     host: Option<u64>,
@@ -173,9 +173,10 @@ fn table(
         "load {:.2} s; read bandwidth",
         model.load_time().as_secs_f64()
     )?;
-    for (source, rate) in bandwidth {
+    for (source, rate) in rates.reads() {
         write!(text, " {} {:.1} GB/s", source.name(), rate / 1e9)?;
     }
+    text += output::estimated(rates.is_estimated);
     let mib = |bytes: Option<u64>| {
         bytes.map_or_else(|| "unknown".into(), |bytes| format!("{} MiB", bytes >> 20))
     };

@@ -1,15 +1,18 @@
-//! `openelm devices`: the adapters of this machine.
+//! `openelm devices`: the adapters of this machine, and what of each is used.
 
 use std::fmt::Write;
 
 use anyhow::Result;
+use openelm::{AdapterFeatures, AdapterSummary};
+use serde_json::{Value, json};
 
 use super::output;
 
 pub fn run(json: bool) -> Result<()> {
     let adapters = openelm::adapters();
     if json {
-        return output::write(&format!("{}\n", serde_json::to_string(&adapters)?));
+        let adapters: Vec<Value> = adapters.iter().map(with_features).collect();
+        return output::write(&format!("{}\n", json!(adapters)));
     }
     if adapters.is_empty() {
         // The error says what to install.
@@ -17,11 +20,46 @@ pub fn run(json: bool) -> Result<()> {
     }
     let mut text = String::new();
     for (index, adapter) in adapters.iter().enumerate() {
-        writeln!(
-            text,
-            "{index}: {} ({}, {}, {})",
-            adapter.name, adapter.device_type, adapter.backend, adapter.driver
-        )?;
+        writeln!(text, "{index}: {}", described(adapter))?;
+        writeln!(text, "   {}", features(&adapter.features))?;
     }
     output::write(&text)
+}
+
+fn with_features(adapter: &AdapterSummary) -> Value {
+    let mut object = json!(adapter);
+    object["features"] = json!(adapter.features);
+    object
+}
+
+/// Name, kind, backend and driver.
+pub fn described(adapter: &AdapterSummary) -> String {
+    format!(
+        "{} ({}, {}, {})",
+        adapter.name, adapter.device_type, adapter.backend, adapter.driver
+    )
+}
+
+/// What of an adapter is used, and what it has not.
+pub fn features(features: &AdapterFeatures) -> String {
+    let has = |is: bool, name: &str| match is {
+        true => name.to_owned(),
+        false => format!("no {name}"),
+    };
+    let subgroups = match features.subgroup_lanes {
+        0 => "no subgroups".to_owned(),
+        lanes => format!("subgroups of {lanes} lanes or more"),
+    };
+    let advice = match features.shader_compiler.as_str() {
+        "FXC" => " (dxcompiler.dll beside this program brings DXC)",
+        _ => "",
+    };
+    [
+        subgroups,
+        has(features.f16, "f16"),
+        has(features.timestamps, "timestamps"),
+        has(features.pipeline_cache, "pipeline cache"),
+        format!("{} shader compiler{advice}", features.shader_compiler),
+    ]
+    .join(", ")
 }

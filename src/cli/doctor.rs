@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use openelm::{GenerateOptions, Gpu, Model, adapters};
 
 use super::args::Doctor;
-use super::{output, version};
+use super::{devices, output, version};
 
 /// What the demo model continues, and the log-probability of its first two tokens there, as Apple's code computes it.
 const PROMPT: [u32; 5] = [1, 1946, 761, 261, 507];
@@ -41,13 +41,8 @@ pub fn run(arguments: &Doctor) -> Result<()> {
         .iter()
         .enumerate()
     {
-        line(
-            &format!("adapter {index}"),
-            format!(
-                "{} ({}, {}, {})",
-                adapter.name, adapter.device_type, adapter.backend, adapter.driver
-            ),
-        )?;
+        line(&format!("adapter {index}"), devices::described(adapter))?;
+        line("", devices::features(&adapter.features))?;
     }
     let device = arguments.model.adapter();
     let gpu = step("opening the device", || Ok(Gpu::open(device.as_deref())?))?;

@@ -79,6 +79,14 @@ pub fn notices(model: &Model) {
     }
 }
 
+/// What stands behind figures that the host's clock measured.
+pub fn estimated(is_estimated: bool) -> &'static str {
+    match is_estimated {
+        true => " (estimated: the adapter has no timestamps)",
+        false => "",
+    }
+}
+
 /// Model and adapter, two lines.
 pub fn heading(model: &Model) -> String {
     let adapter = model.adapter();

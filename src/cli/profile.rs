@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use anyhow::{Result, bail};
 use openelm::Model;
-use openelm::model::peaks;
 use openelm::trace::{self, KernelSum, LayerSum, Peaks, Phase, Step, Sum, TraceMode};
 use serde_json::json;
 
@@ -83,7 +82,7 @@ pub fn run(arguments: &Profile) -> Result<()> {
     if let Some(trace) = trace {
         trace.write(&steps, &model)?;
     }
-    let peaks = peaks(model.network().gpu())?;
+    let peaks = model.network().adapter_rates()?.peaks();
     if arguments.json {
         let phase = |phase| {
             let steps = of_phase(&steps, phase);
@@ -134,9 +133,10 @@ fn report(model: &Model, steps: &[Step], cost: &Cost, peaks: &Peaks) -> Result<S
     let mut text = output::heading(model);
     writeln!(
         text,
-        "at best reads {:.1} GB/s, computes {:.0} GFLOP/s",
+        "at best reads {:.1} GB/s, computes {:.0} GFLOP/s{}",
         peaks.bytes_per_s / 1e9,
-        peaks.flops_per_s / 1e9
+        peaks.flops_per_s / 1e9,
+        output::estimated(peaks.is_estimated)
     )?;
     let phases = [("decode", Phase::Decode), ("prefill", Phase::Prefill)];
     let phases = phases.map(|(name, phase)| (name, of_phase(steps, phase)));

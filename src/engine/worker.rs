@@ -10,7 +10,8 @@ use super::pieces::{given_tokens, prompt_ids, token_event};
 use super::sink::Sink;
 use crate::error::{Error, Result};
 use crate::generate::{Driver, Finish, Generator, Lane, Model, ModelFiles, begin};
-use crate::model::{Progress, Sequence, peaks};
+use crate::gpu::adapters;
+use crate::model::{Progress, Sequence};
 use crate::text::{Fitted, Jinja};
 use crate::trace::Rationing;
 
@@ -48,7 +49,8 @@ type Opened = (Box<Load>, ModelFiles);
 /// Why a model is no longer served.
 enum After {
     Load(Box<Opened>),
-    Lost(Error),
+    /// The device of the adapter of that name is gone.
+    Lost(String, Error),
     Quit,
 }
 
@@ -67,10 +69,23 @@ fn is_cancelled(load: &Load) -> bool {
     cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed))
 }
 
+/// Whether there is another adapter to load on, now that this one was lost again and again; the next load takes that.
+fn distrust(adapter: &str, load: &mut Load) -> bool {
+    let distrusted = &mut load.options.distrusted;
+    let is_chosen_freely = load.options.device.is_none();
+    if is_chosen_freely && !distrusted.iter().any(|name| name == adapter) {
+        distrusted.push(adapter.to_owned());
+        return adapters()
+            .iter()
+            .any(|other| !distrusted.contains(&other.name));
+    }
+    false
+}
+
 impl Worker {
     fn run(mut self) {
         let mut opened = self.next_load();
-        while let Some((load, files)) = opened.take() {
+        while let Some((mut load, files)) = opened.take() {
             let chat_template = files.chat_template();
             let served = self
                 .load(files, &load)
@@ -79,7 +94,9 @@ impl Worker {
             opened = match served {
                 Ok(After::Quit) => None,
                 Ok(After::Load(next)) => Some(*next),
-                Ok(After::Lost(error)) if !self.lost_before => {
+                Ok(After::Lost(adapter, error))
+                    if !self.lost_before || distrust(&adapter, &mut load) =>
+                {
                     self.lost_before = true;
                     let id = load.id;
                     self.sink.send(Event::DeviceLost { load: id, error });
@@ -87,7 +104,7 @@ impl Worker {
                         .map(|files| (load, files))
                         .or_else(|| self.next_load())
                 }
-                Ok(After::Lost(error)) | Err(error) => {
+                Ok(After::Lost(_, error)) | Err(error) => {
                     self.load_failed(load.id, error, None);
                     self.next_load()
                 }
@@ -199,7 +216,8 @@ impl Worker {
                     serving.fail_all(&self.sink, error);
                     // A device that has run out of memory, or refused something, says so for ever after.
                     if let Err(unusable) = serving.model.network().gpu().check() {
-                        return Ok(After::Lost(unusable));
+                        let adapter = serving.model.adapter().name.clone();
+                        return Ok(After::Lost(adapter, unusable));
                     }
                 }
             }
@@ -223,8 +241,8 @@ impl Worker {
                 }
                 Command::Measure if is_idle => {
                     // No figure is better than an error for a figure.
-                    if let Ok(peaks) = peaks(serving.model.network().gpu()) {
-                        let load = serving.load;
+                    if let Ok(rates) = serving.model.network().adapter_rates() {
+                        let (load, peaks) = (serving.load, rates.peaks());
                         self.sink.send(Event::Measured { load, peaks });
                     }
                 }

@@ -13,7 +13,7 @@ use super::params::SamplingParams;
 use crate::checkpoint::{ChatFiles, Checkpoint, Config, read_tokenizer};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::gpu::{AdapterSummary, Gpu};
+use crate::gpu::{AdapterSummary, Candidate, Gpu, first_that_works};
 use crate::model::{LoadOptions, Network, Progress};
 use crate::text::Tokenizer;
 
@@ -164,14 +164,40 @@ impl ModelFiles {
         }
     }
 
-    /// Puts the model on a device, calling `progress` as bytes arrive there.
+    /// Puts the model on a device, calling `progress` as bytes arrive there. Where no adapter was asked for, one that fails or computes
+    /// wrongly is passed over for the next, and [`Model::warnings`] says so.
     ///
     /// # Errors
     /// As [`Model::load`].
     pub fn load(self, options: &LoadOptions, progress: impl FnMut(Progress)) -> Result<Model> {
+        let mut candidates = Candidate::of(options.device.as_deref())?;
+        candidates.sort_by_key(|candidate| options.distrusted.contains(&candidate.name));
+        self.load_on_first(&candidates, options, progress)
+    }
+
+    /// Puts the model on the first of `candidates` that works.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub(crate) fn load_on_first(
+        self,
+        candidates: &[Candidate],
+        options: &LoadOptions,
+        mut progress: impl FnMut(Progress),
+    ) -> Result<Model> {
         let begin = Instant::now();
-        let gpu = Gpu::open(options.device.as_deref())?;
-        self.put_on(gpu, begin, options, progress)
+        let name = |candidate: &Candidate| candidate.name.clone();
+        let (network, mut passed_over) = first_that_works(candidates, name, |candidate| {
+            Network::load(candidate.open()?, &self.checkpoint, options, &mut progress)
+        })?;
+        let mut model = self.loaded(network, begin);
+        let unused = options.distrusted.iter();
+        let unused = unused.filter(|name| **name != model.adapter().name);
+        passed_over.extend(unused.map(|name| format!("`{name}` is not used: it failed before")));
+        if let Some(inner) = Arc::get_mut(&mut model.0) {
+            inner.warnings.splice(0..0, passed_over);
+        }
+        Ok(model)
     }
 
     /// As [`ModelFiles::load`], on the device that `other` is on.
@@ -195,9 +221,14 @@ impl ModelFiles {
         options: &LoadOptions,
         progress: impl FnMut(Progress),
     ) -> Result<Model> {
-        let (network, mut warnings) = Network::load(gpu, &self.checkpoint, options, progress)?;
+        let network = Network::load(gpu, &self.checkpoint, options, progress)?;
+        Ok(self.loaded(network, begin))
+    }
+
+    /// With what was odd about its tensors.
+    fn loaded(self, (network, mut warnings): (Network, Vec<String>), begin: Instant) -> Model {
         warnings.extend(self.tokenizer.as_ref().and_then(Tokenizer::warning));
-        Ok(Model(Arc::new(Inner {
+        Model(Arc::new(Inner {
             has_sentencepiece: has_sentencepiece(&self.checkpoint),
             name: self.checkpoint.name,
             network: Arc::new(network),
@@ -205,7 +236,7 @@ impl ModelFiles {
             generation: self.generation,
             warnings,
             load_time: self.time + begin.elapsed(),
-        })))
+        }))
     }
 }
 
@@ -346,7 +377,7 @@ impl Model {
         eos_token_ids(&self.0.generation, self.config())
     }
 
-    /// Things about the files that are odd but not wrong.
+    /// Things about the files that are odd but not wrong, and adapters that were passed over.
     pub fn warnings(&self) -> &[String] {
         &self.0.warnings
     }

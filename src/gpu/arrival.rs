@@ -137,7 +137,7 @@ impl Arrival {
         let view = self
             .buffer
             .get_mapped_range(0..self.bytes)
-            .map_err(|error| Error::Gpu(format!("readback not mapped: {error}")))?;
+            .map_err(|error| gpu.cause_of(Error::Gpu(format!("readback not mapped: {error}"))))?;
         Ok(read(&view))
     }
 }

@@ -1,89 +1,25 @@
-//! Adapters and devices: which one, with which limits, and what became of it.
+//! A device: with which limits it was opened, and what became of it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::adapter::{AdapterSummary, first_that_works, wanted};
+use super::pipeline_cache::PipelineCache;
 use crate::error::{Error, Result};
 use crate::threads;
 
 /// The longest that one submission may take before the device is given up as hung.
 const SUBMISSION_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// The same for a software adapter, which compiles kernels when they first run: with Mesa 25 a minute's worth of them in one submission.
+const SOFTWARE_TIMEOUT: Duration = Duration::from_secs(600);
+
 /// Features that are used where the adapter has them.
 const FEATURES: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
     .union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES)
+    .union(wgpu::Features::PIPELINE_CACHE)
     .union(wgpu::Features::SUBGROUP);
-
-/// What a person wants to know about an adapter.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
-#[non_exhaustive]
-pub struct AdapterSummary {
-    /// The device's own name, such as `NVIDIA H200` or `llvmpipe (LLVM 15.0.6, 256 bits)`.
-    pub name: String,
-    /// `vulkan`, `metal` or `dx12`.
-    pub backend: String,
-    /// Driver name and version.
-    pub driver: String,
-    /// `discrete gpu`, `integrated gpu`, `virtual gpu`, `cpu` or `other`.
-    pub device_type: String,
-}
-
-impl AdapterSummary {
-    fn new(info: &wgpu::AdapterInfo) -> Self {
-        let device_type = match info.device_type {
-            wgpu::DeviceType::DiscreteGpu => "discrete gpu",
-            wgpu::DeviceType::IntegratedGpu => "integrated gpu",
-            wgpu::DeviceType::VirtualGpu => "virtual gpu",
-            wgpu::DeviceType::Cpu => "cpu",
-            wgpu::DeviceType::Other => "other",
-        };
-        Self {
-            name: info.name.clone(),
-            backend: info.backend.to_string(),
-            driver: format!("{} {}", info.driver, info.driver_info)
-                .trim()
-                .to_owned(),
-            device_type: device_type.to_owned(),
-        }
-    }
-}
-
-fn instance() -> wgpu::Instance {
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
-    // Not OpenGL, which others in the program (such as a window) may have brought in: its compute shaders are another world.
-    descriptor.backends &= wgpu::Backends::PRIMARY;
-    // Where the driver knows its budget, refuse early instead of paging or losing the device.
-    descriptor.memory_budget_thresholds.for_resource_creation = Some(95);
-    wgpu::Instance::new(descriptor)
-}
-
-/// Adapters in order of preference: discrete, integrated, virtual, other, software.
-fn ranked(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
-    let mut found = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
-    found.retain(|adapter| {
-        adapter
-            .get_downlevel_capabilities()
-            .flags
-            .contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
-    });
-    found.sort_by_key(|adapter| match adapter.get_info().device_type {
-        wgpu::DeviceType::DiscreteGpu => 0,
-        wgpu::DeviceType::IntegratedGpu => 1,
-        wgpu::DeviceType::VirtualGpu => 2,
-        wgpu::DeviceType::Other => 3,
-        wgpu::DeviceType::Cpu => 4,
-    });
-    found
-}
-
-/// The adapters of this machine, best first; the first is the default of [`Gpu::open`].
-pub fn adapters() -> Vec<AdapterSummary> {
-    ranked(&instance())
-        .iter()
-        .map(|adapter| AdapterSummary::new(&adapter.get_info()))
-        .collect()
-}
 
 /// The first thing that went wrong on the device outside an error scope.
 #[derive(Default)]
@@ -102,8 +38,12 @@ pub struct Gpu {
     pub limits: wgpu::Limits,
     /// Whether shaders can read and write rgba32uint textures.
     pub has_texel_stores: bool,
-    /// The fewest lanes of a subgroup; 0 where there are no subgroup operations.
+    /// The fewest lanes of a subgroup; 0 where there are no subgroup operations, or none that keep their promises.
     pub subgroup_lanes: u32,
+    /// Shader files that others take the place of, because this driver does not compute what they should.
+    pub(crate) stand_ins: Vec<(&'static str, &'static str)>,
+    /// Compiled kernels that outlive the program.
+    pub(super) pipeline_cache: Option<Arc<PipelineCache>>,
     faults: Arc<Mutex<Faults>>,
     /// Buffers, textures, bind groups, pipelines and query sets made so far.
     objects: Arc<AtomicU64>,
@@ -121,12 +61,17 @@ impl Gpu {
         self.objects.load(Ordering::Relaxed)
     }
 
-    /// Opens an adapter: `requested` is its index in [`adapters`], or a part of its name or backend; `None` takes the first.
+    /// Opens an adapter: `requested` is its index in [`super::adapters`], or a part of its name or backend; `None` takes the first that
+    /// gives a device.
     ///
     /// # Errors
     /// [`Error::NoAdapter`] where none is found or none matches, [`Error::NoDevice`] where it cannot be used.
     pub fn open(requested: Option<&str>) -> Result<Self> {
-        Self::open_with(requested, |limits| limits)
+        let name = |adapter: &wgpu::Adapter| adapter.get_info().name;
+        let opened = first_that_works(&wanted(requested)?, name, |adapter| {
+            Self::on(adapter, |limits| limits)
+        });
+        opened.map(|(gpu, _)| gpu)
     }
 
     /// As [`Gpu::open`], with the adapter's limits narrowed by `restrict`: a way to behave as a lesser adapter would.
@@ -137,8 +82,20 @@ impl Gpu {
         requested: Option<&str>,
         restrict: impl FnOnce(wgpu::Limits) -> wgpu::Limits,
     ) -> Result<Self> {
-        let found = ranked(&instance());
-        let adapter = choose(&found, requested)?;
+        match &wanted(requested)?[..] {
+            [adapter, ..] => Self::on(adapter, restrict),
+            [] => Self::open(requested),
+        }
+    }
+
+    /// Opens `adapter`, with its limits narrowed by `restrict`.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`].
+    pub(super) fn on(
+        adapter: &wgpu::Adapter,
+        restrict: impl FnOnce(wgpu::Limits) -> wgpu::Limits,
+    ) -> Result<Self> {
         let limits = restrict(adapter.limits());
         // No optional feature is needed: f16 and bf16 weights are unpacked from integers. Timestamps and subgroup operations are used
         // where there are some.
@@ -172,23 +129,18 @@ impl Gpu {
         let texels = adapter.get_texture_format_features(wgpu::TextureFormat::Rgba32Uint);
         let access = wgpu::TextureFormatFeatureFlags::STORAGE_READ_ONLY
             | wgpu::TextureFormatFeatureFlags::STORAGE_WRITE_ONLY;
-        let info = adapter.get_info();
-        // naga 30 forgets what DirectX calls subgroup built-ins where they are members of a structure, as ours are: no compiler takes that.
-        let has_subgroups =
-            features.contains(wgpu::Features::SUBGROUP) && info.backend != wgpu::Backend::Dx12;
+        let summary = AdapterSummary::new(adapter);
         Ok(Self {
-            subgroup_lanes: if has_subgroups {
-                info.subgroup_min_size
-            } else {
-                0
-            },
+            subgroup_lanes: summary.features.subgroup_lanes,
+            stand_ins: Vec::new(),
+            pipeline_cache: None,
             has_texel_stores: texels
                 .allowed_usages
                 .contains(wgpu::TextureUsages::STORAGE_BINDING)
                 && texels.flags.contains(access),
             device,
             queue,
-            adapter: AdapterSummary::new(&info),
+            adapter: summary,
             limits,
             faults,
             objects: Arc::default(),
@@ -212,6 +164,13 @@ impl Gpu {
             Some(what) => Err(Error::Gpu(what.clone())),
             None => Ok(()),
         }
+    }
+
+    /// What went wrong on the device, such as its loss, that `effect` may only be an effect of.
+    pub(super) fn cause_of(&self, effect: Error) -> Error {
+        // A lost device says so only when it is asked.
+        let _ = self.device.poll(wgpu::PollType::Poll);
+        self.check().err().unwrap_or(effect)
     }
 
     /// Runs `make`, and returns an out-of-memory error that it causes instead of keeping it for [`Gpu::check`]: for what can be
@@ -243,11 +202,15 @@ impl Gpu {
     /// Blocks until `submission` (or, with `None`, the latest one) is done and its callbacks have run.
     ///
     /// # Errors
-    /// As [`Gpu::check`]; a submission that does not end in two minutes counts as a lost device.
+    /// As [`Gpu::check`]; a submission that does not end in two minutes (ten on a software adapter) counts as a lost device.
     pub fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let timeout = match self.is_software() {
+            true => SOFTWARE_TIMEOUT,
+            false => SUBMISSION_TIMEOUT,
+        };
         let waited = self.device.poll(wgpu::PollType::Wait {
             submission_index: submission,
-            timeout: Some(SUBMISSION_TIMEOUT),
+            timeout: Some(timeout),
         });
         if waited.is_err() {
             // A lost device takes no submissions, so there is nothing to wait for; this lets it say that it is lost.
@@ -257,7 +220,7 @@ impl Gpu {
         waited.map(drop).map_err(|error| match error {
             wgpu::PollError::Timeout => Error::DeviceLost(format!(
                 "a submission did not end in {} seconds",
-                SUBMISSION_TIMEOUT.as_secs()
+                timeout.as_secs()
             )),
             other => Error::Gpu(other.to_string()),
         })
@@ -280,7 +243,6 @@ impl Gpu {
     pub fn report(&self) -> Vec<(&'static str, String)> {
         let limits = &self.limits;
         let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
-        let has = |feature| self.device.features().contains(feature);
         let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
         vec![
             ("largest buffer", mib(limits.max_buffer_size)),
@@ -316,7 +278,13 @@ impl Gpu {
                     lanes => format!("at least {lanes} lanes"),
                 },
             ),
-            ("timestamps", yes(has(wgpu::Features::TIMESTAMP_QUERY))),
+            ("f16 arithmetic", yes(self.adapter.features.f16)),
+            ("timestamps", yes(self.adapter.features.timestamps)),
+            ("pipeline cache", yes(self.adapter.features.pipeline_cache)),
+            (
+                "shader compiler",
+                self.adapter.features.shader_compiler.clone(),
+            ),
             (
                 "free memory",
                 self.free_memory()
@@ -352,36 +320,6 @@ impl Gpu {
             .map(|(most, now)| most.saturating_sub(now));
         Some((kib * 1024).min(allowed.unwrap_or(u64::MAX)))
     }
-}
-
-fn choose<'a>(found: &'a [wgpu::Adapter], requested: Option<&str>) -> Result<&'a wgpu::Adapter> {
-    let index = match requested {
-        None => Some(0),
-        // A part of every name, and most likely a variable that was never set.
-        Some(requested) if requested.trim().is_empty() => None,
-        Some(requested) => requested
-            .parse()
-            .ok()
-            .filter(|index| *index < found.len())
-            // A number may also be part of a name, as in `RTX 3090`.
-            .or_else(|| found.iter().position(|adapter| matches(adapter, requested))),
-    };
-    index
-        .and_then(|index| found.get(index))
-        .ok_or_else(|| Error::NoAdapter {
-            requested: requested.map(str::to_owned),
-            found: found
-                .iter()
-                .map(|adapter| adapter.get_info().name)
-                .collect(),
-        })
-}
-
-fn matches(adapter: &wgpu::Adapter, requested: &str) -> bool {
-    let info = adapter.get_info();
-    format!("{} {}", info.name, info.backend)
-        .to_lowercase()
-        .contains(&requested.to_lowercase())
 }
 
 /// Keeps an error for whoever pops it. In a browser, which would tell only when nobody waits any more, [`Gpu::check`] has it instead.

@@ -127,9 +127,10 @@ impl<'a> Uploader<'a> {
     ) -> Result<wgpu::Buffer> {
         let staging = self.next_staging()?.clone();
         {
-            let mut view = staging
-                .get_mapped_range_mut(0..size)
-                .map_err(|error| Error::Gpu(format!("staging buffer not mapped: {error}")))?;
+            let mut view = staging.get_mapped_range_mut(0..size).map_err(|error| {
+                self.gpu
+                    .cause_of(Error::Gpu(format!("staging buffer not mapped: {error}")))
+            })?;
             fill(view.slice(..))?;
         }
         staging.unmap();

@@ -2,15 +2,22 @@
 //!
 //! Architecture invariant: nothing here knows what a layer, a token or a model is.
 
+pub mod adapter;
 pub mod arrival;
+pub mod cache_file;
+mod candidate;
 pub mod device;
 pub mod memory;
 pub mod pipeline;
+mod pipeline_cache;
 pub mod shader;
 pub mod timing;
 
+pub(crate) use adapter::first_that_works;
+pub use adapter::{AdapterFeatures, AdapterSummary, adapters};
 pub use arrival::{Arrival, Notice, block_on};
-pub use device::{AdapterSummary, Gpu, adapters};
+pub(crate) use candidate::Candidate;
+pub use device::Gpu;
 pub use memory::{Readback, Uploader};
 pub use pipeline::{BindingKind, KernelSpec, Pipeline};
 pub use timing::Timer;

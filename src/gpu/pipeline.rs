@@ -1,8 +1,11 @@
 //! Compute pipelines from shader files and an explicit list of bindings.
 
 use std::num::NonZeroU64;
+use std::path::Path;
+use std::sync::Arc;
 
 use super::device::Gpu;
+use super::pipeline_cache::PipelineCache;
 use super::shader::{self, Variant};
 use crate::error::{Error, Result};
 use crate::threads;
@@ -97,6 +100,23 @@ pub fn window(buffer: &wgpu::Buffer, offset: u64, size: u64) -> wgpu::BindingRes
 }
 
 impl Gpu {
+    /// From now on compiled kernels are taken from a file in `folder`, where the driver can do that. `kernels` is a number that changes
+    /// with the shaders.
+    pub(crate) fn open_pipeline_cache(&mut self, folder: &Path, kernels: u128) {
+        if self.pipeline_cache.is_none() {
+            let info = self.device.adapter_info();
+            let cache = PipelineCache::open(&self.device, &info, folder, kernels);
+            self.pipeline_cache = cache.map(Arc::new);
+        }
+    }
+
+    /// Writes what has been compiled to that file.
+    pub(crate) fn keep_pipeline_cache(&self) {
+        if let Some(cache) = &self.pipeline_cache {
+            cache.keep();
+        }
+    }
+
     /// Compiles kernels, several at a time: drivers take tens of milliseconds for each.
     ///
     /// # Errors
@@ -120,13 +140,24 @@ impl Gpu {
         Ok(pipelines)
     }
 
+    /// A variant with other files in the slots whose files this driver does not compute as it should.
+    fn stood_in(&self, variant: &Variant) -> Variant {
+        let mut variant = variant.clone();
+        for (_, file) in &mut variant.slots {
+            if let Some((_, other)) = self.stand_ins.iter().find(|(bad, _)| bad == file) {
+                *file = other;
+            }
+        }
+        variant
+    }
+
     fn compile_one(
         &self,
         files: &[(&'static str, &'static str)],
         spec: &KernelSpec,
     ) -> Result<Pipeline> {
         let label = spec.variant.file;
-        let resolved = shader::resolve(files, &spec.variant)?;
+        let resolved = shader::resolve(files, &self.stood_in(&spec.variant))?;
         let scope = self.error_scope(wgpu::ErrorFilter::Validation);
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(label),
@@ -174,7 +205,7 @@ impl Gpu {
                     zero_initialize_workgroup_memory: false,
                     constants: &spec.constants,
                 },
-                cache: None,
+                cache: self.pipeline_cache.as_deref().map(PipelineCache::get),
             });
         if let Some(error) = scope.pop() {
             self.check()?;

@@ -7,6 +7,7 @@ mod files;
 mod layout;
 pub mod linear;
 mod path;
+pub mod probe;
 pub mod qk_norm_rope;
 pub mod read_bandwidth;
 pub mod rms_norm;

@@ -2,8 +2,10 @@
 //!
 //! Architecture invariant: nothing here knows text. Token ids go in, logits and chosen ids come out.
 
+mod adapter_facts;
 mod batch;
 mod executor;
+mod known_numbers;
 mod kv_origin;
 mod kv_pool;
 mod kv_transfer;
@@ -19,8 +21,10 @@ mod record;
 mod resident;
 mod results;
 mod rows;
+mod self_test;
 mod sequence;
 mod sizes;
+mod stopwatch;
 mod store;
 mod time;
 mod tune;
@@ -29,12 +33,14 @@ mod tune_layer;
 mod weights;
 
 pub(crate) use crate::kernels::BatchClass;
+pub use adapter_facts::AdapterRates;
 pub(crate) use batch::{Batch, ChoiceParams, Room, TokenSource, Wants};
 pub(crate) use executor::Ticket;
+#[cfg(test)]
+pub(crate) use known_numbers::Known;
 pub(crate) use kv_origin::KvOrigin;
 pub use network::{Network, kv_bytes, weight_bytes};
 pub use options::{LoadOptions, Progress, Tune};
-pub use peaks::{measure as peaks, read_bandwidth};
 #[cfg(test)]
 pub(crate) use plan::kernels_of;
 pub(crate) use results::{RowResult, Scored};

@@ -1,32 +1,39 @@
 //! A network on a device: what is resident, and behind a lock the executor of its steps with the pool of keys and values.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
+use super::adapter_facts::{AdapterFacts, AdapterKey, AdapterRates};
 use super::batch::{Batch, Room};
 use super::executor::{Executor, Outcome, Ticket};
 use super::kv_origin::KvOrigin;
 use super::kv_pool::KvPool;
-use super::options::{LoadOptions, Progress};
+use super::options::{LoadOptions, Progress, Tune};
+use super::peaks;
 use super::plan::Plan;
 use super::resident::{Pipelines, Resident, upload_rotations};
 use super::results::RowResult;
 use super::rows::SequenceId;
+use super::self_test;
 use super::sizes::{self, StepSizes};
 use super::tune;
+use super::tune_cache;
 use super::weights::{self, Layout, Weights};
 use crate::checkpoint::{Checkpoint, Config};
 use crate::dtype::Dtype;
 use crate::error::{Error, MemoryNeed, Result};
 use crate::gpu::{self, Gpu, Readback};
-use crate::kernels::ComputePath;
 use crate::kernels::linear::Tuning;
+use crate::kernels::{self, ComputePath};
 use crate::threads;
 use crate::trace::TraceMode;
 
 /// A loaded network; sequences share it.
 pub struct Network {
     resident: Resident,
+    /// As [`LoadOptions::tuning_cache`].
+    measurements: Option<PathBuf>,
     core: Mutex<Core>,
     /// As of the pool, to be read without waiting for a step.
     epoch: AtomicU64,
@@ -46,10 +53,10 @@ impl Network {
     /// Puts `checkpoint` on `gpu`: kernels compile while weights are uploaded.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`] with sizes; [`Error::ContextSize`] for a context that cannot be had; errors of
+    /// [`Error::OutOfMemory`] with sizes; [`Error::ContextSize`] for a context that cannot be had; [`Error::ComputesWrongly`]; errors of
     /// the checkpoint and of the device.
     pub fn load(
-        gpu: Gpu,
+        mut gpu: Gpu,
         checkpoint: &Checkpoint,
         options: &LoadOptions,
         mut progress: impl FnMut(Progress),
@@ -65,6 +72,7 @@ impl Network {
         // What cannot fit on any path need not be measured first.
         let least = layout.bytes() + context_size as u64 * sizes::position_bytes(&config, exact);
         check_memory(&gpu, &config, &layout, context_size, options, least)?;
+        prepare(&mut gpu, options)?;
         let tune::Chosen { path, tuning } =
             tune::choose(&gpu, &config, layout.main_dtype(), options)?;
         sizes::check_context(&gpu, &config, path, context_size, exact)?;
@@ -119,6 +127,7 @@ impl Network {
             other => other,
         };
         let (weights, warnings) = weights.map_err(in_full)?;
+        gpu.keep_pipeline_cache();
         let sizes = StepSizes::new(&gpu, &config, path)?;
         let rotations = upload_rotations(&gpu, &config, context_size);
         let activations = plan.bytes();
@@ -154,6 +163,7 @@ impl Network {
         })?;
         let network = Self {
             resident,
+            measurements: options.tuning_cache.clone(),
             core: Mutex::new(core),
             epoch: AtomicU64::new(0),
             was_exact: exact,
@@ -175,6 +185,26 @@ impl Network {
 
     pub fn config(&self) -> &Config {
         &self.resident.config
+    }
+
+    /// What the adapter can do at best: as an earlier measurement had it, or by measuring, which takes a second and wants a device that has
+    /// nothing else to do.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn adapter_rates(&self) -> Result<AdapterRates> {
+        let gpu = self.gpu();
+        let key = AdapterKey::new(gpu);
+        let file = self.measurements.as_deref();
+        if let Some(rates) = file.and_then(|file| tune_cache::facts(file, &key).rates) {
+            return Ok(rates);
+        }
+        let measured = peaks::measure(gpu)?;
+        if let Some(file) = file.filter(|_| measured.is_quiet) {
+            let rates = measured.rates.clone();
+            tune_cache::change_facts(file, key, |facts| facts.rates = Some(rates));
+        }
+        Ok(measured.rates)
     }
 
     /// Which family of kernels computes it.
@@ -375,6 +405,23 @@ impl Network {
             self.has_widened.store(!self.was_exact, Ordering::Relaxed);
         }
         Ok(())
+    }
+}
+
+/// Finds out what can be relied on, and where compiled kernels are kept.
+fn prepare(gpu: &mut Gpu, options: &LoadOptions) -> Result<()> {
+    let file = options.tuning_cache.as_deref();
+    if let Some(folder) = file.and_then(Path::parent) {
+        gpu.open_pipeline_cache(folder, kernels::fingerprint());
+    }
+    if let Some(file) = file.filter(|_| options.tune == Tune::Again) {
+        let key = AdapterKey::new(gpu);
+        tune_cache::change_facts(file, key, |facts| *facts = AdapterFacts::default());
+    }
+    // In a browser nothing could wait for what comes of it.
+    match options.skip_self_test || !threads::EXIST {
+        true => Ok(()),
+        false => self_test::pass(gpu, file),
     }
 }
 

@@ -12,8 +12,10 @@ use crate::kernels::linear::Tuning;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct LoadOptions {
-    /// Index, or part of the name, of the adapter; `None`: the best one.
+    /// Index, or part of the name, of the adapter; `None`: the best one that works.
     pub device: Option<String>,
+    /// Names of adapters that are the last to be tried, because they have failed before, where `device` names none.
+    pub distrusted: Vec<String>,
     /// Format of weights on the device; `None`: bf16 and f16 as stored, f32 as f16, or bf16 where f16 cannot hold it.
     pub dtype: Option<Dtype>,
     /// Keys and values in f32 instead of f16: exact, twice the memory.
@@ -25,8 +27,11 @@ pub struct LoadOptions {
     pub int8: Option<bool>,
     /// Whether kernel sizes, and the compute path where it is open, are found by measuring.
     pub tune: Tune,
-    /// A file to keep measurements in, so that the next start need not repeat them; `None`: every load measures.
+    /// A file to keep measurements in, so that the next start need not repeat them; compiled kernels are kept beside it. `None`: every load
+    /// measures.
     pub tuning_cache: Option<PathBuf>,
+    /// Whether to use an adapter untested: what it computes is not held against a few known numbers first.
+    pub skip_self_test: bool,
     /// The most positions of a sequence; `None`: the model's `max_context_length`.
     pub context_size: Option<usize>,
     /// At most so many positions, where `context_size` says nothing: more than the model has is no mistake.

@@ -1,43 +1,64 @@
 //! What the adapter can do at best, measured: its read bandwidth, which decoding, that reads every weight once a token, is held
 //! against; and its arithmetic.
 
+use super::adapter_facts::AdapterRates;
 use super::pack::UNIT;
+use super::stopwatch::{Reading, Stopwatch};
 use super::store::Store;
-use super::time::{Timed, best_times, uniform};
-use crate::error::Result;
+use super::time::{Timed, uniform};
+use crate::error::{Error, Result};
 use crate::gpu::{Gpu, Pipeline};
 use crate::kernels::{ComputePath, FILES, LANES, arithmetic_peak, read_bandwidth as kernel};
-use crate::trace::Peaks;
 
-/// As much as is read, where bindings allow: more than caches hold.
-const MOST_BYTES: u64 = 256 << 20;
+/// As much as is read, where bindings and memory allow: far more than caches hold, of which those of GPUs reach 256 MiB.
+const MOST_BYTES: [u64; 2] = [512 << 20, 256 << 20];
+
+/// With less, caches would be measured.
+const LEAST_BYTES: u64 = 32 << 20;
 
 /// 16-byte units a row.
 const UNITS: u64 = 512;
 
-/// Timed runs; the best counts.
-const RUNS: usize = 8;
+/// Measured rates, and whether the machine was quiet enough to remember them.
+pub struct Measured {
+    pub rates: AdapterRates,
+    pub is_quiet: bool,
+}
 
-/// Bytes a second that a kernel reads from a path at best, each with the path it was measured on; paths that the adapter
-/// cannot have are left out.
+/// Measures on a device that has nothing else to do.
 ///
 /// # Errors
-/// Those of the device.
-pub fn read_bandwidth(gpu: &Gpu) -> Result<Vec<(ComputePath, f64)>> {
+/// Those of the device; [`Error::OutOfMemory`] where there is no room for what is to be read.
+pub fn measure(gpu: &Gpu) -> Result<Measured> {
     let mut paths = vec![ComputePath::Gpu];
     if gpu.max_texel_store_bytes() > 0 {
         paths.push(ComputePath::Software);
     }
     let specs: Vec<_> = paths.iter().copied().map(kernel::spec).collect();
     let pipelines = gpu.compile(FILES, &specs)?;
-    paths
-        .into_iter()
-        .zip(&pipelines)
-        .map(|(path, pipeline)| Ok((path, read_rate(gpu, path, pipeline)?)))
-        .collect()
+    let mut stopwatch = Stopwatch::new(gpu)?;
+    let mut is_quiet = true;
+    let mut reads = Vec::new();
+    for (path, pipeline) in paths.into_iter().zip(&pipelines) {
+        let (bytes, reading) = read_time(gpu, path, pipeline, &mut stopwatch)?;
+        reads.push((path, bytes as f64 / reading.seconds));
+        is_quiet &= reading.is_quiet;
+    }
+    let (flops, reading) = arithmetic_time(gpu, &mut stopwatch)?;
+    let flops_per_s = flops as f64 / reading.seconds;
+    Ok(Measured {
+        rates: AdapterRates::new(&reads, flops_per_s, stopwatch.is_estimated()),
+        is_quiet: is_quiet && reading.is_quiet,
+    })
 }
 
-fn read_rate(gpu: &Gpu, path: ComputePath, pipeline: &Pipeline) -> Result<f64> {
+/// Bytes that a dispatch reads, and how long that takes.
+fn read_time(
+    gpu: &Gpu,
+    path: ComputePath,
+    pipeline: &Pipeline,
+    stopwatch: &mut Stopwatch<'_>,
+) -> Result<(u64, Reading)> {
     let limit = match path {
         ComputePath::Gpu => gpu
             .limits
@@ -46,14 +67,21 @@ fn read_rate(gpu: &Gpu, path: ComputePath, pipeline: &Pipeline) -> Result<f64> {
         ComputePath::Software => gpu.max_texel_store_bytes(),
     };
     let workgroup_bytes = u64::from(LANES) * UNITS * UNIT as u64;
-    let workgroups = (MOST_BYTES.min(limit) / workgroup_bytes).clamp(1, 65535);
-    let bytes = workgroups * workgroup_bytes;
-    // A model may have left no room: then there is no figure, but no harm done either.
-    let (store, folded) = gpu.try_allocating(|| {
-        let storage = wgpu::BufferUsages::STORAGE;
-        let folded = gpu.buffer("folded", workgroups * u64::from(LANES) * 16, storage);
-        (Store::new(gpu, "bandwidth", bytes, path), folded)
-    })?;
+    let most = MOST_BYTES[usize::from(gpu.is_software())].min(limit);
+    let mut workgroups = (most / workgroup_bytes).clamp(1, 65535);
+    // A model may have left little room.
+    let (store, folded) = loop {
+        let bytes = workgroups * workgroup_bytes;
+        let made = gpu.try_allocating(|| {
+            let storage = wgpu::BufferUsages::STORAGE;
+            let folded = gpu.buffer("folded", workgroups * u64::from(LANES) * 16, storage);
+            (Store::new(gpu, "bandwidth", bytes, path), folded)
+        });
+        match made {
+            Err(Error::OutOfMemory { .. }) if bytes / 2 >= LEAST_BYTES => workgroups /= 2,
+            made => break made?,
+        }
+    };
     let shape = uniform(
         gpu,
         kernel::Shape {
@@ -65,74 +93,53 @@ fn read_rate(gpu: &Gpu, path: ComputePath, pipeline: &Pipeline) -> Result<f64> {
         weights: store.binding(),
         folded: folded.as_entire_binding(),
     };
-    let bind_group = pipeline.bind(gpu, &bindings.into_list());
-    gpu.check()?;
-    let seconds = best_time(gpu, pipeline, bind_group, workgroups as u32)?;
-    Ok(bytes as f64 / seconds)
-}
-
-/// The best time of a dispatch.
-fn best_time(
-    gpu: &Gpu,
-    pipeline: &Pipeline,
-    bind_group: wgpu::BindGroup,
-    workgroups: u32,
-) -> Result<f64> {
-    let timed = Timed {
+    let mut timed = Timed {
+        bind_group: pipeline.bind(gpu, &bindings.into_list()),
         pipeline,
-        bind_group,
         offsets: Vec::new(),
-        grid: (workgroups, 1),
+        grid: (workgroups as u32, 1),
         dispatches: 1,
     };
-    Ok(best_times(gpu, &[timed], RUNS)?[0].as_secs_f64())
+    gpu.check()?;
+    Ok((workgroups * workgroup_bytes, stopwatch.measure(&mut timed)?))
 }
 
 /// Workgroups that add and multiply: enough for the widest GPU.
 const ARITHMETIC_WORKGROUPS: u32 = 4096;
 
-/// A measurement of arithmetic takes at least this many seconds, so that submitting it does not count.
-const TELLING: f64 = 2e-3;
+/// Rounds of a dispatch: one takes a tenth of a millisecond on the fastest GPUs.
+const ROUNDS: [u32; 2] = [1024, 16];
 
-/// Floating-point operations a second that a kernel does at best.
-fn arithmetic(gpu: &Gpu) -> Result<f64> {
+/// Floating-point operations of a dispatch, and how long they take.
+fn arithmetic_time(gpu: &Gpu, stopwatch: &mut Stopwatch<'_>) -> Result<(u64, Reading)> {
     let spec = arithmetic_peak::spec();
     let pipelines = gpu.compile(FILES, std::slice::from_ref(&spec))?;
+    let [pipeline] = &pipelines[..] else {
+        return Err(Error::Gpu("one kernel was compiled to several".into()));
+    };
     let lanes = u64::from(ARITHMETIC_WORKGROUPS * LANES);
     let results = gpu.buffer("results", lanes * 4, wgpu::BufferUsages::STORAGE);
+    let rounds = ROUNDS[usize::from(gpu.is_software())];
+    let shape = uniform(
+        gpu,
+        arithmetic_peak::Shape {
+            rounds,
+            factor: 0.999,
+            offset: 0.001,
+        },
+    );
+    let bindings = arithmetic_peak::Bindings {
+        shape: shape.as_entire_binding(),
+        results: results.as_entire_binding(),
+    };
+    let mut timed = Timed {
+        bind_group: pipeline.bind(gpu, &bindings.into_list()),
+        pipeline,
+        offsets: Vec::new(),
+        grid: (ARITHMETIC_WORKGROUPS, 1),
+        dispatches: 1,
+    };
     gpu.check()?;
-    let mut rounds = 16;
-    loop {
-        let shape = uniform(
-            gpu,
-            arithmetic_peak::Shape {
-                rounds,
-                factor: 0.999,
-                offset: 0.001,
-            },
-        );
-        let bindings = arithmetic_peak::Bindings {
-            shape: shape.as_entire_binding(),
-            results: results.as_entire_binding(),
-        };
-        let bind_group = pipelines[0].bind(gpu, &bindings.into_list());
-        let seconds = best_time(gpu, &pipelines[0], bind_group, ARITHMETIC_WORKGROUPS)?;
-        if seconds > TELLING || rounds >= 1 << 16 {
-            let flops = lanes * u64::from(rounds) * arithmetic_peak::ROUND_FLOPS;
-            return Ok(flops as f64 / seconds);
-        }
-        rounds *= 4;
-    }
-}
-
-/// The best of each.
-///
-/// # Errors
-/// Those of the device.
-pub fn measure(gpu: &Gpu) -> Result<Peaks> {
-    let rates = read_bandwidth(gpu)?;
-    Ok(Peaks {
-        bytes_per_s: rates.iter().map(|(_, rate)| *rate).fold(0.0, f64::max),
-        flops_per_s: arithmetic(gpu)?,
-    })
+    let flops = lanes * u64::from(rounds) * arithmetic_peak::ROUND_FLOPS;
+    Ok((flops, stopwatch.measure(&mut timed)?))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use web_time::Instant;
 
 use crate::error::Result;
-use crate::gpu::{Gpu, Pipeline};
+use crate::gpu::{Gpu, Pipeline, Timer};
 
 /// The same dispatches, to be submitted again and again.
 pub struct Timed<'a> {
@@ -24,18 +24,33 @@ impl Timed<'_> {
     /// Those of [`Gpu::wait`].
     pub fn run(&self, gpu: &Gpu) -> Result<Duration> {
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            pass.set_pipeline(&self.pipeline.pipeline);
-            pass.set_bind_group(0, &self.bind_group, &self.offsets);
-            for _ in 0..self.dispatches {
-                pass.dispatch_workgroups(self.grid.0, self.grid.1, 1);
-            }
-        }
+        self.record(&mut encoder.begin_compute_pass(&Default::default()));
         let begin = Instant::now();
         let submission = gpu.queue.submit([encoder.finish()]);
         gpu.wait(Some(submission))?;
         Ok(begin.elapsed())
+    }
+
+    /// Seconds of a run by the device's clock; `None` where its timestamps make no sense.
+    ///
+    /// # Errors
+    /// Those of [`Gpu::wait`].
+    pub fn run_by(&self, gpu: &Gpu, timer: &Timer) -> Result<Option<f64>> {
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        timer.record(&mut encoder, 0, 1, |pass, _| self.record(pass));
+        timer.resolve(&mut encoder, 1);
+        let submission = gpu.queue.submit([encoder.finish()]);
+        let intervals = timer.read(gpu, submission, 1)?;
+        let first = intervals.and_then(|intervals| intervals.first().copied());
+        Ok(first.map(|(begin, end)| 1e-9 * (end - begin) as f64))
+    }
+
+    fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        pass.set_pipeline(&self.pipeline.pipeline);
+        pass.set_bind_group(0, &self.bind_group, &self.offsets);
+        for _ in 0..self.dispatches {
+            pass.dispatch_workgroups(self.grid.0, self.grid.1, 1);
+        }
     }
 }
 
@@ -67,6 +82,18 @@ pub fn fastest<T>(
         .filter(|(_, time)| time.mul_f64(margin) < first.1)
         .min_by_key(|(_, time)| *time);
     Some(best.unwrap_or(first))
+}
+
+/// From the submission of nothing to its end, by the host's clock.
+///
+/// # Errors
+/// Those of [`Gpu::wait`].
+pub fn submit_nothing(gpu: &Gpu) -> Result<Duration> {
+    let encoder = gpu.device.create_command_encoder(&Default::default());
+    let begin = Instant::now();
+    let submission = gpu.queue.submit([encoder.finish()]);
+    gpu.wait(Some(submission))?;
+    Ok(begin.elapsed())
 }
 
 /// A uniform buffer with a kernel's parameters.

@@ -1,14 +1,14 @@
-//! What tuning found, kept in a file for the next start. A file that is broken, foreign or old is measured anew and replaced; what it
-//! says is checked, never trusted.
+//! What tuning found, and what is known of adapters, kept in a file for the next start. A file that is broken, foreign or old is measured
+//! anew and replaced; what it says is checked, never trusted.
 
-use std::io::Read;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::adapter_facts::{AdapterFacts, AdapterKey};
 use crate::checkpoint::Config;
 use crate::dtype::Dtype;
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, cache_file};
 use crate::kernels::ComputePath;
 use crate::kernels::linear::Tuning;
 
@@ -104,14 +104,25 @@ impl Entry {
 struct File {
     version: u32,
     entries: Vec<Entry>,
+    adapters: Vec<(AdapterKey, AdapterFacts)>,
 }
 
 fn read(path: &Path) -> Option<File> {
-    let file = std::fs::File::open(path).ok()?;
-    let mut bytes = Vec::new();
-    file.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
+    let bytes = cache_file::read(path, MOST_BYTES)?;
     let file: File = serde_json::from_slice(&bytes).ok()?;
     (file.version == VERSION).then_some(file)
+}
+
+/// Where the file cannot be written, the next start measures again: no harm done.
+fn write(path: &Path, mut file: File) {
+    file.version = VERSION;
+    let surplus = file.entries.len().saturating_sub(MOST_ENTRIES);
+    file.entries.drain(..surplus);
+    let surplus = file.adapters.len().saturating_sub(MOST_ENTRIES);
+    file.adapters.drain(..surplus);
+    if let Ok(text) = serde_json::to_vec_pretty(&file) {
+        let _ = cache_file::replace(path, &text);
+    }
 }
 
 /// What is known for `key`.
@@ -121,10 +132,9 @@ pub fn find(path: &Path, key: &Key) -> Option<Chosen> {
     entry.chosen()
 }
 
-/// Keeps a measurement. Where the file cannot be written, the next start measures again: no harm done.
+/// Keeps a measurement.
 pub fn keep(path: &Path, key: Key, chosen: Chosen) {
     let mut file = read(path).unwrap_or_default();
-    file.version = VERSION;
     file.entries.retain(|entry| entry.key != key);
     file.entries.push(Entry {
         key,
@@ -136,18 +146,24 @@ pub fn keep(path: &Path, key: Key, chosen: Chosen) {
         tile: chosen.tuning.tile,
         int8: chosen.tuning.int8,
     });
-    let surplus = file.entries.len().saturating_sub(MOST_ENTRIES);
-    file.entries.drain(..surplus);
-    let Ok(text) = serde_json::to_vec_pretty(&file) else {
-        return;
-    };
-    if let Some(folder) = path.parent() {
-        let _ = std::fs::create_dir_all(folder);
-    }
-    // Whole or not at all, also when two processes write at once.
-    let now = web_time::SystemTime::now().duration_since(web_time::UNIX_EPOCH);
-    let beside = path.with_extension(format!("{}.part", now.map_or(0, |now| now.as_nanos())));
-    if std::fs::write(&beside, text).is_err() || std::fs::rename(&beside, path).is_err() {
-        let _ = std::fs::remove_file(&beside);
-    }
+    write(path, file);
+}
+
+/// What is known of an adapter: nothing, if need be.
+pub fn facts(path: &Path, key: &AdapterKey) -> AdapterFacts {
+    let adapters = read(path).unwrap_or_default().adapters;
+    let found = adapters.into_iter().find(|(other, _)| other == key);
+    let mut facts = found.map_or_else(AdapterFacts::default, |(_, facts)| facts);
+    facts.rates.take_if(|rates| !rates.is_possible());
+    facts
+}
+
+/// Changes what is known of an adapter.
+pub fn change_facts(path: &Path, key: AdapterKey, change: impl FnOnce(&mut AdapterFacts)) {
+    let mut facts = facts(path, &key);
+    change(&mut facts);
+    let mut file = read(path).unwrap_or_default();
+    file.adapters.retain(|(other, _)| *other != key);
+    file.adapters.push((key, facts));
+    write(path, file);
 }

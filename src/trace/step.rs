@@ -40,6 +40,8 @@ pub struct Peaks {
     pub bytes_per_s: f64,
     /// Floating-point operations a second.
     pub flops_per_s: f64,
+    /// Whether the host's clock measured it, for want of timestamps: then it is less sure.
+    pub is_estimated: bool,
 }
 
 /// What holds an operation back.

@@ -29,6 +29,7 @@ pub fn advice(error: &Error) -> Option<String> {
         } => longer(*context_size, *max_context_size),
         Error::ContextSize { possible: 0, .. }
         | Error::NoDevice { .. }
+        | Error::ComputesWrongly { .. }
         | Error::Unsupported {
             feature: Feature::Model,
             ..

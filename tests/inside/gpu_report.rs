@@ -197,12 +197,12 @@ fn has_telling_width(spec: &KernelSpec) -> bool {
 
 /// Numbers that are worth a column, by what drivers call them; `None` for those that a driver does not tell.
 const COLUMNS: [(&str, &[&str]); 8] = [
-    ("registers", &["VGPRs", "Max dispatch width"]),
-    ("spills", &["Spilled VGPRs", "Spill count"]),
+    ("registers", &["VGPRs"]),
+    ("spills", &["Spilled VGPRs", "Spill Count"]),
     ("shared", &["LDS size", "Workgroup Memory Size"]),
     ("occupancy", &["Subgroups per SIMD"]),
     ("instructions", &["Instructions", "Instruction Count"]),
-    ("loops", &["Loop count"]),
+    ("loops", &["Loop Count"]),
     ("cycles", &["Inverse Throughput", "Cycle Count"]),
     ("latency", &["Latency"]),
 ];
@@ -218,6 +218,8 @@ fn report() {
         write!(table, "{name:>13}").unwrap();
     }
     table += "  kernel\n";
+    let may_spill = std::env::var("OPENELM_GPU_REPORT_MAY_SPILL");
+    let mut spilling = Vec::new();
     for (label, spec) in kernels() {
         let found = compiler.statistics(&spec);
         if std::env::var_os("OPENELM_GPU_REPORT_ALL").is_some() {
@@ -225,15 +227,15 @@ fn report() {
         }
         for (column, names) in COLUMNS {
             let number = names.iter().find_map(|name| found.get(*name));
-            let is_spill = column == "spills";
-            assert!(
-                !is_spill || number.is_none_or(|spills| *spills == 0),
-                "{label} spills"
-            );
+            let may_spill = may_spill.as_ref().is_ok_and(|file| label.starts_with(file));
+            if column == "spills" && number.is_some_and(|spills| *spills > 0) && !may_spill {
+                spilling.push(label.clone());
+            }
             let number = number.map_or_else(|| "-".to_owned(), u64::to_string);
             write!(table, "{number:>13}").unwrap();
         }
         writeln!(table, "  {label}").unwrap();
     }
     std::fs::write(path, table).unwrap();
+    assert!(spilling.is_empty(), "these spill: {spilling:#?}");
 }

@@ -4,6 +4,7 @@
     reason = "options are filled as users of the library fill them"
 )]
 
+mod adapters;
 #[path = "../common/mod.rs"]
 mod common;
 mod consistency;

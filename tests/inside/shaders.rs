@@ -9,7 +9,7 @@ use openelm::gpu::shader::{Variant, resolve};
 use openelm::gpu::{BindingKind, KernelSpec};
 use openelm::kernels::linear::{Arithmetic, Input, Mapping, Output, Product};
 use openelm::kernels::{
-    self, BatchClass, FirstRow, TokenInput, arithmetic_peak, attention, embed, linear,
+    self, BatchClass, FirstRow, TokenInput, arithmetic_peak, attention, embed, linear, probe,
     qk_norm_rope, read_bandwidth, rms_norm, sample,
 };
 use openelm::{ComputePath, Dtype, Error, Tuning};
@@ -24,7 +24,10 @@ fn every_spec() -> Vec<KernelSpec> {
         sample::groups_spec(),
         sample::ngrams_spec(),
         attention::merge_spec(),
+        probe::halves_spec(probe::NATIVE_HALVES),
+        probe::halves_spec(probe::EXACT_HALVES),
     ];
+    specs.extend([4, 8, 64].map(probe::subgroups_spec));
     specs.extend(sample::Choice::ALL.map(sample::pick_spec));
     for path in ComputePath::ALL {
         specs.push(read_bandwidth::spec(path));
@@ -139,7 +142,7 @@ fn has_subgroups(spec: &KernelSpec) -> bool {
         "lib/input_shared.wgsl",
         "lib/queries_shared.wgsl",
     ];
-    slots.any(|(_, file)| files.contains(file))
+    spec.variant.file == "probe_subgroups.wgsl" || slots.any(|(_, file)| files.contains(file))
 }
 
 /// What the Rust side says about the uniform `Shape` of a shader.
@@ -153,6 +156,9 @@ fn shape_fields(file: &str) -> (&'static [(&'static str, usize)], usize) {
             (attention::Shape::FIELDS, size_of::<attention::Shape>())
         }
         "embed.wgsl" => (embed::Shape::FIELDS, size_of::<embed::Shape>()),
+        "probe_halves.wgsl" | "probe_subgroups.wgsl" => {
+            (probe::Shape::FIELDS, size_of::<probe::Shape>())
+        }
         "qk_norm_rope.wgsl" => (
             qk_norm_rope::Shape::FIELDS,
             size_of::<qk_norm_rope::Shape>(),

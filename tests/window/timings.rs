@@ -13,6 +13,7 @@ pub fn timed<'a>(timestamps: bool) -> Scene<'a> {
     let peaks = Peaks {
         bytes_per_s: 400e9,
         flops_per_s: 20e12,
+        is_estimated: false,
     };
     stage.tell(Event::Measured { load: 0, peaks });
     stage.write("Once upon a time");

@@ -309,7 +309,10 @@ impl App {
             && self.load.model != DEMO
             && !matches!(
                 error,
-                Error::Cancelled | Error::NoAdapter { .. } | Error::NoDevice { .. }
+                Error::Cancelled
+                    | Error::NoAdapter { .. }
+                    | Error::NoDevice { .. }
+                    | Error::ComputesWrongly { .. }
             );
         if falls_back {
             "The demo takes its place.".clone_into(&mut outcome);

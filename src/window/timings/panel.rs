@@ -133,9 +133,14 @@ fn summary(ui: &mut egui::Ui, record: &Record, sums: &Sums) {
         let mut text = format!("{} · {}", info.adapter.name, info.adapter.driver);
         if let Some(peaks) = record.peaks_of(Some(info)) {
             text += &format!(
-                " · at best {:.1} GB/s read, {:.0} GFLOP/s",
+                " · at best {:.1} GB/s read, {:.0} GFLOP/s{}",
                 peaks.bytes_per_s / 1e9,
-                peaks.flops_per_s / 1e9
+                peaks.flops_per_s / 1e9,
+                if peaks.is_estimated {
+                    " (estimated)"
+                } else {
+                    ""
+                }
             );
         }
         ui.add(egui::Label::new(RichText::new(text).small().weak()).truncate());

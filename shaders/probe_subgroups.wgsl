@@ -1,0 +1,40 @@
+// Whether subgroup operations do what kernels rely on: a workgroup's lanes are counted once each by subgroup and lane, and what is
+// exchanged comes from the lane that was asked (lib/sums_subgroup.wgsl, lib/share.wgsl). Lane i writes to found[i]
+//     its number by subgroup and lane, its subgroup's size, what its group has together, what lane 3 of its subgroup has
+struct Shape {
+    count: u32,  // added to what lanes have
+}
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read_write> found: array<vec4<u32>>;
+
+// Lanes of a subgroup, at least.
+override LANES: u32 = 4u;
+
+struct Invocation {
+    @builtin(local_invocation_index) index: u32,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_size) size: u32,
+    @builtin(subgroup_invocation_id) lane: u32,
+}
+
+@compute @workgroup_size(64)
+fn main(invocation: Invocation) {
+    let lane = invocation.subgroup * invocation.size + invocation.lane;
+    let own = lane + shape.count;
+    var sum = own;
+    if LANES > 32u {
+        sum += subgroupShuffleXor(sum, 32u);
+    }
+    if LANES > 16u {
+        sum += subgroupShuffleXor(sum, 16u);
+    }
+    if LANES > 8u {
+        sum += subgroupShuffleXor(sum, 8u);
+    }
+    if LANES > 4u {
+        sum += subgroupShuffleXor(sum, 4u);
+    }
+    sum += subgroupShuffleXor(sum, 2u);
+    sum += subgroupShuffleXor(sum, 1u);
+    found[invocation.index] = vec4<u32>(lane, invocation.size, sum, subgroupBroadcast(own, 3u));
+}

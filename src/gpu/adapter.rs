@@ -1,0 +1,188 @@
+//! Adapters: which there are, what each can do, which of them a wish means, and which one works.
+
+use crate::error::{Error, Result};
+
+/// What a person wants to know about an adapter.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct AdapterSummary {
+    /// The device's own name, such as `NVIDIA H200` or `llvmpipe (LLVM 15.0.6, 256 bits)`.
+    pub name: String,
+    /// `vulkan`, `metal` or `dx12`.
+    pub backend: String,
+    /// Driver name and version.
+    pub driver: String,
+    /// `discrete gpu`, `integrated gpu`, `virtual gpu`, `cpu` or `other`.
+    pub device_type: String,
+    /// Left out where a summary is serialised: it stands beside every result, and `openelm devices --json` has these.
+    #[serde(skip)]
+    pub features: AdapterFeatures,
+}
+
+/// What an adapter has of that which is used where it is there, and not needed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct AdapterFeatures {
+    /// The fewest lanes of a subgroup; 0 where shaders have no subgroup operations.
+    pub subgroup_lanes: u32,
+    /// Arithmetic in f16.
+    pub f16: bool,
+    /// Timestamps, by which kernels are timed.
+    pub timestamps: bool,
+    /// Whether compiled kernels can be kept for the next start.
+    pub pipeline_cache: bool,
+    /// What compiles shaders: `DXC`, `FXC`, or what belongs to the driver.
+    pub shader_compiler: String,
+}
+
+impl AdapterSummary {
+    pub(super) fn new(adapter: &wgpu::Adapter) -> Self {
+        let info = adapter.get_info();
+        let device_type = match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete gpu",
+            wgpu::DeviceType::IntegratedGpu => "integrated gpu",
+            wgpu::DeviceType::VirtualGpu => "virtual gpu",
+            wgpu::DeviceType::Cpu => "cpu",
+            wgpu::DeviceType::Other => "other",
+        };
+        Self {
+            driver: format!("{} {}", info.driver, info.driver_info)
+                .trim()
+                .to_owned(),
+            backend: info.backend.to_string(),
+            device_type: device_type.to_owned(),
+            features: AdapterFeatures::new(adapter.features(), &info),
+            name: info.name,
+        }
+    }
+}
+
+impl AdapterFeatures {
+    fn new(features: wgpu::Features, info: &wgpu::AdapterInfo) -> Self {
+        let has_subgroups = features.contains(wgpu::Features::SUBGROUP);
+        let is_dx12 = info.backend == wgpu::Backend::Dx12;
+        let shader_compiler = match info.backend {
+            // DXC is found where `dxcompiler.dll` lies beside the program; FXC, which Windows has, knows no subgroup operations.
+            _ if is_dx12 && has_subgroups => "DXC",
+            _ if is_dx12 => "FXC",
+            wgpu::Backend::Metal => "Metal's",
+            _ => "the driver's",
+        };
+        Self {
+            // naga 30 forgets what DirectX calls subgroup built-ins where they are members of a structure, as ours are: no compiler takes
+            // that.
+            subgroup_lanes: match has_subgroups && !is_dx12 {
+                true => info.subgroup_min_size,
+                false => 0,
+            },
+            f16: features.contains(wgpu::Features::SHADER_F16),
+            timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
+            pipeline_cache: features.contains(wgpu::Features::PIPELINE_CACHE),
+            shader_compiler: shader_compiler.to_owned(),
+        }
+    }
+}
+
+fn instance() -> wgpu::Instance {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    // Not OpenGL, which others in the program (such as a window) may have brought in: its compute shaders are another world.
+    descriptor.backends &= wgpu::Backends::PRIMARY;
+    // Where the driver knows its budget, refuse early instead of paging or losing the device.
+    descriptor.memory_budget_thresholds.for_resource_creation = Some(95);
+    wgpu::Instance::new(descriptor)
+}
+
+/// Adapters in order of preference: discrete, integrated, virtual, other, software.
+fn ranked() -> Vec<wgpu::Adapter> {
+    let mut found = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::all()));
+    found.retain(|adapter| {
+        adapter
+            .get_downlevel_capabilities()
+            .flags
+            .contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
+    });
+    found.sort_by_key(|adapter| match adapter.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    });
+    found
+}
+
+/// The adapters of this machine, best first; without a wish the first that works is taken.
+pub fn adapters() -> Vec<AdapterSummary> {
+    ranked().iter().map(AdapterSummary::new).collect()
+}
+
+/// The adapters that a wish may mean, in the order in which to try them: the one that it names, or, where it names none, all.
+///
+/// # Errors
+/// [`Error::NoAdapter`].
+pub(super) fn wanted(requested: Option<&str>) -> Result<Vec<wgpu::Adapter>> {
+    let mut found = ranked();
+    let index = match requested {
+        None if !found.is_empty() => return Ok(found),
+        None => None,
+        // A part of every name, and most likely a variable that was never set.
+        Some(requested) if requested.trim().is_empty() => None,
+        Some(requested) => requested
+            .parse()
+            .ok()
+            .filter(|index| *index < found.len())
+            // A number may also be part of a name, as in `RTX 3090`.
+            .or_else(|| found.iter().position(|adapter| matches(adapter, requested))),
+    };
+    match index {
+        Some(index) => Ok(vec![found.swap_remove(index)]),
+        None => Err(Error::NoAdapter {
+            requested: requested.map(str::to_owned),
+            found: found
+                .iter()
+                .map(|adapter| adapter.get_info().name)
+                .collect(),
+        }),
+    }
+}
+
+fn matches(adapter: &wgpu::Adapter, requested: &str) -> bool {
+    let info = adapter.get_info();
+    format!("{} {}", info.name, info.backend)
+        .to_lowercase()
+        .contains(&requested.to_lowercase())
+}
+
+/// Tries things in their order, such as adapters, until one works. What fails for a reason that another may not have
+/// ([`Error::is_of_adapter`]) is passed over while there is another; each time a sentence says so.
+///
+/// # Errors
+/// That of the first, where none works; any other error at once.
+pub(crate) fn first_that_works<A, T>(
+    candidates: &[A],
+    name: impl Fn(&A) -> String,
+    mut attempt: impl FnMut(&A) -> Result<T>,
+) -> Result<(T, Vec<String>)> {
+    let mut passed_over = Vec::new();
+    let mut first_error = None;
+    for (index, candidate) in candidates.iter().enumerate() {
+        match attempt(candidate) {
+            Ok(made) => return Ok((made, passed_over)),
+            Err(error) if error.is_of_adapter() => {
+                if let Some(next) = candidates.get(index + 1) {
+                    let names = [name(candidate), name(next)];
+                    passed_over.push(format!(
+                        "`{}` is passed over for `{}`: {error}",
+                        names[0], names[1]
+                    ));
+                }
+                first_error.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(first_error.unwrap_or(Error::NoAdapter {
+        requested: None,
+        found: Vec::new(),
+    }))
+}

@@ -1,0 +1,42 @@
+//! Adapters that a model may be put on, each opened only when its turn comes.
+
+use super::adapter::wanted;
+use super::device::Gpu;
+use crate::error::Result;
+
+/// An adapter that may be opened.
+pub struct Candidate {
+    /// Its device's own name.
+    pub name: String,
+    open: Box<dyn Fn() -> Result<Gpu>>,
+}
+
+impl Candidate {
+    /// One that `open` opens: tests have such that fail.
+    pub fn new(name: String, open: impl Fn() -> Result<Gpu> + 'static) -> Self {
+        Self {
+            name,
+            open: Box::new(open),
+        }
+    }
+
+    /// The adapters that a wish may mean (see [`Gpu::open`]), in the order in which to try them.
+    ///
+    /// # Errors
+    /// [`crate::Error::NoAdapter`].
+    pub fn of(requested: Option<&str>) -> Result<Vec<Self>> {
+        let adapters = wanted(requested)?.into_iter();
+        let candidate = |adapter: wgpu::Adapter| {
+            Self::new(adapter.get_info().name, move || {
+                Gpu::on(&adapter, |limits| limits)
+            })
+        };
+        Ok(adapters.map(candidate).collect())
+    }
+
+    /// # Errors
+    /// [`crate::Error::NoDevice`].
+    pub fn open(&self) -> Result<Gpu> {
+        (self.open)()
+    }
+}
