@@ -1,5 +1,6 @@
 //! Adapters: which there are, what each can do, which of them a wish means, and which one works.
 
+use super::arrival::block_on;
 use crate::error::{Error, Result};
 
 /// What a person wants to know about an adapter.
@@ -93,8 +94,8 @@ fn instance() -> wgpu::Instance {
 }
 
 /// Adapters in order of preference: discrete, integrated, virtual, other, software.
-fn ranked() -> Vec<wgpu::Adapter> {
-    let mut found = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::all()));
+async fn ranked() -> Vec<wgpu::Adapter> {
+    let mut found = instance().enumerate_adapters(wgpu::Backends::all()).await;
     found.retain(|adapter| {
         adapter
             .get_downlevel_capabilities()
@@ -113,15 +114,16 @@ fn ranked() -> Vec<wgpu::Adapter> {
 
 /// The adapters of this machine, best first; without a wish the first that works is taken.
 pub fn adapters() -> Vec<AdapterSummary> {
-    ranked().iter().map(AdapterSummary::new).collect()
+    let found = block_on(ranked()).unwrap_or_default();
+    found.iter().map(AdapterSummary::new).collect()
 }
 
 /// The adapters that a wish may mean, in the order in which to try them: the one that it names, or, where it names none, all.
 ///
 /// # Errors
 /// [`Error::NoAdapter`].
-pub(super) fn wanted(requested: Option<&str>) -> Result<Vec<wgpu::Adapter>> {
-    let mut found = ranked();
+pub(super) async fn wanted(requested: Option<&str>) -> Result<Vec<wgpu::Adapter>> {
+    let mut found = ranked().await;
     let index = match requested {
         None if !found.is_empty() => return Ok(found),
         None => None,

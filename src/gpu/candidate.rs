@@ -1,6 +1,7 @@
 //! Adapters that a model may be put on, each opened only when its turn comes.
 
 use super::adapter::wanted;
+use super::arrival::block_on;
 use super::device::Gpu;
 use crate::error::Result;
 
@@ -25,10 +26,10 @@ impl Candidate {
     /// # Errors
     /// [`crate::Error::NoAdapter`].
     pub fn of(requested: Option<&str>) -> Result<Vec<Self>> {
-        let adapters = wanted(requested)?.into_iter();
+        let adapters = block_on(wanted(requested))??.into_iter();
         let candidate = |adapter: wgpu::Adapter| {
             Self::new(adapter.get_info().name, move || {
-                Gpu::on(&adapter, |limits| limits)
+                block_on(Gpu::on(&adapter, |limits| limits))?
             })
         };
         Ok(adapters.map(candidate).collect())

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::adapter::{AdapterSummary, first_that_works, wanted};
+use super::adapter::{AdapterSummary, wanted};
+use super::arrival::block_on;
 use super::pipeline_cache::PipelineCache;
 use crate::error::{Error, Result};
 use crate::threads;
@@ -67,11 +68,25 @@ impl Gpu {
     /// # Errors
     /// [`Error::NoAdapter`] where none is found or none matches, [`Error::NoDevice`] where it cannot be used.
     pub fn open(requested: Option<&str>) -> Result<Self> {
-        let name = |adapter: &wgpu::Adapter| adapter.get_info().name;
-        let opened = first_that_works(&wanted(requested)?, name, |adapter| {
-            Self::on(adapter, |limits| limits)
-        });
-        opened.map(|(gpu, _)| gpu)
+        block_on(Self::open_async(requested))?
+    }
+
+    /// As [`Gpu::open`], for browsers, where nothing may block. [`crate::Model::from_parts`] puts a model there.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`].
+    pub async fn open_async(requested: Option<&str>) -> Result<Self> {
+        let mut first_error = None;
+        for adapter in wanted(requested).await? {
+            match Self::on(&adapter, |limits| limits).await {
+                Err(error) => _ = first_error.get_or_insert(error),
+                opened => return opened,
+            }
+        }
+        Err(first_error.unwrap_or(Error::NoAdapter {
+            requested: requested.map(str::to_owned),
+            found: Vec::new(),
+        }))
     }
 
     /// As [`Gpu::open`], with the adapter's limits narrowed by `restrict`: a way to behave as a lesser adapter would.
@@ -82,8 +97,9 @@ impl Gpu {
         requested: Option<&str>,
         restrict: impl FnOnce(wgpu::Limits) -> wgpu::Limits,
     ) -> Result<Self> {
-        match &wanted(requested)?[..] {
-            [adapter, ..] => Self::on(adapter, restrict),
+        let found = block_on(wanted(requested))??;
+        match &found[..] {
+            [adapter, ..] => block_on(Self::on(adapter, restrict))?,
             [] => Self::open(requested),
         }
     }
@@ -92,7 +108,7 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::NoDevice`].
-    pub(super) fn on(
+    pub(super) async fn on(
         adapter: &wgpu::Adapter,
         restrict: impl FnOnce(wgpu::Limits) -> wgpu::Limits,
     ) -> Result<Self> {
@@ -100,14 +116,14 @@ impl Gpu {
         // No optional feature is needed: f16 and bf16 weights are unpacked from integers. Timestamps and subgroup operations are used
         // where there are some.
         let features = adapter.features() & FEATURES;
-        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
+        let asked = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("openelm"),
             required_features: features,
             required_limits: limits.clone(),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
-        }))
-        .map_err(|error| Error::NoDevice {
+        });
+        let (device, queue) = asked.await.map_err(|error| Error::NoDevice {
             adapter: adapter.get_info().name,
             cause: error.to_string(),
         })?;

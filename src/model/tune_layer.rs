@@ -2,7 +2,9 @@
 //! on so many copies of its weights that no cache holds them which would not hold the model. On a card with many cores 1,280 rows
 //! are a matter of their own: a larger sample would keep it busy in any layout.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use web_time::Instant;
 
 use super::pack::{GROUP, UNIT, units};
 use super::time::{fastest, uniform};
