@@ -13,10 +13,7 @@ override PAIRS: u32 = 128u / COLUMNS;
 
 #import <arithmetic>
 
-// The block that begins at vec4 `at`.
-fn load_block_at(at: u32) -> Block {
-    return Block(input[at], input[at + 1u]);
-}
+#import <input>
 
 fn squares_of(x: Block) -> f32 {
     return dot(x.lo, x.lo) + dot(x.hi, x.hi);

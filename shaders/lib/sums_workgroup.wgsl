@@ -8,6 +8,8 @@ fn lane_of(invocation: Invocation) -> u32 {
     return invocation.lane;
 }
 
+// A lane writes its own places, and reads others' behind a barrier. `partial` is written once more for the squares, when all have read it: there is a barrier
+// between, before `quarters` are read. So squares meet after the sums.
 // [4 rows of a lane, 64 lanes], and a quarter as many sums of four neighbours.
 var<workgroup> partial: array<Sum, 256>;
 var<workgroup> quarters: array<Sum, 64>;

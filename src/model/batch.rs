@@ -161,6 +161,18 @@ impl Batch {
         self.counts
     }
 
+    /// Whether a sequence has several generated rows, so that later ones look at earlier ones.
+    pub fn has_runs(&self) -> bool {
+        let mut generated: Vec<_> = self
+            .rows
+            .iter()
+            .filter(|row| row.class == BatchClass::Generated)
+            .map(|row| row.sequence.slot)
+            .collect();
+        generated.sort_unstable();
+        generated.windows(2).any(|pair| pair[0] == pair[1])
+    }
+
     pub fn push(&mut self, row: Row) {
         self.counts.add(row.class, &row.wants);
         self.rows.push(row);

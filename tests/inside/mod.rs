@@ -4,6 +4,7 @@
     reason = "options are filled as users of the library fill them"
 )]
 
+mod attention;
 #[path = "../common/mod.rs"]
 mod common;
 mod consistency;
@@ -18,6 +19,7 @@ mod processors;
 #[cfg(feature = "eval")]
 mod python;
 mod quantized;
+mod races;
 mod sampling;
 mod shaders;
 mod speculation;

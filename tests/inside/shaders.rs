@@ -7,7 +7,8 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess, TypeInner, back};
 use openelm::gpu::shader::{Variant, resolve};
 use openelm::gpu::{BindingKind, KernelSpec};
-use openelm::kernels::linear::{Arithmetic, Input, Mapping, Output, Product};
+use openelm::kernels::attention::Spread;
+use openelm::kernels::linear::{Arithmetic, Attended, Input, Mapping, Output, Product};
 use openelm::kernels::{
     self, BatchClass, FirstRow, TokenInput, arithmetic_peak, attention, embed, linear,
     qk_norm_rope, read_bandwidth, rms_norm, sample,
@@ -23,7 +24,6 @@ fn every_spec() -> Vec<KernelSpec> {
         rms_norm::spec(),
         sample::groups_spec(),
         sample::ngrams_spec(),
-        attention::merge_spec(),
     ];
     specs.extend(sample::Choice::ALL.map(sample::pick_spec));
     for path in ComputePath::ALL {
@@ -31,7 +31,13 @@ fn every_spec() -> Vec<KernelSpec> {
         for exact in [false, true] {
             specs.push(qk_norm_rope::spec(path, exact));
             for subgroups in [false, true] {
-                specs.push(attention::spec(path, exact, subgroups));
+                specs.push(attention::lanes_spec(exact, subgroups));
+            }
+            for (head_dim, lanes) in [(64, 0), (64, 32), (64, 8), (128, 32), (2, 4)] {
+                for class in BatchClass::ALL {
+                    let spread = Spread::new(head_dim, class, lanes);
+                    specs.push(attention::spec(class, exact, spread));
+                }
             }
         }
         for dtype in Dtype::ALL {
@@ -46,7 +52,7 @@ fn every_spec() -> Vec<KernelSpec> {
                 input,
                 output,
             };
-            for input in inputs(mapping).iter().copied() {
+            for input in inputs(mapping) {
                 for output in Output::ALL {
                     let dtypes = Dtype::ALL.into_iter();
                     for dtype in dtypes.filter(|_| arithmetic == Arithmetic::Float) {
@@ -101,11 +107,20 @@ fn every_mapping(path: ComputePath) -> Vec<(Mapping, Arithmetic)> {
 }
 
 /// What a mapping can be of.
-fn inputs(mapping: Mapping) -> &'static [Input] {
-    match mapping.can_norm() {
-        true => &[Input::Plain, Input::Normed],
-        false => &[Input::Plain],
+fn inputs(mapping: Mapping) -> Vec<Input> {
+    let mut inputs = vec![Input::Plain];
+    if mapping.can_norm() {
+        inputs.push(Input::Normed);
     }
+    if mapping.can_attend() {
+        let attended = |head_dim| Attended {
+            head_dim,
+            splits: 3,
+            record: 16,
+        };
+        inputs.extend([64, 20].map(|head_dim| Input::Attended(attended(head_dim))));
+    }
+    inputs
 }
 
 /// Every layout of every kernel that has some.
@@ -126,6 +141,7 @@ fn has_subgroups(spec: &KernelSpec) -> bool {
     let mut slots = spec.variant.slots.iter();
     let files = [
         "lib/sums_subgroup.wgsl",
+        "lib/group_sums_subgroup.wgsl",
         "lib/input_int8.wgsl",
         "lib/input_shared.wgsl",
         "lib/queries_shared.wgsl",
@@ -140,7 +156,7 @@ fn shape_fields(file: &str) -> (&'static [(&'static str, usize)], usize) {
             arithmetic_peak::Shape::FIELDS,
             size_of::<arithmetic_peak::Shape>(),
         ),
-        "attention.wgsl" | "attention_lanes.wgsl" | "attention_merge.wgsl" => {
+        "attention.wgsl" | "attention_lanes.wgsl" => {
             (attention::Shape::FIELDS, size_of::<attention::Shape>())
         }
         "embed.wgsl" => (embed::Shape::FIELDS, size_of::<embed::Shape>()),
@@ -372,7 +388,10 @@ fn workgroups_fit_the_least_adapter() {
             "attention_lanes.wgsl" => 8,
             "qk_norm_rope.wgsl" | "linear_prefill_single.wgsl" => 32,
             "sample_ngrams.wgsl" | "sample_pick.wgsl" => 256,
-            file if file.ends_with("_lanes.wgsl") || file.ends_with("_octets.wgsl") => {
+            file if file == "attention.wgsl"
+                || file.ends_with("_lanes.wgsl")
+                || file.ends_with("_octets.wgsl") =>
+            {
                 spec.constants[0].1 as u32
             }
             _ => kernels::LANES,
