@@ -1,7 +1,7 @@
 // The input of the `rows` products from the records of attention's splits (lib/attended_split.wgsl), which are added up here: that costs less than a
 // dispatch between.
 //     x[h] = sum over splits of 2^logarithm[s, h] * values[s, h]  /  sum of 2^logarithm[s, h]
-// All reads are independent of each other, so that one trip to memory does.
+// All reads are independent of each other, so that one trip to memory does. Where heads are no whole blocks there is one split, and nothing to add up.
 
 // Records of a token, and vec4s of a record.
 override SPLITS: u32 = 1u;
@@ -58,34 +58,8 @@ fn block_of(first: u32, d: u32) -> Block {
     return Block(select(vec4<f32>(), lo * share, is_there), select(vec4<f32>(), hi * share, is_there));
 }
 
-// One dimension, of whatever head.
-fn dimension_of(first: u32, d: u32) -> f32 {
-    let all = weight_of(first, d);
-    var sum = 0.0;
-    for (var split = 0u; split < SPLITS; split += 1u) {
-        let record = first + split * RECORD;
-        let weight = exp2(logarithm(record, d) - all.highest);
-        sum += part(weight, vec4<f32>(float_at(4u * record + d))).x;
-    }
-    return select(0.0, sum * (1.0 / all.total), d < shape.width);
-}
-
-fn quad_of(first: u32, d: u32) -> vec4<f32> {
-    return vec4<f32>(
-        dimension_of(first, d),
-        dimension_of(first, d + 1u),
-        dimension_of(first, d + 2u),
-        dimension_of(first, d + 3u),
-    );
-}
-
 // The block that would begin at vec4 `at` if a token's first record were its input.
 fn load_block_at(at: u32) -> Block {
     let d = 4u * (at % (SPLITS * RECORD));
-    let first = at - d / 4u;
-    if HEAD_DIM % 8u == 0u {
-        return block_of(first, d);
-    }
-    // Its dimensions belong to several heads.
-    return Block(quad_of(first, d), quad_of(first, d + 4u));
+    return block_of(at - d / 4u, d);
 }

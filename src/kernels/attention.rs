@@ -95,6 +95,8 @@ pub struct Spread {
     pub block_lanes: u32,
     /// Whether they add up by subgroup operations.
     pub subgroups: bool,
+    /// Whether a head is whole blocks, which whoever adds up splits counts on.
+    pub is_whole: bool,
 }
 
 impl Spread {
@@ -113,11 +115,15 @@ impl Spread {
             lanes,
             block_lanes,
             subgroups,
+            is_whole: head_dim.is_multiple_of(BLOCK),
         }
     }
 
     /// Positions of a split and the number of splits that cover a context.
     pub fn splits(self, context_size: usize) -> (usize, usize) {
+        if !self.is_whole {
+            return (context_size.max(1), 1);
+        }
         let step = 2 * (self.lanes / self.block_lanes) as usize;
         let split = (LEAST_STEPS * step)
             .min(USUAL_SPLIT)
