@@ -3,9 +3,9 @@
 //     cache: [rows, kv_heads, blocks * 8]; queries and output: as <heads> and <output> have them
 // One workgroup covers a token and up to four query heads that share a kv head: they are the components of every vec4, so a
 // cache entry is read once for the four. BLOCK_LANES lanes have a position, a block of its key and of its value each, so that
-// they read whole lines; the workgroup has two positions a group of lanes in flight. A group has a running maximum and sums of
-// its own (online softmax), so memory does not grow with the context, and groups meet only at the end. Where few tokens are
-// computed, workgroups z share a token's positions (<output>), so that a long context keeps a whole GPU busy.
+// they read whole lines. A group of them has a running maximum and sums of its own (online softmax), so memory does not grow with
+// the context, and groups meet only at the end. Where few tokens are computed, workgroups z share a token's positions
+// (<output>), so that a long context keeps a whole GPU busy.
 #import lib/tokens.wgsl
 #import lib/attention_shape.wgsl
 #import lib/attention_group.wgsl
@@ -50,39 +50,25 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, invocation: Invocation) {
     let block = min(lane % BLOCK_LANES, shape.blocks - 1u);
     let last = token.table + max(end, 1u) - 1u;
     var at = token.table + first + group;
-    var entry_a = entry_of(rows[min(at, last)], kv_head, block);
-    var entry_b = entry_of(rows[min(at + GROUPS, last)], kv_head, block);
-    var key_a = begin_key(entry_a);
-    var key_b = begin_key(entry_b);
-    var value_a = begin_value(entry_a);
-    var value_b = begin_value(entry_b);
-    at += 2u * GROUPS;
-    var row_a = rows[min(at, last)];
-    var row_b = rows[min(at + GROUPS, last)];
-    // As many steps for all lanes. Each reads what the next one needs as soon as there is room for it, and looks up where the one after that
-    // finds it.
-    for (var start = first; start < end; start += 2u * GROUPS) {
-        let part_a = dot_block(own.queries, end_key(key_a));
-        let part_b = dot_block(own.queries, end_key(key_b));
-        entry_a = entry_of(row_a, kv_head, block);
-        entry_b = entry_of(row_b, kv_head, block);
-        key_a = begin_key(entry_a);
-        key_b = begin_key(entry_b);
-        at += 2u * GROUPS;
-        row_a = rows[min(at, last)];
-        row_b = rows[min(at + GROUPS, last)];
-        let scores = group_sums(lane, part_a, part_b);
-        let score_a = select(vec4<f32>(LOWEST), scores.a, start + group < end);
-        let score_b = select(vec4<f32>(LOWEST), scores.b, start + group + GROUPS < end);
-        let highest = max(own.highest, max(score_a, score_b));
+    var entry = entry_of(rows[min(at, last)], kv_head, block);
+    var next_key = begin_key(entry);
+    at += GROUPS;
+    var next_row = rows[min(at, last)];
+    // As many steps for all lanes. The key that the next one needs is on its way, and where the one after that lies is looked up.
+    for (var start = first; start < end; start += GROUPS) {
+        let value = load_value(entry);
+        let part = dot_block(own.queries, end_key(next_key));
+        entry = entry_of(next_row, kv_head, block);
+        next_key = begin_key(entry);
+        at += GROUPS;
+        next_row = rows[min(at, last)];
+        let score = select(vec4<f32>(LOWEST), group_sum(lane, part), start + group < end);
+        let highest = max(own.highest, score);
         let rescale = exp2(own.highest - highest);
-        let weight_a = exp2(score_a - highest);
-        let weight_b = exp2(score_b - highest);
+        let weight = exp2(score - highest);
         own.highest = highest;
-        own.total = own.total * rescale + (weight_a + weight_b);
-        own.sums = weighed(own.sums, rescale, weight_a, end_value(value_a), weight_b, end_value(value_b));
-        value_a = begin_value(entry_a);
-        value_b = begin_value(entry_b);
+        own.total = fma(own.total, rescale, weight);
+        own.sums = weighed(own.sums, rescale, weight, value);
     }
     meet(lane, own);
     if lane < DIMS {

@@ -51,32 +51,18 @@ struct Work {
     split: u32,
 }
 
-// Of four heads.
-struct Scores {
-    a: vec4<f32>,
-    b: vec4<f32>,
-}
-
 #import <sums>
 
-fn weighed_one(
-    sum: vec4<f32>, rescale: vec4<f32>, weight_a: vec4<f32>, value_a: f32, weight_b: vec4<f32>, value_b: f32,
-) -> vec4<f32> {
-    return fma(weight_b, vec4<f32>(value_b), fma(weight_a, vec4<f32>(value_a), sum * rescale));
-}
-
-fn weighed(
-    sums: Eight, rescale: vec4<f32>, weight_a: vec4<f32>, value_a: Block, weight_b: vec4<f32>, value_b: Block,
-) -> Eight {
+fn weighed(sums: Eight, rescale: vec4<f32>, weight: vec4<f32>, value: Block) -> Eight {
     return Eight(
-        weighed_one(sums.d0, rescale, weight_a, value_a.lo.x, weight_b, value_b.lo.x),
-        weighed_one(sums.d1, rescale, weight_a, value_a.lo.y, weight_b, value_b.lo.y),
-        weighed_one(sums.d2, rescale, weight_a, value_a.lo.z, weight_b, value_b.lo.z),
-        weighed_one(sums.d3, rescale, weight_a, value_a.lo.w, weight_b, value_b.lo.w),
-        weighed_one(sums.d4, rescale, weight_a, value_a.hi.x, weight_b, value_b.hi.x),
-        weighed_one(sums.d5, rescale, weight_a, value_a.hi.y, weight_b, value_b.hi.y),
-        weighed_one(sums.d6, rescale, weight_a, value_a.hi.z, weight_b, value_b.hi.z),
-        weighed_one(sums.d7, rescale, weight_a, value_a.hi.w, weight_b, value_b.hi.w),
+        fma(weight, vec4<f32>(value.lo.x), sums.d0 * rescale),
+        fma(weight, vec4<f32>(value.lo.y), sums.d1 * rescale),
+        fma(weight, vec4<f32>(value.lo.z), sums.d2 * rescale),
+        fma(weight, vec4<f32>(value.lo.w), sums.d3 * rescale),
+        fma(weight, vec4<f32>(value.hi.x), sums.d4 * rescale),
+        fma(weight, vec4<f32>(value.hi.y), sums.d5 * rescale),
+        fma(weight, vec4<f32>(value.hi.z), sums.d6 * rescale),
+        fma(weight, vec4<f32>(value.hi.w), sums.d7 * rescale),
     );
 }
 

@@ -9,22 +9,13 @@ fn load_value(block: u32) -> Block {
     return unpack_halves(fetch_value(block));
 }
 
-// Blocks on their way, as they lie in the cache.
+// A key on its way, as it lies in the cache: who unpacks it waits for it.
 alias KeyEntry = vec4<u32>;
-alias ValueEntry = vec4<u32>;
 
 fn begin_key(block: u32) -> KeyEntry {
     return fetch_key(block);
 }
 
-fn begin_value(block: u32) -> ValueEntry {
-    return fetch_value(block);
-}
-
 fn end_key(entry: KeyEntry) -> Block {
-    return unpack_halves(entry);
-}
-
-fn end_value(entry: ValueEntry) -> Block {
     return unpack_halves(entry);
 }

@@ -11,30 +11,24 @@ fn lane_of(invocation: Invocation) -> u32 {
 }
 
 // Distances by hand: one that the compiler knows is an instruction instead of a trip through memory (lib/sums_subgroup.wgsl).
-fn group_sums(lane: u32, own_a: vec4<f32>, own_b: vec4<f32>) -> Scores {
-    var a = own_a;
-    var b = own_b;
+fn group_sum(lane: u32, own: vec4<f32>) -> vec4<f32> {
+    var sum = own;
     if BLOCK_LANES > 16u {
-        a += subgroupShuffleXor(a, 16u);
-        b += subgroupShuffleXor(b, 16u);
+        sum += subgroupShuffleXor(sum, 16u);
     }
     if BLOCK_LANES > 8u {
-        a += subgroupShuffleXor(a, 8u);
-        b += subgroupShuffleXor(b, 8u);
+        sum += subgroupShuffleXor(sum, 8u);
     }
     if BLOCK_LANES > 4u {
-        a += subgroupShuffleXor(a, 4u);
-        b += subgroupShuffleXor(b, 4u);
+        sum += subgroupShuffleXor(sum, 4u);
     }
     if BLOCK_LANES > 2u {
-        a += subgroupShuffleXor(a, 2u);
-        b += subgroupShuffleXor(b, 2u);
+        sum += subgroupShuffleXor(sum, 2u);
     }
     if BLOCK_LANES > 1u {
-        a += subgroupShuffleXor(a, 1u);
-        b += subgroupShuffleXor(b, 1u);
+        sum += subgroupShuffleXor(sum, 1u);
     }
-    return Scores(a, b);
+    return sum;
 }
 
 fn with_partner(own: Eight, distance: u32) -> Eight {
@@ -60,10 +54,9 @@ fn meet_lanes(own: Own) -> Own {
         all.highest = max(all.highest, subgroupShuffleXor(all.highest, 2u * BLOCK_LANES));
     }
     if LANES > 64u {
-        let zero = Block();
         let rescale = exp2(own.highest - all.highest);
         all.total *= rescale;
-        all.sums = weighed(own.sums, rescale, vec4<f32>(), zero, vec4<f32>(), zero);
+        all.sums = weighed(own.sums, rescale, vec4<f32>(), Block());
         all.total += subgroupShuffleXor(all.total, BLOCK_LANES);
         all.sums = with_partner(all.sums, BLOCK_LANES);
     }

@@ -153,14 +153,13 @@ fn begin(work: Work, token: Token, quad: u32, lane: u32) -> Own {
     // What others will read of them.
     let key = as_cached(exact_key);
     let value = as_cached(exact_value);
-    let score = group_sums(lane, dot_block(queries, key), vec4<f32>()).a;
+    let score = group_sum(lane, dot_block(queries, key));
     let begins = has_own && is_first_group;
     let one = select(vec4<f32>(), vec4<f32>(1.0), begins);
-    let nothing = Block();
     return Own(
         queries,
         select(vec4<f32>(LOWEST), score, begins),
         one,
-        weighed(Eight(), one, one, value, one, nothing),
+        weighed(Eight(), one, one, value),
     );
 }

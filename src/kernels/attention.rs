@@ -81,8 +81,8 @@ pub const MOST_GENERATED: usize = 64;
 /// The most splits of a token's positions: whoever adds them up reads all of them.
 const MOST_SPLITS: usize = 8;
 
-/// Steps that a split takes where there are few positions. Another workgroup would cost more than further steps.
-const LEAST_STEPS: usize = 8;
+/// Steps that a split takes at least, with a position for each group of lanes: another record would cost more than further steps.
+const LEAST_STEPS: usize = 16;
 
 /// The longest split that is not owed to the number of splits.
 const USUAL_SPLIT: usize = 512;
@@ -124,7 +124,7 @@ impl Spread {
         if !self.is_whole {
             return (context_size.max(1), 1);
         }
-        let step = 2 * (self.lanes / self.block_lanes) as usize;
+        let step = (self.lanes / self.block_lanes) as usize;
         let split = (LEAST_STEPS * step)
             .min(USUAL_SPLIT)
             .max(context_size.div_ceil(MOST_SPLITS));

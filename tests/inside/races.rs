@@ -113,7 +113,7 @@ fn a_missing_barrier_is_found() {
 fn tokens_are_picked_alike_in_every_order() {
     let plain = sampling::Lab::new(FILES);
     let labs = [0, 1, 2, 3].map(|order| sampling::Lab::new(reordered(order)));
-    for (seed, vocab) in (1..).zip([3, 500, 4096, 20_000]) {
+    for (seed, vocab) in (1..).zip([3, 500, 9000]) {
         let logits: Vec<f32> = noise(seed, vocab).iter().map(|x| x * 12.0).collect();
         let history: Vec<u32> = (0..vocab as u32).step_by(11).collect();
         for (temperature, top_k, top_p, ngram) in [
