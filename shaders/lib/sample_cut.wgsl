@@ -108,7 +108,10 @@ fn standing(at: u32, count: u32) -> Standing {
 // `total`: the weight of all logits, where top-k is off.
 fn cut_among(lane: u32, count: u32, total: f32, params: Row, row: Setting) -> Cut {
     let a = standing(lane, count);
-    let b = standing(lane + LANES, count);
+    var b = a;
+    if count > LANES {
+        b = standing(lane + LANES, count);
+    }
     let most = select(count, params.top_k, params.top_k > 0u);
     let a_stays = lane < count && a.higher < most;
     let b_stays = lane + LANES < count && b.higher < most;
