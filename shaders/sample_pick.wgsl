@@ -59,20 +59,21 @@ fn report_top(index_of_row: u32, lane: u32, hidden: u32) {
         last = found.value;
         let at = row_logits + 4u * found.index;
         let first = 16u * found.index;
-        let a = usable(logits[at], first);
-        let b = usable(logits[at + 1u], first + 4u);
-        let c = usable(logits[at + 2u], first + 8u);
-        let d = usable(logits[at + 3u], first + 12u);
-        var id = find(d, first + 12u, found.value, next_id, shape.vocab - 1u);
-        id = find(c, first + 8u, found.value, next_id, id);
-        id = find(b, first + 4u, found.value, next_id, id);
-        id = find(a, first, found.value, next_id, id);
+        // Loops that no compiler unrolls, which would take registers that there are not.
+        var id = shape.vocab - 1u;
+        for (var i = 0u; i < 4u + hidden; i += 1u) {
+            let quad = 3u - i;
+            let x = usable(logits[at + quad], first + 4u * quad);
+            id = find(x, first + 4u * quad, found.value, next_id, id);
+        }
         next_id = id + 1u;
-        let rest_ab = max(left(a, first, last, id), left(b, first + 4u, last, id));
-        let rest_cd = max(left(c, first + 8u, last, id), left(d, first + 12u, last, id));
+        var rest = vec4<f32>(LOWEST);
+        for (var i = 0u; i < 4u + hidden; i += 1u) {
+            rest = max(rest, left(usable(logits[at + i], first + 4u * i), first + 4u * i, last, id));
+        }
         // A group is written by the lane that reads it.
         if lane == found.index % LANES {
-            groups[row_groups + found.index].y = highest_of(max(rest_ab, rest_cd));
+            groups[row_groups + found.index].y = highest_of(rest);
         }
         if lane == 0u {
             report[to + 4u + 2u * rank] = id;

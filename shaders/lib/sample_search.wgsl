@@ -22,8 +22,10 @@ fn reached(lane: u32, keys: vec4<u32>, by_weight: bool, row: Setting) -> vec4<f3
     workgroupBarrier();
     sums[lane] = sum;
     workgroupBarrier();
+    // Not unrolled, for which there would not be registers enough.
+    let sixteen = 16u + row.groups - shape.groups;
     sum = vec4<f32>();
-    for (var i = 0u; i < 16u; i += 1u) {
+    for (var i = 0u; i < sixteen; i += 1u) {
         sum += sums[lane % 16u + 16u * i];
     }
     if lane < 16u {
@@ -31,7 +33,7 @@ fn reached(lane: u32, keys: vec4<u32>, by_weight: bool, row: Setting) -> vec4<f3
     }
     workgroupBarrier();
     sum = vec4<f32>();
-    for (var i = 0u; i < 16u; i += 1u) {
+    for (var i = 0u; i < sixteen; i += 1u) {
         sum += block_sums[i];
     }
     return sum;
