@@ -1,6 +1,10 @@
-//! Work in threads of its own, or one after the other where there are none: in a browser.
+//! Work in threads of its own, or one after the other where there are none: in a browser; and waiting, which is impossible there.
 
-use std::thread::{Result, scope};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::thread::{self, scope};
+
+use crate::error::{Error, Result};
 
 /// Whether the system starts threads. Asking one that does not would panic.
 pub const EXIST: bool = !cfg!(all(target_family = "wasm", target_os = "unknown"));
@@ -9,7 +13,7 @@ pub const EXIST: bool = !cfg!(all(target_family = "wasm", target_os = "unknown")
 pub fn each<P: Send, T: Send>(
     parts: impl Iterator<Item = P>,
     work: impl Fn(P) -> T + Sync,
-) -> Vec<Result<T>> {
+) -> Vec<thread::Result<T>> {
     if !EXIST {
         return parts.map(|part| Ok(work(part))).collect();
     }
@@ -24,7 +28,7 @@ pub fn each<P: Send, T: Send>(
 pub fn beside<T: Send, U>(
     work: impl FnOnce() -> T + Send,
     meanwhile: impl FnOnce() -> U,
-) -> (Result<T>, U) {
+) -> (thread::Result<T>, U) {
     if !EXIST {
         return (Ok(work()), meanwhile());
     }
@@ -33,4 +37,20 @@ pub fn beside<T: Send, U>(
         let done = meanwhile();
         (thread.join(), done)
     })
+}
+
+/// Waits for a promise of the driver. In a browser, which keeps none as long as anybody waits, that is an error unless it is kept already.
+///
+/// # Errors
+/// [`Error::Gpu`].
+pub fn block_on<T>(promise: impl Future<Output = T>) -> Result<T> {
+    if EXIST {
+        return Ok(pollster::block_on(promise));
+    }
+    match pin!(promise).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(kept) => Ok(kept),
+        Poll::Pending => Err(Error::Gpu(
+            "nothing can wait for the device here; only what is asynchronous works".into(),
+        )),
+    }
 }

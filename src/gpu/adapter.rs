@@ -1,7 +1,7 @@
 //! Adapters: which there are, what each can do, which of them a wish means, and which one works.
 
-use super::arrival::block_on;
 use crate::error::{Error, Result};
+use crate::threads::block_on;
 
 /// What a person wants to know about an adapter.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]

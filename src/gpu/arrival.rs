@@ -1,31 +1,14 @@
 //! Bytes on their way from the device to the host: asked for as soon as they are submitted, and awaited without blocking anybody else.
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 
 use super::device::Gpu;
 use crate::error::{Error, Result};
-use crate::threads;
+use crate::threads::block_on;
 
 type Mapped = std::result::Result<(), wgpu::BufferAsyncError>;
-
-/// Waits for a promise of the driver. In a browser, which keeps none as long as anybody waits, that is an error unless it is kept already.
-///
-/// # Errors
-/// [`Error::Gpu`].
-pub fn block_on<T>(promise: impl Future<Output = T>) -> Result<T> {
-    if threads::EXIST {
-        return Ok(pollster::block_on(promise));
-    }
-    match pin!(promise).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(kept) => Ok(kept),
-        Poll::Pending => Err(Error::Gpu(
-            "nothing can wait for the device here; only what is asynchronous works".into(),
-        )),
-    }
-}
 
 /// Tells when a buffer is mapped. Clones tell of the same.
 #[derive(Clone)]

@@ -1,9 +1,9 @@
 //! Adapters that a model may be put on, each opened only when its turn comes.
 
 use super::adapter::wanted;
-use super::arrival::block_on;
 use super::device::Gpu;
 use crate::error::Result;
+use crate::threads::block_on;
 
 /// An adapter that may be opened.
 pub struct Candidate {

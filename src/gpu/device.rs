@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::adapter::{AdapterSummary, wanted};
-use super::arrival::block_on;
 use super::pipeline_cache::PipelineCache;
 use crate::error::{Error, Result};
-use crate::threads;
+use crate::threads::{self, block_on};
 
 /// The longest that one submission may take before the device is given up as hung.
 const SUBMISSION_TIMEOUT: Duration = Duration::from_secs(120);

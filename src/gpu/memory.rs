@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::arrival::{Arrival, Notice, block_on};
+use super::arrival::{Arrival, Notice};
 use super::device::Gpu;
 use crate::error::{Error, Result};
-use crate::threads;
+use crate::threads::{self, block_on};
 
 /// Bytes of one staging buffer. Two exist at a time, so uploads hold at most twice this on the host.
 pub const STAGING_BYTES: u64 = 8 << 20;

@@ -15,7 +15,7 @@ pub mod timing;
 
 pub(crate) use adapter::first_that_works;
 pub use adapter::{AdapterFeatures, AdapterSummary, adapters};
-pub use arrival::{Arrival, Notice, block_on};
+pub use arrival::{Arrival, Notice};
 pub(crate) use candidate::Candidate;
 pub use device::Gpu;
 pub use memory::{Readback, Uploader};

@@ -236,7 +236,7 @@ impl Mapping {
 
     /// Whether it can add up attention's splits.
     pub fn can_attend(self) -> bool {
-        matches!(self, Self::DecodeRows | Self::FewRows)
+        matches!(self, Self::DecodeRows | Self::FewRows(_))
     }
 
     /// Workgroups for a part of `pairs` row pairs: along y for weights in textures, along x for buffers.

@@ -23,7 +23,7 @@ use super::weights::{self, Layout, Weights};
 use crate::checkpoint::{Checkpoint, Config};
 use crate::dtype::Dtype;
 use crate::error::{Error, MemoryNeed, Result};
-use crate::gpu::{self, Gpu, Readback};
+use crate::gpu::{Gpu, Readback};
 use crate::kernels::linear::Tuning;
 use crate::kernels::{self, ComputePath};
 use crate::threads;
@@ -352,7 +352,7 @@ impl Network {
         ticket: &Ticket,
         read: impl FnMut(usize, RowResult<'_>),
     ) -> Result<bool> {
-        gpu::block_on(self.read_async(ticket, read))?
+        threads::block_on(self.read_async(ticket, read))?
     }
 
     /// As [`Network::read`], without blocking where somebody else polls the device, as browsers do.
