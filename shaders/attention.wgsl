@@ -50,7 +50,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, invocation: Invocation) {
     let block = min(lane % BLOCK_LANES, shape.blocks - 1u);
     let last = token.table + max(end, 1u) - 1u;
     var at = token.table + first + group;
-    var entry = entry_of(rows[min(at, last)], kv_head, block);
+    // Where there is nothing to read, of nobody's row: the token's own may just be written.
+    var entry = entry_of(select(0u, rows[min(at, last)], end > 0u), kv_head, block);
     var next_key = begin_key(entry);
     at += GROUPS;
     var next_row = rows[min(at, last)];
