@@ -29,7 +29,7 @@ pub fn is_there(path: &Path) -> bool {
 /// Reads a tokenizer file, or that in a folder, as the text of a `tokenizer.json`; returns its path too.
 ///
 /// # Errors
-/// [`Error::Read`] if it cannot be read, [`Error::Config`] if it is far too large; [`Error::Tokenizer`] for a model of SentencePiece that cannot
+/// [`crate::Error::Read`] if it cannot be read, [`crate::Error::Config`] if it is far too large; [`crate::Error::Tokenizer`] for a model of SentencePiece that cannot
 /// be one.
 pub fn read_tokenizer(path: &Path) -> Result<(PathBuf, Vec<u8>)> {
     let file = match path.is_dir() {

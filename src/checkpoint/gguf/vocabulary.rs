@@ -87,7 +87,7 @@ fn tokens<'a>(header: &Header<'a>) -> Found<Tokens<'a>> {
     let mut tokens = Tokens::new(texts)?;
     let id = |key: &str, usual: u64| match header.whole(key, MOST_TOKENS)?.unwrap_or(usual) {
         id if id < count as u64 => Ok(id as u32),
-        id => Err(format!("`{key}` is {id}, and there are {} tokens", count)),
+        id => Err(format!("`{key}` is {id}, and there are {count} tokens")),
     };
     let roles = Roles {
         unknown: id("tokenizer.ggml.unknown_token_id", 0)?,
