@@ -25,6 +25,7 @@ const LANES = 8u;
 override COVERED: u32 = 4u;
 const LOWEST = -3.0e38;
 
+// Lanes write their own places once, before a barrier, and read others' only behind it: highest first, then, behind another, the rest.
 // [LANES]
 var<workgroup> lane_highest: array<vec4<f32>, 8>;
 var<workgroup> lane_total: array<vec4<f32>, 8>;

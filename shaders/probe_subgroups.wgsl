@@ -8,7 +8,7 @@ struct Shape {
 @group(0) @binding(1) var<storage, read_write> found: array<vec4<u32>>;
 
 // Lanes of a subgroup, at least.
-override LANES: u32 = 4u;
+override LEAST: u32 = 4u;
 
 struct Invocation {
     @builtin(local_invocation_index) index: u32,
@@ -22,16 +22,16 @@ fn main(invocation: Invocation) {
     let lane = invocation.subgroup * invocation.size + invocation.lane;
     let own = lane + shape.count;
     var sum = own;
-    if LANES > 32u {
+    if LEAST > 32u {
         sum += subgroupShuffleXor(sum, 32u);
     }
-    if LANES > 16u {
+    if LEAST > 16u {
         sum += subgroupShuffleXor(sum, 16u);
     }
-    if LANES > 8u {
+    if LEAST > 8u {
         sum += subgroupShuffleXor(sum, 8u);
     }
-    if LANES > 4u {
+    if LEAST > 4u {
         sum += subgroupShuffleXor(sum, 4u);
     }
     sum += subgroupShuffleXor(sum, 2u);

@@ -6,6 +6,7 @@
 // One workgroup a head and token; a lane has a block of eight dimensions. There are no loops under a condition on purpose: software
 // drivers run them to a limit of iterations even where no lane takes part.
 #import lib/tokens.wgsl
+#import lib/first_row.wgsl
 #import lib/hidden_zero.wgsl
 #import <place>
 #import <cache>
@@ -22,7 +23,7 @@ struct Shape {
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> tokens: array<Token>;
-@group(0) @binding(2) var<storage, read> qkv: array<f32>;
+#import lib/head.wgsl
 // [2, head_dim]: q's weights, then k's
 @group(0) @binding(3) var<storage, read> norms: array<f32>;
 // [positions, head_dim / 2]: cosine and sine
@@ -30,20 +31,18 @@ struct Shape {
 @group(0) @binding(5) var<storage, read_write> queries: array<vec4<f32>>;
 // Not 0 once a key or value was too large for the cache's format.
 @group(0) @binding(8) var<storage, read_write> overflow: atomic<u32>;
+@group(0) @binding(9) var<uniform> class_rows: FirstRow;
 
+// Each place is written by one lane once, before a barrier, and read only behind it.
 // The normalised head; zero from head_dim on.
 var<workgroup> head: array<f32, 256>;
 var<workgroup> squares: array<f32, 32>;
 
 // Dimension d after rotation; 0 from head_dim on.
 fn rotated(d: u32, position: u32) -> f32 {
-    let half = shape.head_dim / 2u;
-    let is_first = d < half;
-    let pair = select(d - half, d, is_first) % half;
-    let r = rotations[position * half + pair];
-    let partner = head[select(pair, pair + half, is_first)];
-    let turned = head[d] * r.x + select(partner, -partner, is_first) * r.y;
-    return select(0.0, turned, d < shape.head_dim);
+    let turn = turn_of(d);
+    let rotation = rotations[position * (shape.head_dim / 2u) + turn.pair];
+    return select(0.0, turned(head[d], head[turn.partner], rotation, turn.is_first), d < shape.head_dim);
 }
 
 fn quad_at(d: u32, position: u32, is_value: bool) -> vec4<f32> {
@@ -60,16 +59,6 @@ fn quad_at(d: u32, position: u32, is_value: bool) -> vec4<f32> {
 // Eight dimensions from d on as they leave: rotated, but for values.
 fn block_at(d: u32, position: u32, is_value: bool) -> Block {
     return Block(quad_at(d, position, is_value), quad_at(d + 4u, position, is_value));
-}
-
-fn or_zero(values: vec4<f32>, d: u32) -> vec4<f32> {
-    return select(vec4<f32>(), values, vec4<u32>(d, d + 1u, d + 2u, d + 3u) < vec4<u32>(shape.head_dim));
-}
-
-// Four dimensions as they come. Reads beyond the head are of the next one, or of the padding behind the last.
-fn quad_of(source: u32, d: u32) -> vec4<f32> {
-    let at = source + d;
-    return or_zero(vec4<f32>(qkv[at], qkv[at + 1u], qkv[at + 2u], qkv[at + 3u]), d);
 }
 
 fn weight_of(start: u32, d: u32) -> vec4<f32> {
@@ -90,7 +79,8 @@ override LANES: u32 = 32u;
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let which = workgroup.x;
-    let token = tokens[workgroup.y];
+    let row = class_rows.first + workgroup.y;
+    let token = tokens[row];
     let is_query = which < shape.q_heads;
     let is_value = which >= shape.q_heads + shape.kv_heads;
     let d = 8u * lane;
@@ -98,11 +88,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var lo = vec4<f32>();
     var hi = vec4<f32>();
     if is_there {
-        let source = workgroup.y * shape.qkv_stride + which * shape.head_dim;
+        let source = row * shape.qkv_stride + which * shape.head_dim;
         lo = quad_of(source, d);
         hi = quad_of(source, d + 4u);
     }
-    squares[lane] = dot(lo, lo) + dot(hi, hi);
+    squares[lane] = squares_of(Block(lo, hi));
     workgroupBarrier();
     var total = 0.0;
     let lanes = shape.blocks + hidden_zero(workgroup);
@@ -112,7 +102,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     if is_there {
         if shape.normalize == 1u && !is_value {
             let start = select(shape.head_dim, 0u, is_query);
-            let scale = inverseSqrt(total / f32(shape.head_dim) + shape.epsilon);
+            let scale = head_scale(total);
             lo = or_zero(lo * scale * weight_of(start, d), d);
             hi = or_zero(hi * scale * weight_of(start, d + 4u), d + 4u);
         }
@@ -126,7 +116,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
     let block = block_at(8u * lane, token.position, is_value);
     if is_query {
-        let to = workgroup.y * shape.q_stride + 2u * (which * shape.blocks + lane);
+        let to = row * shape.q_stride + 2u * (which * shape.blocks + lane);
         queries[to] = block.lo;
         queries[to + 1u] = block.hi;
         return;

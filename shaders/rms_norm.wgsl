@@ -18,6 +18,7 @@ struct Shape {
 @group(0) @binding(4) var<storage, read> tokens: array<Token>;
 @group(0) @binding(5) var<uniform> rows: FirstRow;
 
+// Each is written by its lane once, before a barrier, and read only behind it.
 var<workgroup> partial: array<f32, 64>;
 var<workgroup> eighths: array<f32, 64>;
 

@@ -2,7 +2,7 @@
 //     chosen[slot] = id; report[row] = id, its logit, highest logit, sum of exp(logit - highest),
 //     then `top_count` times the id and logit of the most probable tokens; where a logit is NaN, its id, and a sum of -1
 // A row that is scored has no next input: its report is the most probable id, and the logit of the id that it is scored by.
-// Workgroup y walks over all logits of a row; how it picks is in the imported `choose`.
+// Workgroup y walks over the groups of a row; how it picks is in the imported `choose`.
 #import lib/hidden_zero.wgsl
 #import lib/sample_shape.wgsl
 @group(0) @binding(2) var<storage, read> logits: array<vec4<f32>>;
@@ -18,49 +18,8 @@
 @group(0) @binding(7) var<storage, read_write> report: array<u32>;
 
 const REPORT_WORDS = 44u;
-const LANES = 256u;
-
-var<workgroup> value: array<f32, 256>;
-var<workgroup> index: array<u32, 256>;
-
+#import lib/sample_lanes.wgsl
 #import <choose>
-
-// The highest value of all lanes with its index, the lowest index among equals.
-struct Highest {
-    value: f32,
-    index: u32,
-}
-
-fn highest_of_lanes(lane: u32, own_value: f32, own_index: u32) -> Highest {
-    workgroupBarrier();
-    value[lane] = own_value;
-    index[lane] = own_index;
-    workgroupBarrier();
-    for (var half = LANES / 2u; half > 0u; half /= 2u) {
-        let other = (lane + half) % LANES;
-        let v = value[other];
-        let i = index[other];
-        workgroupBarrier();
-        let is_higher = v > value[lane] || (v == value[lane] && i < index[lane]);
-        value[lane] = select(value[lane], v, is_higher);
-        index[lane] = select(index[lane], i, is_higher);
-        workgroupBarrier();
-    }
-    return Highest(value[0], index[0]);
-}
-
-fn sum_of_lanes(lane: u32, own: f32) -> f32 {
-    workgroupBarrier();
-    value[lane] = own;
-    workgroupBarrier();
-    for (var half = LANES / 2u; half > 0u; half /= 2u) {
-        let other = value[(lane + half) % LANES];
-        workgroupBarrier();
-        value[lane] += other;
-        workgroupBarrier();
-    }
-    return value[0];
-}
 
 // The lowest id of four from `first` on whose logit is `wanted`, not yet taken; `otherwise` if there is none.
 fn find(x: vec4<f32>, first: u32, wanted: f32, taken: u32, otherwise: u32) -> u32 {
@@ -100,24 +59,26 @@ fn report_top(index_of_row: u32, lane: u32, hidden: u32) {
         last = found.value;
         let at = row_logits + 4u * found.index;
         let first = 16u * found.index;
-        let a = usable(logits[at], first);
-        let b = usable(logits[at + 1u], first + 4u);
-        let c = usable(logits[at + 2u], first + 8u);
-        let d = usable(logits[at + 3u], first + 12u);
-        var id = find(d, first + 12u, found.value, next_id, shape.vocab - 1u);
-        id = find(c, first + 8u, found.value, next_id, id);
-        id = find(b, first + 4u, found.value, next_id, id);
-        id = find(a, first, found.value, next_id, id);
+        // Loops that no compiler unrolls, which would take registers that there are not.
+        var id = shape.vocab - 1u;
+        for (var i = 0u; i < 4u + hidden; i += 1u) {
+            let quad = 3u - i;
+            let x = usable(logits[at + quad], first + 4u * quad);
+            id = find(x, first + 4u * quad, found.value, next_id, id);
+        }
         next_id = id + 1u;
-        let rest_ab = max(left(a, first, last, id), left(b, first + 4u, last, id));
-        let rest_cd = max(left(c, first + 8u, last, id), left(d, first + 12u, last, id));
+        var rest = vec4<f32>(LOWEST);
+        for (var i = 0u; i < 4u + hidden; i += 1u) {
+            rest = max(rest, left(usable(logits[at + i], first + 4u * i), first + 4u * i, last, id));
+        }
+        // A group is written by the lane that reads it.
+        if lane == found.index % LANES {
+            groups[row_groups + found.index].y = highest_of(rest);
+        }
         if lane == 0u {
-            groups[row_groups + found.index].y = highest_of(max(rest_ab, rest_cd));
             report[to + 4u + 2u * rank] = id;
             report[to + 5u + 2u * rank] = bitcast<u32>(last);
         }
-        storageBarrier();
-        workgroupBarrier();
     }
 }
 
@@ -154,7 +115,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     best_id = find(adjusted[at + 1u], first + 4u, best.value, 0u, best_id);
     best_id = find(adjusted[at], first, best.value, 0u, best_id);
 
-    let id = choose(workgroup.y, lane, best.value, best_id, 4u * shape.groups + hidden);
+    let id = choose(workgroup.y, lane, own, best.value, best_id, hidden);
     report_top(workgroup.y, lane, hidden);
     if lane == 0u {
         let to = workgroup.y * REPORT_WORDS;

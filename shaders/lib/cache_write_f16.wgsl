@@ -14,3 +14,8 @@ fn write_key(block: u32, x: Block) {
 fn write_value(block: u32, x: Block) {
     store_value(block, vec4<u32>(pack_halves(x.lo), pack_halves(x.hi)));
 }
+
+// A block as it comes back.
+fn as_cached(x: Block) -> Block {
+    return unpack_halves(vec4<u32>(pack_halves(x.lo), pack_halves(x.hi)));
+}

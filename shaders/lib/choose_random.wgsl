@@ -1,77 +1,57 @@
 // A token by its probability, after top-k, top-p and min-p, in this order. A cut is a logit: whatever lies above it stays. Of those that
-// lie at it top-k keeps all, top-p as many as it needs, those with the highest ids.
-// Logits are compared by keys, integers in the same order, so that a cut is found exactly: of a range of keys that holds it four
-// are tried at once, which leaves a fifth; after 14 passes one is left. The token is the one in whose share of all kept
+// lie at it top-k keeps all, top-p as many as it needs, those with the highest ids. The token is the one in whose share of all kept
 // probability, in the order of ids, the random number falls.
-const PASSES = 14u;
 
-var<workgroup> sums: array<vec4<f32>, 256>;
+// [16 sixteenths of the lanes]
 var<workgroup> sixteenths: array<f32, 16>;
-// Of each lane's slice: how many tokens lie at the cut, later how many come before it.
-var<workgroup> firsts: array<u32, 256>;
 
+// A row's temperature, 1 where it takes the most probable token, its highest logit, and where its adjusted logits and groups begin.
+struct Setting {
+    temperature: f32,
+    best: f32,
+    start: u32,
+    first_group: u32,
+    groups: u32,
+}
+
+// Integers in the order of floats.
 fn key(x: vec4<f32>) -> vec4<u32> {
     let bits = bitcast<vec4<u32>>(x);
     return select(bits | vec4<u32>(0x80000000u), ~bits, bits >= vec4<u32>(0x80000000u));
 }
 
-// A row's temperature, 1 where it takes the most probable token, and where its adjusted logits begin.
-struct Setting {
-    temperature: f32,
-    start: u32,
-    best: f32,
-    end: u32,
+fn of_key(key: u32) -> f32 {
+    return bitcast<f32>(select(~key, key & 0x7fffffffu, key >= 0x80000000u));
 }
 
 fn weights(x: vec4<f32>, row: Setting) -> vec4<f32> {
     return exp((x - row.best) / row.temperature);
 }
 
-// How many tokens, or how much weight, lies at or above each of four keys.
-fn reached(lane: u32, keys: vec4<u32>, by_weight: bool, row: Setting) -> vec4<f32> {
-    var sum = vec4<f32>();
-    for (var i = lane; i < row.end; i += LANES) {
-        let x = adjusted[row.start + i];
-        let k = key(x);
-        let w = select(vec4<f32>(1.0), weights(x, row), by_weight);
-        sum += vec4<f32>(
-            sum_of(select(vec4<f32>(), w, k >= vec4<u32>(keys.x))),
-            sum_of(select(vec4<f32>(), w, k >= vec4<u32>(keys.y))),
-            sum_of(select(vec4<f32>(), w, k >= vec4<u32>(keys.z))),
-            sum_of(select(vec4<f32>(), w, k >= vec4<u32>(keys.w))),
-        );
-    }
-    workgroupBarrier();
-    sums[lane] = sum;
-    workgroupBarrier();
-    for (var half = LANES / 2u; half > 0u; half /= 2u) {
-        let other = sums[(lane + half) % LANES];
-        workgroupBarrier();
-        sums[lane] += other;
-        workgroupBarrier();
-    }
-    return sums[0];
+fn weight(x: f32, row: Setting) -> f32 {
+    return exp((x - row.best) / row.temperature);
 }
 
-// The highest key at or above which `goal` is reached; `low` where none is. `passes` is 0 for a cut that is off.
-fn cut(lane: u32, start: u32, passes: u32, by_weight: bool, goal: f32, row: Setting) -> u32 {
-    var low = start;
-    var high = key(vec4<f32>(row.best)).x + 1u;
-    for (var round = 0u; round < passes; round += 1u) {
-        let step = (high - low + 4u) / 5u;
-        let tried = min(low + step * vec4<u32>(1u, 2u, 3u, 4u), vec4<u32>(high));
-        let enough = reached(lane, tried, by_weight, row) >= vec4<f32>(goal);
-        low = select(low, tried.x, enough.x);
-        low = select(low, tried.y, enough.y);
-        low = select(low, tried.z, enough.z);
-        low = select(low, tried.w, enough.w);
-        high = select(high, tried.w, !enough.w);
-        high = select(high, tried.z, !enough.z);
-        high = select(high, tried.y, !enough.y);
-        high = select(high, tried.x, !enough.x);
-    }
-    return low;
+// A group's logits.
+struct Sixteen {
+    a: vec4<f32>,
+    b: vec4<f32>,
+    c: vec4<f32>,
+    d: vec4<f32>,
 }
+
+fn sixteen_of(g: u32, row: Setting) -> Sixteen {
+    let at = row.start + 4u * g;
+    return Sixteen(adjusted[at], adjusted[at + 1u], adjusted[at + 2u], adjusted[at + 3u]);
+}
+
+fn ones(is_one: vec4<bool>) -> u32 {
+    let one = select(vec4<u32>(), vec4<u32>(1u), is_one);
+    return one.x + one.y + one.z + one.w;
+}
+
+#import lib/sample_cut.wgsl
+#import lib/sample_search.wgsl
 
 // Four tokens: what is left of their weights, and how many tokens at the cut come before the next four.
 struct Kept {
@@ -80,8 +60,7 @@ struct Kept {
 }
 
 // The first `skipped` of the tokens at the cut go; `before` of all come before these four.
-fn keep(i: u32, lowest: u32, before: u32, skipped: u32, min_p: f32, row: Setting) -> Kept {
-    let x = adjusted[row.start + i];
+fn keep(x: vec4<f32>, lowest: u32, before: u32, skipped: u32, min_p: f32, row: Setting) -> Kept {
     let w = weights(x, row);
     let keys = key(x);
     let is_equal = keys == vec4<u32>(lowest);
@@ -114,57 +93,97 @@ fn left_within(search: Search) -> f32 {
     return select(3.4e38, search.left, search.is_found);
 }
 
-fn choose(index_of_row: u32, lane: u32, best: f32, best_id: u32, end: u32) -> u32 {
+// A group's tokens: what is kept of them, and how many at the cut have passed.
+struct KeptGroup {
+    a: vec4<f32>,
+    b: vec4<f32>,
+    c: vec4<f32>,
+    d: vec4<f32>,
+    passed: u32,
+}
+
+fn keep_group(g: u32, lowest: u32, passed: u32, skipped: u32, min_p: f32, row: Setting) -> KeptGroup {
+    let x = sixteen_of(g, row);
+    let a = keep(x.a, lowest, passed, skipped, min_p, row);
+    let b = keep(x.b, lowest, a.equals, skipped, min_p, row);
+    let c = keep(x.c, lowest, b.equals, skipped, min_p, row);
+    let d = keep(x.d, lowest, c.equals, skipped, min_p, row);
+    return KeptGroup(a.weights, b.weights, c.weights, d.weights, d.equals);
+}
+
+fn look_at_four(search: Search, id: u32, w: vec4<f32>) -> Search {
+    return look(look(look(look(search, id, w.x), id + 1u, w.y), id + 2u, w.z), id + 3u, w.w);
+}
+
+fn total_weight(lane: u32, row: Setting) -> f32 {
+    var sum = 0.0;
+    for (var i = lane; i < 4u * row.groups; i += LANES) {
+        sum += sum_of(weights(adjusted[row.start + i], row));
+    }
+    return sum_of_lanes(lane, sum);
+}
+
+fn cut_of(lane: u32, own: f32, params: Row, row: Setting) -> Cut {
+    if params.top_k == 0u && params.top_p >= 1.0 {
+        return Cut(0u, 0.0, 0.0);
+    }
+    var total = 0.0;
+    if params.top_k == 0u {
+        total = total_weight(lane, row);
+    }
+    collect(lane, bound(lane, own, params.top_p * total, params, row), row);
+    let count = workgroupUniformLoad(&candidate_count);
+    if count > MOST {
+        return searched_cut(lane, params, row);
+    }
+    return cut_among(lane, count, total, params, row);
+}
+
+fn choose(index_of_row: u32, lane: u32, own: f32, best: f32, best_id: u32, hidden: u32) -> u32 {
     let params = rows[index_of_row];
     let is_greedy = params.temperature <= 0.0;
-    let row = Setting(select(params.temperature, 1.0, is_greedy), 4u * index_of_row * shape.groups, best, end);
-    let lowest_k = cut(lane, 0u, select(0u, PASSES, params.top_k > 0u), false, f32(params.top_k), row);
-    let total = reached(lane, vec4<u32>(lowest_k), true, row).x;
-    let goal = max(params.top_p * total, 1e-30);
-    let lowest = cut(lane, lowest_k, select(0u, PASSES, params.top_p < 1.0), true, goal, row);
+    let first_group = index_of_row * shape.groups;
+    let temperature = select(params.temperature, 1.0, is_greedy);
+    let row = Setting(temperature, best, 4u * first_group, first_group, shape.groups + hidden);
+    let cut = cut_of(lane, own, params, row);
 
-    // Every lane looks at a slice of its own: first how many tokens there lie at the cut.
-    let slice = 4u * ((shape.groups + LANES - 1u) / LANES);
+    // Every lane looks at a slice of groups of its own, and into those that reach the cut: first how many tokens there lie at it.
+    let slice = (shape.groups + LANES - 1u) / LANES;
     var equals = 0u;
-    var weight = 0.0;
-    for (var i = 0u; i < slice; i += 1u) {
-        let at = lane * slice + i;
-        let x = adjusted[row.start + min(at, end - 1u)];
-        let is_equal = (key(x) == vec4<u32>(lowest)) & vec4<bool>(at < end);
-        let one = select(vec4<u32>(), vec4<u32>(1u), is_equal);
-        equals += one.x + one.y + one.z + one.w;
-        weight = max(weight, highest_of(select(vec4<f32>(), weights(x, row), is_equal)));
+    for (var i = 0u; i < slice + hidden; i += 1u) {
+        let g = min(lane * slice + i, shape.groups - 1u);
+        if lane * slice + i < shape.groups && key(vec4<f32>(groups[first_group + g].x)).x >= cut.lowest {
+            let x = sixteen_of(g, row);
+            let at = vec4<u32>(cut.lowest);
+            equals += (ones(key(x.a) == at) + ones(key(x.b) == at)) + (ones(key(x.c) == at) + ones(key(x.d) == at));
+        }
     }
-    weight = highest_of_lanes(lane, weight, 0u).value;
-    firsts[lane] = equals;
-    workgroupBarrier();
-    var before = 0u;
-    var all_equals = 0u;
-    for (var i = 0u; i < LANES; i += 1u) {
-        before += select(0u, firsts[i], i < lane);
-        all_equals += firsts[i];
-    }
-    let above = reached(lane, vec4<u32>(lowest + 1u), true, row).x;
-    let needed = min(u32(clamp(ceil((goal - above) / max(weight, 1e-30)), 1.0, 1e9)), all_equals);
-    let skipped = select(0u, all_equals - needed, params.top_p < 1.0);
+    let before = count_before(lane, equals);
+    let at_cut = max(weight(of_key(cut.lowest), row), 1e-30);
+    let needed = min(u32(clamp(ceil((cut.goal - cut.above) / at_cut), 1.0, 1e9)), before.all);
+    let skipped = select(0u, before.all - needed, params.top_p < 1.0);
     // Then it sums what is kept there.
     var sum = 0.0;
-    var passed = before;
-    for (var i = 0u; i < slice; i += 1u) {
-        let at = lane * slice + i;
-        let kept = keep(min(at, end - 1u), lowest, passed, skipped, params.min_p, row);
-        sum += select(0.0, sum_of(kept.weights), at < end);
-        passed = select(passed, kept.equals, at < end);
+    var passed = before.count;
+    for (var i = 0u; i < slice + hidden; i += 1u) {
+        let g = min(lane * slice + i, shape.groups - 1u);
+        if lane * slice + i < shape.groups && key(vec4<f32>(groups[first_group + g].x)).x >= cut.lowest {
+            let kept = keep_group(g, cut.lowest, passed, skipped, params.min_p, row);
+            sum += (sum_of(kept.a) + sum_of(kept.b)) + (sum_of(kept.c) + sum_of(kept.d));
+            passed = kept.passed;
+        }
     }
     workgroupBarrier();
-    firsts[lane] = before;
-    sums[lane] = vec4<f32>(sum);
+    index[lane] = before.count;
+    value[lane] = sum;
     workgroupBarrier();
     var part = 0.0;
     for (var i = 0u; i < 16u; i += 1u) {
-        part += sums[(lane % 16u) * 16u + i].x;
+        part += value[(lane % 16u) * 16u + i];
     }
-    sixteenths[lane % 16u] = part;
+    if lane < 16u {
+        sixteenths[lane] = part;
+    }
     workgroupBarrier();
     var kept = 0.0;
     for (var i = 0u; i < 16u; i += 1u) {
@@ -178,20 +197,21 @@ fn choose(index_of_row: u32, lane: u32, best: f32, best_id: u32, end: u32) -> u3
     let first_slice = 16u * search.part;
     search = Search(first_slice, left_within(search), false);
     for (var i = 0u; i < 16u; i += 1u) {
-        search = look(search, first_slice + i, sums[first_slice + i].x);
+        search = look(search, first_slice + i, value[first_slice + i]);
     }
     let first = search.part * slice;
-    passed = firsts[search.part];
+    passed = index[search.part];
     search = Search(best_id, left_within(search), false);
-    for (var i = 0u; i < slice; i += 1u) {
-        let at = first + i;
-        let kept = keep(min(at, end - 1u), lowest, passed, skipped, params.min_p, row);
-        let w = select(vec4<f32>(), kept.weights, at < end);
-        passed = select(passed, kept.equals, at < end);
-        search = look(search, 4u * at, w.x);
-        search = look(search, 4u * at + 1u, w.y);
-        search = look(search, 4u * at + 2u, w.z);
-        search = look(search, 4u * at + 3u, w.w);
+    for (var i = 0u; i < slice + hidden; i += 1u) {
+        let g = min(first + i, shape.groups - 1u);
+        if first + i < shape.groups && key(vec4<f32>(groups[first_group + g].x)).x >= cut.lowest {
+            let kept = keep_group(g, cut.lowest, passed, skipped, params.min_p, row);
+            passed = kept.passed;
+            search = look_at_four(search, 16u * g, kept.a);
+            search = look_at_four(search, 16u * g + 4u, kept.b);
+            search = look_at_four(search, 16u * g + 8u, kept.c);
+            search = look_at_four(search, 16u * g + 12u, kept.d);
+        }
     }
     return select(search.part, best_id, is_greedy);
 }

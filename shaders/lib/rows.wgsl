@@ -24,6 +24,8 @@ override BLOCKS: u32 = 0u;
 
 #import <arithmetic>
 
+#import <input>
+
 // The same block of a lane's rows, as it lies in memory: first rows of its pairs, then the second rows.
 struct PackedRows {
     a: Packed,
@@ -74,7 +76,7 @@ struct TokenSums {
 // Adds a block of a token's input, which begins at vec4 `start`, times the same block of the lane's rows.
 fn add_token(sums: TokenSums, w: RowWeights, start: u32, block: u32) -> TokenSums {
     let at = 2u * block;
-    let raw = Block(input[start + at], input[start + at + 1u]);
+    let raw = load_block_at(start + at);
     var all = sums;
     var weighed = raw;
     if NORMED {

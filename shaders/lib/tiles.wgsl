@@ -1,6 +1,7 @@
 // What the three `tiles` products share: 32 row pairs by TOKEN_QUADS * 4 tokens a workgroup, and steps of 32 along K through workgroup
 // memory, where a vec4 holds one k of four rows or tokens.
 
+// A step's tiles are written between two barriers, each place by one lane, and read between the second and the next step's first.
 // [32 k, 16 quads of rows]: quads 0 to 7 are the pairs' first rows, 8 to 15 their second.
 var<workgroup> tile_w: array<vec4<f32>, 512>;
 // [32 k, TOKEN_QUADS quads of tokens]

@@ -6,6 +6,6 @@ struct Token {
     table: u32,        // where its sequence's cache rows begin in the table of rows
     logits_from: u32,  // for row t of the logits: the row of this step that they are computed from
     slot: u32,         // its sequence's place among chosen ids
-    padding_0: u32,
-    padding_1: u32,
+    writes_cache: u32, // 1: its attention writes its key and value; 0: they are there before
+    padding: u32,
 }

@@ -215,6 +215,19 @@ fn rounded_linspace(low: f64, high: f64, count: usize) -> Vec<f64> {
         .collect()
 }
 
+/// What is to be said of fields that would change another model, and that OpenELM's code does not know: people copy them from one model to another.
+pub(super) fn notice(json: &[u8]) -> Option<String> {
+    let fields: serde_json::Map<String, Value> = serde_json::from_slice(json).ok()?;
+    let scaling = fields
+        .get("rope_scaling")
+        .filter(|value| !value.is_null())?;
+    let kind = scaling.get("rope_type").or_else(|| scaling.get("type"));
+    let is_plain = kind.and_then(Value::as_str) == Some("default");
+    (!is_plain).then(|| {
+        "config.json: `rope_scaling` is nothing that OpenELM's code knows; it is ignored".to_owned()
+    })
+}
+
 struct Fields<'a> {
     map: &'a serde_json::Map<String, Value>,
     path: &'a Path,

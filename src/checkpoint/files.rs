@@ -281,7 +281,11 @@ impl TensorFiles {
         if found.is_some_and(|info| stored_as(info, spec).is_some()) {
             return Ok(());
         }
-        if let Some(program) = foreign::quantizer(name, |name| self.tensors.contains_key(name)) {
+        // FP8 says by itself what it is.
+        let is_fp8 = found.is_some_and(|info| format!("{:?}", info.dtype).starts_with("F8"));
+        if !is_fp8
+            && let Some(program) = foreign::quantizer(name, |name| self.tensors.contains_key(name))
+        {
             return Err(Error::OtherForm {
                 path: self.path_of(name).to_owned(),
                 form: ModelForm::Quantized {

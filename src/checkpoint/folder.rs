@@ -6,17 +6,18 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::chat::ChatFiles;
-use super::config::Config;
+use super::config::{self, Config};
 use super::demo;
 use super::files::TensorFiles;
 use super::foreign;
 use super::generation::{self, GenerationDefaults};
 use super::gguf::{self, Gguf};
 use super::lora;
-use super::read::{read_bounded, read_tokenizer, tokenizer_in};
+use super::read::read_bounded;
 use super::shapes;
 use super::spec::TensorSpec;
 use super::tensor::{Delta, Tensor};
+use super::tokenizer_file::{is_there, read_tokenizer, tokenizer_in};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::hub::Snapshot;
@@ -125,6 +126,7 @@ impl Checkpoint {
             Some(bytes) => GenerationDefaults::parse(bytes, &folder.join("generation_config.json")),
         };
         let mut warnings = files.check(&config)?;
+        warnings.extend(config::notice(config_json));
         warnings.extend(warning);
         Ok(Self {
             name: name.to_owned(),
@@ -255,7 +257,7 @@ impl Checkpoint {
 /// since a model works without.
 fn tokenizer(folder: &Path) -> Result<(Option<Vec<u8>>, Option<String>)> {
     let path = tokenizer_in(folder);
-    if !path.exists() {
+    if !is_there(&path) {
         return Ok((None, None));
     }
     match read_tokenizer(&path) {

@@ -69,7 +69,7 @@ const TRACES: [(&str, &str); 8] = [
     ("weight.absmax", "bitsandbytes"),
     ("SCB", "bitsandbytes"),
     ("weight_packed", "LLM Compressor"),
-    ("weight_scale", "LLM Compressor"),
+    ("weight_scale", "LLM Compressor or another program"),
     ("W_q", "HQQ"),
     ("weight._data", "Quanto"),
     (mlx::SCALES, "MLX"),

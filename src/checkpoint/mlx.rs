@@ -5,7 +5,6 @@
 
 use safetensors::tensor::TensorInfo;
 
-use super::tensor::Stored;
 use crate::dtype::Dtype;
 
 /// What MLX can make of a matrix.
@@ -54,8 +53,10 @@ impl Layout {
         let [scale_rows, groups] = scales.shape[..] else {
             return None;
         };
-        let dtype = match Stored::of(scales.dtype) {
-            Some(Stored::As(dtype)) => dtype,
+        let dtype = match scales.dtype {
+            safetensors::Dtype::F32 => Dtype::F32,
+            safetensors::Dtype::F16 => Dtype::F16,
+            safetensors::Dtype::BF16 => Dtype::Bf16,
             _ => return None,
         };
         let bits = words_of_row.checked_mul(32)?.checked_div(*columns)?;

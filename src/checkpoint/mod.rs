@@ -22,6 +22,7 @@ pub mod shapes;
 mod spec;
 mod tensor;
 mod tensor_file;
+mod tokenizer_file;
 mod vocabulary;
 mod write;
 
@@ -29,6 +30,6 @@ pub use chat::ChatFiles;
 pub use config::{Activation, Config, LayerConfig, LayerTensors, OuterTensors};
 pub use folder::{Checkpoint, check_config};
 pub use generation::GenerationDefaults;
-pub use read::read_tokenizer;
 pub use spec::TensorSpec;
 pub use tensor::{RowReader, Tensor};
+pub use tokenizer_file::read_tokenizer;

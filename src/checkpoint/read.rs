@@ -2,9 +2,8 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::sentencepiece;
 use crate::error::{Error, Result};
 use crate::utf8;
 
@@ -24,7 +23,7 @@ pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
 }
 
 /// The same of any file.
-fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>> {
+pub fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_file(path)?
         .take(limit + 1)
@@ -49,40 +48,6 @@ pub fn refuse_pointer(path: &Path, bytes: &[u8]) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-/// What a tokenizer is called in a model's folder, and what SentencePiece calls one.
-const TOKENIZER: &str = "tokenizer.json";
-const SENTENCEPIECE: &str = "tokenizer.model";
-
-/// How large either may be.
-const MOST_TOKENIZER: u64 = 256 << 20;
-
-/// The tokenizer in a model's folder, or where it would be.
-pub fn tokenizer_in(folder: &Path) -> PathBuf {
-    let sentencepiece = folder.join(SENTENCEPIECE);
-    match folder.join(TOKENIZER) {
-        path if !path.exists() && sentencepiece.exists() => sentencepiece,
-        path => path,
-    }
-}
-
-/// Reads a tokenizer file, or that in a folder, as the text of a `tokenizer.json`; returns its path too.
-///
-/// # Errors
-/// [`Error::Read`] if it cannot be read, [`Error::Config`] if it is far too large; [`Error::Tokenizer`] for a model of SentencePiece that cannot
-/// be one.
-pub fn read_tokenizer(path: &Path) -> Result<(PathBuf, Vec<u8>)> {
-    let file = match path.is_dir() {
-        true => tokenizer_in(path),
-        false => path.to_owned(),
-    };
-    let is_sentencepiece = file.extension().is_some_and(|ending| ending == "model");
-    let bytes = match is_sentencepiece {
-        true => sentencepiece::tokenizer_json(&read_bytes(&file, MOST_TOKENIZER)?, &file)?,
-        false => read_bounded(&file, MOST_TOKENIZER)?,
-    };
-    Ok((file, bytes))
 }
 
 /// A text of the file as messages have it: short, and nothing that a terminal obeys.

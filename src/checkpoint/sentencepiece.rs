@@ -70,7 +70,8 @@ fn convert(model: &[u8]) -> Found<Vec<u8>> {
         bos: id("bos", trainer.bos)?,
         eos: id("eos", trainer.eos)?,
     };
-    let tokens = Tokens::new(texts, Some(kinds), roles)?;
+    let mut tokens = Tokens::new(texts)?;
+    tokens.assign(Some(kinds), roles);
     let merges = tokens.merges(&scores)?;
     Ok(tokens.json(&merges, normalizer.adds_space))
 }

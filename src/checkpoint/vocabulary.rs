@@ -50,8 +50,8 @@ pub struct Roles {
 }
 
 impl<'a> Tokens<'a> {
-    /// Tokens in the order of their ids; `kinds` has one for each, or is `None` where the file does not say.
-    pub fn new(texts: Vec<&'a str>, kinds: Option<Vec<u64>>, roles: Roles) -> Found<Self> {
+    /// Tokens in the order of their ids, none of which is there twice.
+    pub fn new(texts: Vec<&'a str>) -> Found<Self> {
         let mut ids = HashMap::new();
         for (id, text) in (0..).zip(&texts) {
             if let Some(other) = ids.insert(*text, id) {
@@ -61,25 +61,29 @@ impl<'a> Tokens<'a> {
                 ));
             }
         }
-        let mut kinds =
-            kinds.unwrap_or_else(|| texts.iter().map(|text| usual_kind(text)).collect());
+        Ok(Self {
+            kinds: texts.iter().map(|text| usual_kind(text)).collect(),
+            texts,
+            ids,
+            unknown: 0,
+            bos: 1,
+        })
+    }
+
+    /// Says what each is; `kinds` has one for each token, or is `None` where the file does not say.
+    pub fn assign(&mut self, kinds: Option<Vec<u64>>, roles: Roles) {
+        self.kinds = kinds.unwrap_or(std::mem::take(&mut self.kinds));
         // Whatever else the file says of them.
         for (id, kind) in [
             (roles.unknown, UNKNOWN),
             (roles.bos, CONTROL),
             (roles.eos, CONTROL),
         ] {
-            if let Some(place) = kinds.get_mut(id as usize) {
+            if let Some(place) = self.kinds.get_mut(id as usize) {
                 *place = kind;
             }
         }
-        Ok(Self {
-            texts,
-            kinds,
-            ids,
-            unknown: roles.unknown,
-            bos: roles.bos,
-        })
+        (self.unknown, self.bos) = (roles.unknown, roles.bos);
     }
 
     pub fn id(&self, text: &str) -> Option<u32> {

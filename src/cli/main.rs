@@ -38,6 +38,10 @@ mod version;
 #[cfg(feature = "window")]
 mod window;
 
+#[cfg(test)]
+#[path = "../../tests/fuzz/command_line.rs"]
+mod fuzz;
+
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -47,7 +51,10 @@ use verbs::{Arguments, Verb};
 fn main() -> ExitCode {
     prepare_environment();
     quiet_device_select();
-    let arguments = Arguments::parse_from(verbs::with_dashes(std::env::args_os()));
+    let arguments = match Arguments::try_parse_from(verbs::with_dashes(std::env::args_os())) {
+        Ok(arguments) => arguments,
+        Err(answer) => return told(&answer),
+    };
     let done = match arguments.verb {
         None => generate::run(&arguments.generate),
         Some(Verb::Generate(arguments)) => generate::run(&arguments),
@@ -93,6 +100,19 @@ fn main() -> ExitCode {
                 false => ExitCode::FAILURE,
             }
         }
+    }
+}
+
+/// Prints what the arguments alone lead to: help, or what is wrong with them.
+fn told(answer: &clap::Error) -> ExitCode {
+    match answer.print() {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            output::note(&format!(
+                "openelm: cannot write to standard output: {error}"
+            ));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::from(answer.exit_code() as u8),
     }
 }
 

@@ -21,9 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Writes to standard output at once, without a buffer in between: text streams. A terminal gets it as [`shown`].
 pub fn write(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    out.write_all(for_terminal(text, out.is_terminal()).as_bytes())?;
-    out.flush()?;
-    Ok(())
+    let text = for_terminal(text, out.is_terminal());
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.context("cannot write to standard output")
 }
 
 /// Writes a line to standard error. Nobody can be told that nobody listens there.

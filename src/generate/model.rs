@@ -134,13 +134,7 @@ impl ModelFiles {
     pub fn check_text(&self, text: &str, context_size: Option<usize>) -> Result<()> {
         let most = self.config().max_context_length;
         let context_size = context_size.unwrap_or(most).min(most);
-        match self.require_tokenizer()?.least_tokens(text) > context_size {
-            true => Err(Error::TextTooLong {
-                bytes: text.len(),
-                context_size,
-            }),
-            false => Ok(()),
-        }
+        check_text(self.require_tokenizer()?, text, context_size)
     }
 
     /// Checks that a prompt can be used with a context of `context_size`; `None`: all that the model has.
@@ -300,6 +294,14 @@ impl Model {
         Ok(Assistant::new(network, name, tokens, schedule))
     }
 
+    /// As [`ModelFiles::check_text`], with the context that the model was loaded with.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn check_text(&self, text: &str) -> Result<()> {
+        check_text(self.require_tokenizer()?, text, self.context_size())
+    }
+
     /// Ids of `text`, bos first.
     ///
     /// # Errors
@@ -385,6 +387,16 @@ impl Model {
     /// From the beginning of [`Model::load`] to its end.
     pub fn load_time(&self) -> Duration {
         self.0.load_time
+    }
+}
+
+fn check_text(tokenizer: &Tokenizer, text: &str, context_size: usize) -> Result<()> {
+    match tokenizer.least_tokens(text) > context_size {
+        true => Err(Error::TextTooLong {
+            bytes: text.len(),
+            context_size,
+        }),
+        false => Ok(()),
     }
 }
 

@@ -84,6 +84,17 @@ pub enum Input {
     Plain,
     /// Its RMSNorm, which is fused into the product.
     Normed,
+    /// What the splits of attention have together, which is added up in the product.
+    Attended(Attended),
+}
+
+/// What attention's splits hand over for a token: `lib/attended_split.wgsl`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Attended {
+    pub head_dim: u32,
+    pub splits: u32,
+    /// `vec4`s of a record.
+    pub record: u32,
 }
 
 /// What becomes of a product.
@@ -221,6 +232,11 @@ impl Mapping {
     /// Whether it can fuse a norm.
     pub fn can_norm(self) -> bool {
         !self.is_tile()
+    }
+
+    /// Whether it can add up attention's splits.
+    pub fn can_attend(self) -> bool {
+        matches!(self, Self::DecodeRows | Self::FewRows)
     }
 
     /// Workgroups for a part of `pairs` row pairs: along y for weights in textures, along x for buffers.
@@ -361,8 +377,20 @@ impl Product {
         slots.push(("output", self.output.file()));
         slots.extend(mapping.slots(self.dtype, self.arithmetic, tuning));
         let mut constants = mapping.constants(self.dtype, self.blocks, tuning);
-        if self.input == Input::Normed {
-            constants.push(("NORMED", 1.0));
+        match self.input {
+            Input::Plain => {}
+            Input::Normed => constants.push(("NORMED", 1.0)),
+            Input::Attended(attended) => constants.extend([
+                ("HEAD_DIM", f64::from(attended.head_dim)),
+                ("SPLITS", f64::from(attended.splits)),
+                ("RECORD", f64::from(attended.record)),
+            ]),
+        }
+        if mapping.can_attend() {
+            slots.push(match self.input {
+                Input::Attended(_) => ("input", "lib/input_attended.wgsl"),
+                _ => ("input", "lib/input_plain.wgsl"),
+            });
         }
         KernelSpec {
             variant: Variant {

@@ -11,7 +11,7 @@ use crate::gpu::BindingKind;
 /// | activations of products | storage buffers | windows of uniform memory |
 /// | f16 | the adapter's own instructions | shifts |
 /// | matrix products | lanes walk along a row together; tiles for prompts | a lane has whole rows |
-/// | attention | scores through workgroup memory, splits for generated rows | a softmax a lane |
+/// | attention | lanes share a position; of generated rows with q/k norm and rotary embedding, in splits | a softmax a lane |
 /// | RMSNorm | fused into products for generated rows, else a dispatch | fused into products |
 /// | rows a step | up to 512 | up to 32 |
 ///

@@ -54,7 +54,7 @@ pub fn subgroups_spec(lanes: u32) -> KernelSpec {
             file: "probe_subgroups.wgsl",
             slots: vec![],
         },
-        constants: vec![("LANES", f64::from(lanes))],
+        constants: vec![("LEAST", f64::from(lanes))],
         bindings: SubgroupsBindings::<()>::kinds(ComputePath::Gpu),
     }
 }

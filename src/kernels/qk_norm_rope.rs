@@ -34,6 +34,7 @@ bindings! {
         values: path.cache_write(),
         /// Set where a value is too large for the cache's format.
         overflow: Write,
+        first_row: Uniform,
     }
 }
 

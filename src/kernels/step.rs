@@ -44,7 +44,9 @@ pub struct TokenInput {
     pub logits_from: u32,
     /// Its sequence's place among chosen ids.
     pub slot: u32,
-    pub padding: [u32; 2],
+    /// 1: its attention writes its keys and values; 0: they are there before.
+    pub writes_cache: u32,
+    pub padding: u32,
 }
 
 impl TokenInput {
@@ -60,6 +62,7 @@ impl TokenInput {
         ("table", 12),
         ("logits_from", 16),
         ("slot", 20),
+        ("writes_cache", 24),
     ];
 }
 

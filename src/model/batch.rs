@@ -137,7 +137,8 @@ impl Room {
         }
         ClassRows {
             generated: match counts.generated_logits {
-                0 => 0,
+                0 if has_windows => 0,
+                // Elsewhere attention is what writes their keys and values.
                 _ => rows.generated,
             },
             prompt: match counts.prompt_logits {
@@ -188,6 +189,18 @@ impl Batch {
 
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// Whether a sequence has several generated rows, so that later ones look at earlier ones.
+    pub fn has_runs(&self) -> bool {
+        let mut generated: Vec<_> = self
+            .rows
+            .iter()
+            .filter(|row| row.class == BatchClass::Generated)
+            .map(|row| row.sequence.slot)
+            .collect();
+        generated.sort_unstable();
+        generated.windows(2).any(|pair| pair[0] == pair[1])
     }
 
     pub fn push(&mut self, row: Row) {

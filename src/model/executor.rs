@@ -112,6 +112,7 @@ pub fn blueprint(resident: &Resident, exact_kv: bool) -> Blueprint<'_> {
         layout: &resident.layout,
         path: resident.path,
         tuning: resident.tuning,
+        subgroup_lanes: resident.gpu.subgroup_lanes,
         sizes: resident.sizes,
         context_size: resident.context_size,
         exact_kv,
@@ -520,6 +521,11 @@ impl Executor {
                 _ => wanted.logits.push((index, logits_row)),
             }
         }
+        let has_runs = batch.has_runs();
+        for input in &mut self.inputs[..rows.generated as usize] {
+            input.writes_cache = u32::from(!has_runs);
+        }
+        extents.trunk.has_runs = has_runs;
         let first_rows = [rows.prompt.start, logits.prompt.start];
         extents.sample.rows.generated = counts.reports;
         let has_windows = resident.path == ComputePath::Software;

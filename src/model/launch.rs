@@ -44,7 +44,7 @@ impl Launch {
                 pass.set_bind_group(0, &self.bind_group, &[]);
                 pass.dispatch_workgroups(self.workgroups, count, kv_len.div_ceil(positions));
             }
-            DispatchShape::Merge(_) => {
+            DispatchShape::Runs => {
                 pass.set_bind_group(0, &self.bind_group, &[]);
                 pass.dispatch_workgroups(self.workgroups, count, 1);
             }

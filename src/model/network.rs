@@ -82,6 +82,7 @@ impl Network {
             layout: &layout,
             path,
             tuning,
+            subgroup_lanes: gpu.subgroup_lanes,
             sizes: StepSizes::new(&gpu, &config, path)?,
             context_size,
             exact_kv: exact,

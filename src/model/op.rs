@@ -60,8 +60,8 @@ pub enum DispatchShape {
     Batches { tokens: u32, in_bytes: u32 },
     /// Workgroup row `y` is a row, layer `z` so many of its positions.
     Splits(u32),
-    /// Workgroup row `y` is a row, if any has more positions than this; nothing otherwise.
-    Merge(u32),
+    /// Workgroup row `y` is a row, if any sequence has several generated ones; nothing otherwise.
+    Runs,
 }
 
 impl DispatchShape {
@@ -70,7 +70,7 @@ impl DispatchShape {
         match self {
             Self::Rows(tile) => tile,
             Self::Windows { tokens, .. } => tokens,
-            Self::Batches { .. } | Self::Splits(_) | Self::Merge(_) => 1,
+            Self::Batches { .. } | Self::Splits(_) | Self::Runs => 1,
         }
     }
 }
@@ -124,6 +124,8 @@ pub struct Extent {
     pub positions: u64,
     /// The same of generated rows.
     pub generated_kv_len: u32,
+    /// Whether a sequence has several generated rows, of which later ones look at earlier ones.
+    pub has_runs: bool,
 }
 
 /// Which dispatches an operation has; each list begins with the one for the fewest rows.
@@ -197,15 +199,15 @@ impl<D: HasShape> Op<D> {
 
     /// Calls `dispatch` with every dispatch that a step needs, and the rows that it computes: the first, and how many.
     pub fn each<'a>(&'a self, extent: &Extent, mut dispatch: impl FnMut(&'a D, u32, u32)) {
-        let mut cover = |dispatches: &'a [D], rows: Range<u32>, kv_len: u32, limit: u32| {
+        let mut cover = |dispatches: &'a [D], rows: Range<u32>, limit: u32| {
             if !rows.is_empty() {
-                cover(dispatches, rows, kv_len, limit, &mut dispatch);
+                cover(dispatches, rows, extent.has_runs, limit, &mut dispatch);
             }
         };
         match &self.work {
             Work::All(dispatches) => {
                 let rows = extent.rows.start()..extent.rows.end();
-                cover(dispatches, rows, extent.kv_len, u32::MAX);
+                cover(dispatches, rows, u32::MAX);
             }
             Work::Classes { generated, prompt } => {
                 let rows = &extent.rows;
@@ -213,8 +215,8 @@ impl<D: HasShape> Op<D> {
                     true => u32::MAX,
                     false => rows.prompt.start,
                 };
-                cover(generated, 0..rows.generated, extent.generated_kv_len, limit);
-                cover(prompt, rows.prompt.clone(), extent.kv_len, u32::MAX);
+                cover(generated, 0..rows.generated, limit);
+                cover(prompt, rows.prompt.clone(), u32::MAX);
             }
         }
     }
@@ -225,7 +227,7 @@ impl<D: HasShape> Op<D> {
 fn cover<'a, D: HasShape>(
     dispatches: &'a [D],
     rows: Range<u32>,
-    kv_len: u32,
+    has_runs: bool,
     limit: u32,
     dispatch: &mut impl FnMut(&'a D, u32, u32),
 ) {
@@ -234,7 +236,7 @@ fn cover<'a, D: HasShape>(
     };
     let count = rows.len() as u32;
     match largest.shape() {
-        DispatchShape::Merge(split) if kv_len <= split => {}
+        DispatchShape::Runs if !has_runs => {}
         DispatchShape::Windows { tokens, .. } => {
             let whole = count / tokens * tokens;
             if whole > 0 {
@@ -285,12 +287,21 @@ mod tests {
     }
 
     fn covered(shapes: &[DispatchShape], rows: Range<u32>) -> Vec<(u32, u32, u32)> {
-        covered_to(shapes, rows, u32::MAX)
+        covered_in(shapes, rows, false, u32::MAX)
     }
 
     fn covered_to(shapes: &[DispatchShape], rows: Range<u32>, limit: u32) -> Vec<(u32, u32, u32)> {
+        covered_in(shapes, rows, false, limit)
+    }
+
+    fn covered_in(
+        shapes: &[DispatchShape],
+        rows: Range<u32>,
+        has_runs: bool,
+        limit: u32,
+    ) -> Vec<(u32, u32, u32)> {
         let mut found = Vec::new();
-        cover(shapes, rows, 9, limit, &mut |shape, first, count| {
+        cover(shapes, rows, has_runs, limit, &mut |shape, first, count| {
             found.push((shape.tile(), first, count));
         });
         found
@@ -309,9 +320,10 @@ mod tests {
         assert_eq!(covered(&gpu, 8..12), [(8, 8, 4)]);
         assert_eq!(covered(&gpu, 8..17), [(64, 8, 9)]);
         assert_eq!(covered(&gpu, 0..100), [(64, 0, 100)]);
-        // Splits are merged only where there are several.
-        assert_eq!(covered(&[DispatchShape::Merge(9)], 0..4), []);
-        assert_eq!(covered(&[DispatchShape::Merge(8)], 0..4), [(1, 0, 4)]);
+        // What only runs need.
+        let runs = [DispatchShape::Runs];
+        assert_eq!(covered_in(&runs, 0..4, false, u32::MAX), []);
+        assert_eq!(covered_in(&runs, 0..4, true, u32::MAX), [(1, 0, 4)]);
         assert_eq!(covered(&[], 0..4), []);
     }
 

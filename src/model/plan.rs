@@ -7,7 +7,7 @@ use super::weights::{Layout, MatrixId, MatrixLayout, PartLayout};
 use crate::checkpoint::Config;
 use crate::checkpoint::config::NORM_EPSILON;
 use crate::gpu::KernelSpec;
-use crate::kernels::linear::{Arithmetic, Output, Tuning};
+use crate::kernels::linear::{Arithmetic, Attended, Output, Tuning};
 use crate::kernels::sample::GROUP;
 use crate::kernels::{BLOCK, BatchClass, ComputePath, LANES, ROW_PAD, embed, rms_norm};
 
@@ -37,7 +37,7 @@ pub enum BufferId {
     Queries,
     /// Every row's number, each at the start of a window.
     TokenIndices,
-    /// The partial results of attention's splits of generated rows.
+    /// What attention of generated rows hands over: [rows, splits] records.
     Partials,
     /// Attention's output; a width that has no whole pair of blocks has a buffer of its own, because what lies beyond it must stay
     /// zero.
@@ -145,6 +145,8 @@ pub struct Blueprint<'a> {
     pub layout: &'a Layout,
     pub path: ComputePath,
     pub tuning: Tuning,
+    /// The fewest lanes of a subgroup; 0 where there are no subgroup operations.
+    pub subgroup_lanes: u32,
     pub sizes: StepSizes,
     pub context_size: usize,
     /// Whether keys and values are f32.
@@ -170,6 +172,7 @@ impl Plan {
             output: Output::Store,
             stage: Stage::Head,
             norm: None,
+            attended: None,
             from: BufferId::Normed,
             to: BufferId::Logits,
             to_width: config.vocab_size,
@@ -217,6 +220,8 @@ struct Product<'a> {
     stage: Stage,
     /// The norm that the input is of, where that can be fused into the product.
     norm: Option<NormId>,
+    /// How attention's splits are added up, likewise.
+    attended: Option<Attended>,
     /// Where the input lies, normed already where the norm is not fused.
     from: BufferId,
     to: BufferId,
@@ -287,6 +292,7 @@ impl Blueprint<'_> {
             output: Output::Store,
             stage: Stage::Qkv,
             norm: Some(NormId::Attn(index)),
+            attended: None,
             from: BufferId::Normed,
             to: BufferId::Qkv,
             to_width: config.qkv_dim(layer),
@@ -297,6 +303,7 @@ impl Blueprint<'_> {
             output: Output::Residual,
             stage: Stage::Out,
             norm: None,
+            attended: Some(self.attended(layer.q_heads)),
             from: attended,
             to: BufferId::Hidden,
             to_width: config.model_dim,
@@ -310,6 +317,7 @@ impl Blueprint<'_> {
             },
             stage: Stage::Proj1,
             norm: Some(NormId::Ffn(index)),
+            attended: None,
             from: BufferId::Normed,
             to: ffn,
             to_width: layer.ffn_dim,
@@ -320,6 +328,7 @@ impl Blueprint<'_> {
             output: Output::Residual,
             stage: Stage::Proj2,
             norm: None,
+            attended: None,
             from: ffn,
             to: BufferId::Hidden,
             to_width: config.model_dim,
@@ -328,7 +337,7 @@ impl Blueprint<'_> {
         ops.extend(self.unfused_norm(NormId::Attn(index), Stage::AttnNorm));
         ops.extend(self.linear(&qkv));
         ops.push(self.qk_norm_rope(index));
-        ops.extend(self.attention(index, attended));
+        ops.push(self.attention(index, attended));
         ops.extend(self.linear(&out));
         ops.extend(self.unfused_norm(NormId::Ffn(index), Stage::FfnNorm));
         ops.extend(self.linear(&proj_1));
@@ -422,6 +431,8 @@ pub(crate) fn kernels_of(
         layout: &layout,
         path,
         tuning,
+        // As most GPUs have them.
+        subgroup_lanes: 32,
         sizes: StepSizes {
             rows: 512,
             generated: 64,
@@ -460,6 +471,7 @@ mod tests {
                 int8,
                 ..Tuning::default()
             },
+            subgroup_lanes: 32,
             sizes: StepSizes {
                 rows: 64,
                 generated: 64,
@@ -473,15 +485,35 @@ mod tests {
     }
 
     /// Operations that a step needs, without those that choose tokens.
-    fn needed(plan: &Plan, rows: ClassRows, kv_len: u32) -> usize {
-        let extent = Extent {
+    fn needed(plan: &Plan, extent: &Extent) -> usize {
+        let ops = plan.ops.trunk.iter().chain(&plan.ops.tail);
+        ops.filter(|op| op.is_needed(extent)).count()
+    }
+
+    fn extent(rows: ClassRows, kv_len: u32, has_runs: bool) -> Extent {
+        Extent {
             rows,
             kv_len,
             positions: u64::from(kv_len),
             generated_kv_len: kv_len,
-        };
-        let ops = plan.ops.trunk.iter().chain(&plan.ops.tail);
-        ops.filter(|op| op.is_needed(&extent)).count()
+            has_runs,
+        }
+    }
+
+    /// What a token costs before it has computed anything: each dispatch waits for the one before.
+    #[test]
+    fn a_token_of_270m_takes_at_most_85_dispatches() {
+        let (plan, _) = plan(ComputePath::Gpu, false);
+        let sample = [&plan.ops.sample_groups, &plan.ops.sample_picks[1]];
+        for kv_len in [1, 128, 129, 1000, 2048] {
+            let extent = extent(ClassRows::new(1, 0), kv_len, false);
+            let mut dispatches = 0;
+            let ops = plan.ops.trunk.iter().chain(&plan.ops.tail).chain(sample);
+            for op in ops {
+                op.each(&extent, |_, _, _| dispatches += 1);
+            }
+            assert!(dispatches <= 85, "{dispatches} at {kv_len} positions");
+        }
     }
 
     /// A plan can be read without a device: how many dispatches a token takes, and what every operation is bound to.
@@ -494,19 +526,23 @@ mod tests {
         ] {
             let (plan, config) = plan(path, int8);
             let layers = config.layers.len();
-            let merges = match path {
+            // Five operations a layer, wherever the token stands, and embedding, final norm and head; where attention does not make its queries
+            // itself, or other rows of the step look at what it would write, six.
+            let fused = match path {
                 ComputePath::Gpu => layers,
                 ComputePath::Software => 0,
             };
-            // Six operations a layer, and embedding, final norm and head; over more positions attention's splits are merged.
             let token = ClassRows::new(1, 0);
-            assert_eq!(needed(&plan, token.clone(), 100), 6 * layers + 3);
-            assert_eq!(needed(&plan, token, 1000), 6 * layers + 3 + merges);
+            for kv_len in [1, 100, 2048] {
+                let extent = extent(token.clone(), kv_len, false);
+                assert_eq!(needed(&plan, &extent), 6 * layers + 3 - fused);
+            }
+            let run = extent(ClassRows::new(3, 0), 1000, true);
+            assert_eq!(needed(&plan, &run), 6 * layers + 3);
             // A long prompt has its norms by themselves.
-            let norms = 2 * merges;
-            let prompt = ClassRows::new(0, 64);
+            let prompt = extent(ClassRows::new(0, 64), 1000, false);
             if plan.has_classes {
-                assert_eq!(needed(&plan, prompt, 1000), 6 * layers + 3 + norms);
+                assert_eq!(needed(&plan, &prompt), 6 * layers + 3 + 2 * fused);
             }
             assert_eq!(plan.has_classes, path == ComputePath::Gpu || int8);
             // Whatever is bound is planned, but for what the pool has.

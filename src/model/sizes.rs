@@ -20,7 +20,7 @@ const MOST_LOGITS: usize = 128;
 /// Rows of logits behind the last that a tile may compute in vain, and those left free between classes.
 const LOGITS_SLACK: usize = LOGITS_TILE + CLASS_ALIGNMENT as usize;
 /// The most generated rows in a step of [`ComputePath::Gpu`]: what room for splits of attention is kept for.
-const MOST_GENERATED: usize = 64;
+const MOST_GENERATED: usize = attention::MOST_GENERATED;
 /// Rows behind the last that a dispatch may compute in vain, or see through a window.
 const SLACK: usize = 64;
 /// The fewest rows of a step: one class at a time, in the smallest tiles, which need less behind them.
@@ -154,22 +154,9 @@ pub fn position_bytes(config: &Config, exact: bool) -> u64 {
     kv_row_bytes(config, exact).iter().sum()
 }
 
-/// Bytes of the partial results of attention's splits, in the layer with most heads; [`ComputePath::Software`] does without.
-pub fn partial_bytes(
-    config: &Config,
-    path: ComputePath,
-    generated: usize,
-    context_size: usize,
-) -> u64 {
-    if path == ComputePath::Software {
-        return 0;
-    }
-    let quads = widest(config, |layer| {
-        layer.kv_heads * (layer.q_heads / layer.kv_heads).div_ceil(4)
-    });
-    let (_, splits) = attention::splits(context_size);
-    let vectors = generated * splits * quads * attention::partial_vectors(config.head_dim);
-    vectors as u64 * 16
+/// Floats of what a split of a token's positions hands over in a layer: values, and a number for each head.
+pub fn record_floats(config: &Config, q_heads: usize) -> u32 {
+    stride(q_heads * (config.head_dim + 1))
 }
 
 /// The most cache rows that fit a binding.

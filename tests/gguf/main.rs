@@ -4,6 +4,7 @@
 mod common;
 mod formats;
 mod hostile;
+mod places;
 mod text;
 mod writer;
 

@@ -7,6 +7,7 @@ mod common;
 #[cfg(feature = "cli")]
 mod cli;
 mod faults;
+mod gguf;
 mod pulls;
 mod removal;
 mod scene;

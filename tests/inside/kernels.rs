@@ -3,10 +3,11 @@
 use std::sync::OnceLock;
 
 use super::common::{self, encode, noise};
-use super::twin;
+use super::{races, twin};
 use openelm::checkpoint::quantize::{dequantize_row, quantize_row};
 use openelm::gpu::pipeline::window;
-use openelm::gpu::{KernelSpec, Readback};
+use openelm::gpu::{BindingKind, KernelSpec, Readback};
+use openelm::kernels::attention::Spread;
 use openelm::kernels::linear::{Arithmetic, Input, Mapping, Output, UNIFORM_WINDOW};
 use openelm::kernels::{
     BatchClass, CHOSEN, FILES, FirstRow, LANES, ROW_PAD, TokenInput, arithmetic_peak, attention,
@@ -16,7 +17,7 @@ use openelm::{ComputePath, Dtype, Gpu, Tuning};
 use proptest::prelude::*;
 use wgpu::util::DeviceExt;
 
-fn config(cases: u32) -> ProptestConfig {
+pub fn config(cases: u32) -> ProptestConfig {
     ProptestConfig {
         cases,
         failure_persistence: None,
@@ -26,14 +27,14 @@ fn config(cases: u32) -> ProptestConfig {
 }
 
 /// Dynamic offsets, and workgroups along x, y and z.
-type Dispatched = (Vec<u32>, (u32, u32, u32));
+pub type Dispatched = (Vec<u32>, (u32, u32, u32));
 
 /// A device with a few conveniences.
-struct Lab {
-    gpu: Gpu,
+pub struct Lab {
+    pub gpu: Gpu,
 }
 
-fn lab() -> &'static Lab {
+pub fn lab() -> &'static Lab {
     static LAB: OnceLock<Lab> = OnceLock::new();
     LAB.get_or_init(|| Lab {
         gpu: Gpu::open(None).unwrap(),
@@ -41,7 +42,7 @@ fn lab() -> &'static Lab {
 }
 
 impl Lab {
-    fn buffer(&self, bytes: &[u8]) -> wgpu::Buffer {
+    pub fn buffer(&self, bytes: &[u8]) -> wgpu::Buffer {
         let mut padded = bytes.to_vec();
         padded.resize(bytes.len().next_multiple_of(16).max(16), 0);
         let descriptor = wgpu::util::BufferInitDescriptor {
@@ -49,20 +50,21 @@ impl Lab {
             contents: &padded,
             usage: wgpu::BufferUsages::STORAGE
                 | wgpu::BufferUsages::UNIFORM
+                | wgpu::BufferUsages::COPY_DST
                 | wgpu::BufferUsages::COPY_SRC,
         };
         self.gpu.device.create_buffer_init(&descriptor)
     }
 
-    fn floats(&self, values: &[f32]) -> wgpu::Buffer {
+    pub fn floats(&self, values: &[f32]) -> wgpu::Buffer {
         self.buffer(bytemuck::cast_slice(values))
     }
 
-    fn uniform<T: bytemuck::Pod>(&self, value: T) -> wgpu::Buffer {
+    pub fn uniform<T: bytemuck::Pod>(&self, value: T) -> wgpu::Buffer {
         self.buffer(bytemuck::bytes_of(&value))
     }
 
-    fn run(
+    pub fn run(
         &self,
         spec: &KernelSpec,
         resources: &[wgpu::BindingResource<'_>],
@@ -73,7 +75,8 @@ impl Lab {
         self.run_all(spec, resources, &[(offsets.to_vec(), grid)], output)
     }
 
-    /// One kernel in several dispatches, each with its dynamic offsets and its workgroups.
+    /// One kernel in several dispatches, each with its dynamic offsets and its workgroups; and once more with its lanes in another order, which must not
+    /// matter (`races.rs`).
     fn run_all(
         &self,
         spec: &KernelSpec,
@@ -81,8 +84,52 @@ impl Lab {
         dispatches: &[Dispatched],
         output: &wgpu::Buffer,
     ) -> Vec<f32> {
+        let (_, (x, y, z)) = dispatches[0];
+        let order = (x + y + z) as usize % races::ORDERS.len();
+        if !races::is_reorderable(spec, order) {
+            return self.run_files(FILES, spec, resources, dispatches, output);
+        }
+        let kinds = spec.bindings.iter().zip(resources);
+        let written: Vec<&wgpu::Buffer> = kinds
+            .filter_map(|(kind, resource)| match (kind, resource) {
+                (
+                    BindingKind::Write | BindingKind::WriteWindow,
+                    wgpu::BindingResource::Buffer(b),
+                ) => Some(b.buffer),
+                _ => None,
+            })
+            .collect();
+        let contents = || written.iter().map(|buffer| self.bytes(buffer));
+        let before: Vec<Vec<u8>> = contents().collect();
+        let files = races::reordered(order);
+        self.run_files(files, spec, resources, dispatches, output);
+        let reordered: Vec<Vec<u8>> = contents().collect();
+        for (buffer, bytes) in written.iter().zip(&before) {
+            self.gpu.queue.write_buffer(buffer, 0, bytes);
+        }
+        let out = self.run_files(FILES, spec, resources, dispatches, output);
+        for (plain, reordered) in contents().zip(&reordered) {
+            assert!(plain == *reordered, "a race in {:?}", spec.variant);
+        }
+        out
+    }
+
+    /// What a buffer holds now.
+    fn bytes(&self, buffer: &wgpu::Buffer) -> Vec<u8> {
+        let floats = self.read(&Store::Buffer(buffer.clone()));
+        bytemuck::cast_slice(&floats).to_vec()
+    }
+
+    pub fn run_files(
+        &self,
+        files: races::Files,
+        spec: &KernelSpec,
+        resources: &[wgpu::BindingResource<'_>],
+        dispatches: &[Dispatched],
+        output: &wgpu::Buffer,
+    ) -> Vec<f32> {
         assert_eq!(spec.bindings.len(), resources.len());
-        let pipeline = &self.gpu.compile(FILES, std::slice::from_ref(spec)).unwrap()[0];
+        let pipeline = &self.gpu.compile(files, std::slice::from_ref(spec)).unwrap()[0];
         let bind_group = pipeline.bind(&self.gpu, resources);
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         {
@@ -107,7 +154,7 @@ impl Lab {
     }
 
     /// 16-byte units in a buffer or in a texture.
-    fn store(&self, mut bytes: Vec<u8>, path: ComputePath) -> Store {
+    pub fn store(&self, mut bytes: Vec<u8>, path: ComputePath) -> Store {
         if path == ComputePath::Gpu {
             return Store::Buffer(self.buffer(&bytes));
         }
@@ -139,7 +186,7 @@ impl Lab {
     }
 
     /// What a store holds now.
-    fn read(&self, store: &Store) -> Vec<f32> {
+    pub fn read(&self, store: &Store) -> Vec<f32> {
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         let buffer = match store {
             Store::Buffer(buffer) => buffer.clone(),
@@ -170,7 +217,13 @@ impl Lab {
     }
 
     /// A weight matrix on the device as a kernel expects it, packed here independently of the library's own packing.
-    fn weights(&self, values: &[f32], columns: usize, dtype: Dtype, path: ComputePath) -> Weights {
+    pub fn weights(
+        &self,
+        values: &[f32],
+        columns: usize,
+        dtype: Dtype,
+        path: ComputePath,
+    ) -> Weights {
         let rows = values.len() / columns;
         let row_bytes = dtype.row_bytes(columns.next_multiple_of(ROW_PAD));
         let units = row_bytes / 16;
@@ -206,19 +259,19 @@ impl Lab {
     }
 }
 
-enum Store {
+pub enum Store {
     Buffer(wgpu::Buffer),
     Texture(wgpu::Texture, wgpu::TextureView),
 }
 
-struct Weights {
-    store: Store,
-    units: u32,
-    exact: Vec<f64>,
+pub struct Weights {
+    pub store: Store,
+    pub units: u32,
+    pub exact: Vec<f64>,
 }
 
 impl Store {
-    fn binding(&self) -> wgpu::BindingResource<'_> {
+    pub fn binding(&self) -> wgpu::BindingResource<'_> {
         match self {
             Store::Buffer(buffer) => buffer.as_entire_binding(),
             Store::Texture(_, view) => wgpu::BindingResource::TextureView(view),
@@ -226,7 +279,7 @@ impl Store {
     }
 }
 
-fn round(x: f32, dtype: Dtype) -> f32 {
+pub fn round(x: f32, dtype: Dtype) -> f32 {
     match dtype {
         Dtype::F32 => x,
         Dtype::F16 => half::f16::from_f32(x).to_f32(),
@@ -235,12 +288,12 @@ fn round(x: f32, dtype: Dtype) -> f32 {
     }
 }
 
-fn widen(values: &[f32]) -> Vec<f64> {
+pub fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().map(|x| f64::from(*x)).collect()
 }
 
 /// Rows of `width` values at `stride`, zeros between.
-fn strided(values: &[f32], width: usize, stride: usize) -> Vec<f32> {
+pub fn strided(values: &[f32], width: usize, stride: usize) -> Vec<f32> {
     values
         .chunks(width)
         .flat_map(|row| {
@@ -284,7 +337,7 @@ fn tunings() -> impl Strategy<Value = Tuning> {
     )
 }
 
-fn token(id: u32) -> TokenInput {
+pub fn token(id: u32) -> TokenInput {
     TokenInput {
         id,
         ..TokenInput::default()
@@ -292,14 +345,14 @@ fn token(id: u32) -> TokenInput {
 }
 
 /// Numbers below `count` in random order.
-fn permutation(seed: u64, count: usize) -> Vec<u32> {
+pub fn permutation(seed: u64, count: usize) -> Vec<u32> {
     let keys = noise(seed, count);
     let mut order: Vec<u32> = (0..count as u32).collect();
     order.sort_by(|a, b| keys[*a as usize].total_cmp(&keys[*b as usize]));
     order
 }
 
-fn first_row(first: usize) -> FirstRow {
+pub fn first_row(first: usize) -> FirstRow {
     FirstRow {
         first: first as u32,
         padding_0: 0,
@@ -312,30 +365,30 @@ fn first_row(first: usize) -> FirstRow {
 const UNTOUCHED: f32 = 7.0;
 
 /// Keys and values, and queries, of a few tokens on their way to attention.
-struct Rope<'a> {
-    path: ComputePath,
-    exact: bool,
-    normalize: bool,
-    head_dim: usize,
-    q_heads: usize,
-    kv_heads: usize,
+pub struct Rope<'a> {
+    pub path: ComputePath,
+    pub exact: bool,
+    pub normalize: bool,
+    pub head_dim: usize,
+    pub q_heads: usize,
+    pub kv_heads: usize,
     /// Of the cache.
-    rows: usize,
-    tokens: &'a [TokenInput],
+    pub rows: usize,
+    pub tokens: &'a [TokenInput],
     /// [tokens, heads, head_dim]
-    qkv: &'a [f32],
+    pub qkv: &'a [f32],
     /// [2, head_dim]
-    norms: &'a [f32],
+    pub norms: &'a [f32],
 }
 
 /// What caches hold before, in every byte.
 const BEFORE: u8 = 0x3c;
 
-struct Roped {
-    queries: Vec<f32>,
-    keys: Vec<f32>,
-    values: Vec<f32>,
-    overflow: u32,
+pub struct Roped {
+    pub queries: Vec<f32>,
+    pub keys: Vec<f32>,
+    pub values: Vec<f32>,
+    pub overflow: u32,
 }
 
 impl Rope<'_> {
@@ -353,12 +406,12 @@ impl Rope<'_> {
     }
 
     /// The bytes of a row's entry of a head.
-    fn bytes<'c>(&self, cache: &'c [f32], head: usize, row: usize) -> &'c [u8] {
+    pub fn bytes<'c>(&self, cache: &'c [f32], head: usize, row: usize) -> &'c [u8] {
         let bytes: &[u8] = bytemuck::cast_slice(cache);
         &bytes[(row * self.kv_heads + head) * self.entry()..][..self.entry()]
     }
 
-    fn cached(&self, cache: &[f32], head: usize, row: usize, d: usize) -> f32 {
+    pub fn cached(&self, cache: &[f32], head: usize, row: usize, d: usize) -> f32 {
         let bytes = self.bytes(cache, head, row);
         match self.exact {
             true => bytemuck::pod_read_unaligned(&bytes[4 * d..][..4]),
@@ -366,7 +419,7 @@ impl Rope<'_> {
         }
     }
 
-    fn run(&self, lab: &Lab) -> Roped {
+    pub fn run(&self, lab: &Lab) -> Roped {
         let (heads, count) = (self.q_heads + 2 * self.kv_heads, self.tokens.len());
         let width = heads * self.head_dim;
         let qkv_stride = width.next_multiple_of(64);
@@ -385,7 +438,7 @@ impl Rope<'_> {
         qkv.resize(qkv.len() + 8, 0.0);
         let mut norms = self.norms.to_vec();
         norms.resize(norms.len() + 8, 0.0);
-        let rotations = qk_norm_rope::rotations(0..32, self.head_dim, 10000.0);
+        let rotations = qk_norm_rope::rotations(0..256, self.head_dim, 10000.0);
         let [tokens, rotations] = [
             lab.buffer(bytemuck::cast_slice(self.tokens)),
             lab.buffer(bytemuck::cast_slice(&rotations)),
@@ -400,6 +453,7 @@ impl Rope<'_> {
         };
         let (keys, values) = (cache(), cache());
         let overflow = lab.uniform(0u32);
+        let first_row = lab.uniform(first_row(0));
         let bindings = qk_norm_rope::Bindings {
             shape: shape.as_entire_binding(),
             tokens: tokens.as_entire_binding(),
@@ -410,6 +464,7 @@ impl Rope<'_> {
             keys: keys.binding(),
             values: values.binding(),
             overflow: overflow.as_entire_binding(),
+            first_row: first_row.as_entire_binding(),
         };
         let spec = qk_norm_rope::spec(self.path, self.exact, self.head_dim);
         let workgroups = qk_norm_rope::workgroups(self.q_heads as u32, self.kv_heads as u32);
@@ -628,7 +683,7 @@ proptest! {
     fn attention_matches_its_twin(
         half in prop_oneof![1usize..40, Just(64), Just(128)], kv_heads in 1usize..3, group in 1usize..7, exact: bool, path in paths(),
         wanted in prop::collection::vec((0usize..3, prop_oneof![0u32..5, 60u32..70, 120u32..200, Just(215)]), 1..5),
-        split in prop_oneof![Just(64u32), Just(128), Just(u32::MAX)], first in 0usize..3, after in 0usize..3,
+        first in 0usize..3, after in 0usize..3,
         spread in 0.1f32..20.0, subgroups: bool, seed: u64,
     ) {
         let lab = lab();
@@ -638,9 +693,6 @@ proptest! {
         let width = q_heads * head_dim;
         let stride = width.next_multiple_of(64);
         let dtype = if exact { Dtype::F32 } else { Dtype::F16 };
-        // Only rows that were generated are split, and they come first.
-        let split = if path == ComputePath::Software { u32::MAX } else { split };
-        let first = if split == u32::MAX { first } else { 0 };
         let all = first + wanted.len() + after;
         let query: Vec<f32> = noise(seed, all * width).iter().map(|x| x * spread).collect();
         let cache = |seed: u64| -> Vec<f32> {
@@ -649,7 +701,6 @@ proptest! {
         let (keys, values) = (cache(seed ^ 2), cache(seed ^ 3));
         let pack = |values: &[f32]| lab.store(encode(&strided(values, head_dim, blocks * 8), dtype), path);
         let q_stride = (q_heads * blocks * 8).next_multiple_of(64);
-        let splits = (context as u32).div_ceil(split);
         let shape = lab.uniform(attention::Shape {
             head_dim: head_dim as u32,
             blocks: blocks as u32,
@@ -659,8 +710,10 @@ proptest! {
             q_stride: q_stride as u32,
             stride: stride as u32,
             scale: 1.0 / (head_dim as f32).sqrt(),
-            split,
-            splits,
+            split: u32::MAX,
+            splits: 1,
+            normalize: 0,
+            epsilon: 0.0,
         });
         // Three sequences, each with its rows all over the cache. Their tables do not follow each other in order.
         let starts = [1, 2, 0].map(|place| place * context);
@@ -683,27 +736,26 @@ proptest! {
         let queries = lab.floats(&padded);
         let (key_store, value_store) = (pack(&keys), pack(&values));
         let output = lab.floats(&vec![UNTOUCHED; all * stride]);
-        let quads = kv_heads * group.div_ceil(4);
-        let vectors = all * splits as usize * quads * attention::partial_vectors(head_dim);
-        let partials = lab.floats(&vec![0.0; 4 * vectors]);
         let first_row = lab.uniform(first_row(first));
         // Each row's number, at the start of a window of its own.
         let numbers: Vec<[u32; 64]> = (0..all as u32).map(|row| [row; 64]).collect();
         let token_indices = lab.buffer(bytemuck::cast_slice(&numbers));
-        let (resources, offsets) = match path {
+        let lanes = if subgroups { lab.gpu.subgroup_lanes } else { 0 };
+        let covered = attention::COVERED[seed as usize % 2];
+        let (spec, resources, offsets) = match path {
             ComputePath::Gpu => {
-                let bindings = attention::Bindings {
+                let spread = Spread::new(head_dim, BatchClass::Prompt, lanes);
+                let bindings = attention::PromptBindings {
                     shape: shape.as_entire_binding(),
                     tokens: token_buffer.as_entire_binding(),
                     queries: queries.as_entire_binding(),
                     keys: key_store.binding(),
                     values: value_store.binding(),
                     output: output.as_entire_binding(),
-                    partials: partials.as_entire_binding(),
-                    rows: table_buffer.as_entire_binding(),
                     first_row: first_row.as_entire_binding(),
+                    rows: table_buffer.as_entire_binding(),
                 };
-                (bindings.into_list(), vec![])
+                (attention::spec(BatchClass::Prompt, exact, spread), bindings.into_list(), vec![])
             }
             ComputePath::Software => {
                 let bindings = attention::LanesBindings {
@@ -716,35 +768,18 @@ proptest! {
                     token_index: window(&token_indices, 0, 16),
                     rows: table_buffer.as_entire_binding(),
                 };
-                (bindings.into_list(), vec![(first * q_stride * 4) as u32, first as u32 * 256])
+                let offsets = vec![(first * q_stride * 4) as u32, first as u32 * 256];
+                (attention::lanes_spec(exact, lanes >= 8, covered), bindings.into_list(), offsets)
             }
         };
         let count = wanted.len() as u32;
-        let covered = attention::COVERED[seed as usize % 2];
         let workgroups = match path {
             ComputePath::Gpu => attention::workgroups(q_heads as u32, kv_heads as u32),
             ComputePath::Software => {
                 attention::lanes_workgroups(q_heads as u32, kv_heads as u32, blocks as u32, covered)
             }
         };
-        let longest = wanted.iter().map(|(_, position)| position + 1).max().unwrap();
-        let layers = longest.div_ceil(split);
-        let subgroups = subgroups && lab.gpu.subgroup_lanes >= 8;
-        let spec = match path {
-            ComputePath::Gpu => attention::spec(path, exact, subgroups),
-            ComputePath::Software => attention::lanes_spec(exact, subgroups, covered),
-        };
-        let mut out = lab.run(&spec, &resources, &offsets, (workgroups, count, layers), &output);
-        if layers > 1 {
-            // Leaves alone what is done already.
-            let bindings = attention::MergeBindings {
-                shape: shape.as_entire_binding(),
-                tokens: token_buffer.as_entire_binding(),
-                partials: partials.as_entire_binding(),
-                output: output.as_entire_binding(),
-            };
-            out = lab.run(&attention::merge_spec(), &bindings.into_list(), &[], (workgroups, count, 1), &output);
-        }
+        let out = lab.run(&spec, &resources, &offsets, (workgroups, count, 1), &output);
         for (t, token) in tokens.iter().enumerate() {
             if !(first..first + wanted.len()).contains(&t) {
                 let row = &out[t * stride..][..stride];
@@ -923,7 +958,7 @@ proptest! {
             let x = &x[t * columns..][..columns];
             // A norm's weights come before, its division after whatever is lost to eight bits.
             let (weighed, scale) = match kind {
-                Input::Plain => (x.to_vec(), 1.0),
+                Input::Plain | Input::Attended(_) => (x.to_vec(), 1.0),
                 Input::Normed => {
                     let weighed = x.iter().zip(&norm).map(|(x, weight)| x * weight);
                     (weighed.collect(), twin::rms_scale(&widen(x), 1e-6))

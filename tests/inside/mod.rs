@@ -5,6 +5,7 @@
 )]
 
 mod adapters;
+mod attention;
 #[path = "../common/mod.rs"]
 mod common;
 mod consistency;
@@ -20,6 +21,7 @@ mod processors;
 #[cfg(feature = "eval")]
 mod python;
 mod quantized;
+mod races;
 mod sampling;
 mod shaders;
 mod speculation;

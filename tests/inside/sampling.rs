@@ -9,26 +9,26 @@ use openelm::{Finish, GenerateOptions, Gpu, SampleOn, Sampler, SamplingParams, l
 use wgpu::util::DeviceExt;
 
 /// Both kernels on a device, with what they need.
-struct Lab {
+pub struct Lab {
     gpu: Gpu,
     pipelines: Vec<openelm::gpu::Pipeline>,
 }
 
 /// What the device said: the report, the id kept for the sequence's next step, and whether the id was marked as seen.
-struct Report {
-    words: Vec<u32>,
+pub struct Report {
+    pub words: Vec<u32>,
     chosen: u32,
     is_marked: bool,
 }
 
 impl Lab {
-    fn new() -> Self {
+    pub fn new(files: &'static [(&'static str, &'static str)]) -> Self {
         let gpu = Gpu::open(None).unwrap();
         let specs: Vec<_> = [sample::ngrams_spec(), sample::groups_spec()]
             .into_iter()
             .chain(Choice::ALL.map(sample::pick_spec))
             .collect();
-        let pipelines = gpu.compile(FILES, &specs).unwrap();
+        let pipelines = gpu.compile(files, &specs).unwrap();
         Self { gpu, pipelines }
     }
 
@@ -44,7 +44,7 @@ impl Lab {
             })
     }
 
-    fn choose(
+    pub fn choose(
         &self,
         sampling: &SamplingParams,
         logits: &[f32],
@@ -192,7 +192,13 @@ fn logits_of(words: &[u32], row: usize) -> (u32, f32) {
     (report[0], f32::from_bits(report[1]))
 }
 
-fn sampling(temperature: f32, top_k: u32, top_p: f32, min_p: f32, penalty: f32) -> SamplingParams {
+pub fn sampling(
+    temperature: f32,
+    top_k: u32,
+    top_p: f32,
+    min_p: f32,
+    penalty: f32,
+) -> SamplingParams {
     let mut sampling = SamplingParams::default();
     sampling.temperature = temperature;
     sampling.top_k = top_k;
@@ -213,7 +219,7 @@ fn logits(seed: u64, vocab: usize) -> Vec<f32> {
 
 #[test]
 fn the_device_chooses_what_the_host_chooses() {
-    let lab = Lab::new();
+    let lab = Lab::new(FILES);
     let mut settings = vec![
         sampling(0.0, 0, 1.0, 0.0, 1.0),
         sampling(0.0, 0, 1.0, 0.0, 1.3),
@@ -289,7 +295,7 @@ fn the_device_chooses_what_the_host_chooses() {
 /// Where top-p needs only some of several equals, those with the highest ids stay, on the device as on the host.
 #[test]
 fn of_equals_as_many_stay_as_are_needed() {
-    let lab = Lab::new();
+    let lab = Lab::new(FILES);
     for (vocab, top_p) in [(4, 0.6), (10, 0.55), (1000, 0.3005), (5000, 0.9001)] {
         let mut logits = vec![1.0; vocab];
         logits[vocab / 2] = 1.5;
@@ -313,7 +319,7 @@ fn of_equals_as_many_stay_as_are_needed() {
 
 #[test]
 fn a_logit_that_is_no_number_is_told() {
-    let lab = Lab::new();
+    let lab = Lab::new(FILES);
     let sampling = [
         sampling(0.0, 0, 1.0, 0.0, 1.0),
         sampling(1.0, 5, 0.9, 0.0, 1.3),
@@ -340,7 +346,7 @@ fn a_logit_that_is_no_number_is_told() {
 
 #[test]
 fn the_most_probable_tokens_come_in_order_and_equals_by_id() {
-    let lab = Lab::new();
+    let lab = Lab::new(FILES);
     for vocab in [3usize, 40, 32000] {
         let mut logits = logits(5, vocab);
         logits[1] = f32::NAN;

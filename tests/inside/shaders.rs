@@ -7,7 +7,8 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess, TypeInner, back};
 use openelm::gpu::shader::{Variant, resolve};
 use openelm::gpu::{BindingKind, KernelSpec};
-use openelm::kernels::linear::{Arithmetic, Input, Mapping, Output, Product};
+use openelm::kernels::attention::Spread;
+use openelm::kernels::linear::{Arithmetic, Attended, Input, Mapping, Output, Product};
 use openelm::kernels::{
     self, BatchClass, FirstRow, TokenInput, arithmetic_peak, attention, embed, linear, probe,
     qk_norm_rope, read_bandwidth, rms_norm, sample,
@@ -23,7 +24,6 @@ fn every_spec() -> Vec<KernelSpec> {
         rms_norm::spec(),
         sample::groups_spec(),
         sample::ngrams_spec(),
-        attention::merge_spec(),
         probe::halves_spec(probe::NATIVE_HALVES),
         probe::halves_spec(probe::EXACT_HALVES),
     ];
@@ -34,12 +34,13 @@ fn every_spec() -> Vec<KernelSpec> {
         for exact in [false, true] {
             specs.extend([64, 128, 256].map(|dim| qk_norm_rope::spec(path, exact, dim)));
             for subgroups in [false, true] {
-                match path {
-                    ComputePath::Gpu => specs.push(attention::spec(path, exact, subgroups)),
-                    ComputePath::Software => specs.extend(
-                        attention::COVERED
-                            .map(|covered| attention::lanes_spec(exact, subgroups, covered)),
-                    ),
+                let lanes = |covered| attention::lanes_spec(exact, subgroups, covered);
+                specs.extend(attention::COVERED.map(lanes));
+            }
+            for (head_dim, lanes) in [(64, 0), (64, 32), (64, 8), (128, 32), (2, 4)] {
+                for class in BatchClass::ALL {
+                    let spread = Spread::new(head_dim, class, lanes);
+                    specs.push(attention::spec(class, exact, spread));
                 }
             }
         }
@@ -56,7 +57,7 @@ fn every_spec() -> Vec<KernelSpec> {
                 output,
                 blocks: 160,
             };
-            for input in inputs(mapping).iter().copied() {
+            for input in inputs(mapping) {
                 for output in Output::ALL {
                     let dtypes = Dtype::ALL.into_iter();
                     for dtype in dtypes.filter(|_| arithmetic == Arithmetic::Float) {
@@ -111,11 +112,20 @@ fn every_mapping(path: ComputePath) -> Vec<(Mapping, Arithmetic)> {
 }
 
 /// What a mapping can be of.
-fn inputs(mapping: Mapping) -> &'static [Input] {
-    match mapping.can_norm() {
-        true => &[Input::Plain, Input::Normed],
-        false => &[Input::Plain],
+fn inputs(mapping: Mapping) -> Vec<Input> {
+    let mut inputs = vec![Input::Plain];
+    if mapping.can_norm() {
+        inputs.push(Input::Normed);
     }
+    if mapping.can_attend() {
+        let attended = |head_dim| Attended {
+            head_dim,
+            splits: 3,
+            record: 16,
+        };
+        inputs.extend([64, 20].map(|head_dim| Input::Attended(attended(head_dim))));
+    }
+    inputs
 }
 
 /// Every layout of every kernel that has some.
@@ -138,6 +148,7 @@ fn has_subgroups(spec: &KernelSpec) -> bool {
     let mut slots = spec.variant.slots.iter();
     let files = [
         "lib/sums_subgroup.wgsl",
+        "lib/group_sums_subgroup.wgsl",
         "lib/input_int8.wgsl",
         "lib/input_shared.wgsl",
         "lib/queries_shared.wgsl",
@@ -152,7 +163,7 @@ fn shape_fields(file: &str) -> (&'static [(&'static str, usize)], usize) {
             arithmetic_peak::Shape::FIELDS,
             size_of::<arithmetic_peak::Shape>(),
         ),
-        "attention.wgsl" | "attention_lanes.wgsl" | "attention_merge.wgsl" => {
+        "attention.wgsl" | "attention_lanes.wgsl" => {
             (attention::Shape::FIELDS, size_of::<attention::Shape>())
         }
         "embed.wgsl" => (embed::Shape::FIELDS, size_of::<embed::Shape>()),

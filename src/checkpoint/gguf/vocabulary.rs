@@ -83,20 +83,20 @@ fn tokens<'a>(header: &Header<'a>) -> Found<Tokens<'a>> {
     let read =
         |(id, value)| text(value).ok_or_else(|| format!("token {id} is not a text in UTF-8"));
     let texts: Vec<&str> = list.values().enumerate().map(read).collect::<Found<_>>()?;
+    let count = texts.len();
+    let mut tokens = Tokens::new(texts)?;
     let id = |key: &str, usual: u64| match header.whole(key, MOST_TOKENS)?.unwrap_or(usual) {
-        id if id < texts.len() as u64 => Ok(id as u32),
-        id => Err(format!(
-            "`{key}` is {id}, and there are {} tokens",
-            texts.len()
-        )),
+        id if id < count as u64 => Ok(id as u32),
+        id => Err(format!("`{key}` is {id}, and there are {} tokens", count)),
     };
     let roles = Roles {
         unknown: id("tokenizer.ggml.unknown_token_id", 0)?,
         bos: id("tokenizer.ggml.bos_token_id", 1)?,
         eos: id("tokenizer.ggml.eos_token_id", 2)?,
     };
-    let kinds = header.wholes("tokenizer.ggml.token_type", texts.len(), u64::from(u8::MAX))?;
-    Tokens::new(texts, kinds, roles)
+    let kinds = header.wholes("tokenizer.ggml.token_type", count, u64::from(u8::MAX))?;
+    tokens.assign(kinds, roles);
+    Ok(tokens)
 }
 
 /// Merges as the file lists them: two tokens with a space between.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use anyhow::{Context, Result};
+use openelm::utf8;
 
 /// Bytes of a line at most.
 const LONGEST: usize = 16 << 20;
@@ -121,18 +122,11 @@ impl<R: BufRead> Iterator for Lines<R> {
             let text = match &bytes {
                 None => Err(format!("the line is longer than {} MiB", LONGEST >> 20)),
                 Some(bytes) => {
-                    let mark: &[u8] = if self.number == 1 {
-                        b"\xef\xbb\xbf"
-                    } else {
-                        b""
-                    };
-                    let bytes = bytes.strip_prefix(mark).unwrap_or(bytes).trim_ascii();
+                    let bytes = utf8::without_mark(bytes).trim_ascii();
                     if bytes.is_empty() {
                         continue;
                     }
-                    std::str::from_utf8(bytes)
-                        .map(str::to_owned)
-                        .map_err(|error| format!("the line is not UTF-8 text: {error}"))
+                    utf8::text(bytes.to_vec()).map_err(|error| format!("the line {error}"))
                 }
             };
             return Some(Ok(Line {
@@ -160,7 +154,8 @@ mod tests {
     fn lines_are_numbered_and_bare() {
         let text = |number: u64, text: &str| (number, Ok(text.to_owned()));
         assert_eq!(lines(b""), []);
-        assert_eq!(lines(b"\n \r\n\xef\xbb\xbf"), [text(3, "\u{feff}")]);
+        // Marks of several files that were joined.
+        assert_eq!(lines(b"\n \r\n\xef\xbb\xbf"), []);
         assert_eq!(
             lines(b"\xef\xbb\xbfone\r\n\n  two \nthree"),
             [text(1, "one"), text(3, "two"), text(4, "three")]
@@ -168,6 +163,12 @@ mod tests {
         let bad = &lines(b"\xff\xfe\nfine\n")[..];
         assert!(bad[0].1.as_ref().is_err_and(|what| what.contains("UTF-8")));
         assert_eq!(bad[1], text(2, "fine"));
+        let utf16: Vec<u8> = "\u{feff}\"Once\"\n"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        let first = &lines(&utf16)[0].1;
+        assert!(first.as_ref().is_err_and(|what| what.contains("UTF-16")));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! batch, whose results are kept; `--jsonl` is the protocol of a worker, whose lines come from a program.
 
 mod lines;
-mod prompt;
+pub(super) mod prompt;
 mod results;
 
 use std::io::IsTerminal;
@@ -243,7 +243,10 @@ impl Batch<'_> {
         let ids = match prompt {
             Prompt::Ids(ids) => ids,
             Prompt::Text(text) if text.is_empty() => return Err(Error::EmptyPrompt.into()),
-            Prompt::Text(text) => self.model.encode(&text)?,
+            Prompt::Text(text) => {
+                self.model.check_text(&text)?;
+                self.model.encode(&text)?
+            }
         };
         let seed = self.seed.wrapping_add(line);
         let settings = self.settings.clone().with(own).or_seed(seed);

@@ -225,10 +225,11 @@ impl Results {
 
     fn write(&mut self, line: u64, text: &str) -> Result<()> {
         match &mut self.out {
-            // An error of its own, which tells that nobody reads any more.
             Out::Stream(stream) => {
-                stream.write_all(text.as_bytes())?;
-                stream.flush()?;
+                let written = stream
+                    .write_all(text.as_bytes())
+                    .and_then(|()| stream.flush());
+                written.context("cannot write the results")?;
             }
             Out::File { path, file } => {
                 let written = file

@@ -3,7 +3,7 @@
 use super::{Blueprint, BufferId, PlannedBuffer, TOKEN_INDEX_STRIDE, own_or_shared};
 use crate::kernels::linear::UNIFORM_WINDOW;
 use crate::kernels::sample::{self, GROUP};
-use crate::kernels::{BLOCK, ComputePath, FirstRow, TokenInput};
+use crate::kernels::{BLOCK, ComputePath, FirstRow, ROW_PAD, TokenInput, attention};
 use crate::model::sizes::{self, floats, stride, widest};
 
 impl Blueprint<'_> {
@@ -12,7 +12,6 @@ impl Blueprint<'_> {
             config,
             path,
             sizes,
-            context_size,
             ..
         } = *self;
         let rows = sizes.activation_rows();
@@ -27,11 +26,9 @@ impl Blueprint<'_> {
         // A window that begins at the last row must still lie within the buffer.
         let activations = |width| rows as u64 * u64::from(stride(width)) * 4 + UNIFORM_WINDOW;
         let first_row = size_of::<FirstRow>() as u64;
-        add(
-            BufferId::Tokens,
-            (rows * size_of::<TokenInput>()) as u64,
-            false,
-        );
+        // Attention sees them as a window of a fixed size.
+        let tokens = rows.max(attention::MOST_GENERATED) * size_of::<TokenInput>();
+        add(BufferId::Tokens, tokens as u64, true);
         add(BufferId::PromptRows, first_row, true);
         add(BufferId::PromptLogits, first_row, true);
         add(BufferId::Zero, first_row, true);
@@ -51,8 +48,19 @@ impl Blueprint<'_> {
             indices * u64::from(TOKEN_INDEX_STRIDE),
             true,
         );
-        let partials = sizes::partial_bytes(config, path, sizes.generated, context_size);
-        add(BufferId::Partials, partials, false);
+        if path == ComputePath::Gpu {
+            let (_, splits) = self.splits();
+            let record = widest(config, |layer| {
+                sizes::record_floats(config, layer.q_heads) as usize
+            });
+            // Products take sixteen rows at once, and look a little beyond the last record.
+            let rows = sizes.generated.next_multiple_of(16);
+            add(
+                BufferId::Partials,
+                floats(rows * splits * record + ROW_PAD),
+                false,
+            );
+        }
         for layer in &config.layers {
             let widths = [
                 (

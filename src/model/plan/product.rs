@@ -72,6 +72,14 @@ impl Blueprint<'_> {
         let Product { matrix, output, .. } = *product;
         let (pairs, second) = output.pairs(part.rows);
         let (in_stride, out_stride) = (stride(matrix.columns), stride(product.to_width));
+        let norm = product.norm.filter(|_| mapping.can_norm());
+        let attended = product.attended.filter(|_| mapping.can_attend());
+        let (input, from) = match (norm, attended) {
+            (Some(_), _) => (Input::Normed, BufferId::Hidden),
+            (None, Some(attended)) => (Input::Attended(attended), BufferId::Partials),
+            (None, None) => (Input::Plain, product.from),
+        };
+        let in_stride = attended.map_or(in_stride, |a| 4 * a.splits * a.record);
         let parameters = bytes_of(&linear::Shape {
             rows: part.rows,
             blocks: matrix.blocks(),
@@ -85,11 +93,6 @@ impl Blueprint<'_> {
             width: matrix.columns as u32,
             epsilon: NORM_EPSILON,
         });
-        let norm = product.norm.filter(|_| mapping.can_norm());
-        let (input, from) = match norm {
-            Some(_) => (Input::Normed, BufferId::Hidden),
-            None => (Input::Plain, product.from),
-        };
         let kernel = linear::Product {
             path: self.path,
             mapping,

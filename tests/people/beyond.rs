@@ -1,0 +1,95 @@
+//! What a model has no use for is refused when it is used, wherever that is: tokens beyond the vocabulary, numbers that are none.
+
+use std::path::Path;
+
+use openelm::text::{ChatTemplate, Role, Template, Tokenizer, Turn};
+use openelm::{Dtype, Error};
+use serde_json::{Value, json};
+
+use super::checkpoints::CONFIG;
+use super::common::{self, safetensors, synthetic_tensors};
+use super::tokenizers::demo_file;
+
+/// The demo's tokenizer, with a token that the model has no id for.
+fn padded() -> Tokenizer {
+    let mut tokenizer: Value = serde_json::from_slice(&demo_file("tokenizer.json")).unwrap();
+    let pad = json!({"id": 4096, "content": "<pad>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+        "special": true});
+    tokenizer["added_tokens"].as_array_mut().unwrap().push(pad);
+    let bytes = tokenizer.to_string().into_bytes();
+    Tokenizer::from_bytes(&bytes, Path::new("tokenizer.json"), 1, 4096).unwrap()
+}
+
+#[test]
+fn a_token_beyond_the_vocabulary_is_refused_wherever_text_is_encoded() {
+    let tokenizer = padded();
+    assert!(tokenizer.encode_alone("a pad").is_ok());
+    // A template that writes it itself.
+    let template = Template {
+        assistant: "<pad>{text}".into(),
+        ..Template::plain()
+    };
+    let turns = [Turn::new(Role::User, "Hello")];
+    let prompt = ChatTemplate::from(template)
+        .prompt(&turns, &tokenizer)
+        .unwrap();
+    for refused in [
+        tokenizer.encode("a <pad>"),
+        tokenizer.encode_alone("a <pad>"),
+        tokenizer.encode_chat(&prompt),
+    ] {
+        let error = refused.unwrap_err();
+        assert!(
+            matches!(&error, Error::TokenBeyondVocabulary { token, id: 4096, vocab_size: 4096 } if token == "<pad>"),
+            "{error}"
+        );
+        // Whoever asks a server for it is told that, not that the server is at fault.
+        #[cfg(feature = "server")]
+        assert_eq!(openelm::server::ApiError::from(&error).status, 400);
+    }
+    // What somebody says is text, whatever it spells.
+    let turns = [Turn::new(Role::User, "a <pad>")];
+    let prompt = ChatTemplate::from(Template::plain())
+        .prompt(&turns, &tokenizer)
+        .unwrap();
+    assert!(tokenizer.encode_chat(&prompt).is_ok());
+}
+
+/// A model with one number of a matrix spoiled.
+fn spoiled(dtype: Dtype, bits: &[u8]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tensors = synthetic_tensors(CONFIG, &[dtype]);
+    let name = "transformer.layers.1.ffn.proj_2.weight";
+    tensors.get_mut(name).unwrap().2[..bits.len()].copy_from_slice(bits);
+    std::fs::write(folder.path().join("config.json"), CONFIG).unwrap();
+    std::fs::write(
+        folder.path().join("model.safetensors"),
+        safetensors(&tensors),
+    )
+    .unwrap();
+    folder
+}
+
+#[test]
+fn a_weight_that_is_no_number_is_found_when_it_is_read() {
+    for (dtype, bits) in [
+        (Dtype::F16, &[0x00, 0x7e][..]),
+        (Dtype::F16, &[0x00, 0xfc]),
+        (Dtype::Bf16, &[0xc0, 0x7f]),
+        (Dtype::F32, &[0, 0, 0xc0, 0x7f]),
+    ] {
+        let folder = spoiled(dtype, bits);
+        let path = folder.path().to_string_lossy();
+        for compute_path in openelm::ComputePath::ALL {
+            for loaded_as in [None, Some(Dtype::Bf16), Some(Dtype::Q8)] {
+                let mut options = common::options(Some(compute_path), false);
+                options.dtype = loaded_as;
+                let model = openelm::Model::load(&path, &options).unwrap();
+                let found = model.warnings().iter().any(|warning| {
+                    warning.contains("proj_2") && warning.contains("NaN or infinite")
+                });
+                assert!(found, "{dtype} as {loaded_as:?}: {:?}", model.warnings());
+            }
+        }
+    }
+}
