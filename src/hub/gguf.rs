@@ -47,7 +47,14 @@ pub fn choose<'a>(names: &'a [String], variant: Option<&str>) -> Option<&'a str>
         let lower = name.to_lowercase();
         let stem = lower.strip_suffix(ENDING).unwrap_or(&lower);
         let before = stem.strip_suffix(&variant);
-        before.is_some_and(|before| !before.ends_with(char::is_alphanumeric))
+        // `Q8_0` stands by itself in `a_Q8_0`, and `0` does not.
+        let is_word = variant.starts_with(char::is_alphabetic);
+        let marks: &[char] = if is_word {
+            &['.', '-', '_']
+        } else {
+            &['.', '-']
+        };
+        before.is_some_and(|before| before.is_empty() || before.ends_with(marks))
     };
     let mut meant = names.iter().filter(is_meant);
     match (meant.next(), meant.next()) {

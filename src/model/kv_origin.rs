@@ -9,7 +9,7 @@ use twox_hash::XxHash3_128;
 use super::resident::Resident;
 use super::weights::Layout;
 use crate::error::Origin;
-use crate::kernels::{self, ComputePath};
+use crate::kernels;
 
 /// Where keys and values come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,10 +34,10 @@ impl KvOrigin {
         Self {
             model: format!("{model:032x}"),
             weights: weights(&resident.layout),
-            compute_path: match (resident.path, resident.tuning.subgroups) {
-                // A fused norm then adds up its squares in another order (lib/input_shared.wgsl).
-                (ComputePath::Software, true) => "software (subgroups)".to_owned(),
-                (path, _) => path.name().to_owned(),
+            compute_path: match resident.tuning.subgroups {
+                // Squares of a fused norm (lib/input_shared.wgsl) and attention's sums (lib/group_sums_*.wgsl) then have another order.
+                true => format!("{} (subgroups)", resident.path.name()),
+                false => resident.path.name().to_owned(),
             },
             kv_dtype: if exact { "f32" } else { "f16" }.to_owned(),
             // Another device, or its driver, may round otherwise.

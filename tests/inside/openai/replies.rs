@@ -399,8 +399,8 @@ fn a_text_that_fails_fails_the_answer() {
     };
     let lost = fail(Error::DeviceLost("gone".into()));
     assert_eq!(
-        (lost.status, lost.should_retry, lost.kind()),
-        (500, Some(false), "server_error")
+        (lost.status, lost.retry_after, lost.kind()),
+        (503, Some(1), "server_error")
     );
     let short = fail(Error::OutOfMemory {
         adapter: "GPU".into(),
@@ -408,10 +408,11 @@ fn a_text_that_fails_fails_the_answer() {
     });
     assert_eq!((short.status, short.retry_after), (503, Some(1)));
     assert_eq!(fail(Error::NothingToChoose).status, 400);
-    assert_eq!(fail(Error::NotANumber { id: 1 }).status, 500);
+    let broken = fail(Error::NotANumber { id: 1 });
+    assert_eq!((broken.status, broken.should_retry), (500, Some(false)));
     let json: Value = serde_json::from_str(&lost.to_json()).unwrap();
     let message = json["error"]["message"].clone();
-    assert!(message.as_str().unwrap().contains("gone"));
+    assert!(message.as_str().unwrap().contains("ask again"));
     assert_eq!(
         json,
         json!({"error": {"message": message, "type": "server_error", "param": null, "code": null}})
