@@ -417,9 +417,9 @@ proptest! {
         };
         let single = run(Mapping::DecodeRows);
         let few = [1, 2, 4].map(|quads| run(Mapping::FewRows(quads)));
-        for row in 0..count {
-            let products = twin::linear(&weights.exact, &expected[row]);
-            let magnitudes = twin::linear_magnitude(&weights.exact, &expected[row]);
+        for (row, expected) in expected.iter().enumerate() {
+            let products = twin::linear(&weights.exact, expected);
+            let magnitudes = twin::linear_magnitude(&weights.exact, expected);
             for o in 0..rows {
                 let at = row * out_stride + o;
                 let error = (f64::from(single[at]) - products[o]).abs();

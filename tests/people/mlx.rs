@@ -13,9 +13,12 @@ const CONFIG: &str = r#"{"model_type":"openelm","num_transformer_layers":2,"mode
     "num_gqa_groups":2,"num_query_heads":[2,4],"ffn_dim_divisor":32,"ffn_multipliers":[0.5,2.0],"normalize_qk_projections":true,
     "share_input_output_layers":true,"max_context_length":64}"#;
 
+/// A tensor's format, shape and bytes.
+type Stored = (String, Vec<usize>, Vec<u8>);
+
 /// A matrix as its tensors, and the numbers that these stand for.
 struct Packed {
-    tensors: [(&'static str, (String, Vec<usize>, Vec<u8>)); 3],
+    tensors: [(&'static str, Stored); 3],
     numbers: Vec<f32>,
 }
 
