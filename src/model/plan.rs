@@ -415,13 +415,14 @@ const _: () = assert!(
 
 const _: () = assert!(64 % GROUP == 0, "rows of logits are padded to 64 floats");
 
-/// Every kernel of a plan for a shape, such as `shape:270M`, once.
+/// Every kernel of a plan for a shape, such as `shape:270M`, once; on an adapter whose subgroups have at least `subgroup_lanes`.
 #[cfg(test)]
 pub(crate) fn kernels_of(
     shape: &str,
     dtype: crate::Dtype,
     path: ComputePath,
     tuning: Tuning,
+    subgroup_lanes: u32,
 ) -> Vec<KernelSpec> {
     let checkpoint = crate::Checkpoint::open(shape).unwrap();
     let mut layout = super::weights::layout(&checkpoint, Some(dtype)).unwrap();
@@ -431,8 +432,7 @@ pub(crate) fn kernels_of(
         layout: &layout,
         path,
         tuning,
-        // As most GPUs have them.
-        subgroup_lanes: 32,
+        subgroup_lanes,
         sizes: StepSizes {
             rows: 512,
             generated: 64,

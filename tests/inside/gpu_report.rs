@@ -21,6 +21,8 @@ struct Compiler {
     device: ash::Device,
     executables: khr::pipeline_executable_properties::Device,
     name: String,
+    /// Lanes of a subgroup at least.
+    subgroup_lanes: u32,
 }
 
 impl Compiler {
@@ -33,9 +35,12 @@ impl Compiler {
             let info = vk::InstanceCreateInfo::default().application_info(&app);
             let instance = entry.create_instance(&info, None).expect("an instance");
             let adapter = instance.enumerate_physical_devices().unwrap()[0];
-            let properties = instance.get_physical_device_properties(adapter);
-            let name = properties.device_name_as_c_str().unwrap();
+            let mut subgroups = vk::PhysicalDeviceSubgroupSizeControlProperties::default();
+            let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut subgroups);
+            instance.get_physical_device_properties2(adapter, &mut properties);
+            let name = properties.properties.device_name_as_c_str().unwrap();
             let name = name.to_string_lossy().into_owned();
+            let subgroup_lanes = subgroups.min_subgroup_size;
             let mut executables =
                 vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR::default()
                     .pipeline_executable_info(true);
@@ -60,6 +65,7 @@ impl Compiler {
                 device,
                 executables,
                 name,
+                subgroup_lanes,
             }
         }
     }
@@ -172,8 +178,9 @@ pub fn label(spec: &KernelSpec) -> String {
     format!("{file} {}", words.join(" "))
 }
 
-/// Every kernel for GPUs at 270M, in the formats that people decode with, with and without subgroup operations.
-fn kernels() -> BTreeMap<String, KernelSpec> {
+/// Every kernel for GPUs at 270M, in the formats that people decode with, with and without subgroup operations; subgroups have at least so many
+/// lanes.
+fn kernels(subgroup_lanes: u32) -> BTreeMap<String, KernelSpec> {
     let mut kernels = BTreeMap::new();
     for dtype in [Dtype::F16, Dtype::Bf16, Dtype::Q8, Dtype::Q4] {
         for subgroups in [false, true] {
@@ -181,7 +188,13 @@ fn kernels() -> BTreeMap<String, KernelSpec> {
                 subgroups,
                 ..Tuning::default()
             };
-            let specs = kernels_of("shape:270M", dtype, ComputePath::Gpu, tuning);
+            let specs = kernels_of(
+                "shape:270M",
+                dtype,
+                ComputePath::Gpu,
+                tuning,
+                subgroup_lanes,
+            );
             let specs = specs.into_iter().filter(has_telling_width);
             kernels.extend(specs.map(|spec| (label(&spec), spec)));
         }
@@ -220,7 +233,7 @@ fn report() {
     table += "  kernel\n";
     let may_spill = std::env::var("OPENELM_GPU_REPORT_MAY_SPILL");
     let mut spilling = Vec::new();
-    for (label, spec) in kernels() {
+    for (label, spec) in kernels(compiler.subgroup_lanes) {
         let found = compiler.statistics(&spec);
         if std::env::var_os("OPENELM_GPU_REPORT_ALL").is_some() {
             eprintln!("{label}: {found:?}");

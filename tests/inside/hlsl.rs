@@ -20,7 +20,7 @@ fn kernels(subgroups: bool) -> BTreeMap<String, KernelSpec> {
                 subgroups,
                 ..Tuning::default()
             };
-            let specs = kernels_of("shape:270M", dtype, path, tuning);
+            let specs = kernels_of("shape:270M", dtype, path, tuning, 32);
             kernels.extend(specs.into_iter().map(|spec| (label(&spec), spec)));
         }
     }
