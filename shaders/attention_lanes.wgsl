@@ -32,20 +32,10 @@ var<workgroup> lane_total: array<vec4<f32>, 8>;
 // [64 dimensions, LANES]
 var<workgroup> partial: array<vec4<f32>, 512>;
 
-// Sums of weighted values over positions: eight dimensions of four heads.
-struct Sums {
-    d0: vec4<f32>,
-    d1: vec4<f32>,
-    d2: vec4<f32>,
-    d3: vec4<f32>,
-    d4: vec4<f32>,
-    d5: vec4<f32>,
-    d6: vec4<f32>,
-    d7: vec4<f32>,
-}
+#import lib/eight.wgsl
 
-fn rescaled(sums: Sums, scale: vec4<f32>) -> Sums {
-    return Sums(
+fn rescaled(sums: Eight, scale: vec4<f32>) -> Eight {
+    return Eight(
         sums.d0 * scale,
         sums.d1 * scale,
         sums.d2 * scale,
@@ -57,8 +47,8 @@ fn rescaled(sums: Sums, scale: vec4<f32>) -> Sums {
     );
 }
 
-fn add(sums: Sums, weight: vec4<f32>, value: Block) -> Sums {
-    return Sums(
+fn add(sums: Eight, weight: vec4<f32>, value: Block) -> Eight {
+    return Eight(
         sums.d0 + weight * value.lo.x,
         sums.d1 + weight * value.lo.y,
         sums.d2 + weight * value.lo.z,
@@ -79,7 +69,7 @@ struct Weights {
 }
 
 // A block of values at a lane's four positions, weighted and added.
-fn add_four(sums: Sums, scale: vec4<f32>, weights: Weights, at: vec4<u32>) -> Sums {
+fn add_four(sums: Eight, scale: vec4<f32>, weights: Weights, at: vec4<u32>) -> Eight {
     var all = rescaled(sums, scale);
     all = add(all, weights.p0, load_value(at.x));
     all = add(all, weights.p1, load_value(at.y));
@@ -87,7 +77,7 @@ fn add_four(sums: Sums, scale: vec4<f32>, weights: Weights, at: vec4<u32>) -> Su
     return add(all, weights.p3, load_value(at.w));
 }
 
-fn hand_over(block: u32, lane: u32, sums: Sums, scale: vec4<f32>) {
+fn hand_over(block: u32, lane: u32, sums: Eight, scale: vec4<f32>) {
     let at = block * 8u * LANES + lane;
     partial[at] = sums.d0 * scale;
     partial[at + LANES] = sums.d1 * scale;
@@ -144,14 +134,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, invocation: Invocation) {
 
     var highest = vec4<f32>(LOWEST);
     var total = vec4<f32>();
-    var a = Sums();
-    var b = Sums();
-    var c = Sums();
-    var d = Sums();
-    var e = Sums();
-    var f = Sums();
-    var g = Sums();
-    var h = Sums();
+    var a = Eight();
+    var b = Eight();
+    var c = Eight();
+    var d = Eight();
+    var e = Eight();
+    var f = Eight();
+    var g = Eight();
+    var h = Eight();
     let blocks = shape.blocks + hidden_zero(workgroup);
     for (var start = 0u; start < positions; start += 4u * LANES) {
         let position = start + lane + LANES * vec4<u32>(0u, 1u, 2u, 3u);

@@ -7,6 +7,9 @@ struct Shape {
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read_write> found: array<vec4<u32>>;
 
+alias Sum = u32;
+#import lib/xor_sum.wgsl
+
 // Lanes of a subgroup, at least.
 override LEAST: u32 = 4u;
 
@@ -21,20 +24,5 @@ struct Invocation {
 fn main(invocation: Invocation) {
     let lane = invocation.subgroup * invocation.size + invocation.lane;
     let own = lane + shape.count;
-    var sum = own;
-    if LEAST > 32u {
-        sum += subgroupShuffleXor(sum, 32u);
-    }
-    if LEAST > 16u {
-        sum += subgroupShuffleXor(sum, 16u);
-    }
-    if LEAST > 8u {
-        sum += subgroupShuffleXor(sum, 8u);
-    }
-    if LEAST > 4u {
-        sum += subgroupShuffleXor(sum, 4u);
-    }
-    sum += subgroupShuffleXor(sum, 2u);
-    sum += subgroupShuffleXor(sum, 1u);
-    found[invocation.index] = vec4<u32>(lane, invocation.size, sum, subgroupBroadcast(own, 3u));
+    found[invocation.index] = vec4<u32>(lane, invocation.size, xor_sum(own, LEAST), subgroupBroadcast(own, 3u));
 }

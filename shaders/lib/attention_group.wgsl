@@ -21,17 +21,7 @@ const LOWEST = -3.0e38;
 // Weights are powers of two, whose exponents are scores times this.
 const LOG2_E = 1.4426950408889634;
 
-// Eight dimensions of four heads.
-struct Eight {
-    d0: vec4<f32>,
-    d1: vec4<f32>,
-    d2: vec4<f32>,
-    d3: vec4<f32>,
-    d4: vec4<f32>,
-    d5: vec4<f32>,
-    d6: vec4<f32>,
-    d7: vec4<f32>,
-}
+#import lib/eight.wgsl
 
 // A lane's part of a group: its queries, times the scale and log2(e); the highest score so far, the sum of weights, which are powers of
 // two relative to it, and the weighted sum of values.

@@ -1,34 +1,10 @@
 // How a group's lanes of attention add up: lane to lane, where subgroups hold whole groups and all that meet lane to lane.
-struct Invocation {
-    @builtin(subgroup_id) subgroup: u32,
-    @builtin(subgroup_size) size: u32,
-    @builtin(subgroup_invocation_id) lane: u32,
-}
+alias Sum = vec4<f32>;
+#import lib/subgroup_invocation.wgsl
+#import lib/xor_sum.wgsl
 
-// Counted by subgroups: which lane of a workgroup is which lane of a subgroup is the driver's affair.
-fn lane_of(invocation: Invocation) -> u32 {
-    return invocation.subgroup * invocation.size + invocation.lane;
-}
-
-// Distances by hand: one that the compiler knows is an instruction instead of a trip through memory (lib/sums_subgroup.wgsl).
 fn group_sum(lane: u32, own: vec4<f32>) -> vec4<f32> {
-    var sum = own;
-    if BLOCK_LANES > 16u {
-        sum += subgroupShuffleXor(sum, 16u);
-    }
-    if BLOCK_LANES > 8u {
-        sum += subgroupShuffleXor(sum, 8u);
-    }
-    if BLOCK_LANES > 4u {
-        sum += subgroupShuffleXor(sum, 4u);
-    }
-    if BLOCK_LANES > 2u {
-        sum += subgroupShuffleXor(sum, 2u);
-    }
-    if BLOCK_LANES > 1u {
-        sum += subgroupShuffleXor(sum, 1u);
-    }
-    return sum;
+    return xor_sum(own, BLOCK_LANES);
 }
 
 fn with_partner(own: Eight, distance: u32) -> Eight {

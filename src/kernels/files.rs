@@ -50,6 +50,7 @@ pub const FILES: &[(&str, &str)] = files![
     "lib/choose_highest.wgsl",
     "lib/choose_random.wgsl",
     "lib/each.wgsl",
+    "lib/eight.wgsl",
     "lib/first_row.wgsl",
     "lib/group_sums_subgroup.wgsl",
     "lib/group_sums_workgroup.wgsl",
@@ -93,6 +94,7 @@ pub const FILES: &[(&str, &str)] = files![
     "lib/source_buffer.wgsl",
     "lib/source_texture.wgsl",
     "lib/store_heads.wgsl",
+    "lib/subgroup_invocation.wgsl",
     "lib/sums_subgroup.wgsl",
     "lib/sums_workgroup.wgsl",
     "lib/tiles.wgsl",
@@ -105,6 +107,7 @@ pub const FILES: &[(&str, &str)] = files![
     "lib/weight_q4.wgsl",
     "lib/weight_q8.wgsl",
     "lib/whole.wgsl",
+    "lib/xor_sum.wgsl",
 ];
 
 /// A number that changes with any of them.

@@ -2,7 +2,7 @@
 
 use super::layout::{bindings, uniform_struct};
 pub use super::tuning::{Arithmetic, Tuning};
-use super::{BatchClass, ComputePath};
+use super::{BLOCK, BatchClass, ComputePath};
 use crate::dtype::Dtype;
 use crate::gpu::KernelSpec;
 use crate::gpu::shader::Variant;
@@ -21,6 +21,26 @@ uniform_struct! {
         activation: u32,
         width: u32,
         epsilon: f32,
+    }
+}
+
+impl Shape {
+    /// Of `rows` that are stored as they are, one product after the other, in a matrix of so many units a row: what measurements compute.
+    pub fn stored(rows: usize, columns: usize, units: usize) -> Self {
+        let (pairs, second) = Output::Store.pairs(rows as u32);
+        Self {
+            rows: rows as u32,
+            blocks: (columns / BLOCK) as u32,
+            units: units as u32,
+            pairs,
+            second,
+            out_offset: 0,
+            out_stride: rows as u32,
+            in_stride: (columns / 4) as u32,
+            activation: 0,
+            width: columns as u32,
+            epsilon: 0.0,
+        }
     }
 }
 

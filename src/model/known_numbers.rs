@@ -12,7 +12,7 @@ use crate::kernels::linear::{
     Arithmetic, Input, LaneBindings, Mapping, Output, Product, RowBindings, Shape, Tuning,
     UNIFORM_WINDOW,
 };
-use crate::kernels::{BLOCK, BatchClass, ComputePath, FirstRow, LANES, TokenInput};
+use crate::kernels::{BatchClass, ComputePath, FirstRow, LANES, TokenInput};
 use crate::kernels::{probe, rms_norm};
 
 /// Rows and columns of the product: a superblock of q8 a row.
@@ -190,27 +190,14 @@ fn product(gpu: &Gpu, path: ComputePath) -> Known {
         1,
     );
     let mapping = mappings.first().copied().unwrap_or(Mapping::DecodeRows);
-    let (pairs, second) = Output::Store.pairs(ROWS as u32);
     let units = units(COLUMNS, Dtype::Q8);
-    let shape = Shape {
-        rows: ROWS as u32,
-        blocks: (COLUMNS / BLOCK) as u32,
-        units: units as u32,
-        pairs,
-        second,
-        out_offset: 0,
-        out_stride: ROWS as u32,
-        in_stride: (COLUMNS / 4) as u32,
-        activation: 0,
-        width: COLUMNS as u32,
-        epsilon: 0.0,
-    };
+    let shape = Shape::stored(ROWS, COLUMNS, units);
     let bytes = arranged(&(0..ROWS).map(q8_row).collect::<Vec<_>>(), path);
     let input: Vec<f32> = (0..COLUMNS).map(input_value).collect();
     let input: &[u8] = bytemuck::cast_slice(&input);
     let of_shape = Resource::Whole(uniform(gpu, shape));
     let output = output(gpu, ROWS);
-    let workgroups = mapping.workgroups(pairs, tuning);
+    let workgroups = mapping.workgroups(shape.pairs, tuning);
     let (resources, offsets, grid) = if mapping.windows() == 0 {
         let bindings = RowBindings {
             shape: of_shape,

@@ -104,11 +104,12 @@ fn read_time(
     Ok((workgroups * workgroup_bytes, stopwatch.measure(&mut timed)?))
 }
 
-/// Workgroups that add and multiply: enough for the widest GPU.
-const ARITHMETIC_WORKGROUPS: u32 = 4096;
+/// Workgroups that add and multiply: enough for the widest GPU; for processors fewer, which is as much work with what a workgroup costs to begin
+/// spread over more of it.
+const ARITHMETIC_WORKGROUPS: [u32; 2] = [4096, 128];
 
 /// Rounds of a dispatch: one takes a tenth of a millisecond on the fastest GPUs.
-const ROUNDS: [u32; 2] = [1024, 16];
+const ROUNDS: [u32; 2] = [1024, 512];
 
 /// Floating-point operations of a dispatch, and how long they take.
 fn arithmetic_time(gpu: &Gpu, stopwatch: &mut Stopwatch<'_>) -> Result<(u64, Reading)> {
@@ -117,9 +118,10 @@ fn arithmetic_time(gpu: &Gpu, stopwatch: &mut Stopwatch<'_>) -> Result<(u64, Rea
     let [pipeline] = &pipelines[..] else {
         return Err(Error::Gpu("one kernel was compiled to several".into()));
     };
-    let lanes = u64::from(ARITHMETIC_WORKGROUPS * LANES);
+    let kind = usize::from(gpu.is_software());
+    let (workgroups, rounds) = (ARITHMETIC_WORKGROUPS[kind], ROUNDS[kind]);
+    let lanes = u64::from(workgroups * LANES);
     let results = gpu.buffer("results", lanes * 4, wgpu::BufferUsages::STORAGE);
-    let rounds = ROUNDS[usize::from(gpu.is_software())];
     let shape = uniform(
         gpu,
         arithmetic_peak::Shape {
@@ -136,7 +138,7 @@ fn arithmetic_time(gpu: &Gpu, stopwatch: &mut Stopwatch<'_>) -> Result<(u64, Rea
         bind_group: pipeline.bind(gpu, &bindings.into_list()),
         pipeline,
         offsets: Vec::new(),
-        grid: (ARITHMETIC_WORKGROUPS, 1),
+        grid: (workgroups, 1),
         dispatches: 1,
     };
     gpu.check()?;

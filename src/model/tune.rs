@@ -347,24 +347,11 @@ impl Sample {
             .next_multiple_of(GROUP)
             .min(1 << 16);
         let bytes = rows * units * UNIT;
-        let (pairs, second) = Output::Store.pairs(rows as u32);
-        let shape = Shape {
-            rows: rows as u32,
-            blocks: (columns / BLOCK) as u32,
-            units: units as u32,
-            pairs,
-            second,
-            out_offset: 0,
-            out_stride: rows as u32,
-            in_stride: (columns / 4) as u32,
-            activation: 0,
-            width: 0,
-            epsilon: 0.0,
-        };
+        let shape = Shape::stored(rows, columns, units);
         let input_bytes = u64::from(tokens) * columns as u64 * 4;
         Self {
             bytes,
-            pairs,
+            pairs: shape.pairs,
             shape: uniform(gpu, shape),
             first_row: uniform(
                 gpu,

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::gpu::pipeline::window;
 use crate::gpu::{Gpu, Pipeline};
 use crate::kernels::linear::{Input, Mapping, Output, Product, RowBindings, Shape, Tuning};
-use crate::kernels::{self, BLOCK, BatchClass, ComputePath, ROW_PAD};
+use crate::kernels::{self, BatchClass, ComputePath, ROW_PAD};
 
 /// Bytes of weights at most: more than caches hold.
 const MOST_BYTES: u64 = 192 << 20;
@@ -144,31 +144,15 @@ impl<'a> LayerSample<'a> {
         let storage = wgpu::BufferUsages::STORAGE;
         gpu.try_allocating(|| {
             let matrices = sizes.map(|(rows, columns)| {
-                let (pairs, second) = Output::Store.pairs(rows as u32);
-                let blocks = (columns / BLOCK) as u32;
+                let shape = Shape::stored(rows, columns, units(columns, dtype));
                 let bytes = bytes((rows, columns));
                 Matrix {
                     bytes,
                     // Zeros: the arithmetic takes as long with any numbers.
                     weights: gpu.buffer("tune", bytes * copies, storage),
-                    shape: uniform(
-                        gpu,
-                        Shape {
-                            rows: rows as u32,
-                            blocks,
-                            units: units(columns, dtype) as u32,
-                            pairs,
-                            second,
-                            out_offset: 0,
-                            out_stride: rows as u32,
-                            in_stride: (columns / 4) as u32,
-                            activation: 0,
-                            width: 0,
-                            epsilon: 0.0,
-                        },
-                    ),
-                    pairs,
-                    blocks,
+                    shape: uniform(gpu, shape),
+                    pairs: shape.pairs,
+                    blocks: shape.blocks,
                 }
             });
             Some(Self {

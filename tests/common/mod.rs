@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use openelm::checkpoint::RowReader;
 use openelm::{Checkpoint, ComputePath, Config, Dtype, Gpu, LoadOptions, Model, Tune, Tuning};
 use proptest::test_runner::RngSeed;
 use serde_json::Value;
@@ -110,6 +111,19 @@ pub fn noise(seed: u64, count: usize) -> Vec<f32> {
             ((state >> 40) as f32 / (1u64 << 23) as f32) - 1.0
         })
         .collect()
+}
+
+/// Every number of a model.
+pub fn all_numbers(checkpoint: &Checkpoint) -> Vec<f32> {
+    let mut reader = RowReader::default();
+    let mut numbers = Vec::new();
+    for spec in checkpoint.config.tensors() {
+        let tensor = checkpoint.tensor(&spec).unwrap();
+        for row in 0..tensor.rows {
+            numbers.extend(reader.read_f32(&tensor, row));
+        }
+    }
+    numbers
 }
 
 /// Little-endian bytes of `values` as `dtype`.

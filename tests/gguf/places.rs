@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use openelm::checkpoint::RowReader;
 use openelm::{Checkpoint, Dtype};
 
-use super::common::{self, encode, message, noise, safetensors};
+use super::common::{self, all_numbers, encode, message, noise, safetensors};
 use super::writer::{F16, F32, Q8_0, Writer};
 use super::{Files, name, small};
 
@@ -67,18 +66,6 @@ fn adapter(base: &Checkpoint) -> tempfile::TempDir {
     folder
 }
 
-fn numbers(checkpoint: &Checkpoint) -> Vec<f32> {
-    let mut reader = RowReader::default();
-    let mut numbers = Vec::new();
-    for spec in checkpoint.config.tensors() {
-        let tensor = checkpoint.tensor(&spec).unwrap();
-        for row in 0..tensor.rows {
-            numbers.extend(reader.read_f32(&tensor, row));
-        }
-    }
-    numbers
-}
-
 fn merged(path: &Path, adapter: &Path) -> Checkpoint {
     let mut checkpoint = Checkpoint::open(&name(path)).unwrap();
     checkpoint.merge_lora(adapter).unwrap();
@@ -92,16 +79,16 @@ fn an_adapter_is_merged_into_a_file_as_into_its_folder() {
     let file = files.write("model.gguf", &writer.bytes());
     let plain = Checkpoint::open(&name(&file)).unwrap();
     let adapter = adapter(&plain);
-    let ours = numbers(&merged(folder.path(), adapter.path()));
-    let theirs = numbers(&merged(&file, adapter.path()));
+    let ours = all_numbers(&merged(folder.path(), adapter.path()));
+    let theirs = all_numbers(&merged(&file, adapter.path()));
     assert!(ours == theirs);
-    assert!(theirs != numbers(&plain));
+    assert!(theirs != all_numbers(&plain));
     // Blocks become numbers first.
     let blocks = Writer::of(&Checkpoint::open(&name(folder.path())).unwrap(), Q8_0).bytes();
     let file = files.write("q8.gguf", &blocks);
-    let base = numbers(&Checkpoint::open(&name(&file)).unwrap());
-    let changed = numbers(&merged(&file, adapter.path()));
-    let plain = numbers(&plain);
+    let base = all_numbers(&Checkpoint::open(&name(&file)).unwrap());
+    let changed = all_numbers(&merged(&file, adapter.path()));
+    let plain = all_numbers(&plain);
     for (i, (changed, base)) in changed.iter().zip(&base).enumerate() {
         let delta = theirs[i] - plain[i];
         assert!(

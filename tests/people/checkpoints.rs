@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use openelm::checkpoint::RowReader;
 use openelm::{Checkpoint, Dtype, Error, GenerateOptions, Gpu, Model, ModelForm};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::common::{self, message, open, safetensors, synthetic_tensors};
+use super::common::{self, all_numbers, message, open, safetensors, synthetic_tensors};
 
 type Tensors = BTreeMap<String, (String, Vec<usize>, Vec<u8>)>;
 
@@ -47,7 +46,7 @@ impl Folder {
     /// It opens as the sound model does. Returns the warnings.
     fn is_sound(&self) -> Vec<String> {
         let checkpoint = self.open().unwrap();
-        assert!(numbers(&checkpoint) == numbers(&Self::with(|_| {}).open().unwrap()));
+        assert!(all_numbers(&checkpoint) == all_numbers(&Self::with(|_| {}).open().unwrap()));
         checkpoint.warnings
     }
 
@@ -73,19 +72,6 @@ fn file(change: impl FnOnce(&mut Tensors)) -> Vec<u8> {
     let mut tensors = synthetic_tensors(CONFIG, &[Dtype::F16]);
     change(&mut tensors);
     safetensors(&tensors)
-}
-
-/// Every number of a model.
-fn numbers(checkpoint: &Checkpoint) -> Vec<f32> {
-    let mut reader = RowReader::default();
-    let mut numbers = Vec::new();
-    for spec in checkpoint.config.tensors() {
-        let tensor = checkpoint.tensor(&spec).unwrap();
-        for row in 0..tensor.rows {
-            numbers.extend(reader.read_f32(&tensor, row));
-        }
-    }
-    numbers
 }
 
 fn renamed(tensors: &mut Tensors, rename: impl Fn(&str) -> String) {
@@ -533,7 +519,7 @@ proptest! {
             folder.write("model.safetensors.index.json", &index);
             folder.write(FIRST, &first);
             if let Ok(checkpoint) = folder.open() {
-                numbers(&checkpoint);
+                all_numbers(&checkpoint);
             }
         });
     }
