@@ -282,7 +282,7 @@ proptest! {
                 for (d, e) in expected.iter().enumerate() {
                     let actual = case.merged(&outcome.records, row, head, d);
                     // Rounding may take a key to the next f16, and angles are rounded.
-                    let tolerance = if case.exact { 1e-3 } else { 4e-3 };
+                    let tolerance = if case.exact { 1e-4 } else { 4e-3 };
                     prop_assert!((actual - e).abs() < tolerance * (1.0 + e.abs()), "row {row} head {head} d {d}: {actual} instead of {e}");
                 }
                 // What has no positions says so.
