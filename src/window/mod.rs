@@ -13,6 +13,7 @@ mod chat;
 mod composer;
 mod conversation;
 mod flow;
+mod icons;
 mod inspector;
 mod message;
 mod models;

@@ -1,0 +1,296 @@
+//! The window's one design: type, grid, surfaces, accent and contrast. Views take sizes and colours from here, and name none.
+//!
+//! - **Type**: three sizes of text, [`TITLE`], [`BODY`] and [`SMALL`], in Inter, whose digits are all as wide as each other here, so that
+//!   figures in columns stand below each other; one size of code. Weight, not size, tells a heading from text ([`strong`]).
+//! - **Grid**: distances are multiples of [`GRID`].
+//! - **Surfaces**: two. The page, on which text stands, and what is raised from it: bars, fields, bubbles, cards, menus.
+//! - **Accent**: one. It marks the primary action of a view, what is switched on, links and the focus; nothing else.
+//! - **Contrast**: text on either surface has at least 4.5:1, weak text too (WCAG 2.1, 1.4.3); the tests below count it.
+
+mod fonts;
+mod palette;
+
+use egui::{
+    Color32, CornerRadius, FontFamily, FontId, RichText, Stroke, TextStyle, ThemePreference,
+};
+
+pub use self::palette::{Palette, contrast};
+use super::settings::Appearance;
+
+/// Sizes of text, in points.
+pub const TITLE: f32 = 20.0;
+pub const BODY: f32 = 15.0;
+pub const SMALL: f32 = 12.5;
+const CODE: f32 = 13.5;
+
+/// Height of a line of text that is for reading.
+pub const READING_LINE: f32 = 23.0;
+
+/// The most that a line of text should be wide: about 72 characters of the body's size.
+pub const READING_WIDTH: f32 = 560.0;
+
+/// What distances are multiples of.
+pub const GRID: f32 = 4.0;
+
+/// Height and least width of what is clicked.
+pub const CONTROL: f32 = 28.0;
+
+/// How round corners are.
+pub const CORNER: u8 = 6;
+
+/// The family of headings.
+pub const SEMIBOLD: &str = "semibold";
+
+/// Okabe and Ito's palette, which people with any colour vision can tell apart (jfly.uni-koeln.de/color).
+const OKABE_ITO: [Color32; 7] = [
+    Color32::from_rgb(0, 114, 178),
+    Color32::from_rgb(230, 159, 0),
+    Color32::from_rgb(0, 158, 115),
+    Color32::from_rgb(204, 121, 167),
+    Color32::from_rgb(86, 180, 233),
+    Color32::from_rgb(213, 94, 0),
+    Color32::from_rgb(240, 228, 66),
+];
+
+/// Matplotlib's viridis at nine even steps: dark to bright, and bright is more in grey too.
+const VIRIDIS: [[f32; 3]; 9] = [
+    [68.0, 1.0, 84.0],
+    [71.0, 44.0, 122.0],
+    [59.0, 81.0, 139.0],
+    [44.0, 113.0, 142.0],
+    [33.0, 144.0, 141.0],
+    [39.0, 173.0, 129.0],
+    [92.0, 200.0, 99.0],
+    [170.0, 220.0, 50.0],
+    [253.0, 231.0, 37.0],
+];
+
+/// The colour of a share between 0 and 1.
+pub fn viridis(share: f32) -> Color32 {
+    let at = share.clamp(0.0, 1.0) * (VIRIDIS.len() - 1) as f32;
+    let low = (at as usize).min(VIRIDIS.len() - 2);
+    let mix = at - low as f32;
+    let channel = |i: usize| (VIRIDIS[low][i] * (1.0 - mix) + VIRIDIS[low + 1][i] * mix) as u8;
+    Color32::from_rgb(channel(0), channel(1), channel(2))
+}
+
+/// The kernels in the order of a layer, grouped as the layer bars stack them, with their colours.
+pub const GROUPS: [(&str, &[&str], Color32); 8] = [
+    (
+        "norm",
+        &["attn_norm", "ffn_norm", "final_norm"],
+        OKABE_ITO[4],
+    ),
+    ("QKV", &["qkv"], OKABE_ITO[0]),
+    ("rope", &["qk_norm_rope"], OKABE_ITO[6]),
+    ("attention", &["attention"], OKABE_ITO[5]),
+    ("out", &["out"], OKABE_ITO[3]),
+    ("FFN", &["proj_1", "proj_2"], OKABE_ITO[2]),
+    ("whole layer", &["layer"], Color32::from_gray(150)),
+    ("other", &["embed", "head", "sample"], OKABE_ITO[1]),
+];
+
+/// The group of a kernel: its index in [`GROUPS`].
+pub fn group(kernel: &str) -> usize {
+    GROUPS
+        .iter()
+        .position(|(_, kernels, _)| kernels.contains(&kernel))
+        .unwrap_or(GROUPS.len() - 1)
+}
+
+pub fn kernel_color(kernel: &str) -> Color32 {
+    GROUPS[group(kernel)].2
+}
+
+/// Black or white, whichever can be read on `background`.
+pub fn ink_on(background: Color32) -> Color32 {
+    let [r, g, b, _] = background.to_array().map(f32::from);
+    // Rec. 601 luma.
+    if 0.299 * r + 0.587 * g + 0.114 * b > 140.0 {
+        Color32::BLACK
+    } else {
+        Color32::WHITE
+    }
+}
+
+/// The colours of the theme in use.
+pub fn palette(ui: &egui::Ui) -> &'static Palette {
+    Palette::of(ui.visuals().dark_mode)
+}
+
+pub fn accent(ui: &egui::Ui) -> Color32 {
+    palette(ui).accent
+}
+
+pub fn warning(ui: &egui::Ui) -> Color32 {
+    palette(ui).warning
+}
+
+/// Text with weight: a heading, a name, the figure that counts.
+pub fn strong(text: impl Into<String>) -> RichText {
+    RichText::new(text).family(FontFamily::Name(SEMIBOLD.into()))
+}
+
+/// Small text that says something beside the matter.
+pub fn aside(text: impl Into<String>) -> RichText {
+    RichText::new(text).small().weak()
+}
+
+pub fn apply(context: &egui::Context, appearance: Appearance) {
+    context.set_theme(match appearance {
+        Appearance::System => ThemePreference::System,
+        Appearance::Dark => ThemePreference::Dark,
+        Appearance::Light => ThemePreference::Light,
+    });
+}
+
+/// Fonts, sizes and colours, once.
+pub fn set_up(context: &egui::Context) {
+    context.set_fonts(fonts::definitions());
+    context.all_styles_mut(sizes);
+    for theme in [egui::Theme::Dark, egui::Theme::Light] {
+        let palette = Palette::of(theme == egui::Theme::Dark);
+        context.style_mut_of(theme, |style| colors(&mut style.visuals, palette));
+    }
+}
+
+fn sizes(style: &mut egui::Style) {
+    let proportional = |size| FontId::new(size, FontFamily::Proportional);
+    let title = FontId::new(TITLE, FontFamily::Name(SEMIBOLD.into()));
+    style.text_styles = [
+        (TextStyle::Heading, title),
+        (TextStyle::Body, proportional(BODY)),
+        (TextStyle::Button, proportional(BODY - 1.0)),
+        (TextStyle::Small, proportional(SMALL)),
+        (
+            TextStyle::Monospace,
+            FontId::new(CODE, FontFamily::Monospace),
+        ),
+    ]
+    .into();
+    style.spacing.item_spacing = egui::vec2(2.0 * GRID, GRID);
+    style.spacing.button_padding = egui::vec2(2.0 * GRID, GRID);
+    style.spacing.interact_size = egui::vec2(CONTROL, CONTROL);
+    style.spacing.menu_margin = egui::Margin::same(GRID as i8);
+    style.spacing.window_margin = egui::Margin::same(3 * GRID as i8);
+    // A chat is for copying out of.
+    style.interaction.selectable_labels = true;
+}
+
+fn colors(visuals: &mut egui::Visuals, palette: &Palette) {
+    let Palette {
+        page,
+        raised,
+        line,
+        text,
+        weak,
+        accent,
+        warning,
+        ..
+    } = *palette;
+    visuals.override_text_color = None;
+    visuals.weak_text_color = Some(weak);
+    visuals.panel_fill = page;
+    visuals.window_fill = raised;
+    visuals.window_stroke = Stroke::new(1.0, line);
+    visuals.extreme_bg_color = palette.field();
+    visuals.text_edit_bg_color = Some(palette.field());
+    visuals.faint_bg_color = palette.stripe();
+    visuals.code_bg_color = raised;
+    visuals.hyperlink_color = accent;
+    visuals.warn_fg_color = warning;
+    visuals.error_fg_color = warning;
+    visuals.selection.bg_fill = palette.selected();
+    visuals.selection.stroke = Stroke::new(1.0, text);
+    visuals.text_cursor.stroke = Stroke::new(2.0, accent);
+    visuals.striped = true;
+    visuals.slider_trailing_fill = true;
+    visuals.window_corner_radius = CornerRadius::same(CORNER + 2);
+    visuals.menu_corner_radius = CornerRadius::same(CORNER);
+    let widgets = &mut visuals.widgets;
+    for (state, fill, stroke, ink) in [
+        (
+            &mut widgets.noninteractive,
+            page,
+            Stroke::new(1.0, line),
+            text,
+        ),
+        (&mut widgets.inactive, raised, Stroke::new(1.0, line), text),
+        (
+            &mut widgets.hovered,
+            palette.hovered(),
+            Stroke::new(1.0, weak),
+            text,
+        ),
+        // What is pressed, and what the keyboard is on.
+        (
+            &mut widgets.active,
+            palette.hovered(),
+            Stroke::new(2.0, accent),
+            text,
+        ),
+        (
+            &mut widgets.open,
+            palette.hovered(),
+            Stroke::new(1.0, weak),
+            text,
+        ),
+    ] {
+        state.bg_fill = fill;
+        state.weak_bg_fill = fill;
+        state.bg_stroke = stroke;
+        state.fg_stroke = Stroke::new(1.0, ink);
+        state.corner_radius = CornerRadius::same(CORNER);
+        state.expansion = 0.0;
+    }
+}
+
+/// Rising bars, as the layers of OpenELM rise.
+pub fn icon() -> egui::IconData {
+    const SIDE: usize = 64;
+    let mut rgba = Vec::with_capacity(SIDE * SIDE * 4);
+    for y in 0..SIDE {
+        for x in 0..SIDE {
+            let bar = x / 13;
+            let inside = x % 13 < 10 && bar < 5 && SIDE - y < 14 + 11 * bar && SIDE - y > 4;
+            let color = match inside {
+                true => viridis(0.25 + 0.17 * bar as f32),
+                false => Color32::TRANSPARENT,
+            };
+            rgba.extend(color.to_array());
+        }
+    }
+    egui::IconData {
+        rgba,
+        width: SIDE as u32,
+        height: SIDE as u32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_can_be_read_everywhere() {
+        for palette in [Palette::of(true), Palette::of(false)] {
+            for surface in [
+                palette.page,
+                palette.raised,
+                palette.field(),
+                palette.hovered(),
+            ] {
+                for ink in [palette.text, palette.weak, palette.accent, palette.warning] {
+                    let ratio = contrast(ink, surface);
+                    assert!(ratio >= 4.5, "{ink:?} on {surface:?}: {ratio:.2}");
+                }
+            }
+            assert!(contrast(palette.on_accent, palette.accent) >= 4.5);
+            assert!(contrast(palette.text, palette.selected()) >= 4.5);
+            assert!(contrast(palette.text, palette.person()) >= 4.5);
+        }
+        for (name, _, color) in GROUPS {
+            assert!(contrast(ink_on(color), color) >= 4.5, "{name}");
+        }
+    }
+}
