@@ -2,22 +2,20 @@
 
 use std::fmt::Write;
 
-use crate::trace::Step;
+use super::page::escaped;
+use crate::trace::{GROUPS, group, units};
 
-/// The kernels in the order of a layer, in groups, with their colours: Okabe and Ito's palette, which people with any colour vision can tell
-/// apart (jfly.uni-koeln.de/color).
-pub const GROUPS: [(&str, &[&str], &str); 8] = [
-    ("norm", &["attn_norm", "ffn_norm", "final_norm"], "#56b4e9"),
-    ("QKV", &["qkv"], "#0072b2"),
-    ("rope", &["qk_norm_rope"], "#f0e442"),
-    ("attention", &["attention"], "#d55e00"),
-    ("out", &["out"], "#cc79a7"),
-    ("FFN", &["proj_1", "proj_2"], "#009e73"),
-    ("whole layer", &["layer"], "#969696"),
-    ("other", &["embed", "head", "sample"], "#e69f00"),
+/// The colours of [`GROUPS`]: Okabe and Ito's palette, which people with any colour vision can tell apart (jfly.uni-koeln.de/color).
+const COLORS: [&str; GROUPS.len()] = [
+    "#56b4e9", "#0072b2", "#f0e442", "#d55e00", "#cc79a7", "#009e73", "#969696", "#e69f00",
 ];
 
-/// Black or white, whichever can be read on a colour of [`GROUPS`].
+/// The colour of a group.
+pub fn color(group: usize) -> &'static str {
+    COLORS.get(group).unwrap_or(&COLORS[COLORS.len() - 1])
+}
+
+/// Black or white, whichever can be read on a colour of these.
 pub fn ink_on(color: &str) -> &'static str {
     match color {
         "#0072b2" => "#fff",
@@ -25,20 +23,12 @@ pub fn ink_on(color: &str) -> &'static str {
     }
 }
 
-/// The group of a kernel: its index in [`GROUPS`].
-pub fn group(kernel: &str) -> usize {
-    let found = GROUPS
-        .iter()
-        .position(|(_, kernels, _)| kernels.contains(&kernel));
-    found.unwrap_or(GROUPS.len() - 1)
-}
-
 /// Says which colour is which group.
 pub fn legend<'a>(text: &mut String, kernels: impl Iterator<Item = &'a str> + Clone) {
     text.push_str("<p class=\"legend\">");
-    for (of, (name, _, color)) in GROUPS.iter().enumerate() {
+    for (of, (name, _)) in GROUPS.iter().enumerate() {
         if kernels.clone().any(|kernel| group(kernel) == of) {
-            let _ = write!(text, "<span>{}{name}</span> ", swatch(color));
+            let _ = write!(text, "<span>{}{name}</span> ", swatch(color(of)));
         }
     }
     text.push_str("</p>");
@@ -73,66 +63,14 @@ pub fn viridis(share: f64) -> String {
     format!("#{:02x}{:02x}{:02x}", channel(0), channel(1), channel(2))
 }
 
-/// Some steps by the host's clock.
-#[derive(Default)]
-pub struct Wall {
-    pub steps: usize,
-    pub tokens: u64,
-    pub seconds: f64,
-}
-
-impl Wall {
-    pub fn of(steps: &[&Step]) -> Self {
-        Self {
-            steps: steps.len(),
-            tokens: steps.iter().map(|step| u64::from(step.tokens)).sum(),
-            seconds: steps.iter().map(|step| step.wall.as_secs_f64()).sum(),
-        }
-    }
-
-    /// Seconds a token.
-    pub fn per_token(&self) -> f64 {
-        self.seconds / self.tokens.max(1) as f64
-    }
-}
-
-/// A duration with a unit that keeps it short.
-pub fn duration(nanoseconds: f64) -> String {
-    match nanoseconds {
-        ns if ns < 1e3 => format!("{ns:.0} ns"),
-        ns if ns < 1e6 => format!("{:.1} µs", ns / 1e3),
-        ns if ns < 1e9 => format!("{:.2} ms", ns / 1e6),
-        ns => format!("{:.2} s", ns / 1e9),
-    }
-}
-
-/// Bytes with a unit that keeps them short.
-pub fn bytes(bytes: u64) -> String {
-    match bytes as f64 {
-        b if b < 1e3 => format!("{b:.0} B"),
-        b if b < 1e6 => format!("{:.1} kB", b / 1e3),
-        b if b < 1e9 => format!("{:.1} MB", b / 1e6),
-        b => format!("{:.2} GB", b / 1e9),
-    }
-}
-
-/// A rate in thousand millions a second; a dash for none.
+/// A rate in thousand millions a second, for a cell of a table.
 pub fn giga(rate: Option<f64>) -> String {
-    match rate.map(|rate| rate / 1e9) {
-        None => "–".to_owned(),
-        Some(rate) if rate > 0.0 && rate < 0.01 => "&lt;0.01".to_owned(),
-        Some(rate) if rate < 100.0 => format!("{rate:.2}"),
-        Some(rate) => format!("{rate:.0}"),
-    }
+    escaped(&units::giga(rate)).into_owned()
 }
 
-/// A rate as a share of the best there is, where both are known.
+/// A rate as a share of the best there is, likewise.
 pub fn share(rate: Option<f64>, best: Option<f64>) -> String {
-    match rate.zip(best).map(|(rate, best)| 100.0 * rate / best) {
-        None => String::new(),
-        Some(percent) if percent > 0.0 && percent < 1.0 => "&lt;1 %".to_owned(),
-        Some(percent) => format!("{percent:.0} %"),
-    }
+    escaped(&units::share(rate, best)).into_owned()
 }
 
 /// A share of 1 as CSS and SVG write it, to a hundredth.

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::figures::{GROUPS, axis, bytes, duration, giga, group, ink_on, percent};
-use crate::trace::{Span, Step, Sum};
+use super::figures::{axis, color, giga, ink_on, percent};
+use crate::trace::units::{bytes, count, duration};
+use crate::trace::{Span, Step, Sum, group};
 
 /// Height of a row.
 const ROW: u32 = 26;
@@ -56,7 +57,13 @@ impl Bar<'_> {
             self.color,
         );
         if width > NAMED {
-            let _ = write!(text, "<text x=\"3\" y=\"{}\" fill=\"{}\">{}</text>", ROW - 10, ink_on(self.color), self.name);
+            let _ = write!(
+                text,
+                "<text x=\"3\" y=\"{}\" fill=\"{}\">{}</text>",
+                ROW - 10,
+                ink_on(self.color),
+                self.name
+            );
         }
         text.push_str("</svg>");
     }
@@ -73,15 +80,18 @@ pub fn chart(text: &mut String, steps: &[&Step]) {
     let rows = if has_kernels { 3 } else { 2 };
     let _ = write!(
         text,
-        "<h3>One step</h3><p class=\"note\">Step {number}, whose time is the median of those timed by the device’s clock: {} tokens at position {}, {}. \
+        "<h3>One step</h3><p class=\"note\">Step {number}, whose time is the median of those timed by the device’s clock: {} at position {}, {}. \
          What is not covered below the first bar lies between dispatches and before them.</p>\
          <div class=\"scroll\"><div class=\"flame\"><svg width=\"100%\" height=\"{}\" role=\"img\" aria-label=\"Flame chart of step {number}\">",
-        step.tokens,
+        count(u64::from(step.tokens), "token"),
         step.position,
         duration(total),
         rows * ROW,
     );
-    let hint = format!("step {number}: {} from submission to the end", duration(total));
+    let hint = format!(
+        "step {number}: {} from submission to the end",
+        duration(total)
+    );
     let whole = Bar {
         row: 0,
         start: 0.0,
@@ -112,7 +122,9 @@ pub fn chart(text: &mut String, steps: &[&Step]) {
         }
     }
     text.push_str("</svg>");
-    let labels: Vec<String> = (0..=4).map(|mark| duration(total * f64::from(mark) / 4.0)).collect();
+    let labels: Vec<String> = (0..=4)
+        .map(|mark| duration(total * f64::from(mark) / 4.0))
+        .collect();
     axis(text, &labels);
     text.push_str("</div></div>");
     if !has_kernels {
@@ -134,8 +146,6 @@ fn kernel(text: &mut String, span: &Span, layer: &str, total: f64) {
         giga(sum.bytes_per_s()),
         giga(sum.flops_per_s()),
     );
-    let of = group(span.kernel);
-    let (_, _, color) = GROUPS[of];
     let bar = Bar {
         row: 2,
         start: span.start_ns as f64,
@@ -143,7 +153,7 @@ fn kernel(text: &mut String, span: &Span, layer: &str, total: f64) {
         name: span.kernel,
         hint: &hint,
         class: "box kernel",
-        color,
+        color: color(group(span.kernel)),
     };
     bar.draw(text, total);
 }

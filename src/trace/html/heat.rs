@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use super::COLUMNS;
-use super::figures::{axis, duration, percent, quantile, viridis};
+use super::figures::{axis, percent, quantile, viridis};
 use crate::trace::Step;
+use crate::trace::units::duration;
 
 /// Cells in all: models with very many layers get fewer columns.
 const MOST_CELLS: usize = 12_000;
@@ -29,7 +30,9 @@ struct Map {
 
 impl Map {
     fn of(timed: &[(usize, &Step)]) -> Self {
-        let spans = timed.iter().flat_map(|(_, step)| step.spans.iter().flatten());
+        let spans = timed
+            .iter()
+            .flat_map(|(_, step)| step.spans.iter().flatten());
         let mut rows: Vec<Option<u32>> = spans.map(|span| span.layer).collect();
         // Layers in their order, what lies outside them below.
         rows.sort_unstable_by_key(|layer| layer.unwrap_or(u32::MAX));
@@ -40,8 +43,11 @@ impl Map {
         let width = groups.len();
         let mut values = vec![None; rows.len() * width];
         for (column, group) in groups.enumerate() {
-            let tokens: u32 = group.iter().map(|(_, step)| step.tokens).sum();
-            for span in group.iter().flat_map(|(_, step)| step.spans.iter().flatten()) {
+            let tokens: u32 = group.iter().map(|(_, step)| step.gained()).sum();
+            for span in group
+                .iter()
+                .flat_map(|(_, step)| step.spans.iter().flatten())
+            {
                 let key = span.layer.unwrap_or(u32::MAX);
                 let found = rows.binary_search_by_key(&key, |layer| layer.unwrap_or(u32::MAX));
                 if let Ok(row) = found {
@@ -83,7 +89,11 @@ impl Map {
                 let _ = write!(paths[self.shade(*value)], "M{x} {y}h1v1h-1z");
             }
         }
-        for (shade, path) in paths.iter().enumerate().filter(|(_, path)| !path.is_empty()) {
+        for (shade, path) in paths
+            .iter()
+            .enumerate()
+            .filter(|(_, path)| !path.is_empty())
+        {
             let color = viridis(shade as f64 / (SHADES - 1) as f64);
             let _ = write!(text, "<path fill=\"{color}\" d=\"{path}\"/>");
         }
@@ -146,7 +156,9 @@ pub fn map(text: &mut String, timed: &[(usize, &Step)]) {
     text.push_str("</svg><div></div><div>");
     let marks = columns.min(5);
     let step = |mark: usize| map.columns[mark * (columns - 1) / (marks - 1).max(1)].0;
-    let labels: Vec<String> = (0..marks).map(|mark| format!("step {}", step(mark))).collect();
+    let labels: Vec<String> = (0..marks)
+        .map(|mark| format!("step {}", step(mark)))
+        .collect();
     axis(text, &labels);
     let _ = write!(
         text,

@@ -3,10 +3,12 @@
 use std::cmp::Reverse;
 use std::fmt::Write;
 
-use super::figures::{GROUPS, bytes, duration, giga, group, share, swatch};
-use crate::trace::{KernelSum, Peaks};
+use super::figures::{color, giga, share, swatch};
+use crate::trace::units::{bytes, duration};
+use crate::trace::{KernelSum, Peaks, group};
 
-pub fn table(text: &mut String, mut sums: Vec<KernelSum>, peaks: Option<Peaks>) {
+pub fn table(text: &mut String, sums: &[KernelSum], peaks: Option<Peaks>) {
+    let mut sums = sums.to_vec();
     let all: u64 = sums.iter().map(|kernel| kernel.sum.duration_ns).sum();
     sums.sort_by_key(|kernel| Reverse(kernel.sum.duration_ns));
     text.push_str(
@@ -15,7 +17,6 @@ pub fn table(text: &mut String, mut sums: Vec<KernelSum>, peaks: Option<Peaks>) 
     );
     for KernelSum { kernel, sum } in &sums {
         let calls = sum.calls.max(1);
-        let (_, _, color) = GROUPS[group(kernel)];
         // What the script sorts by.
         let time = |nanoseconds: f64| {
             format!(
@@ -27,7 +28,7 @@ pub fn table(text: &mut String, mut sums: Vec<KernelSum>, peaks: Option<Peaks>) 
         let _ = writeln!(
             text,
             "<tr><th scope=\"row\">{}{kernel}</th><td>{}</td>{}{}<td>{part:.1} %</td><td data-sort=\"{}\">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class=\"word\">{}</td></tr>",
-            swatch(color),
+            swatch(color(group(kernel))),
             sum.calls,
             time(sum.duration_ns as f64),
             time(sum.duration_ns as f64 / calls as f64),

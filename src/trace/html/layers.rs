@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use super::About;
-use super::figures::{GROUPS, duration, giga, group, legend, percent, share};
-use crate::trace::{LayerSum, Sum};
+use super::figures::{color, giga, legend, percent, share};
+use crate::trace::units::duration;
+use crate::trace::{GROUPS, LayerSum, Sum, group};
 
 /// Height of a bar.
 const HEIGHT: u32 = 16;
@@ -84,25 +85,27 @@ impl Scale {
         for kernel in &layer.kernels {
             groups[group(kernel.kernel)] += kernel.sum.duration_ns as f64;
         }
-        let shown = groups.iter().zip(GROUPS).filter(|(time, _)| **time > 0.0);
+        let all = (0..).zip(groups).zip(GROUPS);
+        let shown = all.filter(|((_, time), _)| *time > 0.0);
         let each = |time: f64| duration(time / self.tokens);
         let words: Vec<String> = shown
             .clone()
-            .map(|(time, (name, _, _))| format!("{name} {}", each(*time)))
+            .map(|((_, time), (name, _))| format!("{name} {}", each(time)))
             .collect();
         let mut bar = format!(
             "<svg width=\"100%\" height=\"{HEIGHT}\" role=\"img\" aria-label=\"{}\">",
             words.join(", ")
         );
         let mut left = 0.0;
-        for (time, (name, _, color)) in shown {
+        for ((of, time), (name, _)) in shown {
             let end = (left + time / self.longest).min(1.0);
             let _ = write!(
                 bar,
-                "<rect x=\"{}\" width=\"{}\" height=\"{HEIGHT}\" fill=\"{color}\"><title>{name}: {} a token</title></rect>",
+                "<rect x=\"{}\" width=\"{}\" height=\"{HEIGHT}\" fill=\"{}\"><title>{name}: {} a token</title></rect>",
                 percent(left),
                 percent(end - left),
-                each(*time),
+                color(of),
+                each(time),
             );
             left = end;
         }

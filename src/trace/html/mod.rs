@@ -13,9 +13,10 @@ mod strip;
 
 use std::fmt::Write;
 
-use self::figures::{Wall, duration, giga, share};
+use self::figures::{giga, share};
 use self::page::escaped;
-use super::{Peaks, Phase, Step, Sum, by_kernel, by_layer};
+use super::units::{count, duration};
+use super::{Peaks, Phase, Step, Sum, Totals, explain};
 
 /// Columns that steps are drawn in: several share one where there are more.
 const COLUMNS: usize = 160;
@@ -47,31 +48,60 @@ pub struct About<'a> {
     pub left_out: usize,
 }
 
+/// A phase of the run.
+struct Part<'a> {
+    phase: Phase,
+    steps: Vec<&'a Step>,
+    totals: Totals,
+}
+
+impl<'a> Part<'a> {
+    fn of(steps: &'a [Step], phase: Phase) -> Self {
+        let steps: Vec<&Step> = steps.iter().filter(|step| step.phase == phase).collect();
+        let totals = Totals::of(steps.iter().copied());
+        Self {
+            phase,
+            steps,
+            totals,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self.phase {
+            Phase::Decode => "Decode",
+            Phase::Prefill => "Prefill",
+        }
+    }
+}
+
 /// The report.
 pub fn html(steps: &[Step], about: &About<'_>) -> String {
-    let decode: Vec<&Step> = of_phase(steps, Phase::Decode);
-    let prefill: Vec<&Step> = of_phase(steps, Phase::Prefill);
+    let parts = [Phase::Decode, Phase::Prefill].map(|phase| Part::of(steps, phase));
     let mut text = String::with_capacity(1 << 17);
     page::begin(&mut text, about);
-    text.push_str("<dl class=\"summary\">");
-    summary(&mut text, &decode, &prefill, about);
-    text.push_str("</dl>\n");
-    for (name, steps) in [("Decode", &decode), ("Prefill", &prefill)] {
-        if !steps.is_empty() {
-            section(&mut text, name, steps, about);
-        }
+    explanation(&mut text, &parts, about);
+    summary(&mut text, &parts, about);
+    for part in parts.iter().filter(|part| !part.steps.is_empty()) {
+        section(&mut text, part, about);
     }
     measured(&mut text, steps, about);
     page::end(&mut text);
     text
 }
 
-fn of_phase(steps: &[Step], phase: Phase) -> Vec<&Step> {
-    steps.iter().filter(|step| step.phase == phase).collect()
+/// What took the time, in words.
+fn explanation(text: &mut String, parts: &[Part<'_>; 2], about: &About<'_>) {
+    for part in parts {
+        if let Some(found) = explain(&part.totals, part.phase, about.peaks.as_ref()) {
+            let (name, sentence) = (part.name(), escaped(&found.sentence).into_owned());
+            let _ = write!(text, "<p class=\"lead\"><b>{name}.</b> {sentence}.</p>");
+        }
+    }
 }
 
 /// The figures that count.
-fn summary(text: &mut String, decode: &[&Step], prefill: &[&Step], about: &About<'_>) {
+fn summary(text: &mut String, [decode, prefill]: &[Part<'_>; 2], about: &About<'_>) {
+    text.push_str("<dl class=\"summary\">");
     let mut figure = |what: &str, value: &str, unit: &str| {
         let _ = write!(
             text,
@@ -81,73 +111,68 @@ fn summary(text: &mut String, decode: &[&Step], prefill: &[&Step], about: &About
     let rate = |seconds: f64| format!("{:.1}", 1.0 / seconds.max(1e-9));
     // Timed steps are slower than others, where that is known.
     let plain = about.cost.map(|(plain, _)| plain);
-    let mean = (!decode.is_empty()).then(|| Wall::of(decode).per_token());
+    let mean = (!decode.steps.is_empty()).then(|| decode.totals.all.per_token());
     if let Some(seconds) = plain.or(mean) {
         figure("Decode", &rate(seconds), "tokens a second");
         figure("A decoded token", &duration(1e9 * seconds), "");
     }
-    if !prefill.is_empty() {
-        let seconds = Wall::of(prefill).per_token();
+    if !prefill.steps.is_empty() {
+        let seconds = prefill.totals.all.per_token();
         figure("Prefill", &rate(seconds), "tokens a second");
     }
-    let spans = decode.iter().filter_map(|step| step.spans.as_ref());
-    let sums = spans.flatten().map(Sum::from);
-    if let Some(sum) = sums.reduce(|sum, span| sum.and(&span)) {
+    let sums = decode.totals.kernels.iter().map(|kernel| kernel.sum);
+    if let Some(sum) = sums.reduce(|sum, kernel| Sum::and(sum, &kernel)) {
         let best = about.peaks.map(|peaks| peaks.bytes_per_s);
-        let of_best = share(sum.bytes_per_s(), best);
-        let unit = match of_best.is_empty() {
-            true => "GB/s".to_owned(),
-            false => format!("GB/s, {of_best} of the best"),
+        let unit = match share(sum.bytes_per_s(), best) {
+            of_best if of_best.is_empty() => "GB/s".to_owned(),
+            of_best => format!("GB/s, {of_best} of the best"),
         };
-        figure("Memory, within dispatches", &giga(sum.bytes_per_s()), &unit);
+        figure("Memory, while kernels run", &giga(sum.bytes_per_s()), &unit);
     }
+    text.push_str("</dl>\n");
 }
 
 /// Everything about the steps of one phase.
-fn section(text: &mut String, name: &str, steps: &[&Step], about: &About<'_>) {
-    let wall = Wall::of(steps);
-    let is_timed = |step: &Step| step.spans.is_some();
-    let numbered: Vec<(usize, &Step)> = (0..)
-        .zip(steps.iter().copied())
-        .filter(|(_, step)| is_timed(step))
-        .collect();
-    let timed: Vec<&Step> = numbered.iter().map(|(_, step)| *step).collect();
-    let _ = write!(text, "<section><h2>{name}</h2><p>");
+fn section(text: &mut String, part: &Part<'_>, about: &About<'_>) {
+    let Totals {
+        all,
+        timed,
+        layers,
+        kernels,
+        device_s,
+        ..
+    } = &part.totals;
     let _ = write!(
         text,
-        "{} tokens in {} steps, {} a token by the host’s clock.",
-        wall.tokens,
-        wall.steps,
-        duration(1e9 * wall.per_token())
+        "<section><h2>{}</h2><p>{} in {}, {} a token by the host’s clock.",
+        part.name(),
+        count(all.tokens, "token"),
+        count(all.steps as u64, "step"),
+        duration(1e9 * all.per_token())
     );
-    let device: u64 = timed.iter().filter_map(|step| step.device_ns()).sum();
-    if !timed.is_empty() {
-        let within = Wall::of(&timed);
-        let outside = (within.seconds - 1e-9 * device as f64).max(0.0);
+    let tokens = timed.tokens.max(1) as f64;
+    if timed.steps > 0 {
+        let outside = (timed.seconds - device_s).max(0.0);
         let _ = write!(
             text,
             " {} of the steps were timed by the device’s clock: {} a token within dispatches, {} ({:.0} %) between and before them.",
-            within.steps,
-            duration(device as f64 / within.tokens.max(1) as f64),
-            duration(1e9 * outside / within.tokens.max(1) as f64),
-            100.0 * outside / within.seconds.max(1e-12),
+            timed.steps,
+            duration(1e9 * device_s / tokens),
+            duration(1e9 * outside / tokens),
+            100.0 * outside / timed.seconds.max(1e-12),
         );
     }
     text.push_str("</p>");
-    let tokens = Wall::of(&timed).tokens.max(1) as f64;
-    let layers = by_layer(timed.iter().copied());
-    if timed.is_empty() {
-        text.push_str(
-            "<p>No step was timed kernel by kernel or layer by layer, or the adapter has no timestamps: only whole steps are known.</p>",
-        );
-    } else {
-        layers::table(text, &layers, tokens, about);
-        heat::map(text, &numbered);
+    if timed.steps > 0 {
+        layers::table(text, layers, tokens, about);
+        let numbered = (0..).zip(part.steps.iter().copied());
+        let with_spans = numbered.filter(|(_, step)| step.spans.is_some());
+        heat::map(text, &with_spans.collect::<Vec<_>>());
     }
-    strip::show(text, steps);
-    if !timed.is_empty() {
-        flame::chart(text, steps);
-        kernels::table(text, by_kernel(timed.iter().copied()), about.peaks);
+    strip::show(text, &part.steps);
+    if timed.steps > 0 {
+        flame::chart(text, &part.steps);
+        kernels::table(text, kernels, about.peaks);
     }
     text.push_str("</section>\n");
 }

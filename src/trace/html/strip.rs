@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use super::COLUMNS;
-use super::figures::{axis, duration, quantile};
+use super::figures::{axis, quantile};
 use crate::trace::Step;
+use crate::trace::units::duration;
 
 const HEIGHT: f64 = 96.0;
 
@@ -14,7 +15,7 @@ const HICCUP: f64 = 4.0;
 pub fn show(text: &mut String, steps: &[&Step]) {
     let each = steps.len().div_ceil(COLUMNS).max(1);
     let per_token = |steps: &[&Step]| {
-        let tokens: u32 = steps.iter().map(|step| step.tokens).sum();
+        let tokens: u32 = steps.iter().map(|step| step.gained()).sum();
         let time: f64 = steps.iter().map(|step| step.wall.as_secs_f64()).sum();
         1e9 * time / f64::from(tokens.max(1))
     };
@@ -65,7 +66,10 @@ pub fn show(text: &mut String, steps: &[&Step]) {
         _ => format!(" {each} steps share a column, of which the mean is shown."),
     };
     let cut = match slowest > highest {
-        true => format!(" Bars are cut at {HICCUP} times the median; the slowest took {}.", duration(slowest)),
+        true => format!(
+            " Bars are cut at {HICCUP} times the median; the slowest took {}.",
+            duration(slowest)
+        ),
         false => String::new(),
     };
     let (proposed, accepted) = steps.iter().fold((0, 0), |(proposed, accepted), step| {

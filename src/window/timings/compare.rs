@@ -2,10 +2,10 @@
 
 use egui::{ComboBox, RichText};
 
-use super::format::{count, duration};
 use super::record::Record;
 use super::run::{Run, Sums, Wall};
 use super::selection::Selection;
+use crate::trace::units::{count, duration};
 use crate::window::action::Action;
 
 pub fn show(ui: &mut egui::Ui, record: &Record, actions: &mut Vec<Action>) {

@@ -2,12 +2,12 @@
 
 use egui::{Color32, Rect, RichText, Sense, Stroke, pos2, vec2};
 
-use super::format::{bytes, count, duration, giga, layer_name};
 use super::run::Run;
 use super::selection::Selection;
-use crate::trace::{Phase, Span, Step, Sum};
+use crate::trace::units::{bytes, count, duration, giga, layer_name};
+use crate::trace::{GROUPS, Phase, Span, Step, Sum};
 use crate::window::action::Action;
-use crate::window::theme::{GROUPS, ink_on, kernel_color};
+use crate::window::theme::{group_color, ink_on, kernel_color};
 use crate::window::widgets::canvas;
 
 const ROW: f32 = 26.0;
@@ -198,7 +198,11 @@ impl View {
         }
         ui.add_space(4.0);
         ui.horizontal_wrapped(|ui| {
-            for (name, _, color) in GROUPS {
+            for (name, color) in GROUPS
+                .iter()
+                .map(|(name, _)| *name)
+                .zip((0..).map(group_color))
+            {
                 let (mark, painter) = ui.allocate_painter(vec2(10.0, 10.0), Sense::hover());
                 painter.rect_filled(mark.rect, 1.0, color);
                 ui.label(RichText::new(name).small());

@@ -2,9 +2,9 @@
 
 use egui::{Color32, ColorImage, Pos2, Rect, RichText, Sense, Stroke, pos2, vec2};
 
-use super::format::{duration, layer_name};
 use super::run::Run;
 use super::selection::Selection;
+use crate::trace::units::{duration, layer_name};
 use crate::trace::{Phase, Step};
 use crate::window::action::Action;
 use crate::window::theme::viridis;

@@ -3,9 +3,9 @@
 use egui::RichText;
 use egui_extras::{Column, TableBuilder};
 
-use super::format::{bytes, duration, giga, share};
 use super::run::Sums;
 use super::selection::Selection;
+use crate::trace::units::{bytes, duration, giga, share};
 use crate::trace::{KernelSum, Peaks};
 use crate::window::action::Action;
 use crate::window::theme::kernel_color;

@@ -2,13 +2,13 @@
 
 use egui::{Color32, Rect, RichText, Sense, Stroke, pos2, vec2};
 
-use super::format::{bytes, duration, giga, layer_name, share};
 use super::run::Sums;
 use super::selection::Selection;
 use crate::checkpoint::Config;
-use crate::trace::{LayerSum, Peaks, Sum};
+use crate::trace::units::{bytes, duration, giga, layer_name, share};
+use crate::trace::{GROUPS, LayerSum, Peaks, Sum, group};
 use crate::window::action::Action;
-use crate::window::theme::{GROUPS, group};
+use crate::window::theme::group_color;
 use crate::window::widgets::canvas;
 
 const ROW: f32 = 22.0;
@@ -131,7 +131,10 @@ fn legend(ui: &mut egui::Ui, layers: &[LayerSum]) {
         .filter(|of| kernels.clone().any(|sum| group(sum.kernel) == *of))
         .collect();
     ui.horizontal_wrapped(|ui| {
-        for (name, _, color) in there.into_iter().map(|group| GROUPS[group]) {
+        for (name, color) in there
+            .into_iter()
+            .map(|group| (GROUPS[group].0, group_color(group)))
+        {
             let (mark, painter) = ui.allocate_painter(vec2(10.0, 10.0), Sense::hover());
             painter.rect_filled(mark.rect, 1.0, color);
             ui.label(RichText::new(name).small());
@@ -227,7 +230,7 @@ impl Row<'_> {
                 groups[group(kernel.kernel)] += kernel.sum.duration_ns as f64;
             }
         }
-        for (time, (_, _, color)) in groups.iter().zip(GROUPS) {
+        for (time, color) in groups.iter().zip((0..).map(group_color)) {
             let end = (x + *time as f32 * scale).min(left + full);
             let part =
                 Rect::from_min_max(pos2(x, rect.top() + 3.0), pos2(end, rect.bottom() - 3.0));

@@ -2,8 +2,8 @@
 
 use egui::{Color32, Rect, RichText, Sense, pos2, vec2};
 
-use super::format::{bytes, grouped};
 use super::record::Record;
+use crate::trace::units::{bytes, grouped};
 use crate::window::theme::ink_on;
 use crate::window::widgets::canvas;
 

@@ -5,7 +5,6 @@
 
 mod compare;
 mod flame;
-mod format;
 mod heat;
 mod kernels;
 mod layers;

@@ -2,11 +2,11 @@
 
 use egui::{ComboBox, RichText, ScrollArea};
 
-use super::format::{count, layer_name};
 use super::record::Record;
 use super::run::Sums;
 use super::selection::{Selection, Tab};
 use super::{compare, flame, heat, kernels, layers, memory, strip};
+use crate::trace::units::{count, layer_name};
 use crate::trace::{Phase, TraceMode};
 use crate::window::action::{Action, Export};
 use crate::window::settings::{Setting, Settings};

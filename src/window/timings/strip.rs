@@ -2,9 +2,9 @@
 
 use egui::{Color32, Pos2, Rect, Sense, Stroke, pos2, vec2};
 
-use super::format::{count, duration};
 use super::run::Run;
 use super::selection::Selection;
+use crate::trace::units::{count, duration};
 use crate::trace::{Phase, Step};
 use crate::window::action::Action;
 use crate::window::widgets::canvas;
