@@ -93,7 +93,7 @@ pub fn html(steps: &[Step], about: &About<'_>) -> String {
 fn explanation(text: &mut String, parts: &[Part<'_>; 2], about: &About<'_>) {
     for part in parts {
         if let Some(found) = explain(&part.totals, part.phase, about.peaks.as_ref()) {
-            let (name, sentence) = (part.name(), escaped(&found.sentence).into_owned());
+            let (name, sentence) = (part.name(), escaped(found.sentence.trim_end_matches('.')).into_owned());
             let _ = write!(text, "<p class=\"lead\"><b>{name}.</b> {sentence}.</p>");
         }
     }
