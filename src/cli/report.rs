@@ -17,7 +17,10 @@ pub fn about(model: &Model, peaks: Option<Peaks>) -> About<'_> {
     let kernels = format!("{} kernels{activations}", network.path().name());
     let context = format!("{} positions, cache in {cache}", model.context_size());
     let facts = vec![
-        ("Driver", format!("{} ({})", adapter.driver, adapter.backend)),
+        (
+            "Driver",
+            format!("{} ({})", adapter.driver, adapter.backend),
+        ),
         ("Kind", adapter.device_type.clone()),
         ("Kernels", kernels),
         ("Context", context),
@@ -30,6 +33,8 @@ pub fn about(model: &Model, peaks: Option<Peaks>) -> About<'_> {
         ffn_dim: layer.ffn_dim,
     });
     About {
+        title: "",
+        introduction: String::new(),
         model: model.name(),
         dtype: model.dtype().name(),
         adapter: &adapter.name,

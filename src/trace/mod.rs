@@ -19,7 +19,7 @@ pub mod units;
 pub use cause::{Explanation, Part, explain};
 pub use export::{chrome, csv, json};
 pub use groups::{GROUPS, group};
-pub use html::{About, LayerShape, html};
+pub use html::{About, LayerShape, escaped, html};
 pub use mode::TraceMode;
 pub use rationing::{Rationing, TracePlan};
 pub use spread::{Costs, Difference, FEWEST, INDEPENDENT, LEAST, Spread, Verdict};

@@ -82,6 +82,8 @@ pub enum Action {
     /// Asks for a place, and writes a file there.
     Save(Export),
     CopyMarkdown,
+    /// Takes a picture of what is in sight.
+    TakePicture(Picture, PictureTo),
     RetrySave,
 
     ShowOverlay(Overlay),
@@ -134,9 +136,28 @@ pub enum Overlay {
 pub enum Export {
     ConversationMarkdown,
     ConversationJson,
+    /// The conversation with the timings of its last run, for any browser.
+    ConversationHtml,
+    TraceHtml,
     TraceChrome,
     TraceCsv,
     TraceJson,
+}
+
+/// What a picture shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Picture {
+    Window,
+    Conversation,
+    Timings,
+}
+
+/// Where a picture goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PictureTo {
+    /// A file of the person's choice.
+    File,
+    Clipboard,
 }
 
 /// What a banner is about: there is at most one of each.
@@ -158,6 +179,8 @@ pub enum BannerId {
     NoFileDialogs,
     Exported,
     ExportFailed,
+    PictureCopied,
+    NoPicture,
     NotSaved,
     ClosingWouldLose,
 }

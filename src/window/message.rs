@@ -116,7 +116,7 @@ fn branches(ui: &mut egui::Ui, conversation: &Conversation, at: usize, actions: 
 }
 
 /// Speed and end of a message in a line.
-fn describe(stats: &Stats) -> String {
+pub fn describe(stats: &Stats) -> String {
     let mut parts = Vec::new();
     if let Some(rate) = stats.decode_rate() {
         parts.push(format!("{rate:.1} tok/s"));

@@ -20,6 +20,7 @@ mod models;
 mod options;
 mod overlays;
 mod pace;
+mod pictures;
 mod settings;
 mod sidebar;
 mod state;
@@ -29,12 +30,13 @@ mod theme;
 mod timings;
 mod tokens;
 mod top;
+mod transcript;
 mod views;
 mod widgets;
 
 use std::path::PathBuf;
 
-pub use action::{Action, Export};
+pub use action::{Action, Export, Picture, PictureTo};
 pub use app::{App, Ask};
 pub use conversation::{Conversation, Mode, Stats};
 pub use options::Options;

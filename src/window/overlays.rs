@@ -77,7 +77,7 @@ fn shortcuts(ui: &mut egui::Ui) {
     });
 }
 
-const SHORTCUTS: [(&str, &str); 13] = [
+const SHORTCUTS: [(&str, &str); 14] = [
     ("Enter", "send, or continue the text"),
     ("Shift+Enter", "new line"),
     ("Escape", "close this, or stop"),
@@ -96,5 +96,6 @@ const SHORTCUTS: [(&str, &str); 13] = [
     ),
     ("Ctrl+B", "conversations and settings"),
     ("Ctrl+S", "save as Markdown"),
+    ("Ctrl+Shift+S", "save a picture of the window"),
     ("F1", "this list"),
 ];

@@ -3,7 +3,7 @@
 use egui::containers::menu::MenuButton;
 use egui::{Button, ComboBox, DragValue, RichText, ScrollArea, Slider, SliderClamping};
 
-use super::action::{Action, Export, Overlay};
+use super::action::{Action, Export, Overlay, Picture};
 use super::conversation::{MODELS_OWN, Mode};
 use super::settings::{Appearance, SamplingSettings, Setting};
 use super::state::State;
@@ -129,11 +129,17 @@ fn conversations(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
             if ui.button("Markdown file…").clicked() {
                 actions.push(Action::Save(Export::ConversationMarkdown));
             }
+            if ui.button("HTML file, with timings…").clicked() {
+                actions.push(Action::Save(Export::ConversationHtml));
+            }
             if ui.button("JSON file…").clicked() {
                 actions.push(Action::Save(Export::ConversationJson));
             }
             if ui.button("Copy as Markdown").clicked() {
                 actions.push(Action::CopyMarkdown);
+            }
+            for of in [Picture::Conversation, Picture::Window] {
+                pictures::menu(ui, of, actions);
             }
         });
     });

@@ -6,4 +6,5 @@ mod keeping;
 mod looks;
 mod models;
 mod scene;
+mod sharing;
 mod timings;

@@ -45,16 +45,14 @@ pub fn table(text: &mut String, all: &[LayerSum], tokens: f64, about: &About<'_>
     text.push_str("</tbody></table></div>");
     text.push_str(
         "<p class=\"note\">The tick is where a layer would end if its time followed its bytes: OpenELM gives later layers more heads and a wider \
-         feed-forward network, so they are slower by design. » marks a bar that is cut.</p>",
+         feed-forward network, so they are slower by design. Other: embedding, final norm and head. » marks a bar that is cut.</p>",
     );
 }
 
 fn row(text: &mut String, layer: &LayerSum, bar: &str, tokens: f64, about: &About<'_>) {
     let sum = &layer.sum;
     let cells = match layer.layer {
-        None => {
-            "<th scope=\"row\">other</th><td colspan=\"2\">embedding, norm, head</td>".to_owned()
-        }
+        None => "<th scope=\"row\">other</th><td></td><td></td>".to_owned(),
         Some(number) => match about.layers.get(number as usize) {
             None => format!("<th scope=\"row\">{number}</th><td></td><td></td>"),
             Some(shape) => format!(

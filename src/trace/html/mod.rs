@@ -14,7 +14,7 @@ mod strip;
 use std::fmt::Write;
 
 use self::figures::{giga, share};
-use self::page::escaped;
+pub use self::page::escaped;
 use super::units::{count, duration};
 use super::{Peaks, Phase, Step, Sum, Totals, explain};
 
@@ -32,6 +32,10 @@ pub struct LayerShape {
 /// What a report tells beside the steps. Texts may hold anything: they are escaped.
 #[derive(Debug, Clone, Default)]
 pub struct About<'a> {
+    /// What the page is called; without one it is called as the model.
+    pub title: &'a str,
+    /// HTML that comes before everything else, such as a conversation; texts in it are [`escaped`].
+    pub introduction: String,
     pub model: &'a str,
     /// How weights are kept, such as `bf16`.
     pub dtype: &'a str,
@@ -79,6 +83,7 @@ pub fn html(steps: &[Step], about: &About<'_>) -> String {
     let parts = [Phase::Decode, Phase::Prefill].map(|phase| Part::of(steps, phase));
     let mut text = String::with_capacity(1 << 17);
     page::begin(&mut text, about);
+    text.push_str(&about.introduction);
     explanation(&mut text, &parts, about);
     summary(&mut text, &parts, about);
     for part in parts.iter().filter(|part| !part.steps.is_empty()) {
@@ -101,6 +106,9 @@ fn explanation(text: &mut String, parts: &[Part<'_>; 2], about: &About<'_>) {
 
 /// The figures that count.
 fn summary(text: &mut String, [decode, prefill]: &[Part<'_>; 2], about: &About<'_>) {
+    if decode.steps.is_empty() && prefill.steps.is_empty() {
+        return;
+    }
     text.push_str("<dl class=\"summary\">");
     let mut figure = |what: &str, value: &str, unit: &str| {
         let _ = write!(
@@ -155,8 +163,8 @@ fn section(text: &mut String, part: &Part<'_>, about: &About<'_>) {
         let outside = (timed.seconds - device_s).max(0.0);
         let _ = write!(
             text,
-            " {} of the steps were timed by the device’s clock: {} a token within dispatches, {} ({:.0} %) between and before them.",
-            timed.steps,
+            " {} by the device’s clock too: {} a token within dispatches, {} ({:.0} %) between and before them.",
+            count(timed.steps as u64, "step"),
             duration(1e9 * device_s / tokens),
             duration(1e9 * outside / tokens),
             100.0 * outside / timed.seconds.max(1e-12),
@@ -180,9 +188,6 @@ fn section(text: &mut String, part: &Part<'_>, about: &About<'_>) {
 /// How it was measured, what that cost, and everything else that a reader could ask for.
 fn measured(text: &mut String, steps: &[Step], about: &About<'_>) {
     text.push_str("<section><h2>How it was measured</h2>");
-    if steps.is_empty() {
-        text.push_str("<p>Nothing was timed.</p>");
-    }
     if let Some((plain, traced)) = about.cost {
         let share = 100.0 * (traced / plain.max(1e-12) - 1.0);
         let cost = match share {
@@ -196,11 +201,12 @@ fn measured(text: &mut String, steps: &[Step], about: &About<'_>) {
             duration(1e9 * traced),
         );
     }
-    text.push_str(
-        "<p>Kernels and layers: by the device’s clock, timestamps around each dispatch. Steps: by the host’s clock, from submission to the end, or from \
+    text.push_str(match steps.is_empty() {
+        true => "<p>Nothing was timed.</p>",
+        false => "<p>Kernels and layers: by the device’s clock, timestamps around each dispatch. Steps: by the host’s clock, from submission to the end, or from \
          one token to the next where only whole steps were timed. Bytes are those of weights, cache entries and activations that an operation must \
          read and write at least, each counted once; operations are those of its products and sums.</p>",
-    );
+    });
     text.push_str("<table class=\"facts\"><tbody>");
     let mut fact = |name: &str, value: &str| {
         let _ = write!(
@@ -210,9 +216,15 @@ fn measured(text: &mut String, steps: &[Step], about: &About<'_>) {
             escaped(value)
         );
     };
-    fact("Model", about.model);
-    fact("Weights", about.dtype);
-    fact("Adapter", about.adapter);
+    for (name, value) in [
+        ("Model", about.model),
+        ("Weights", about.dtype),
+        ("Adapter", about.adapter),
+    ] {
+        if !value.is_empty() {
+            fact(name, value);
+        }
+    }
     if let Some(peaks) = about.peaks {
         let estimated = match peaks.is_estimated {
             true => " (estimated: the adapter has no timestamps)",
@@ -233,4 +245,137 @@ fn measured(text: &mut String, steps: &[Step], about: &About<'_>) {
         fact("Left out", &left_out);
     }
     text.push_str("</tbody></table></section>\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::made_up::{decode, layer_spans};
+    use std::time::Duration;
+
+    fn steps(count: u64) -> Vec<Step> {
+        let mut steps: Vec<Step> = (0..count).map(|i| decode(layer_spans(3, 1000 + i))).collect();
+        if let Some(first) = steps.first_mut() {
+            (first.phase, first.tokens) = (Phase::Prefill, 5);
+        }
+        steps
+    }
+
+    fn about<'a>() -> About<'a> {
+        About {
+            model: "OpenELM-270M",
+            dtype: "bf16",
+            adapter: "Test GPU",
+            facts: vec![("Driver", "test 1.0".to_owned())],
+            layers: vec![
+                LayerShape {
+                    q_heads: 12,
+                    kv_heads: 3,
+                    ffn_dim: 768,
+                };
+                3
+            ],
+            peaks: Some(Peaks {
+                bytes_per_s: 20e9,
+                flops_per_s: 70e9,
+                is_estimated: false,
+            }),
+            cost: Some((0.02, 0.021)),
+            ..About::default()
+        }
+    }
+
+    /// Goes through all tags; whatever is opened must be closed, in its order.
+    fn check_tags(html: &str) {
+        let mut open: Vec<&str> = Vec::new();
+        let mut rest = html;
+        while let Some(at) = rest.find('<') {
+            rest = &rest[at + 1..];
+            let end = rest.find('>').expect("a tag ends");
+            let (tag, after) = (&rest[..end], &rest[end + 1..]);
+            rest = after;
+            let name = tag.split(|c: char| c.is_whitespace() || c == '/').next();
+            let name = name.unwrap();
+            if let Some(closed) = tag.strip_prefix('/') {
+                assert_eq!(open.pop(), Some(closed), "</{closed}>");
+            } else if !(tag.ends_with('/') || ["!doctype", "meta"].contains(&name)) {
+                open.push(name);
+                if ["script", "style"].contains(&name) {
+                    rest = &rest[rest.find("</").unwrap()..];
+                }
+            }
+        }
+        assert!(open.is_empty(), "{open:?}");
+    }
+
+    #[test]
+    fn a_report_has_everything_in_it() {
+        let html = html(&steps(40), &about());
+        check_tags(&html);
+        for part in [
+            "<h1><bdi>OpenELM-270M</bdi></h1>",
+            "<b>Decode.</b> ",
+            "<b>Prefill.</b> ",
+            "<h2>Decode</h2>",
+            "<h2>Prefill</h2>",
+            "<td>12, 3</td><td>768</td>",
+            "aria-label=\"norm 1.0 µs, attention 1.0 µs, FFN 2.0 µs\"",
+            "Heat map of 4 rows and 39 columns",
+            "Flame chart of step ",
+            "bound by",
+            "timing costs 5 %",
+            "<bdi>test 1.0</bdi>",
+            "20.0 GB/s read, 70 GFLOP/s",
+        ] {
+            assert!(html.contains(part), "{part}");
+        }
+        // Nothing is fetched, whatever a reader clicks.
+        for word in ["href", "src=", "http:", "https:", "url("] {
+            assert!(!html.contains(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn texts_of_others_cannot_break_out() {
+        let evil = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(1)>";
+        let mut about = about();
+        (about.model, about.dtype, about.adapter, about.title) = (evil, evil, evil, evil);
+        about.facts = vec![("Run", evil.to_owned())];
+        let html = html(&steps(3), &about);
+        check_tags(&html);
+        assert!(!html.contains("alert(1)</script>") && !html.contains("<img"));
+        assert_eq!(html.matches("<script").count(), 2, "ours, and what it reads");
+    }
+
+    #[test]
+    fn a_long_run_is_no_larger_than_a_short_one() {
+        let sizes = [400, 4_000].map(|count| html(&steps(count), &about()).len());
+        assert!(sizes[1] < sizes[0] * 5 / 4, "{sizes:?}");
+        // As many layers as a model may have.
+        let deep: Vec<Step> = (0..300).map(|_| decode(layer_spans(1024, 1000))).collect();
+        let size = html(&deep, &about()).len();
+        assert!(size < 3 << 20, "{size}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_left_out() {
+        let mut steps = steps(20);
+        for step in &mut steps {
+            step.spans = None;
+            step.wall = Duration::from_millis(7);
+        }
+        let about = About {
+            model: "m",
+            ..About::default()
+        };
+        let untimed = html(&steps, &about);
+        check_tags(&untimed);
+        assert!(untimed.contains("7.00 ms") && untimed.contains("where the time goes is not known"));
+        assert!(!untimed.contains("<h3>Layers</h3>") && !untimed.contains("bound by"));
+        let nothing = html(&[], &about);
+        check_tags(&nothing);
+        assert!(nothing.contains("Nothing was timed."));
+        // Spans that took no time, as some clocks have them.
+        check_tags(&html(&[decode(layer_spans(2, 0)); 3], &about));
+    }
 }

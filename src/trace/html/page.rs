@@ -33,7 +33,14 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
 
 /// Everything up to the figures at the top.
 pub fn begin(text: &mut String, about: &About<'_>) {
-    let [model, dtype, adapter] = [about.model, about.dtype, about.adapter].map(escaped);
+    let [title, model, dtype, adapter] =
+        [about.title, about.model, about.dtype, about.adapter].map(escaped);
+    let run = match (title.is_empty(), model.is_empty()) {
+        (true, _) => format!("<bdi>{dtype}</bdi> on <bdi>{adapter}</bdi>"),
+        (false, true) => String::new(),
+        (false, false) => format!("<bdi>{model}</bdi>, <bdi>{dtype}</bdi>, on <bdi>{adapter}</bdi>"),
+    };
+    let heading = if title.is_empty() { &model } else { &title };
     // Even if something got past `escaped`, a browser would load nothing.
     let _ = write!(
         text,
@@ -41,8 +48,8 @@ pub fn begin(text: &mut String, about: &About<'_>) {
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>{model} {dtype} on {adapter}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-         <header><h1><bdi>{model}</bdi></h1><p class=\"on\"><bdi>{dtype}</bdi> on <bdi>{adapter}</bdi></p></header>\n<main>\n"
+         <title>{heading}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+         <header><h1><bdi>{heading}</bdi></h1><p class=\"on\">{run}</p></header>\n<main>\n"
     );
 }
 

@@ -12,7 +12,11 @@ const HEIGHT: f64 = 96.0;
 /// Higher bars are cut, at so many times the median.
 const HICCUP: f64 = 4.0;
 
+/// Of one step there is nothing that the page does not say already.
 pub fn show(text: &mut String, steps: &[&Step]) {
+    if steps.len() < 2 {
+        return;
+    }
     let each = steps.len().div_ceil(COLUMNS).max(1);
     let per_token = |steps: &[&Step]| {
         let tokens: u32 = steps.iter().map(|step| step.gained()).sum();
@@ -35,6 +39,8 @@ pub fn show(text: &mut String, steps: &[&Step]) {
         duration(median),
         duration(slowest),
     );
+    // Gaps between many would only flicker.
+    let gap = if columns > 60 { 0.0 } else { 0.1 };
     // Those that the device timed, and those that were timed as a whole.
     let mut paths = [String::new(), String::new()];
     for (column, (value, group)) in values.iter().zip(steps.chunks(each)).enumerate() {
@@ -42,7 +48,8 @@ pub fn show(text: &mut String, steps: &[&Step]) {
         let is_timed = group.iter().any(|step| step.spans.is_some());
         let _ = write!(
             paths[usize::from(!is_timed)],
-            "M{column}.05 100V{top:.1}h.9V100z"
+            "M{column} 100V{top:.1}h{}V100z",
+            1.0 - gap
         );
     }
     for (path, class) in paths.iter().zip(["timed", "whole"]) {

@@ -120,9 +120,11 @@ impl App {
             }
             Action::Save(export) => {
                 let text = exports::text(&self.state, export);
-                self.dialogs.save(exports::file_name(export), text);
+                let name = exports::file_name(export);
+                self.dialogs.save(name, || Ok(text.into_bytes()));
             }
             Action::CopyMarkdown => self.egui.copy_text(self.conversation().markdown()),
+            Action::TakePicture(what, to) => self.pictures.want(what, to),
             Action::RetrySave => self.saving.retry(&self.state),
 
             Action::ShowOverlay(overlay) => {

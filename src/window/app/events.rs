@@ -42,6 +42,7 @@ impl App {
         while let Some(answer) = self.dialogs.poll() {
             self.take_answer(answer);
         }
+        self.take_pictures();
         self.saving.take_results(&mut self.state);
     }
 

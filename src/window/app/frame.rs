@@ -4,7 +4,7 @@ use egui::{Key, Modifiers};
 
 use super::App;
 use crate::text::Role;
-use crate::window::action::{Action, Export, Overlay};
+use crate::window::action::{Action, Export, Overlay, Picture, PictureTo};
 use crate::window::settings::Setting;
 use crate::window::state::State;
 use crate::window::timings::Tab;
@@ -44,6 +44,8 @@ impl eframe::App for App {
             // What was drawn is as it was before them.
             ui.ctx().request_repaint();
         }
+        // Before what was asked for in this frame: a menu that it was chosen from is still there.
+        self.take_picture(ui.ctx());
         for action in actions {
             self.act(action);
         }
@@ -89,6 +91,9 @@ fn shortcuts(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
     if pressed(command, Key::P) {
         let shows = !state.settings.probabilities;
         actions.push(Action::Set(Setting::Probabilities(shows)));
+    }
+    if pressed(command | Modifiers::SHIFT, Key::S) {
+        actions.push(Action::TakePicture(Picture::Window, PictureTo::File));
     }
     if pressed(command, Key::S) {
         actions.push(Action::Save(Export::ConversationMarkdown));

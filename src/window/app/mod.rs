@@ -6,6 +6,7 @@ mod dialogs;
 mod events;
 mod exports;
 mod frame;
+mod pictures;
 mod requests;
 mod saving;
 
@@ -15,6 +16,7 @@ use std::sync::atomic::AtomicBool;
 
 pub use self::dialogs::Ask;
 use self::dialogs::Dialogs;
+use self::pictures::Pictures;
 use self::saving::Saving;
 use super::action::BannerId;
 use super::conversation::{Conversation, Mode};
@@ -34,6 +36,7 @@ pub struct App {
     engine: Engine,
     saving: Saving,
     dialogs: Dialogs,
+    pictures: Pictures,
     pace: Pace,
     egui: egui::Context,
     /// What is loaded or loading; events of other loads are of no interest.
@@ -79,6 +82,7 @@ impl App {
         theme::apply(context, state.settings.appearance);
         let mut app = Self {
             dialogs: Dialogs::new(context, store.folder()),
+            pictures: Pictures::default(),
             saving: Saving::new(store, &state.settings),
             state,
             views: Views::default(),

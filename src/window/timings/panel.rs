@@ -8,7 +8,8 @@ use super::selection::{Selection, Tab};
 use super::{compare, flame, heat, kernels, layers, memory, strip};
 use crate::trace::units::{count, layer_name};
 use crate::trace::{Phase, TraceMode};
-use crate::window::action::{Action, Export};
+use crate::window::action::{Action, Export, Picture};
+use crate::window::pictures;
 use crate::window::settings::{Setting, Settings};
 use crate::window::theme;
 use crate::window::widgets::name;
@@ -113,7 +114,9 @@ fn controls(ui: &mut egui::Ui, record: &Record, settings: &Settings, actions: &m
             actions.push(Action::PauseTiming(!record.is_paused));
         }
         ui.menu_button("Export trace", |ui| {
+            pictures::menu(ui, Picture::Timings, actions);
             for (label, export) in [
+                ("HTML report…", Export::TraceHtml),
                 ("Chrome trace (Perfetto)…", Export::TraceChrome),
                 ("CSV…", Export::TraceCsv),
                 ("JSON…", Export::TraceJson),
