@@ -198,6 +198,7 @@ fn outsiders_stay_in_their_module() {
         ("egui", &["window"]),
         ("eframe", &["window"]),
         ("rfd::", &["window"]),
+        ("png::", &["window"]),
     ];
     for path in sources(&root().join("src")) {
         let module = module(&path);

@@ -98,7 +98,10 @@ pub fn html(steps: &[Step], about: &About<'_>) -> String {
 fn explanation(text: &mut String, parts: &[Part<'_>; 2], about: &About<'_>) {
     for part in parts {
         if let Some(found) = explain(&part.totals, part.phase, about.peaks.as_ref()) {
-            let (name, sentence) = (part.name(), escaped(found.sentence.trim_end_matches('.')).into_owned());
+            let (name, sentence) = (
+                part.name(),
+                escaped(found.sentence.trim_end_matches('.')).into_owned(),
+            );
             let _ = write!(text, "<p class=\"lead\"><b>{name}.</b> {sentence}.</p>");
         }
     }
@@ -254,7 +257,9 @@ mod tests {
     use std::time::Duration;
 
     fn steps(count: u64) -> Vec<Step> {
-        let mut steps: Vec<Step> = (0..count).map(|i| decode(layer_spans(3, 1000 + i))).collect();
+        let mut steps: Vec<Step> = (0..count)
+            .map(|i| decode(layer_spans(3, 1000 + i)))
+            .collect();
         if let Some(first) = steps.first_mut() {
             (first.phase, first.tokens) = (Phase::Prefill, 5);
         }
@@ -344,7 +349,11 @@ mod tests {
         let html = html(&steps(3), &about);
         check_tags(&html);
         assert!(!html.contains("alert(1)</script>") && !html.contains("<img"));
-        assert_eq!(html.matches("<script").count(), 2, "ours, and what it reads");
+        assert_eq!(
+            html.matches("<script").count(),
+            2,
+            "ours, and what it reads"
+        );
     }
 
     #[test]
@@ -370,12 +379,15 @@ mod tests {
         };
         let untimed = html(&steps, &about);
         check_tags(&untimed);
-        assert!(untimed.contains("7.00 ms") && untimed.contains("where the time goes is not known"));
+        assert!(
+            untimed.contains("7.00 ms") && untimed.contains("where the time goes is not known")
+        );
         assert!(!untimed.contains("<h3>Layers</h3>") && !untimed.contains("bound by"));
         let nothing = html(&[], &about);
         check_tags(&nothing);
         assert!(nothing.contains("Nothing was timed."));
         // Spans that took no time, as some clocks have them.
-        check_tags(&html(&[decode(layer_spans(2, 0)); 3], &about));
+        let instant = vec![decode(layer_spans(2, 0)); 3];
+        check_tags(&html(&instant, &about));
     }
 }

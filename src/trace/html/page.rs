@@ -38,7 +38,9 @@ pub fn begin(text: &mut String, about: &About<'_>) {
     let run = match (title.is_empty(), model.is_empty()) {
         (true, _) => format!("<bdi>{dtype}</bdi> on <bdi>{adapter}</bdi>"),
         (false, true) => String::new(),
-        (false, false) => format!("<bdi>{model}</bdi>, <bdi>{dtype}</bdi>, on <bdi>{adapter}</bdi>"),
+        (false, false) => {
+            format!("<bdi>{model}</bdi>, <bdi>{dtype}</bdi>, on <bdi>{adapter}</bdi>")
+        }
     };
     let heading = if title.is_empty() { &model } else { &title };
     // Even if something got past `escaped`, a browser would load nothing.

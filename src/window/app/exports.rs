@@ -84,7 +84,10 @@ fn about(state: &State) -> About<'_> {
         let context = format!("{} positions", info.context_size);
         about.facts = vec![
             ("Run", run.label.clone()),
-            ("Driver", format!("{} ({})", adapter.driver, adapter.backend)),
+            (
+                "Driver",
+                format!("{} ({})", adapter.driver, adapter.backend),
+            ),
             ("Kind", adapter.device_type.clone()),
             ("Context", context),
             ("Sampling as set now", sampling(state)),
