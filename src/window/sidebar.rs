@@ -5,6 +5,7 @@ use egui::{Button, ComboBox, DragValue, RichText, ScrollArea, Slider, SliderClam
 
 use super::action::{Action, Export, Overlay, Picture};
 use super::conversation::{MODELS_OWN, Mode};
+use super::pictures;
 use super::settings::{Appearance, SamplingSettings, Setting};
 use super::state::State;
 use super::template::TemplateEditor;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use egui::{Key, Modifiers};
-use openelm::Finish;
+use openelm::window::{Action, Export, Picture, PictureTo};
 
 use crate::scene::{Scene, stage, wait};
 use crate::timings::timed;
@@ -62,10 +62,7 @@ fn what_is_not_in_sight_makes_no_picture() {
     let mut stage = stage("demo");
     stage.window.set_size(egui::vec2(600.0, 700.0));
     stage.window.run();
-    let action = openelm::window::Action::TakePicture(
-        openelm::window::Picture::Timings,
-        openelm::window::PictureTo::File,
-    );
+    let action = Action::TakePicture(Picture::Timings, PictureTo::File);
     stage.window.state_mut().act(action);
     stage.window.run();
     assert!(stage.has("It is not in sight."));
@@ -75,7 +72,7 @@ fn what_is_not_in_sight_makes_no_picture() {
 fn a_conversation_and_its_timings_make_a_page() {
     let mut stage = timed(true);
     let page = goes_to(&mut stage, "conversation.html");
-    let action = openelm::window::Action::Save(openelm::window::Export::ConversationHtml);
+    let action = Action::Save(Export::ConversationHtml);
     stage.window.state_mut().act(action);
     wait(&mut stage, "Saved");
     let html = std::fs::read_to_string(&page).unwrap();

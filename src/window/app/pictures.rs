@@ -68,6 +68,7 @@ impl App {
         };
         let Some(place) = self.views.place(of, context.content_rect()) else {
             self.no_picture("It is not in sight.");
+            context.request_repaint();
             return;
         };
         self.pictures.asked = Some(Instant::now());
