@@ -24,13 +24,15 @@ for (const table of document.querySelectorAll(".kernels")) {
   const key = (row, at) => {
     const cell = row.cells[at];
     const text = cell.dataset.sort ?? cell.textContent;
-    const number = parseFloat(text);
+    const number = parseFloat(text.replace("<", ""));
     return Number.isNaN(number) ? text : number;
   };
   [...table.tHead.rows[0].cells].forEach((head, at) => {
     let sign = -1;
     head.dataset.sorts = "";
     head.title = "Sort by this";
+    head.tabIndex = 0;
+    head.addEventListener("keydown", (event) => event.key === "Enter" && head.click());
     head.addEventListener("click", () => {
       const order = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
       const rows = [...body.rows].sort((a, b) => sign * order(key(a, at), key(b, at)));

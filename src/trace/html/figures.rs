@@ -5,6 +5,9 @@ use std::fmt::Write;
 use super::page::escaped;
 use crate::trace::{GROUPS, group, units};
 
+/// Columns that steps are drawn in: several share one where there are more.
+pub const COLUMNS: usize = 160;
+
 /// The colours of [`GROUPS`]: Okabe and Ito's palette, which people with any colour vision can tell apart (jfly.uni-koeln.de/color).
 const COLORS: [&str; GROUPS.len()] = [
     "#56b4e9", "#0072b2", "#f0e442", "#d55e00", "#cc79a7", "#009e73", "#969696", "#e69f00",

@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-use super::COLUMNS;
-use super::figures::{axis, percent, quantile, viridis};
+use super::figures::{COLUMNS, axis, percent, quantile, viridis};
 use crate::trace::Step;
 use crate::trace::units::duration;
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::About;
+use super::about::About;
 use super::figures::{color, giga, legend, percent, share};
 use crate::trace::units::duration;
 use crate::trace::{GROUPS, LayerSum, Sum, group};

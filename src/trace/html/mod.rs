@@ -1,8 +1,9 @@
 //! A report of a run: one HTML file that opens anywhere, asks nobody for anything, and is complete without its script.
 //!
-//! Its size is bounded whatever the run was: steps are drawn in at most [`COLUMNS`] columns, of a step with more spans than
+//! Its size is bounded whatever the run was: steps are drawn in at most [`figures::COLUMNS`] columns, of a step with more spans than
 //! [`flame::MOST_SPANS`] only the layers are drawn, and models have at most 1,024 layers.
 
+mod about;
 mod figures;
 mod flame;
 mod heat;
@@ -13,44 +14,11 @@ mod strip;
 
 use std::fmt::Write;
 
+pub use self::about::{About, LayerShape};
 use self::figures::{giga, share};
 pub use self::page::escaped;
 use super::units::{count, duration};
-use super::{Peaks, Phase, Step, Sum, Totals, explain};
-
-/// Columns that steps are drawn in: several share one where there are more.
-const COLUMNS: usize = 160;
-
-/// What a layer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LayerShape {
-    pub q_heads: usize,
-    pub kv_heads: usize,
-    pub ffn_dim: usize,
-}
-
-/// What a report tells beside the steps. Texts may hold anything: they are escaped.
-#[derive(Debug, Clone, Default)]
-pub struct About<'a> {
-    /// What the page is called; without one it is called as the model.
-    pub title: &'a str,
-    /// HTML that comes before everything else, such as a conversation; texts in it are [`escaped`].
-    pub introduction: String,
-    pub model: &'a str,
-    /// How weights are kept, such as `bf16`.
-    pub dtype: &'a str,
-    pub adapter: &'a str,
-    /// What else is to be known, such as driver, versions, settings and date, in this order.
-    pub facts: Vec<(&'static str, String)>,
-    /// The model's layers.
-    pub layers: Vec<LayerShape>,
-    /// What the adapter can do at best, where that was measured.
-    pub peaks: Option<Peaks>,
-    /// Seconds that a decoded token takes without and with timing, where both are known.
-    pub cost: Option<(f64, f64)>,
-    /// Earlier steps that are no longer there.
-    pub left_out: usize,
-}
+use super::{Phase, Step, Sum, Totals, explain};
 
 /// A phase of the run.
 struct Part<'a> {
@@ -253,6 +221,7 @@ fn measured(text: &mut String, steps: &[Step], about: &About<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::Peaks;
     use crate::trace::made_up::{decode, layer_spans};
     use std::time::Duration;
 

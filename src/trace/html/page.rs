@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use super::About;
+use super::about::About;
 
 const STYLE: &str = include_str!("../../../assets/report/style.css");
 const SCRIPT: &str = include_str!("../../../assets/report/script.js");

@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-use super::COLUMNS;
-use super::figures::{axis, quantile};
+use super::figures::{COLUMNS, axis, quantile};
 use crate::trace::Step;
 use crate::trace::units::duration;
 
