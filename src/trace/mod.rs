@@ -20,6 +20,6 @@ pub use export::{chrome, csv, json};
 pub use groups::{GROUPS, group};
 pub use mode::TraceMode;
 pub use rationing::{Rationing, TracePlan};
-pub use spread::{Costs, Difference, FEWEST, INDEPENDENT, LEAST, Spread, Verdict};
+pub use spread::{Costs, Difference, FEWEST, INDEPENDENT, LEAST, NOISE_RULE, Spread, Verdict};
 pub use step::{Bound, KernelSum, LayerSum, Peaks, Phase, Span, Step, Sum, by_kernel, by_layer};
 pub use totals::{Totals, Wall};

@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 
 use super::run::{Mean, Run};
-use super::selection::{Selection, Tab};
+use super::selection::{Pair, Selection, Tab};
 use crate::engine::{ModelInfo, TokenEvent};
 use crate::trace::{Peaks, Phase, Step, TraceMode};
 
 /// Runs to compare with.
-const EARLIER: usize = 3;
+const EARLIER: usize = 8;
+
+/// Spans that these may have together, of some 64 bytes each; the oldest runs are let go before there are more.
+const MOST_SPANS: usize = 1 << 20;
 
 /// All that the timings panel shows.
 #[derive(Debug)]
@@ -17,11 +20,13 @@ pub struct Record {
     pub run: Run,
     /// Those before it, latest first.
     pub earlier: Vec<Run>,
-    /// The one of them that it is compared with.
-    pub compared: usize,
+    /// Which of all are compared.
+    pub compared: Pair,
     /// While it is set nothing is timed, and what is shown stays.
     pub is_paused: bool,
     pub tab: Tab,
+    /// The view beside it, where there is room for two.
+    pub beside: Tab,
     pub phase: Phase,
     pub selection: Selection,
     /// The model that was loaded last.
@@ -41,9 +46,10 @@ impl Default for Record {
         Self {
             run: Run::default(),
             earlier: Vec::new(),
-            compared: 0,
+            compared: Pair::default(),
             is_paused: false,
             tab: Tab::default(),
+            beside: Tab::Layers,
             phase: Phase::Decode,
             selection: Selection::default(),
             info: None,
@@ -102,12 +108,45 @@ impl Record {
         let before = std::mem::replace(&mut self.run, run);
         if !before.steps.is_empty() {
             self.earlier.insert(0, before);
-            self.earlier.truncate(EARLIER);
+            self.forget();
         }
         self.selection.steps = None;
     }
 
-    pub fn step(&mut self, step: Step) {
+    /// Lets the oldest runs go where there are too many, or where they take too much memory.
+    fn forget(&mut self) {
+        self.earlier.truncate(EARLIER);
+        let mut spans: usize = self.earlier.iter().map(|run| run.spans).sum();
+        while spans > MOST_SPANS
+            && self.earlier.len() > 1
+            && let Some(oldest) = self.earlier.pop()
+        {
+            spans -= oldest.spans;
+        }
+    }
+
+    /// The run of that number, if it is kept.
+    pub fn run_of(&self, number: u64) -> Option<&Run> {
+        let mut runs = std::iter::once(&self.run).chain(&self.earlier);
+        runs.find(|run| run.number == number)
+    }
+
+    /// The two runs that are compared; `None` if there is one so far.
+    pub fn pair(&self) -> Option<(&Run, &Run)> {
+        let wanted = |number: Option<u64>| number.and_then(|number| self.run_of(number));
+        let now = wanted(self.compared.now).unwrap_or(&self.run);
+        let others = || std::iter::once(&self.run).chain(&self.earlier);
+        let then = wanted(self.compared.then).filter(|then| then.number != now.number);
+        let then = then.or_else(|| {
+            let mut before = others().filter(|run| run.number < now.number);
+            before.next()
+        });
+        let then = then.or_else(|| others().find(|run| run.number != now.number))?;
+        Some((now, then))
+    }
+
+    /// Notes a step in which these requests had a part.
+    pub fn step(&mut self, step: Step, requests: Vec<u64>) {
         if self.is_paused {
             return;
         }
@@ -115,7 +154,7 @@ impl Record {
             self.record(&label);
         }
         if self.is_recording {
-            self.run.push(step);
+            self.run.push(step, requests);
         }
     }
 
