@@ -163,7 +163,7 @@ fn choices(ui: &mut Ui, record: &Record, now: &Run, then: &Run, actions: &mut Ve
         .chain(&record.earlier)
         .collect();
     let room = (ui.available_width() - 110.0).clamp(120.0, 420.0);
-    let mut choice = |ui: &mut Ui, label: &str, shown: &Run, other: &Run| {
+    let choice = |ui: &mut Ui, label: &str, shown: &Run, other: &Run| {
         let mut picked = None;
         ui.horizontal(|ui| {
             let label = ui.add_sized(

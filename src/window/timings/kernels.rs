@@ -3,15 +3,16 @@
 use egui::RichText;
 use egui_extras::{Column, TableBuilder};
 
-use super::run::Sums;
+use super::picture::{self, figure};
 use super::selection::Selection;
-use crate::trace::units::{bytes, duration, giga, share};
-use crate::trace::{KernelSum, Peaks};
+use crate::trace::units::giga;
+use crate::trace::{KernelSum, Peaks, Totals};
 use crate::window::action::Action;
-use crate::window::theme::kernel_color;
+use crate::window::theme::{self, kernel_color};
 
-/// Of the text: ten columns must fit beside a chat.
-const SIZE: f32 = 12.0;
+/// Heights of a row.
+const LOWEST: f32 = 22.0;
+const HIGHEST: f32 = 30.0;
 
 /// Widths of the name, and of the figures after it: fixed, so that numbers can end in line.
 const NAME: f32 = 92.0;

@@ -186,3 +186,76 @@ impl Record {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::Span;
+    use std::time::Duration;
+
+    fn step(spans: usize) -> Step {
+        let span = Span {
+            layer: None,
+            kernel: "head",
+            start_ns: 0,
+            duration_ns: 1,
+            read: 0,
+            written: 0,
+            flops: 0,
+        };
+        Step {
+            phase: Phase::Decode,
+            tokens: 1,
+            proposed: 0,
+            accepted: 0,
+            position: 0,
+            begin: Duration::ZERO,
+            wall: Duration::from_millis(1),
+            mode: TraceMode::Kernels,
+            spans: Some(vec![span; spans]),
+        }
+    }
+
+    fn numbers(record: &Record) -> Vec<u64> {
+        record.earlier.iter().map(|run| run.number).collect()
+    }
+
+    #[test]
+    fn eight_earlier_runs_are_kept_but_no_more_than_fit() {
+        let mut record = Record::default();
+        for _ in 0..12 {
+            record.begin("a text", TraceMode::Kernels);
+            record.step(step(3), vec![1]);
+        }
+        assert_eq!(numbers(&record), [11, 10, 9, 8, 7, 6, 5, 4]);
+        for _ in 0..3 {
+            record.begin("a long text", TraceMode::Kernels);
+            record.step(step(MOST_SPANS / 2 + 1), vec![1]);
+        }
+        assert_eq!(numbers(&record), [14]);
+    }
+
+    #[test]
+    fn two_runs_are_compared_whichever_were_chosen() {
+        let mut record = Record::default();
+        for _ in 0..3 {
+            record.begin("a text", TraceMode::Kernels);
+            record.step(step(1), vec![1]);
+        }
+        let pair = |record: &Record| record.pair().map(|(now, then)| (now.number, then.number));
+        assert_eq!(pair(&record), Some((3, 2)));
+        record.compared.then = Some(1);
+        assert_eq!(pair(&record), Some((3, 1)));
+        record.compared.now = Some(1);
+        // Not with itself.
+        assert_eq!(pair(&record), Some((1, 3)));
+        // What was let go is no longer meant.
+        record.compared = Pair {
+            now: Some(99),
+            then: Some(98),
+        };
+        assert_eq!(pair(&record), Some((3, 2)));
+        record.earlier.clear();
+        assert_eq!(pair(&record), None);
+    }
+}

@@ -249,7 +249,7 @@ fn draw_proposed(ui: &Ui, painter: &egui::Painter, band: Rect, scale: &Scale, ba
     for bar in bars {
         let (left, right) = (scale.x(bar.first as f64), scale.x(bar.last as f64 + 1.0));
         let gap = if right - left > 3.0 { 1.0 } else { 0.0 };
-        let mut part = |from: f32, to: f32, color: Color32| {
+        let part = |from: f32, to: f32, color: Color32| {
             let y = |tokens: f32| band.bottom() - tokens * tick;
             let area = Rect::from_min_max(pos2(left, y(to)), pos2(right - gap, y(from)));
             painter.rect_filled(area, 0.0, color);
