@@ -22,6 +22,6 @@ pub use groups::{GROUPS, group};
 pub use html::{About, LayerShape, escaped, html};
 pub use mode::TraceMode;
 pub use rationing::{Rationing, TracePlan};
-pub use spread::{Costs, Difference, FEWEST, INDEPENDENT, LEAST, Spread, Verdict};
+pub use spread::{Costs, Difference, FEWEST, INDEPENDENT, LEAST, NOISE_RULE, Spread, Verdict};
 pub use step::{Bound, KernelSum, LayerSum, Peaks, Phase, Span, Step, Sum, by_kernel, by_layer};
 pub use totals::{Totals, Wall};

@@ -3,7 +3,7 @@
 
 use super::conversation::Mode;
 use super::settings::Setting;
-use super::timings::{Selection, Tab};
+use super::timings::{Pair, Selection, Tab};
 use super::tokens::At;
 use crate::engine::Alternative;
 use crate::text::Template;
@@ -94,10 +94,12 @@ pub enum Action {
 
     /// Shows a view of the timings.
     ShowTab(Tab),
+    /// Shows another beside it, where there is room.
+    ShowBeside(Tab),
     ShowPhase(Phase),
     Select(Selection),
-    /// Compares with an earlier run.
-    Compare(usize),
+    /// Compares two of the runs that are kept.
+    Compare(Pair),
     /// Keeps the timings that are shown, and has nothing timed.
     PauseTiming(bool),
 

@@ -41,7 +41,7 @@ fn pictures_show_what_was_asked_for() {
 
     stage.click("Dismiss");
     let timings = goes_to(&mut stage, "timings.png");
-    stage.click("Export trace");
+    stage.click("Export timings");
     stage.click("Picture of the timings (PNG)…");
     wait(&mut stage, "Saved");
     let (width, height, colors) = read(&timings);
@@ -52,7 +52,7 @@ fn pictures_show_what_was_asked_for() {
     assert!(colors > 100, "{colors}");
 
     stage.click("Dismiss");
-    stage.click("Export trace");
+    stage.click("Export timings");
     stage.click("Copy picture of the timings");
     wait(&mut stage, "A picture of ");
 }
@@ -88,7 +88,7 @@ fn a_conversation_and_its_timings_make_a_page() {
     }
     stage.click("Dismiss");
     let report = goes_to(&mut stage, "timings.html");
-    stage.click("Export trace");
+    stage.click("Export timings");
     stage.click("HTML report…");
     wait(&mut stage, "Saved");
     let html = std::fs::read_to_string(&report).unwrap();

@@ -138,9 +138,10 @@ impl App {
             Action::Dismiss(banner) => self.state.dismiss(banner),
 
             Action::ShowTab(tab) => self.state.timings.tab = tab,
+            Action::ShowBeside(tab) => self.state.timings.beside = tab,
             Action::ShowPhase(phase) => self.state.timings.show_phase(phase),
             Action::Select(selection) => self.state.timings.selection = selection,
-            Action::Compare(run) => self.state.timings.compared = run,
+            Action::Compare(pair) => self.state.timings.compared = pair,
             Action::PauseTiming(is_paused) => self.pause_timing(is_paused),
 
             Action::Escape => self.escape(),

@@ -100,7 +100,7 @@ impl App {
                 }
             }
             Event::Token { request, token } => self.token(request, *token),
-            Event::Step { step, .. } => self.state.timings.step(*step),
+            Event::Step { requests, step } => self.state.timings.step(*step, requests),
             Event::Finished {
                 request,
                 finish,

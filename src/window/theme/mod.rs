@@ -16,7 +16,7 @@ use egui::{
 
 pub use self::palette::Palette;
 use super::settings::Appearance;
-use crate::trace::{GROUPS, group};
+use crate::trace::{GROUPS, Phase, group};
 
 /// Sizes of text, in points.
 pub const TITLE: f32 = 20.0;
@@ -86,6 +86,23 @@ const GROUP_COLORS: [Color32; GROUPS.len()] = [
     Color32::from_gray(150),
     OKABE_ITO[1],
 ];
+
+/// The colour of one of several things that are drawn beside each other.
+pub fn series(index: usize) -> Color32 {
+    OKABE_ITO[index % OKABE_ITO.len()]
+}
+
+/// The colour of steps of a phase.
+pub fn phase_color(phase: Phase) -> Color32 {
+    match phase {
+        Phase::Decode => OKABE_ITO[0],
+        Phase::Prefill => OKABE_ITO[5],
+    }
+}
+
+/// The colours of what takes more time than something else, and of what takes less.
+pub const SLOWER: Color32 = OKABE_ITO[5];
+pub const FASTER: Color32 = OKABE_ITO[0];
 
 /// The colour of a group of kernels, by its index in [`GROUPS`].
 pub fn group_color(group: usize) -> Color32 {
