@@ -6,8 +6,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 out=${1:-assets/screenshots/openelm.gif}
-size=1200x750
-shown=900x
+# Small enough that nothing needs to be made smaller, and that frames come often where the processor draws (`pace.rs`).
+size=1120x660
 frames_a_second=5
 for tool in Xvfb xdotool import convert; do
     command -v "$tool" >/dev/null || {
@@ -25,7 +25,8 @@ window=$server
 camera=$server
 trap 'kill "$camera" "$window" "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
 sleep 2
-export DISPLAY="$display" WINIT_X11_SCALE_FACTOR=1
+# One thread for the model, so that another draws.
+export DISPLAY="$display" WINIT_X11_SCALE_FACTOR=1 OPENELM_THREADS=1
 unset WAYLAND_DISPLAY
 # The list of conversations is empty, and would take room.
 printf '{"appearance":"%s","trace_all":true,"sidebar":false,"timings":true}' "${APPEARANCE:-dark}" >"$work/settings.json"
@@ -65,7 +66,7 @@ done
 # The last is looked at longer.
 set -- "$@" -delay 250 "$work/$before.mpc"
 mkdir -p "$(dirname "$out")"
-convert -loop 0 "$@" -resize "$shown" +dither -colors 96 -fuzz 2% -layers OptimizePlus -layers OptimizeTransparency "$out"
+convert -loop 0 "$@" +dither -colors 128 -fuzz 1% -layers OptimizePlus -layers OptimizeTransparency "$out"
 bytes=$(wc -c <"$out")
 echo "capture: $out, $(($# / 3)) frames, $((bytes / 1024)) kB"
 [ "$bytes" -lt 2000000 ] || {

@@ -45,7 +45,12 @@ impl eframe::App for App {
             ui.ctx().request_repaint();
         }
         // Before what was asked for in this frame: a menu that it was chosen from is still there.
-        self.take_picture(ui.ctx());
+        let window = ui.ctx().content_rect();
+        let place = |of| self.views.place(of, window);
+        if let Some(outcome) = self.pictures.ask(ui.ctx(), place) {
+            self.take_picture(outcome);
+            ui.ctx().request_repaint();
+        }
         for action in actions {
             self.act(action);
         }

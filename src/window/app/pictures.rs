@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 
 use egui::{Color32, ColorImage, Popup, Rect};
 
-use super::App;
-use crate::window::action::{BannerId, Picture, PictureTo};
-use crate::window::state::Banner;
+use crate::window::action::{Picture, PictureTo};
 
 /// How long a frame may take to be read back. A window that is not in sight is not drawn at all.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -46,33 +44,40 @@ impl Default for Pictures {
     }
 }
 
+/// What became of a picture.
+pub(super) enum Outcome {
+    Taken {
+        of: Picture,
+        to: PictureTo,
+        image: ColorImage,
+    },
+    /// And why.
+    Failed(&'static str),
+}
+
 impl Pictures {
     /// Has a picture taken as soon as nothing lies over it.
     pub(super) fn want(&mut self, of: Picture, to: PictureTo) {
         self.wanted = Some((of, to));
     }
-}
 
-impl App {
-    /// Asks for this frame, if it is wanted.
-    pub(super) fn take_picture(&mut self, context: &egui::Context) {
-        if self.pictures.wanted.is_none() {
-            return;
-        }
+    /// Asks for the frame that was just drawn, if it is wanted. `place` says where something is in it.
+    pub(super) fn ask(
+        &mut self,
+        context: &egui::Context,
+        place: impl Fn(Picture) -> Option<Rect>,
+    ) -> Option<Outcome> {
+        let (of, to) = self.wanted?;
         if Popup::is_any_open(context) {
             context.request_repaint();
-            return;
+            return None;
         }
-        let Some((of, to)) = self.pictures.wanted.take() else {
-            return;
+        self.wanted = None;
+        let Some(place) = place(of) else {
+            return Some(Outcome::Failed("It is not in sight."));
         };
-        let Some(place) = self.views.place(of, context.content_rect()) else {
-            self.no_picture("It is not in sight.");
-            context.request_repaint();
-            return;
-        };
-        self.pictures.asked = Some(Instant::now());
-        let outbox = self.pictures.outbox.clone();
+        self.asked = Some(Instant::now());
+        let outbox = self.outbox.clone();
         let pixels_per_point = context.pixels_per_point();
         let again = context.clone();
         context.request_screenshot(move |frame| {
@@ -87,40 +92,29 @@ impl App {
             again.request_repaint();
         });
         context.request_repaint_after(PATIENCE);
+        None
     }
 
-    /// Does with frames that have come what was asked for.
-    pub(super) fn take_pictures(&mut self) {
-        while let Ok(taken) = self.pictures.taken.try_recv() {
-            self.pictures.asked = None;
-            let Some(image) = cut(&taken.frame, taken.place, taken.pixels_per_point) else {
-                self.no_picture("There is nothing to be seen of it.");
-                continue;
-            };
-            match taken.to {
-                PictureTo::Clipboard => {
-                    let [width, height] = image.size;
-                    self.egui.copy_image(image);
-                    let text = format!("A picture of {width} x {height} pixels.");
-                    self.state.tell(Banner::note(BannerId::PictureCopied, text));
-                }
-                PictureTo::File => self.dialogs.save(file_name(taken.of), move || png(&image)),
-            }
+    /// The next picture that has come, or has not come in time.
+    pub(super) fn poll(&mut self) -> Option<Outcome> {
+        if let Ok(taken) = self.taken.try_recv() {
+            self.asked = None;
+            let image = cut(&taken.frame, taken.place, taken.pixels_per_point);
+            let (of, to) = (taken.of, taken.to);
+            return Some(match image {
+                Some(image) => Outcome::Taken { of, to, image },
+                None => Outcome::Failed("There is nothing to be seen of it."),
+            });
         }
-        let asked = self.pictures.asked;
-        if asked.is_some_and(|asked| asked.elapsed() > PATIENCE) {
-            self.pictures.asked = None;
-            self.no_picture("The window could not be read back from the device that draws it.");
-        }
-    }
-
-    fn no_picture(&mut self, why: &str) {
-        self.state.tell(Banner::problem(BannerId::NoPicture, why));
+        self.asked.take_if(|asked| asked.elapsed() > PATIENCE)?;
+        Some(Outcome::Failed(
+            "The window could not be read back from the device that draws it.",
+        ))
     }
 }
 
 /// The name to suggest for a file.
-fn file_name(of: Picture) -> &'static str {
+pub(super) fn file_name(of: Picture) -> &'static str {
     match of {
         Picture::Window => "openelm.png",
         Picture::Conversation => "conversation.png",
@@ -140,7 +134,7 @@ fn cut(frame: &ColorImage, place: Rect, pixels_per_point: f32) -> Option<ColorIm
 }
 
 /// An image as a file of eight bits a channel, opaque.
-fn png(image: &ColorImage) -> std::io::Result<Vec<u8>> {
+pub(super) fn png(image: &ColorImage) -> std::io::Result<Vec<u8>> {
     let [width, height] = image
         .size
         .map(|side| u32::try_from(side).unwrap_or(u32::MAX));
