@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::App;
 use super::dialogs::Answer;
-use super::pictures::{self, Outcome};
 use crate::engine::{Event, ModelInfo, Stage, TokenEvent};
 use crate::error::{Error, HubError};
 use crate::generate::{Finish, Timing};
 use crate::text::is_instruct;
-use crate::window::action::{Action, BannerId, Overlay, PictureTo};
+use crate::window::action::{Action, BannerId, Overlay};
 use crate::window::advice::advice;
 use crate::window::conversation::{Conversation, MODELS_OWN, Mode, Stats, template_for};
 use crate::window::settings::SamplingSettings;
@@ -348,26 +347,6 @@ impl App {
             Error::Hub(_) => banner.with_fix("Try again", Action::Load(wanted)),
             _ => banner.with_fix("Choose a model", Action::ShowOverlay(Overlay::Models)),
         });
-    }
-
-    pub(super) fn take_picture(&mut self, outcome: Outcome) {
-        match outcome {
-            Outcome::Taken {
-                to: PictureTo::Clipboard,
-                image,
-                ..
-            } => {
-                let [width, height] = image.size;
-                self.egui.copy_image(image);
-                let text = format!("A picture of {width} x {height} pixels.");
-                self.state.tell(Banner::note(BannerId::PictureCopied, text));
-            }
-            Outcome::Taken { of, image, .. } => {
-                let name = pictures::file_name(of);
-                self.dialogs.save(name, move || pictures::png(&image));
-            }
-            Outcome::Failed(why) => self.state.tell(Banner::problem(BannerId::NoPicture, why)),
-        }
     }
 
     fn take_answer(&mut self, answer: Answer) {

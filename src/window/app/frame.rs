@@ -3,10 +3,11 @@
 use egui::{Key, Modifiers};
 
 use super::App;
+use super::pictures::{self, Outcome};
 use crate::text::Role;
-use crate::window::action::{Action, Export, Overlay, Picture, PictureTo};
+use crate::window::action::{Action, BannerId, Export, Overlay, Picture, PictureTo};
 use crate::window::settings::Setting;
-use crate::window::state::State;
+use crate::window::state::{Banner, State};
 use crate::window::timings::Tab;
 
 /// Below this width there is room for one thing at a time.
@@ -59,6 +60,29 @@ impl eframe::App for App {
     fn on_exit(&mut self) {
         self.stop();
         self.saving.finish(&self.state);
+    }
+}
+
+impl App {
+    /// Writes or copies a picture.
+    pub(super) fn take_picture(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Taken {
+                to: PictureTo::Clipboard,
+                image,
+                ..
+            } => {
+                let [width, height] = image.size;
+                self.egui.copy_image(image);
+                let text = format!("A picture of {width} x {height} pixels.");
+                self.state.tell(Banner::note(BannerId::PictureCopied, text));
+            }
+            Outcome::Taken { of, image, .. } => {
+                let name = pictures::file_name(of);
+                self.dialogs.save(name, move || pictures::png(&image));
+            }
+            Outcome::Failed(why) => self.state.tell(Banner::problem(BannerId::NoPicture, why)),
+        }
     }
 }
 
