@@ -88,12 +88,13 @@ fn summary(text: &mut String, [decode, prefill]: &[Part<'_>; 2], about: &About<'
         );
     };
     let rate = |seconds: f64| format!("{:.1}", 1.0 / seconds.max(1e-9));
-    // Timed steps are slower than others, where that is known.
-    let plain = about.cost.map(|(plain, _)| plain);
-    let mean = (!decode.steps.is_empty()).then(|| decode.totals.all.per_token());
-    if let Some(seconds) = plain.or(mean) {
-        figure("Decode", &rate(seconds), "tokens a second");
-        figure("A decoded token", &duration(1e9 * seconds), "");
+    if !decode.steps.is_empty() {
+        let seconds = decode.totals.all.per_token();
+        let unit = format!("tokens a second, {} each", duration(1e9 * seconds));
+        figure("Decode", &rate(seconds), &unit);
+    }
+    if let Some((plain, _)) = about.cost {
+        figure("Decode, not timed", &rate(plain), "tokens a second");
     }
     if !prefill.steps.is_empty() {
         let seconds = prefill.totals.all.per_token();

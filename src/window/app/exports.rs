@@ -31,7 +31,11 @@ pub(super) fn text(state: &State, export: Export) -> String {
             let mut about = about(state);
             about.title = conversation.name();
             about.introduction = transcript::html(conversation);
-            html(&steps(state), &about)
+            let steps = steps(state);
+            if !steps.is_empty() {
+                about.introduction += "<h2>The last run that was timed</h2>";
+            }
+            html(&steps, &about)
         }
         Export::TraceHtml => html(&steps(state), &about(state)),
         Export::TraceChrome => trace(state, crate::trace::chrome),
