@@ -20,6 +20,7 @@ mod models;
 mod options;
 mod overlays;
 mod pace;
+mod page;
 mod pictures;
 mod settings;
 mod sidebar;
@@ -30,7 +31,6 @@ mod theme;
 mod timings;
 mod tokens;
 mod top;
-mod transcript;
 mod views;
 mod widgets;
 

@@ -3,8 +3,8 @@
 use crate::trace::{About, LayerShape, Step, html};
 use crate::version;
 use crate::window::action::Export;
+use crate::window::page;
 use crate::window::state::State;
-use crate::window::transcript;
 
 /// The name to suggest for a file.
 pub(super) fn file_name(export: Export) -> &'static str {
@@ -30,7 +30,7 @@ pub(super) fn text(state: &State, export: Export) -> String {
         Export::ConversationHtml => {
             let mut about = about(state);
             about.title = conversation.name();
-            about.introduction = transcript::html(conversation);
+            about.introduction = page::html(conversation);
             let steps = steps(state);
             if !steps.is_empty() {
                 about.introduction += "<h2>The last run that was timed</h2>";
