@@ -40,7 +40,10 @@ pub enum Action {
         token: usize,
         alternative: Alternative,
     },
+    /// Copies a message as it was written, with its marks of Markdown.
     Copy(usize),
+    /// Copies it as it is read.
+    CopyPlain(usize),
     Delete(usize),
     Undo,
     Redo,
@@ -49,6 +52,20 @@ pub enum Action {
     /// Shows what is known about a token.
     Inspect(At),
     CloseInspector,
+
+    /// Looks for texts, or puts the cursor where they are looked for.
+    OpenFind,
+    CloseFind,
+    /// What is looked for has become this.
+    SetFind(String),
+    /// Whether all conversations are searched.
+    FindEverywhere(bool),
+    /// The next match, or the one before.
+    StepFind {
+        is_back: bool,
+    },
+    /// Opens a conversation that was found, at its first match.
+    OpenFound(usize),
 
     New(Mode),
     Open(usize),
@@ -113,6 +130,7 @@ impl Action {
             | Self::Edit(at)
             | Self::BranchAt { message: at, .. }
             | Self::Copy(at)
+            | Self::CopyPlain(at)
             | Self::Delete(at)
             | Self::Choose(at)
             | Self::Inspect(At { message: at, .. }) => Some(*at),

@@ -12,6 +12,9 @@ use crate::trace::TraceMode;
 /// Name of [`ChatTemplate::inst`].
 pub const INST: &str = "[INST]";
 
+/// The least and the most that everything is larger than designed.
+pub const ZOOM: (f32, f32) = (0.7, 2.0);
+
 /// Models to offer again.
 const MOST_RECENT: usize = 8;
 
@@ -102,10 +105,22 @@ pub struct Settings {
     pub trace: TraceMode,
     /// Time every step, whatever it costs.
     pub trace_all: bool,
-    /// What was written but not sent.
+    /// How much larger everything is than designed.
+    pub zoom: f32,
+    /// What was written but not sent where there is no conversation yet.
     pub draft: String,
+    /// What was written but not sent in conversations.
+    pub drafts: Vec<Draft>,
     /// Messages that were being edited.
     pub edits: Vec<Edit>,
+}
+
+/// A text that was written below a conversation but not sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Draft {
+    /// Id of the conversation.
+    pub conversation: String,
+    pub text: String,
 }
 
 /// A message that is being edited.
@@ -130,6 +145,8 @@ pub enum Setting {
     IgnoreEos(bool),
     PromptLookup(bool),
     Appearance(Appearance),
+    /// How much larger everything is than designed.
+    Zoom(f32),
     Probabilities(bool),
     Trace(TraceMode),
     TraceAll(bool),
@@ -155,7 +172,9 @@ impl Default for Settings {
             probabilities: false,
             trace: TraceMode::Kernels,
             trace_all: false,
+            zoom: 1.0,
             draft: String::new(),
+            drafts: Vec::new(),
             edits: Vec::new(),
         }
     }
@@ -193,9 +212,18 @@ impl Settings {
             Setting::IgnoreEos(ignores) => self.ignore_eos = ignores,
             Setting::PromptLookup(looks) => self.prompt_lookup = looks,
             Setting::Appearance(appearance) => self.appearance = appearance,
+            Setting::Zoom(zoom) => self.zoom = zoom,
             Setting::Probabilities(shows) => self.probabilities = shows,
             Setting::Trace(mode) => self.trace = mode,
             Setting::TraceAll(all) => self.trace_all = all,
+        }
+    }
+
+    /// How much larger everything is than designed, whatever the file says.
+    pub fn zoom(&self) -> f32 {
+        match self.zoom.is_finite() {
+            true => self.zoom.clamp(ZOOM.0, ZOOM.1),
+            false => 1.0,
         }
     }
 

@@ -9,6 +9,7 @@ use super::settings::{Appearance, SamplingSettings, Setting};
 use super::state::State;
 use super::template::TemplateEditor;
 use super::widgets::{line, lines, name};
+use super::zoom;
 use crate::text::ChatTemplate;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,6 +52,7 @@ impl Sidebar {
         ending(ui, state, actions);
         heading(ui, "Appearance");
         appearance(ui, state.settings.appearance, actions);
+        zoom::control(ui, state.settings.zoom(), actions);
         ui.add_space(8.0);
         if ui.button("Keyboard shortcuts (F1)").clicked() {
             actions.push(Action::ShowOverlay(Overlay::Shortcuts));

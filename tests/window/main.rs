@@ -2,8 +2,11 @@
 #![cfg(feature = "window")]
 
 mod chat;
+mod find;
 mod keeping;
 mod looks;
 mod models;
+mod reading;
 mod scene;
 mod timings;
+mod typing;

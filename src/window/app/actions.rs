@@ -6,6 +6,7 @@ use crate::engine::Alternative;
 use crate::text::{Role, Template};
 use crate::window::action::{Action, BannerId, Overlay};
 use crate::window::conversation::{Conversation, MODELS_OWN, Mode, template_for};
+use crate::window::markdown;
 use crate::window::settings::Setting;
 use crate::window::state::{Banner, NarrowView, OpenEdit};
 use crate::window::theme;
@@ -33,9 +34,10 @@ impl App {
             return;
         }
         match action {
-            Action::SetDraft(text) => self.state.draft = text,
+            Action::SetDraft(text) => self.state.set_draft(text),
             Action::SendDraft => {
-                let draft = std::mem::take(&mut self.state.draft);
+                let draft = self.state.draft().to_owned();
+                self.state.set_draft(String::new());
                 self.send(draft);
                 self.views.chat.focus_composer();
             }
@@ -63,6 +65,14 @@ impl App {
                 alternative,
             } => self.branch_at(message, token, &alternative),
             Action::Copy(at) => self.egui.copy_text(self.state.editable(at)),
+            Action::CopyPlain(at) => {
+                let text = self.state.editable(at);
+                let is_markdown = self.conversation().mode == Mode::Chat;
+                self.egui.copy_text(match is_markdown {
+                    true => markdown::plain(&text),
+                    false => text,
+                });
+            }
             Action::Delete(at) => self.delete(at),
             Action::Undo => self.undo(),
             Action::Redo => self.redo(),
@@ -73,14 +83,18 @@ impl App {
             Action::Inspect(at) => self.state.inspected = Some(at),
             Action::CloseInspector => self.state.inspected = None,
 
+            Action::OpenFind => self.open_find(),
+            Action::CloseFind => self.close_find(),
+            Action::SetFind(query) => self.set_find(query),
+            Action::FindEverywhere(everywhere) => self.find_everywhere(everywhere),
+            Action::StepFind { is_back } => self.step_find(is_back),
+            Action::OpenFound(at) => self.open_found(at),
+
             Action::New(mode) => {
                 self.state.dismiss(BannerId::ContextFull);
                 self.new_conversation(mode);
             }
-            Action::Open(at) => {
-                self.state.current = at.min(self.state.conversations.len() - 1);
-                self.shown_changed();
-            }
+            Action::Open(at) => self.open(at),
             Action::DeleteConversation(at) => self.delete_conversation(at),
             Action::SetTitle(title) => self.conversation_mut().title = title,
             Action::SetMode(mode) => self.set_mode(mode),
@@ -117,6 +131,7 @@ impl App {
                     theme::apply(&self.egui, appearance);
                 }
                 self.state.settings.set(setting);
+                self.egui.set_zoom_factor(self.state.settings.zoom());
             }
             Action::Save(export) => {
                 let text = exports::text(&self.state, export);
@@ -149,7 +164,7 @@ impl App {
 
     fn send(&mut self, text: String) {
         if !self.state.can_generate() {
-            self.state.draft = text;
+            self.state.set_draft(text);
             return;
         }
         // A word at the end of the box would run into what the model writes; a text keeps its spaces.
@@ -308,12 +323,18 @@ impl App {
         self.shown_changed();
     }
 
+    pub(super) fn open(&mut self, at: usize) {
+        self.state.current = at.min(self.state.conversations.len() - 1);
+        self.shown_changed();
+    }
+
     fn shown_changed(&mut self) {
         self.state.inspected = None;
         self.state.dismiss(BannerId::MessageDeleted);
         self.state.narrow = NarrowView::Chat;
         self.views.chat.focus_composer();
-        self.counted = None;
+        self.counting.forget();
+        self.state.with_draft = None;
     }
 
     fn delete_conversation(&mut self, at: usize) {
@@ -328,6 +349,7 @@ impl App {
         }
         self.saving.remove(&conversation.id);
         self.state.edits.remove(&conversation.id);
+        self.state.drafts.remove(&conversation.id);
         if self.state.current > at {
             self.state.current -= 1;
         }
@@ -410,6 +432,8 @@ impl App {
         if !self.state.overlays.is_empty() {
             self.state.overlays.clear();
             self.views.chat.focus_composer();
+        } else if self.state.find.is_some() {
+            self.close_find();
         } else if self.state.is_busy() {
             self.stop();
             self.views.chat.focus_composer();

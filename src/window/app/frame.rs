@@ -5,7 +5,7 @@ use egui::{Key, Modifiers};
 use super::App;
 use crate::text::Role;
 use crate::window::action::{Action, Export, Overlay};
-use crate::window::settings::Setting;
+use crate::window::settings::{Setting, ZOOM};
 use crate::window::state::State;
 use crate::window::timings::Tab;
 
@@ -15,7 +15,12 @@ const NARROW: f32 = 760.0;
 impl eframe::App for App {
     fn logic(&mut self, context: &egui::Context, _: &mut eframe::Frame) {
         self.take_events();
-        self.count();
+        if let Some(wait) = self.count() {
+            context.request_repaint_after(wait);
+        }
+        if self.search() {
+            self.pace.repaint(context);
+        }
         if let Some(wait) = self.saving.save(&self.state) {
             context.request_repaint_after(wait);
         }
@@ -99,6 +104,25 @@ fn shortcuts(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
     {
         actions.push(Action::Regenerate(last));
     }
+    if pressed(command, Key::F) {
+        actions.push(Action::OpenFind);
+    }
+    if state.find.is_some() {
+        for (modifiers, is_back) in [(Modifiers::SHIFT, true), (Modifiers::NONE, false)] {
+            if pressed(modifiers, Key::F3) {
+                actions.push(Action::StepFind { is_back });
+            }
+        }
+    }
+    if let Some(last) = conversation.last() {
+        if pressed(command | Modifiers::SHIFT, Key::C) {
+            actions.push(Action::Copy(last));
+        }
+        if pressed(command | Modifiers::ALT, Key::C) {
+            actions.push(Action::CopyPlain(last));
+        }
+    }
+    zoom(ui, state.settings.zoom(), actions);
     let digits = [
         Key::Num1,
         Key::Num2,
@@ -121,5 +145,21 @@ fn shortcuts(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
     }
     if !is_writing && pressed(command, Key::Z) {
         actions.push(Action::Undo);
+    }
+}
+
+/// Keys that make everything larger or smaller.
+fn zoom(ui: &egui::Ui, now: f32, actions: &mut Vec<Action>) {
+    let pressed = |key| ui.input_mut(|input| input.consume_key(Modifiers::COMMAND, key));
+    // On many keyboards + is Shift and =.
+    let steps =
+        i32::from(pressed(Key::Plus) || pressed(Key::Equals)) - i32::from(pressed(Key::Minus));
+    let zoom = match pressed(Key::Num0) {
+        true => 1.0,
+        false => ((now * 10.0).round() + steps as f32) / 10.0,
+    };
+    let zoom = zoom.clamp(ZOOM.0, ZOOM.1);
+    if zoom != now {
+        actions.push(Action::Set(Setting::Zoom(zoom)));
     }
 }

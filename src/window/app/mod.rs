@@ -2,9 +2,11 @@
 //! here is what they share.
 
 mod actions;
+mod counting;
 mod dialogs;
 mod events;
 mod exports;
+mod finding;
 mod frame;
 mod requests;
 mod saving;
@@ -13,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use self::counting::Counting;
 pub use self::dialogs::Ask;
 use self::dialogs::Dialogs;
 use self::saving::Saving;
@@ -20,7 +23,7 @@ use super::action::BannerId;
 use super::conversation::{Conversation, Mode};
 use super::options::Options;
 use super::pace::Pace;
-use super::settings::Settings;
+use super::settings::{Draft, Settings};
 use super::state::{Banner, OpenEdit, State};
 use super::store::Store;
 use super::theme;
@@ -50,18 +53,12 @@ pub struct App {
     is_recovering: bool,
     /// Requests so far.
     requests: u64,
-    /// Counts of tokens that were asked for.
-    counts: u64,
+    counting: Counting,
     /// Ends the request that is running.
     cancel: Arc<AtomicBool>,
     /// While it is set the engine times nothing.
     pause: Arc<AtomicBool>,
-    /// What the state's count of positions is of.
-    counted: Option<CountKey>,
 }
-
-/// What a prompt depends on: the conversation and how it is written, changes of its messages, the last of them.
-type CountKey = (String, u64, usize);
 
 /// A load, as it was asked for.
 #[derive(Default)]
@@ -77,9 +74,12 @@ impl App {
         theme::set_up(context);
         let state = kept(&store);
         theme::apply(context, state.settings.appearance);
+        // Its own keys would go further, and what they do would not be kept.
+        context.options_mut(|options| options.zoom_with_keyboard = false);
+        context.set_zoom_factor(state.settings.zoom());
         let mut app = Self {
             dialogs: Dialogs::new(context, store.folder()),
-            saving: Saving::new(store, &state.settings),
+            saving: Saving::new(store, &state.settings, &state.drafts),
             state,
             views: Views::default(),
             engine,
@@ -92,12 +92,13 @@ impl App {
             has_loaded: false,
             is_recovering: false,
             requests: 0,
-            counts: 0,
+            counting: Counting::default(),
             cancel: Arc::default(),
             pause: Arc::default(),
-            counted: None,
         };
         app.new_conversation(Mode::Completion);
+        let draft = app.state.settings.draft.clone();
+        app.state.set_draft(draft);
         app
     }
 
@@ -143,10 +144,7 @@ impl App {
 fn kept(store: &Store) -> State {
     let (settings, problem) = store.settings::<Settings>();
     let (conversations, problems) = store.conversations();
-    let mut state = State {
-        draft: settings.draft.clone(),
-        ..State::default()
-    };
+    let mut state = State::default();
     if let Some(text) = problem {
         state.tell(Banner::problem(BannerId::SettingsUnreadable, text));
     }
@@ -156,6 +154,12 @@ fn kept(store: &Store) -> State {
             problems.join("; ")
         );
         state.tell(Banner::problem(BannerId::ConversationsUnreadable, text));
+    }
+    for draft in &settings.drafts {
+        if conversations.iter().any(|c| c.id == draft.conversation) {
+            let Draft { conversation, text } = draft.clone();
+            state.drafts.insert(conversation, text);
+        }
     }
     for edit in &settings.edits {
         let conversation = conversations.iter().find(|c| c.id == edit.conversation);

@@ -1,0 +1,237 @@
+//! The bar to find texts with, above the conversation, and the list of conversations that match.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use egui::text::{ByteIndex, LayoutJob, LayoutSection, TextFormat};
+use egui::{Align, Key, Layout, Modifiers, ScrollArea, TextEdit, TextStyle};
+
+use super::{Find, Found};
+use crate::window::action::Action;
+use crate::window::icons::Icon;
+use crate::window::theme::{self, GRID};
+use crate::window::widgets::{icon_button, name, switch};
+
+/// The most of the page that the list takes.
+const LIST_SHARE: f32 = 0.4;
+
+/// What only the bar needs.
+#[derive(Default)]
+pub struct FindBar {
+    takes_focus: bool,
+}
+
+impl FindBar {
+    /// Puts the cursor into the bar.
+    pub fn focus(&mut self) {
+        self.takes_focus = true;
+    }
+
+    pub fn show(&mut self, ui: &mut egui::Ui, find: &Find, actions: &mut Vec<Action>) {
+        let room = ui.available_height();
+        let panel = egui::Panel::top("find").resizable(false);
+        panel.frame(theme::bar(ui)).show(ui, |ui| {
+            ui.horizontal_wrapped(|ui| {
+                self.field(ui, find, actions);
+                ui.label(theme::aside(tally(find)));
+                let can_step = !find.hits().is_empty();
+                ui.add_enabled_ui(can_step, |ui| {
+                    if icon_button(ui, Icon::Up, "Previous match", "Shift+Enter").clicked() {
+                        actions.push(Action::StepFind { is_back: true });
+                    }
+                    if icon_button(ui, Icon::Down, "Next match", "Enter").clicked() {
+                        actions.push(Action::StepFind { is_back: false });
+                    }
+                });
+                let (_, everywhere) = switch(ui, find.everywhere, "All conversations");
+                actions.extend(everywhere.map(Action::FindEverywhere));
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                    if icon_button(ui, Icon::Close, "Close find", "Escape").clicked() {
+                        actions.push(Action::CloseFind);
+                    }
+                });
+            });
+            if find.everywhere && !find.query.is_empty() {
+                list(ui, find, room * LIST_SHARE, actions);
+            }
+        });
+    }
+
+    fn field(&mut self, ui: &mut egui::Ui, find: &Find, actions: &mut Vec<Action>) {
+        let mut query = Cow::Borrowed(find.query.as_str());
+        let edit = TextEdit::singleline(&mut query)
+            .id(egui::Id::unique("find"))
+            .hint_text("Find")
+            .desired_width(180.0)
+            // Enter goes on to the next match.
+            .return_key(None);
+        let response = ui.add(edit);
+        name(ui, &response, "Find text");
+        if std::mem::take(&mut self.takes_focus) {
+            response.request_focus();
+        }
+        if response.has_focus() {
+            for (modifiers, is_back) in [(Modifiers::SHIFT, true), (Modifiers::NONE, false)] {
+                if ui.input_mut(|input| input.consume_key(modifiers, Key::Enter)) {
+                    actions.push(Action::StepFind { is_back });
+                }
+            }
+        }
+        if let Cow::Owned(query) = query {
+            actions.push(Action::SetFind(query));
+        }
+    }
+}
+
+/// How many matches there are.
+fn tally(find: &Find) -> String {
+    match (find.query.is_empty(), find.hits().len()) {
+        (true, _) => String::new(),
+        (false, 0) => "no match here".to_owned(),
+        (false, count) => format!("{} of {count}", find.at + 1),
+    }
+}
+
+fn list(ui: &mut egui::Ui, find: &Find, height: f32, actions: &mut Vec<Action>) {
+    let (done, all) = find.searched;
+    let texts = match find.found.len() {
+        0 if done == all => "No conversation has it".to_owned(),
+        1 => "1 conversation".to_owned(),
+        count => format!("{count} conversations"),
+    };
+    let progress = match done == all {
+        true => texts,
+        false => format!("{texts}, {done} of {all} searched…"),
+    };
+    ui.label(theme::aside(progress));
+    let row = 2.0 * theme::CONTROL - GRID;
+    ScrollArea::vertical()
+        .id_salt("found")
+        .max_height(height)
+        .auto_shrink([false, true])
+        .show_rows(ui, row, find.found.len(), |ui, range| {
+            for (i, found) in find.found[range.clone()].iter().enumerate() {
+                if entry(ui, found, row) {
+                    actions.push(Action::OpenFound(range.start + i));
+                }
+            }
+        });
+}
+
+/// Returns whether it was chosen.
+fn entry(ui: &mut egui::Ui, found: &Found, height: f32) -> bool {
+    let job = job(ui, found);
+    let button = egui::Button::new(job)
+        .frame_when_inactive(false)
+        .truncate()
+        .min_size(egui::vec2(ui.available_width(), height));
+    let response = ui.add(button);
+    name(ui, &response, &format!("{}: {}", found.name, found.line));
+    response.clicked()
+}
+
+/// The name and how many matches there are, and below it the line of the first.
+fn job(ui: &egui::Ui, found: &Found) -> LayoutJob {
+    let palette = theme::palette(ui);
+    let body = TextStyle::Button.resolve(ui.style());
+    let small = TextStyle::Small.resolve(ui.style());
+    let matches = match found.count {
+        1 => String::new(),
+        count => format!("  {count} matches"),
+    };
+    let mut job = LayoutJob::default();
+    job.append(&found.name, 0.0, TextFormat::simple(body, palette.text));
+    let weak = TextFormat::simple(small, palette.weak);
+    job.append(&matches, 0.0, weak.clone());
+    job.append("\n", 0.0, weak.clone());
+    let line = job.text.len();
+    job.append(&found.line, 0.0, weak);
+    let Range { start, end } = found.marked;
+    mark(&mut job, &[(line + start..line + end, false)], palette);
+    job
+}
+
+/// Puts a background behind stretches of a text, another behind the one that is looked at.
+pub fn mark(job: &mut LayoutJob, stretches: &[(Range<usize>, bool)], palette: &theme::Palette) {
+    if stretches.is_empty() {
+        return;
+    }
+    let mut sections = Vec::with_capacity(job.sections.len() + 2 * stretches.len());
+    for section in job.sections.drain(..) {
+        let (mut at, end) = (section.byte_range.start.0, section.byte_range.end.0);
+        let mut leading_space = section.leading_space;
+        let mut add = |range: Range<usize>, is_active: Option<bool>| {
+            let mut format = section.format.clone();
+            match is_active {
+                Some(true) => {
+                    (format.background, format.color) = (palette.accent, palette.on_accent);
+                }
+                Some(false) => format.background = palette.selected(),
+                None => {}
+            }
+            sections.push(LayoutSection {
+                leading_space: std::mem::take(&mut leading_space),
+                byte_range: ByteIndex(range.start)..ByteIndex(range.end),
+                format,
+            });
+        };
+        let within = stretches
+            .iter()
+            .filter(|(range, _)| range.start < end && at < range.end);
+        let within: Vec<_> = within.collect();
+        if at == end {
+            add(at..end, None);
+        }
+        for (range, is_active) in within {
+            let (begin, stop) = (range.start.max(at), range.end.min(end));
+            if at < begin {
+                add(at..begin, None);
+            }
+            add(begin..stop, Some(*is_active));
+            at = stop;
+        }
+        if at < end {
+            add(at..end, None);
+        }
+    }
+    job.sections = sections;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_marked_keeps_its_text_and_its_other_format() {
+        let palette = theme::Palette::of(true);
+        let mut job = LayoutJob::default();
+        let struck = TextFormat {
+            italics: true,
+            ..TextFormat::default()
+        };
+        job.append("hello ", 3.0, TextFormat::default());
+        job.append("world", 0.0, struck);
+        mark(&mut job, &[(1..3, false), (4..8, true)], palette);
+        let sections: Vec<_> = job
+            .sections
+            .iter()
+            .map(|section| {
+                let range = section.byte_range.start.0..section.byte_range.end.0;
+                (range, section.format.background, section.format.italics)
+            })
+            .collect();
+        let none = egui::Color32::TRANSPARENT;
+        assert_eq!(
+            sections,
+            [
+                (0..1, none, false),
+                (1..3, palette.selected(), false),
+                (3..4, none, false),
+                (4..6, palette.accent, false),
+                (6..8, palette.accent, true),
+                (8..11, none, true),
+            ]
+        );
+        assert_eq!(job.sections[0].leading_space, 3.0);
+    }
+}
