@@ -138,6 +138,9 @@ impl Source<'_> {
             setter.append(line, end - line.len()..end, format.clone());
             at = end;
         }
+        if shown.is_empty() {
+            setter.append("", at..at, format);
+        }
         let is_first = part.start == code.whole.start;
         framed(ui, is_first, is_last, |ui| {
             if is_first {
