@@ -1,14 +1,11 @@
 //! The box to write in, below the conversation.
 
-use std::borrow::Cow;
-
-use egui::text::{CCursor, CCursorRange};
-use egui::text_edit::TextEditState;
-use egui::{Align, Event, ImeEvent, Key, Layout, Margin, Modifiers, ScrollArea, Stroke, TextEdit};
+use egui::{Align, Event, ImeEvent, Key, Layout, Margin, Modifiers, ScrollArea, Stroke};
 
 use super::action::Action;
 use super::conversation::Mode;
 use super::icons::Icon;
+use super::long_text::LongText;
 use super::state::State;
 use super::theme::{self, CORNER, GRID, READING_LINE, READING_WIDTH};
 use super::transcript::OUTSET;
@@ -21,6 +18,9 @@ const MOST_LINES: f32 = 8.0;
 #[derive(Default)]
 pub struct Composer {
     takes_focus: bool,
+    text: LongText,
+    /// The conversation whose draft it is.
+    conversation: String,
     /// Whether an input method is in the middle of a word.
     is_composing: bool,
     /// A text that was sent before and is now in the box.
@@ -43,7 +43,7 @@ impl Composer {
         let room = ui.available_width();
         let width = room.min(READING_WIDTH + 2.0 * OUTSET);
         // In the column that is read.
-        let bar = ui.spacing().scroll.bar_width;
+        let bar = ui.spacing().scroll.bar_width + 2.0 * GRID;
         let left = ((room - bar - width) / 2.0).max(0.0);
         ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing.x = 0.0;
@@ -106,28 +106,36 @@ impl Composer {
     /// Returns what the text has become, and whether it is to be sent.
     fn field(&mut self, ui: &mut egui::Ui, state: &State) -> (Option<String>, bool) {
         let is_composed = self.follow_input_method(ui);
-        let mut draft = Cow::Borrowed(state.draft());
-        if !is_composed && let Some(text) = self.recall(ui, state) {
-            put_cursor_at_end(ui, &text);
-            draft = Cow::Owned(text);
+        if self.conversation != state.conversation().id {
+            self.conversation.clone_from(&state.conversation().id);
+            self.text.begin(ui, field_id(), state.draft());
         }
+        let mut recalled = None;
+        if !is_composed {
+            recalled = self.recall(ui, state);
+        }
+        if let Some(text) = &recalled {
+            self.text.begin(ui, field_id(), text);
+        }
+        let draft = recalled.as_deref().unwrap_or(state.draft());
         let row = ui.text_style_height(&egui::TextStyle::Body);
         let line = READING_LINE.max(row);
         let scroll = ScrollArea::vertical()
             .id_salt("draft")
-            .max_height(MOST_LINES * line + GRID)
+            .max_height(MOST_LINES * line)
+            .min_scrolled_height(MOST_LINES * line)
             .auto_shrink([false, true]);
-        let mut is_entered = false;
-        scroll.show(ui, |ui| {
+        self.text.parts(ui, field_id(), draft);
+        let scrolled = scroll.show(ui, |ui| {
             ui.spacing_mut().extra_text_line_spacing = line - row;
-            let edit = TextEdit::multiline(&mut draft)
-                .id(field_id())
-                .hint_text(hint(state))
-                .frame(egui::Frame::NONE)
-                .desired_rows(1)
-                .desired_width(f32::INFINITY)
-                .return_key(egui::KeyboardShortcut::new(Modifiers::SHIFT, Key::Enter));
-            let response = ui.add(edit);
+            let hint = hint(state);
+            let (response, changed) = self.text.show(ui, field_id(), draft, |edit| {
+                edit.hint_text(hint)
+                    .frame(egui::Frame::NONE)
+                    .desired_rows(1)
+                    .desired_width(f32::INFINITY)
+                    .return_key(egui::KeyboardShortcut::new(Modifiers::SHIFT, Key::Enter))
+            });
             name(ui, &response, "Message");
             if std::mem::take(&mut self.takes_focus) {
                 response.request_focus();
@@ -136,13 +144,11 @@ impl Composer {
             let entered = |input: &mut egui::InputState| {
                 !input.modifiers.shift && input.consume_key(Modifiers::NONE, Key::Enter)
             };
-            is_entered = response.has_focus() && ui.input_mut(entered) && !is_composed;
+            let is_entered = response.has_focus() && ui.input_mut(entered) && !is_composed;
+            (changed, is_entered)
         });
-        let changed = match draft {
-            Cow::Owned(text) if text != state.draft() => Some(text),
-            _ => None,
-        };
-        (changed, is_entered)
+        let (changed, is_entered) = scrolled.inner;
+        (changed.or(recalled), is_entered)
     }
 
     /// Follows what an input method does. Returns whether the keys of this frame are its own: the Enter that takes a word over may
@@ -216,13 +222,6 @@ fn hint(state: &State) -> String {
         (None, Mode::Completion) => "Add to the text, or nothing, and continue",
     };
     hint.to_owned()
-}
-
-fn put_cursor_at_end(ui: &egui::Ui, text: &str) {
-    let mut field = TextEditState::load(ui.ctx(), field_id()).unwrap_or_default();
-    let end = CCursor::new(text.chars().count());
-    field.cursor.set_char_range(Some(CCursorRange::one(end)));
-    field.store(ui.ctx(), field_id());
 }
 
 /// How many tokens the text in the box has, and how much of the context is left after it.

@@ -1,10 +1,9 @@
 //! A message while it is edited.
 
-use std::borrow::Cow;
-
-use egui::{ScrollArea, TextEdit};
+use egui::ScrollArea;
 
 use super::action::Action;
+use super::long_text::LongText;
 use super::state::{OpenEdit, State};
 use super::theme::{GRID, READING_LINE};
 use super::widgets::{name, primary};
@@ -16,6 +15,7 @@ const MOST_HEIGHT: f32 = 14.0 * READING_LINE;
 #[derive(Default)]
 pub struct Editor {
     takes_focus: bool,
+    text: LongText,
 }
 
 impl Editor {
@@ -35,7 +35,8 @@ impl Editor {
         let Some(OpenEdit { text, .. }) = state.edit() else {
             return;
         };
-        let mut text = Cow::Borrowed(text.as_str());
+        let id = egui::Id::unique(("editor", &state.conversation().id));
+        self.text.parts(ui, id, text);
         let scroll = ScrollArea::vertical().id_salt("editor");
         scroll
             .max_height(MOST_HEIGHT)
@@ -43,18 +44,16 @@ impl Editor {
             .show(ui, |ui| {
                 let row = ui.text_style_height(&egui::TextStyle::Body);
                 ui.spacing_mut().extra_text_line_spacing = (READING_LINE - row).max(0.0);
-                let edit = TextEdit::multiline(&mut text)
-                    .desired_width(f32::INFINITY)
-                    .desired_rows(4);
-                let response = ui.add(edit);
+                let (response, changed) = self.text.show(ui, id, text, |edit| {
+                    edit.desired_width(f32::INFINITY).desired_rows(4)
+                });
                 name(ui, &response, "Edit message");
                 if std::mem::take(&mut self.takes_focus) {
+                    self.text.begin(ui, id, text);
                     response.request_focus();
                 }
+                actions.extend(changed.map(Action::SetEdit));
             });
-        if let Cow::Owned(text) = text {
-            actions.push(Action::SetEdit(text));
-        }
         ui.add_space(2.0 * GRID);
         ui.horizontal(|ui| {
             let hint = "Change it where it stands";

@@ -14,6 +14,9 @@ use crate::text::Role;
 /// Answers that "3 more" asks for.
 const SEVERAL: usize = 3;
 
+/// Between a button's edge and its icon.
+const EDGE: f32 = 1.5 * GRID;
+
 /// Who a message is by.
 pub fn header(ui: &mut egui::Ui, conversation: &Conversation, at: usize) {
     let who = match conversation.message(at).role {
@@ -39,11 +42,8 @@ pub fn footer(
     ui.horizontal_wrapped(|ui| {
         ui.set_min_height(CONTROL);
         ui.spacing_mut().item_spacing.x = 0.0;
-        if state.writing() == Some(at) {
-            // Nothing that moves: every frame that is drawn without need is taken from the model.
-            ui.label(theme::aside("writing…"));
-            return;
-        }
+        // An icon stands below the text, not the button's edge.
+        ui.add_space(-EDGE);
         let branching = match conversation.mode {
             Mode::Chat => Some(at),
             // There is one row of buttons for the whole text.
@@ -54,6 +54,12 @@ pub fn footer(
         };
         if let Some(at) = branching {
             has_focus |= branches(ui, conversation, at, actions);
+        }
+        if state.writing() == Some(at) {
+            // Nothing that moves: every frame that is drawn without need is taken from the model.
+            ui.add_space(EDGE);
+            ui.label(theme::aside("writing…"));
+            return;
         }
         let opacity = ui.opacity();
         if !is_last && !is_shown {

@@ -17,6 +17,7 @@ mod find;
 mod flow;
 mod icons;
 mod inspector;
+mod long_text;
 mod markdown;
 mod message;
 mod models;

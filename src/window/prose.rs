@@ -14,7 +14,7 @@ use super::theme::{self, CORNER, GRID, READING_LINE};
 use super::widgets::icon_button;
 
 /// Between paragraphs.
-const PARAGRAPH: f32 = 2.0 * GRID;
+const PARAGRAPH: f32 = 3.0 * GRID;
 
 /// How much further in a list's items are than what is around them.
 const INDENT: f32 = 6.0 * GRID;
@@ -108,13 +108,14 @@ impl Source<'_> {
         shown
     }
 
-    /// Draws a part as it is.
-    pub fn plain(self, ui: &mut egui::Ui, part: &Range<usize>) -> Option<Rect> {
+    /// Draws a part as it is. Returns how wide it is, and where the match is that is looked at.
+    pub fn plain(self, ui: &mut egui::Ui, part: &Range<usize>) -> (f32, Option<Rect>) {
         let text = self.text[part.clone()].trim_end();
         let mut setter = Setter::new(self.marks);
         let format = format(ui);
         setter.append(text, part.start..part.start + text.len(), format);
-        setter.set(ui)
+        let (set, matched) = setter.set_whole(ui);
+        (set.galley.size().x, matched)
     }
 
     /// Draws code, or a part of it.
@@ -208,7 +209,10 @@ impl Source<'_> {
                 })
             }
             Kind::Table(rows) => sideways(ui, "table", |ui| {
-                let grid = egui::Grid::new("cells").striped(true).max_col_width(COLUMN);
+                let grid = egui::Grid::new("cells")
+                    .striped(true)
+                    .spacing(vec2(4.0 * GRID, GRID))
+                    .max_col_width(COLUMN);
                 let table = grid.show(ui, |ui| {
                     let mut shown = None;
                     for (i, row) in rows.iter().enumerate() {
@@ -248,6 +252,8 @@ impl Source<'_> {
             if let Some(link) = &span.link {
                 format.color = theme::accent(ui);
                 format.underline = Stroke::new(1.0, theme::accent(ui));
+                // The line is drawn below the letters, not below the line of text.
+                (format.line_height, format.valign) = (None, egui::Align::Center);
                 links.push((begin..begin + span.text.len(), link));
             }
             setter.append(&span.text, source, format);
@@ -268,6 +274,8 @@ fn styled(ui: &egui::Ui, base: &TextFormat, style: Style) -> TextFormat {
     if style.code {
         format.font_id = TextStyle::Monospace.resolve(ui.style());
         format.background = theme::palette(ui).raised;
+        // So that it stands on the line that the words beside it stand on.
+        format.line_height = Some(READING_LINE - 0.5 * GRID);
     } else if style.strong {
         format.font_id.family = FontFamily::Name(theme::SEMIBOLD.into());
     }

@@ -21,8 +21,11 @@ use super::theme::{self, CONTROL, CORNER, GRID, READING_LINE, READING_WIDTH};
 use super::{inspector, tokens};
 use crate::text::Role;
 
-/// Between paragraphs, and around what stands in a bubble.
-const PARAGRAPH: f32 = 2.0 * GRID;
+/// Between paragraphs.
+const PARAGRAPH: f32 = 3.0 * GRID;
+
+/// Above and below what stands in a bubble.
+const INSET: f32 = 2.0 * GRID;
 
 /// How far a bubble reaches beyond the column, so that its text stands where all other text does.
 pub const OUTSET: f32 = 3.0 * GRID;
@@ -30,8 +33,11 @@ pub const OUTSET: f32 = 3.0 * GRID;
 /// Height of the line that says who a message is by.
 const HEADER: f32 = READING_LINE + GRID;
 
-/// Between messages.
-const GAP: f32 = 4.0 * GRID;
+/// Between messages, beside the room for their buttons.
+const GAP: f32 = 2.0 * GRID;
+
+/// Above the first message, and beside what is widest.
+const EDGE: f32 = 2.0 * GRID;
 
 /// How much above and below what is in sight is laid out too.
 const MARGIN: f32 = 40.0;
@@ -110,7 +116,7 @@ impl Transcript {
         }
         let bar = ui.spacing().scroll.bar_width + 2.0 * GRID;
         let room = ui.available_width() - bar;
-        let width = (room - 2.0 * OUTSET).clamp(60.0, READING_WIDTH);
+        let width = (room - 2.0 * (OUTSET + EDGE)).clamp(60.0, READING_WIDTH);
         let margin = ((room - width) / 2.0).max(0.0);
         let items = self.items(state, width);
         let target = self.target(state);
@@ -156,7 +162,7 @@ impl Transcript {
             .map(|pointer| pointer.y - page.column.top());
         // On a touch screen nothing hovers.
         let shows_all = ui.input(egui::InputState::has_touch_screen);
-        let (mut y, mut message_top) = (0.0, 0.0);
+        let (mut y, mut message_top) = (EDGE, EDGE);
         let mut in_sight: Option<Range<usize>> = None;
         for (i, (item, height)) in items.into_iter().enumerate() {
             if matches!(item, Item::Header(_)) {
@@ -187,7 +193,8 @@ impl Transcript {
             let builder = UiBuilder::new()
                 .max_rect(rect)
                 .layout(Layout::top_down(Align::Min))
-                .id_salt(item);
+                // The same wherever it is scrolled to: a selection knows texts by it.
+                .scope_id(egui::Id::unique(("item", &self.conversation, item)));
             let mut child = ui.new_child(builder);
             child.set_width(page.column.width());
             child.spacing_mut().item_spacing.y = 0.0;
@@ -439,16 +446,14 @@ fn bubble(ui: &mut egui::Ui, source: Source<'_>, pieces: &Pieces, piece: usize) 
     let background = ui.painter().add(egui::Shape::Noop);
     let is_first = piece == 0;
     let is_last = piece + 1 == pieces.all.len();
-    ui.add_space(if is_first { PARAGRAPH } else { 0.0 });
-    let matched = source.plain(ui, &pieces.all[piece].range);
-    // A short text has a short bubble.
-    let right = match is_first && is_last {
-        true => ui.cursor().left() + ui.min_rect().width(),
-        false => ui.max_rect().right(),
-    };
-    ui.add_space(PARAGRAPH);
+    ui.add_space(if is_first { INSET } else { 0.0 });
+    let (width, matched) = source.plain(ui, &pieces.all[piece].range);
+    ui.add_space(if is_last { INSET } else { PARAGRAPH });
     let mut rect = ui.min_rect();
-    rect.set_right(right);
+    if is_first && is_last {
+        // A short text has a short bubble.
+        rect.set_width(width);
+    }
     let rect = rect.expand2(vec2(OUTSET, 0.0));
     let corner = |is_end: bool| if is_end { 2 * CORNER } else { 0 };
     let corners = egui::CornerRadius {

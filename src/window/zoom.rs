@@ -4,7 +4,7 @@ use egui::{Align2, Area, Order};
 
 use super::action::Action;
 use super::settings::{Setting, ZOOM};
-use super::theme::{self, GRID};
+use super::theme;
 use super::widgets::{card, name};
 
 /// How long it is said, in seconds.
@@ -27,11 +27,10 @@ impl ZoomHint {
         if now >= self.until {
             return;
         }
-        let below = egui::vec2(0.0, 14.0 * GRID);
         let area = Area::new(egui::Id::unique("zoom"))
             .order(Order::Foreground)
             .interactable(false)
-            .anchor(Align2::CENTER_TOP, below);
+            .anchor(Align2::CENTER_CENTER, egui::Vec2::ZERO);
         area.show(ui.ctx(), |ui| {
             card(ui, |ui| ui.label(theme::strong(percent(zoom))));
         });

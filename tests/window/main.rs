@@ -8,5 +8,6 @@ mod looks;
 mod models;
 mod reading;
 mod scene;
+mod shots;
 mod timings;
 mod typing;

@@ -24,12 +24,14 @@ fn a_paragraph_is_one_text_and_what_the_person_wrote_stays_as_it_is() {
         "one",
         "let fox = 1;\nlet owl = 2;",
         "See the forest.",
-        "Which **animals**?",
     ] {
         let texts = stage.window.get_all_by_label(text);
         assert_eq!(texts.count(), 1, "{text}");
     }
     assert!(stage.has("You") && stage.has("Assistant"));
+    // And is the conversation's name.
+    let question = stage.window.get_all_by_label("Which **animals**?");
+    assert_eq!(question.count(), 2);
 }
 
 #[test]
@@ -120,6 +122,8 @@ fn a_selection_goes_over_paragraphs_and_out_of_sight() {
     };
     let text = "Paragraph 57.\n\nParagraph 58.\n\nParagraph 59.";
     assert_eq!(copy(&mut stage).as_deref(), Some(text));
+    stage.window.hover_at(egui::pos2(400.0, 400.0));
+    stage.window.step();
     wheel(&mut stage, 600.0);
     let after = stage.window.query_by_label("Paragraph 59.");
     let is_away = after.is_none_or(|node| node.rect().top() > 700.0);

@@ -149,7 +149,18 @@ impl Scene<'_> {
 
     /// Presses a key, and says what that put on the clipboard.
     pub fn copied_by(&mut self, modifiers: egui::Modifiers, key: egui::Key) -> Option<String> {
-        self.window.key_press_modifiers(modifiers, key);
+        // In one frame, whose output is what is looked at.
+        let input = self.window.input_mut();
+        let held = egui::Event::ModifiersChanged(modifiers);
+        let free = egui::Event::ModifiersChanged(egui::Modifiers::NONE);
+        let press = egui::Event::Key {
+            key,
+            physical_key: None,
+            pressed: true,
+            repeat: false,
+            modifiers,
+        };
+        input.events.extend([held, press, free]);
         self.copied_soon()
     }
 

@@ -1,7 +1,6 @@
 //! The bar to find texts with, above the conversation, and the list of conversations that match.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use egui::text::{LayoutJob, TextFormat};
 use egui::{Align, Key, Layout, Modifiers, ScrollArea, TextEdit, TextStyle};
@@ -119,35 +118,60 @@ fn list(ui: &mut egui::Ui, find: &Find, height: f32, actions: &mut Vec<Action>) 
         });
 }
 
-/// Returns whether it was chosen.
+/// The name and how many matches there are, and below it the line of the first. Returns whether it was chosen.
 fn entry(ui: &mut egui::Ui, found: &Found, height: f32) -> bool {
-    let job = job(ui, found);
-    let button = egui::Button::new(job)
-        .frame_when_inactive(false)
-        .truncate()
-        .min_size(egui::vec2(ui.available_width(), height));
-    let response = ui.add(button);
-    name(ui, &response, &format!("{}: {}", found.name, found.line));
+    let size = egui::vec2(ui.available_width(), height);
+    let (rect, response) = ui.allocate_exact_size(size, egui::Sense::click());
+    let role = egui::accesskit::Role::Button;
+    let label = format!("{}: {}", found.name, found.line);
+    response.widget_info(|| egui::WidgetInfo::labeled(role, true, &label));
+    if ui.is_rect_visible(rect) {
+        let palette = theme::palette(ui);
+        if response.hovered() || response.has_focus() {
+            let stroke = match response.has_focus() {
+                true => egui::Stroke::new(2.0, palette.accent),
+                false => egui::Stroke::NONE,
+            };
+            let inside = egui::StrokeKind::Inside;
+            ui.painter()
+                .rect(rect, theme::CORNER, palette.hovered(), stroke, inside);
+        }
+        let room = rect.shrink(GRID);
+        for (job, top) in [
+            (title(ui, found), room.top()),
+            (context(ui, found), room.center().y),
+        ] {
+            let mut job = job;
+            job.wrap.max_width = room.width();
+            job.wrap.max_rows = 1;
+            job.wrap.break_anywhere = true;
+            let galley = ui.fonts_mut(|fonts| fonts.layout_job(job));
+            let corner = egui::pos2(room.left(), top);
+            ui.painter().galley(corner, galley, palette.text);
+        }
+    }
     response.clicked()
 }
 
-/// The name and how many matches there are, and below it the line of the first.
-fn job(ui: &egui::Ui, found: &Found) -> LayoutJob {
+fn title(ui: &egui::Ui, found: &Found) -> LayoutJob {
     let palette = theme::palette(ui);
-    let body = TextStyle::Button.resolve(ui.style());
+    let button = TextStyle::Button.resolve(ui.style());
     let small = TextStyle::Small.resolve(ui.style());
-    let matches = match found.count {
-        1 => String::new(),
-        count => format!("  {count} matches"),
-    };
     let mut job = LayoutJob::default();
-    job.append(&found.name, 0.0, TextFormat::simple(body, palette.text));
-    let weak = TextFormat::simple(small, palette.weak);
-    job.append(&matches, 0.0, weak.clone());
-    job.append("\n", 0.0, weak.clone());
-    let line = job.text.len();
-    job.append(&found.line, 0.0, weak);
-    let Range { start, end } = found.marked;
-    mark(&mut job, &[(line + start..line + end, false)], palette);
+    job.append(&found.name, 0.0, TextFormat::simple(button, palette.text));
+    if found.count > 1 {
+        let matches = format!("{} matches", found.count);
+        let weak = TextFormat::simple(small, palette.weak);
+        job.append(&matches, 2.0 * GRID, weak);
+    }
+    job
+}
+
+fn context(ui: &egui::Ui, found: &Found) -> LayoutJob {
+    let palette = theme::palette(ui);
+    let small = TextStyle::Small.resolve(ui.style());
+    let mut job = LayoutJob::default();
+    job.append(&found.line, 0.0, TextFormat::simple(small, palette.weak));
+    mark(&mut job, &[(found.marked.clone(), false)], palette);
     job
 }
