@@ -8,6 +8,5 @@ mod looks;
 mod models;
 mod reading;
 mod scene;
-mod shots;
 mod timings;
 mod typing;

@@ -108,6 +108,7 @@ fn list(ui: &mut egui::Ui, find: &Find, height: f32, actions: &mut Vec<Action>) 
     ScrollArea::vertical()
         .id_salt("found")
         .max_height(height)
+        .min_scrolled_height(height)
         .auto_shrink([false, true])
         .show_rows(ui, row, find.found.len(), |ui, range| {
             for (i, found) in find.found[range.clone()].iter().enumerate() {
