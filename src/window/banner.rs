@@ -12,6 +12,10 @@ fn title(id: BannerId) -> &'static str {
     match id {
         BannerId::SettingsUnreadable => "Settings",
         BannerId::ConversationsUnreadable => "Conversations that cannot be read",
+        BannerId::ConversationUnreadable => "This conversation cannot be read",
+        BannerId::ConversationDeleted => "Conversation deleted",
+        BannerId::Imported => "Imported",
+        BannerId::ImportFailed => "Not imported",
         BannerId::ModelWarning => "About this model",
         BannerId::LoadFailed => "The model could not be loaded",
         BannerId::LoadCancelled => "Loading was cancelled",

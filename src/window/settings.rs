@@ -1,5 +1,6 @@
 //! What the window remembers from one day to the next.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -94,6 +95,8 @@ pub struct Settings {
     pub prompt_lookup: bool,
     /// The person's own templates.
     pub templates: Vec<Template>,
+    /// What templates of other names are called now, for conversations that name those.
+    pub renamed_templates: BTreeMap<String, String>,
     pub appearance: Appearance,
     pub sidebar: bool,
     pub timings: bool,
@@ -149,6 +152,7 @@ impl Default for Settings {
             ignore_eos: false,
             prompt_lookup: false,
             templates: Vec::new(),
+            renamed_templates: BTreeMap::new(),
             appearance: Appearance::System,
             sidebar: true,
             timings: true,
@@ -202,6 +206,17 @@ impl Settings {
     pub fn dtype(&self) -> Option<Dtype> {
         let name = self.dtype.as_deref()?;
         Dtype::ALL.into_iter().find(|dtype| dtype.name() == name)
+    }
+
+    /// Remembers that conversations which name one template are to use another.
+    pub fn template_renamed(&mut self, from: &str, to: &str) {
+        for name in self.renamed_templates.values_mut() {
+            if name == from {
+                to.clone_into(name);
+            }
+        }
+        self.renamed_templates.insert(from.into(), to.into());
+        self.renamed_templates.retain(|from, to| from != to);
     }
 
     /// Puts a model that loaded at the top of those to offer again.

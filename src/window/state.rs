@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::action::{Action, BannerId, Overlay};
 use super::conversation::{Conversation, MODELS_OWN, Mode, template_for};
+use super::history::History;
 use super::settings::Settings;
 use super::timings::Record;
 use super::tokens::At;
@@ -17,10 +18,14 @@ use crate::text::ChatTemplate;
 #[derive(Debug, Default)]
 pub struct State {
     pub settings: Settings,
-    /// Oldest first; there is always one.
+    /// Those that were read or begun since the window opened; there is always one.
     pub conversations: Vec<Conversation>,
     /// Index of the one in sight.
     pub current: usize,
+    /// What is known of all conversations.
+    pub history: History,
+    /// Ids of large conversations that are being read.
+    pub opening: Vec<String>,
     pub model: ModelState,
     /// How the next model is loaded, beside what the settings say.
     pub load: LoadChoices,
@@ -167,6 +172,7 @@ impl State {
         &self.conversations[self.current]
     }
 
+    /// A conversation by its id, if it was read.
     pub fn conversation_of(&self, id: &str) -> Option<&Conversation> {
         self.conversations.iter().find(|other| other.id == id)
     }

@@ -42,6 +42,10 @@ impl App {
         while let Some(answer) = self.dialogs.poll() {
             self.take_answer(answer);
         }
+        while let Some(read) = self.reading.poll() {
+            self.take_read(read);
+        }
+        self.list_changes();
         self.saving.take_results(&mut self.state);
     }
 
@@ -354,6 +358,7 @@ impl App {
                 self.state.settings.tokenizer = Some(path);
                 self.act(Action::Load(self.load.model.clone()));
             }
+            Answer::Imports(paths) => self.reading.import(paths),
             Answer::Adapters(names) => self.state.adapters = Some(names),
             Answer::NoDialog => {
                 let text = "Type the path of a model, or drop its folder on the window; its tokenizer.json is found where it lies in that \

@@ -6,6 +6,8 @@ mod dialogs;
 mod events;
 mod exports;
 mod frame;
+mod history;
+mod reading;
 mod requests;
 mod saving;
 
@@ -15,6 +17,8 @@ use std::sync::atomic::AtomicBool;
 
 pub use self::dialogs::Ask;
 use self::dialogs::Dialogs;
+use self::history::{Changes, tell_unreadable};
+use self::reading::{Reading, is_little};
 use self::saving::Saving;
 use super::action::BannerId;
 use super::conversation::{Conversation, Mode};
@@ -33,7 +37,10 @@ pub struct App {
     views: Views,
     engine: Engine,
     saving: Saving,
+    reading: Reading,
     dialogs: Dialogs,
+    /// Of the list of conversations, to be taken back.
+    changes: Changes,
     pace: Pace,
     egui: egui::Context,
     /// What is loaded or loading; events of other loads are of no interest.
@@ -75,10 +82,13 @@ impl App {
     /// A window on `context` that shows what is in `store` and has `engine` do the work.
     pub fn new(context: &egui::Context, engine: Engine, store: Store) -> Self {
         theme::set_up(context);
-        let state = kept(&store);
+        let reading = Reading::new(context, store.reader());
+        let state = kept(&store, &reading);
         theme::apply(context, state.settings.appearance);
         let mut app = Self {
             dialogs: Dialogs::new(context, store.folder()),
+            reading,
+            changes: Changes::default(),
             saving: Saving::new(store, &state.settings),
             state,
             views: Views::default(),
@@ -140,9 +150,8 @@ impl App {
 }
 
 /// What was kept from the last time, and banners for what of it cannot be read.
-fn kept(store: &Store) -> State {
+fn kept(store: &Store, reading: &Reading) -> State {
     let (settings, problem) = store.settings::<Settings>();
-    let (conversations, problems) = store.conversations();
     let mut state = State {
         draft: settings.draft.clone(),
         ..State::default()
@@ -150,24 +159,37 @@ fn kept(store: &Store) -> State {
     if let Some(text) = problem {
         state.tell(Banner::problem(BannerId::SettingsUnreadable, text));
     }
-    if !problems.is_empty() {
-        let text = format!(
-            "{}. The files stay as they are; the other conversations are here.",
-            problems.join("; ")
-        );
-        state.tell(Banner::problem(BannerId::ConversationsUnreadable, text));
+    let reader = store.reader();
+    let mut listing = reader.list();
+    let mut problems: Vec<String> = listing.problem.take().into_iter().collect();
+    state.history.extend(std::mem::take(&mut listing.entries));
+    if is_little(&listing) {
+        let mut entries = Vec::new();
+        for path in &listing.unread {
+            match reader.entry(path) {
+                Ok(entry) => entries.push(entry),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        state.history.extend(entries);
+    } else {
+        reading.list(listing);
     }
+    tell_unreadable(&mut state, &problems);
     for edit in &settings.edits {
-        let conversation = conversations.iter().find(|c| c.id == edit.conversation);
-        if conversation.is_some_and(|conversation| edit.message < conversation.total()) {
+        // One that cannot be read has nothing to be edited, and its file is as it was.
+        let Ok(conversation) = reader.conversation(&edit.conversation) else {
+            continue;
+        };
+        if edit.message < conversation.total() {
             let open = OpenEdit {
                 message: edit.message,
                 text: edit.text.clone(),
             };
             state.edits.insert(edit.conversation.clone(), open);
+            state.conversations.push(conversation);
         }
     }
     state.settings = settings;
-    state.conversations = conversations;
     state
 }
