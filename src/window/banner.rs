@@ -1,8 +1,10 @@
 //! Banners: what went wrong, what can be done about it.
 
 use super::action::{Action, BannerId};
+use super::icons::Icon;
 use super::state::{Banner, Kind};
-use super::theme;
+use super::theme::{self, CORNER, GRID};
+use super::widgets::icon_button;
 
 /// With less width the buttons come below the title.
 const ROOMY: f32 = 480.0;
@@ -37,49 +39,57 @@ fn title(id: BannerId) -> &'static str {
 
 pub fn show(ui: &mut egui::Ui, banners: &[Banner], actions: &mut Vec<Action>) {
     for (i, banner) in banners.iter().enumerate() {
-        let color = match banner.kind {
-            Kind::Problem => theme::warning(ui),
-            Kind::Note => theme::accent(ui),
-        };
-        let frame = egui::Frame::group(ui.style())
-            .stroke(egui::Stroke::new(1.0, color))
-            .fill(ui.visuals().faint_bg_color);
-        ui.push_id(("banner", i), |ui| {
-            frame.show(ui, |ui| {
-                ui.set_width(ui.available_width());
-                let mut buttons = |ui: &mut egui::Ui| {
-                    if ui.small_button("Dismiss").clicked() {
-                        actions.push(Action::Dismiss(banner.id));
-                    }
-                    if ui.small_button("Copy").clicked() {
-                        let text = format!("{}: {}", title(banner.id), banner.text);
-                        ui.ctx().copy_text(text);
-                    }
-                    if let Some((label, action)) = &banner.fix
-                        && ui.small_button(*label).clicked()
-                    {
-                        // In this order: what it does may have to tell the same again.
-                        actions.push(Action::Dismiss(banner.id));
-                        actions.push(action.clone());
-                    }
-                };
-                let title = egui::RichText::new(title(banner.id)).strong();
-                if ui.available_width() < ROOMY {
-                    ui.colored_label(color, title);
-                    ui.horizontal(buttons);
-                } else {
-                    ui.horizontal(|ui| {
-                        ui.colored_label(color, title);
-                        let layout = egui::Layout::right_to_left(egui::Align::Center);
-                        ui.with_layout(layout, &mut buttons);
-                    });
-                }
-                // A long message must not push the chat out of sight.
-                egui::ScrollArea::vertical()
-                    .max_height(72.0)
-                    .auto_shrink([false, true])
-                    .show(ui, |ui| ui.label(&banner.text));
-            });
-        });
+        ui.push_id(("banner", i), |ui| one(ui, banner, actions));
+        ui.add_space(GRID);
     }
+}
+
+fn one(ui: &mut egui::Ui, banner: &Banner, actions: &mut Vec<Action>) {
+    let color = match banner.kind {
+        Kind::Problem => theme::warning(ui),
+        Kind::Note => theme::palette(ui).line,
+    };
+    let frame = egui::Frame::new()
+        .stroke(egui::Stroke::new(1.0, color))
+        .fill(theme::palette(ui).page)
+        .corner_radius(CORNER)
+        .inner_margin(egui::Margin::same(2 * GRID as i8));
+    frame.show(ui, |ui| {
+        ui.set_width(ui.available_width());
+        let mut buttons = |ui: &mut egui::Ui| {
+            if icon_button(ui, Icon::Close, "Dismiss", "").clicked() {
+                actions.push(Action::Dismiss(banner.id));
+            }
+            if banner.kind == Kind::Problem && icon_button(ui, Icon::Copy, "Copy", "").clicked() {
+                let text = format!("{}: {}", title(banner.id), banner.text);
+                ui.ctx().copy_text(text);
+            }
+            if let Some((label, action)) = &banner.fix
+                && ui.button(*label).clicked()
+            {
+                // In this order: what it does may have to tell the same again.
+                actions.push(Action::Dismiss(banner.id));
+                actions.push(action.clone());
+            }
+        };
+        let title = theme::strong(title(banner.id)).color(match banner.kind {
+            Kind::Problem => theme::warning(ui),
+            Kind::Note => theme::palette(ui).text,
+        });
+        if ui.available_width() < ROOMY {
+            ui.label(title);
+            ui.horizontal(buttons);
+        } else {
+            ui.horizontal(|ui| {
+                ui.label(title);
+                let layout = egui::Layout::right_to_left(egui::Align::Center);
+                ui.with_layout(layout, &mut buttons);
+            });
+        }
+        // A long message must not push the chat out of sight.
+        egui::ScrollArea::vertical()
+            .max_height(72.0)
+            .auto_shrink([false, true])
+            .show(ui, |ui| ui.label(&banner.text));
+    });
 }

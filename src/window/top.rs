@@ -1,59 +1,58 @@
 //! The bar at the top: model, context gauge, what is shown.
 
-use egui::{Align, Layout, ProgressBar, RichText};
+use egui::{Align, Layout};
 
 use super::action::{Action, Overlay};
+use super::icons::Icon;
 use super::settings::Setting;
 use super::state::{ModelState, State};
-use super::theme;
+use super::theme::{self, GRID};
+use super::widgets::{icon_switch, labelled_button, meter, name};
 
 pub fn show(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
-    ui.add_space(3.0);
-    ui.horizontal_wrapped(|ui| {
-        if ui
-            .selectable_label(state.shows_sidebar(), "Conversations")
-            .on_hover_text("Ctrl+B")
-            .clicked()
-        {
+    ui.add_space(GRID);
+    let from_right = Layout::right_to_left(Align::Center);
+    ui.horizontal(|ui| {
+        let shows = state.shows_sidebar();
+        let sidebar = icon_switch(ui, Icon::Sidebar, shows, "Conversations", "Ctrl+B");
+        if sidebar.clicked() {
             actions.push(Action::ToggleSidebar);
         }
-        model(ui, state, actions);
-        gauge(ui, state);
-        let layout = Layout::right_to_left(Align::Center);
-        if state.is_narrow {
+        ui.with_layout(from_right, |ui| {
             switches(ui, state, actions);
-        } else {
-            ui.with_layout(layout, |ui| switches(ui, state, actions));
-        }
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                model(ui, state, actions);
+                if !state.is_narrow {
+                    gauge(ui, state);
+                }
+            });
+        });
     });
-    ui.add_space(3.0);
+    if state.is_narrow && state.info().is_some() {
+        ui.horizontal(|ui| gauge(ui, state));
+    }
+    ui.add_space(GRID);
 }
 
+/// From the right.
 fn switches(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
-    if ui
-        .selectable_label(state.shows_timings(), "Timings")
-        .on_hover_text("What every layer costs (Ctrl+T)")
-        .clicked()
-    {
+    ui.spacing_mut().item_spacing.x = GRID;
+    let shows = state.shows_timings();
+    let timings = icon_switch(ui, Icon::Bars, shows, "Timings", "Ctrl+T");
+    if timings.clicked() {
         actions.push(Action::ToggleTimings);
     }
-    let probabilities = state.settings.probabilities;
-    if ui
-        .selectable_label(probabilities, "Probabilities")
-        .on_hover_text(
-            "Tint the text by how probable it was; click a token for its alternatives (Ctrl+P)",
-        )
-        .clicked()
-    {
-        actions.push(Action::Set(Setting::Probabilities(!probabilities)));
+    let tints = state.settings.probabilities;
+    let probabilities = icon_switch(ui, Icon::Tint, tints, "Probabilities", "Ctrl+P");
+    let hint = "Tint the text by how probable it was; click a token for its alternatives";
+    if probabilities.on_hover_text(hint).clicked() {
+        actions.push(Action::Set(Setting::Probabilities(!tints)));
     }
-    let shows_prompt = state.is_shown(Overlay::Prompt);
-    if ui
-        .selectable_label(shows_prompt, "Prompt")
-        .on_hover_text("Show exactly what the model is given")
-        .clicked()
-    {
-        actions.push(match shows_prompt {
+    let shows = state.is_shown(Overlay::Prompt);
+    let prompt = icon_switch(ui, Icon::Braces, shows, "Prompt", "");
+    let hint = "Show exactly what the model is given";
+    if prompt.on_hover_text(hint).clicked() {
+        actions.push(match shows {
             true => Action::HideOverlay(Overlay::Prompt),
             false => Action::ShowOverlay(Overlay::Prompt),
         });
@@ -63,8 +62,10 @@ fn switches(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
 fn model(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
     match &state.model {
         ModelState::Ready(info) => {
-            let label = format!("Model: {} · {}", info.name, info.dtype);
-            let response = ui.button(label).on_hover_text(format!(
+            let label = format!("{} · {}", info.name, info.dtype);
+            let response = labelled_button(ui, Icon::Model, &label, "Ctrl+O");
+            name(ui, &response, &format!("Model: {label}"));
+            let response = response.on_hover_text(format!(
                 "{} ({}, {})\nloaded in {:.2} s",
                 info.adapter.name, info.adapter.backend, info.adapter.driver, info.load_s
             ));
@@ -73,7 +74,7 @@ fn model(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
             }
         }
         ModelState::None => {
-            if ui.button("Choose a model").clicked() {
+            if labelled_button(ui, Icon::Model, "Choose a model", "Ctrl+O").clicked() {
                 actions.push(Action::ShowOverlay(Overlay::Models));
             }
         }
@@ -83,7 +84,6 @@ fn model(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
             done,
             total,
         } => {
-            let share = *done as f32 / (*total).max(1) as f32;
             let what = match is_download {
                 true => "Downloading",
                 false => "Loading",
@@ -96,8 +96,9 @@ fn model(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
                     total / 1_000_000
                 ),
             };
-            ui.add(ProgressBar::new(share).desired_width(260.0).text(text));
-            if ui.small_button("Cancel loading").clicked() {
+            let share = *done as f32 / (*total).max(1) as f32;
+            meter(ui, share, 120.0, &text);
+            if ui.button("Cancel loading").clicked() {
                 actions.push(Action::CancelLoading);
             }
         }
@@ -124,17 +125,13 @@ fn gauge(ui: &mut egui::Ui, state: &State) {
         }
     }
     let share = used as f32 / info.context_size.max(1) as f32;
-    let bar = ProgressBar::new(share)
-        .desired_width(120.0)
-        .text(RichText::new(format!("{used} / {}", info.context_size)).small());
-    ui.add(bar)
-        .on_hover_text("Positions in use of those that the model has");
+    let text = format!("{used} / {}", info.context_size);
+    meter(ui, share, 72.0, &text).on_hover_text("Positions in use of those that the context has");
     if share >= 1.0 {
-        let color = theme::warning(ui);
-        ui.colored_label(color, "context full");
+        ui.colored_label(theme::warning(ui), "context full");
     }
     if let Some(speed) = speed {
-        ui.label(RichText::new(speed).strong());
+        ui.label(theme::strong(speed));
     }
 }
 

@@ -7,7 +7,7 @@ use super::pace::Pace;
 use super::sidebar::Sidebar;
 use super::state::{NarrowView, State};
 use super::timings::TimingsView;
-use super::{banner, overlays, top};
+use super::{banner, overlays, theme, top};
 
 /// Width that panels leave the chat.
 const LEAST_CHAT: f32 = 330.0;
@@ -30,7 +30,8 @@ impl Views {
         pace: &Pace,
         actions: &mut Vec<Action>,
     ) {
-        egui::Panel::top("top").resizable(false).show(ui, |ui| {
+        let bar = egui::Panel::top("top").resizable(false);
+        bar.frame(theme::bar(ui)).show(ui, |ui| {
             top::show(ui, state, actions);
             banner::show(ui, &state.banners, actions);
         });
@@ -61,8 +62,9 @@ impl Views {
         let width = ui.available_width();
         if state.shows_sidebar() {
             egui::Panel::left("sidebar")
-                .default_size(220.0)
-                .size_range(170.0..=width * 0.35)
+                .frame(theme::side(ui))
+                .default_size(248.0)
+                .size_range(184.0..=width * 0.35)
                 .show(ui, |ui| self.sidebar.show(ui, state, actions));
         }
         if state.shows_timings() {
@@ -71,6 +73,7 @@ impl Views {
                 .min(width * 0.65)
                 .max(281.0);
             egui::Panel::right("timings")
+                .frame(theme::page(ui))
                 .default_size((width * 0.46).clamp(320.0, 1100.0))
                 .size_range(280.0..=most)
                 .show(ui, |ui| self.timings(ui, state, actions));

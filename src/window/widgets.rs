@@ -1,9 +1,14 @@
 //! What several views put together from egui's own widgets, in the one look that `theme` describes.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use egui::accesskit::Role;
-use egui::{Response, RichText, Sense, Stroke, Vec2, WidgetInfo, vec2};
+use egui::text::{LayoutJob, TextWrapping};
+use egui::{
+    Color32, Galley, Rect, Response, RichText, Sense, Stroke, StrokeKind, Vec2, WidgetInfo, pos2,
+    vec2,
+};
 
 use super::icons::Icon;
 use super::theme::{self, CONTROL, CORNER, GRID};
@@ -47,7 +52,7 @@ fn icon_toggle(
         let is_on = is_on == Some(true);
         if response.hovered() || response.has_focus() {
             let (fill, stroke) = (visuals.bg_fill, focus_ring(ui, &response));
-            let inside = egui::StrokeKind::Inside;
+            let inside = StrokeKind::Inside;
             ui.painter().rect(rect, CORNER, fill, stroke, inside);
         }
         let color = match (is_on, response.hovered()) {
@@ -55,7 +60,7 @@ fn icon_toggle(
             (false, true) => palette.text,
             (false, false) => palette.weak,
         };
-        let square = egui::Rect::from_center_size(rect.center(), Vec2::splat(ICON));
+        let square = Rect::from_center_size(rect.center(), Vec2::splat(ICON));
         icon.paint(ui.painter(), square, dimmed(ui, color));
         if is_on {
             // Not by colour alone.
@@ -70,24 +75,24 @@ fn icon_toggle(
 
 /// A button with an icon and words.
 pub fn labelled_button(ui: &mut egui::Ui, icon: Icon, label: &str, key: &str) -> Response {
-    let galley = text(ui, label);
+    let room = ui.available_width() - ICON - 5.0 * GRID;
+    let galley = text(ui, label, room.max(ICON));
     let size = vec2(ICON + galley.size().x + 5.0 * GRID, CONTROL);
     let (rect, response) = ui.allocate_exact_size(size, Sense::click());
     let is_enabled = ui.is_enabled();
     response.widget_info(|| WidgetInfo::labeled(Role::Button, is_enabled, label));
     if ui.is_rect_visible(rect) {
         let visuals = *ui.style().interact(&response);
-        let inside = egui::StrokeKind::Inside;
+        let inside = StrokeKind::Inside;
         let painter = ui.painter();
         painter.rect(rect, CORNER, visuals.bg_fill, visuals.bg_stroke, inside);
         let color = dimmed(ui, theme::palette(ui).text);
         let middle = rect.left() + 2.0 * GRID + ICON / 2.0;
-        let square =
-            egui::Rect::from_center_size(egui::pos2(middle, rect.center().y), Vec2::splat(ICON));
+        let square = Rect::from_center_size(pos2(middle, rect.center().y), Vec2::splat(ICON));
         icon.paint(painter, square, color);
         let left = rect.left() + 3.0 * GRID + ICON;
         let top = rect.center().y - galley.size().y / 2.0;
-        painter.galley(egui::pos2(left, top), galley, color);
+        painter.galley(pos2(left, top), galley, color);
     }
     match key {
         "" => response,
@@ -111,7 +116,7 @@ pub fn primary(ui: &mut egui::Ui, is_enabled: bool, label: &str, key: &str) -> R
     if response.has_focus() {
         // The usual ring would not be seen on the accent.
         let stroke = Stroke::new(2.0, palette.text);
-        let (rect, outside) = (response.rect.expand(2.0), egui::StrokeKind::Outside);
+        let (rect, outside) = (response.rect.expand(2.0), StrokeKind::Outside);
         ui.painter().rect_stroke(rect, CORNER, stroke, outside);
     }
     match key {
@@ -147,7 +152,7 @@ pub fn segments<T: Copy + PartialEq>(
 
 fn segment(ui: &mut egui::Ui, is_chosen: bool, label: &str) -> Response {
     let palette = theme::palette(ui);
-    let galley = text(ui, label);
+    let galley = text(ui, label, f32::INFINITY);
     let size = vec2(galley.size().x + 5.0 * GRID, CONTROL - 4.0);
     let (rect, response) = ui.allocate_exact_size(size, Sense::click());
     let is_enabled = ui.is_enabled();
@@ -156,9 +161,9 @@ fn segment(ui: &mut egui::Ui, is_chosen: bool, label: &str) -> Response {
         let fill = match (is_chosen, response.hovered()) {
             (true, _) => palette.selected(),
             (false, true) => palette.hovered(),
-            (false, false) => egui::Color32::TRANSPARENT,
+            (false, false) => Color32::TRANSPARENT,
         };
-        let inside = egui::StrokeKind::Inside;
+        let inside = StrokeKind::Inside;
         let stroke = focus_ring(ui, &response);
         ui.painter().rect(rect, CORNER - 1, fill, stroke, inside);
         let color = match is_chosen {
@@ -176,9 +181,10 @@ pub fn switch(ui: &mut egui::Ui, is_on: bool, label: &str) -> (Response, Option<
     const TRACK: Vec2 = vec2(28.0, 16.0);
     let palette = theme::palette(ui);
     let room = (ui.available_width() - TRACK.x - 2.0 * GRID).max(40.0);
-    let color = egui::Color32::PLACEHOLDER;
     let font = egui::TextStyle::Button.resolve(ui.style());
-    let galley = ui.painter().layout(label.to_owned(), font, color, room);
+    let galley = ui
+        .painter()
+        .layout(label.to_owned(), font, Color32::PLACEHOLDER, room);
     let size = vec2(
         TRACK.x + 2.0 * GRID + galley.size().x,
         galley.size().y.max(CONTROL - 4.0),
@@ -187,10 +193,7 @@ pub fn switch(ui: &mut egui::Ui, is_on: bool, label: &str) -> (Response, Option<
     let is_enabled = ui.is_enabled();
     response.widget_info(|| WidgetInfo::selected(Role::CheckBox, is_enabled, is_on, label));
     if ui.is_rect_visible(rect) {
-        let track = egui::Rect::from_min_size(
-            egui::pos2(rect.left(), rect.center().y - TRACK.y / 2.0),
-            TRACK,
-        );
+        let track = Rect::from_min_size(pos2(rect.left(), rect.center().y - TRACK.y / 2.0), TRACK);
         let (fill, knob, x) = match is_on {
             true => (palette.accent, palette.on_accent, track.right() - 8.0),
             false => (palette.hovered(), palette.weak, track.left() + 8.0),
@@ -199,12 +202,12 @@ pub fn switch(ui: &mut egui::Ui, is_on: bool, label: &str) -> (Response, Option<
             true => Stroke::new(2.0, palette.text),
             false => Stroke::new(1.0, palette.line),
         };
-        let outside = egui::StrokeKind::Outside;
+        let outside = StrokeKind::Outside;
         let painter = ui.painter();
         painter.rect(track, 8, dimmed(ui, fill), stroke, outside);
-        painter.circle_filled(egui::pos2(x, track.center().y), 5.0, knob);
+        painter.circle_filled(pos2(x, track.center().y), 5.0, knob);
         let left = track.right() + 2.0 * GRID;
-        let corner = egui::pos2(left, rect.center().y - galley.size().y / 2.0);
+        let corner = pos2(left, rect.center().y - galley.size().y / 2.0);
         painter.galley(corner, galley, dimmed(ui, palette.text));
     }
     let changed = response.clicked().then_some(!is_on);
@@ -234,11 +237,44 @@ pub fn card<R>(
     frame.show(ui, content)
 }
 
-/// Text as buttons have it, of a colour to be chosen when it is painted.
-fn text(ui: &egui::Ui, label: &str) -> std::sync::Arc<egui::Galley> {
-    let font = egui::TextStyle::Button.resolve(ui.style());
-    let color = egui::Color32::PLACEHOLDER;
-    ui.painter().layout_no_wrap(label.to_owned(), font, color)
+/// A bar that is filled by a share between 0 and 1, with figures beside it.
+pub fn meter(ui: &mut egui::Ui, share: f32, width: f32, figures: &str) -> Response {
+    const HEIGHT: f32 = 6.0;
+    let palette = theme::palette(ui);
+    let share = share.clamp(0.0, 1.0);
+    let font = egui::TextStyle::Small.resolve(ui.style());
+    let room = (ui.available_width() - width - 2.0 * GRID).max(width);
+    let galley = one_line(ui, figures, font, room);
+    let size = vec2(width + 2.0 * GRID + galley.size().x, CONTROL);
+    let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::ProgressIndicator, true, figures));
+    if ui.is_rect_visible(rect) {
+        let top = rect.center().y - HEIGHT / 2.0;
+        let track = Rect::from_min_size(pos2(rect.left(), top), vec2(width, HEIGHT));
+        let filled = Rect::from_min_size(track.min, vec2(width * share, HEIGHT));
+        let color = match share >= 1.0 {
+            true => palette.warning,
+            false => palette.accent,
+        };
+        let painter = ui.painter();
+        painter.rect_filled(track, 3, palette.hovered());
+        painter.rect_filled(filled, 3, color);
+        let top = rect.center().y - galley.size().y / 2.0;
+        let corner = pos2(track.right() + 2.0 * GRID, top);
+        painter.galley(corner, galley, palette.weak);
+    }
+    response
+}
+
+/// Text as buttons have it, in a line of at most `room`, of a colour to be chosen when it is painted.
+fn text(ui: &egui::Ui, label: &str, room: f32) -> Arc<Galley> {
+    one_line(ui, label, egui::TextStyle::Button.resolve(ui.style()), room)
+}
+
+fn one_line(ui: &egui::Ui, text: &str, font: egui::FontId, room: f32) -> Arc<Galley> {
+    let mut job = LayoutJob::simple_singleline(text.to_owned(), font, Color32::PLACEHOLDER);
+    job.wrap = TextWrapping::truncate_at_width(room);
+    ui.painter().layout_job(job)
 }
 
 /// The mark of what the keyboard is on.
@@ -250,7 +286,7 @@ fn focus_ring(ui: &egui::Ui, response: &Response) -> Stroke {
 }
 
 /// Less of a colour where nothing can be done.
-fn dimmed(ui: &egui::Ui, color: egui::Color32) -> egui::Color32 {
+fn dimmed(ui: &egui::Ui, color: Color32) -> Color32 {
     match ui.is_enabled() {
         true => color,
         false => color.gamma_multiply(0.5),

@@ -136,6 +136,30 @@ pub fn aside(text: impl Into<String>) -> RichText {
     RichText::new(text).small().weak()
 }
 
+/// The frame of a bar along an edge.
+pub fn bar(ui: &egui::Ui) -> egui::Frame {
+    let margin = egui::Margin::symmetric(2 * GRID as i8, GRID as i8);
+    egui::Frame::new()
+        .fill(palette(ui).raised)
+        .inner_margin(margin)
+}
+
+/// The frame of what stands beside the page.
+pub fn side(ui: &egui::Ui) -> egui::Frame {
+    let margin = egui::Margin::same(2 * GRID as i8);
+    egui::Frame::new()
+        .fill(palette(ui).raised)
+        .inner_margin(margin)
+}
+
+/// The frame of a page.
+pub fn page(ui: &egui::Ui) -> egui::Frame {
+    let margin = egui::Margin::same(2 * GRID as i8);
+    egui::Frame::new()
+        .fill(palette(ui).page)
+        .inner_margin(margin)
+}
+
 pub fn apply(context: &egui::Context, appearance: Appearance) {
     context.set_theme(match appearance {
         Appearance::System => ThemePreference::System,
