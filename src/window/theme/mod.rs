@@ -14,7 +14,7 @@ use egui::{
     Color32, CornerRadius, FontFamily, FontId, RichText, Stroke, TextStyle, ThemePreference,
 };
 
-pub use self::palette::{Palette, contrast};
+pub use self::palette::Palette;
 use super::settings::Appearance;
 
 /// Sizes of text, in points.
@@ -293,6 +293,7 @@ pub fn icon() -> egui::IconData {
 
 #[cfg(test)]
 mod tests {
+    use super::palette::contrast;
     use super::*;
 
     #[test]
