@@ -81,6 +81,9 @@ pub enum Action {
 
     Load(String),
     CancelLoading,
+    /// Fetches a model of the hub, or goes on with that, while what is loaded stays.
+    Pull(String),
+    CancelPull(String),
     /// Adapter for the next model that is loaded; `None`: the best there is.
     SetDevice(Option<String>),
     /// Asks the drivers which adapters there are.
@@ -165,6 +168,10 @@ pub enum BannerId {
     ModelWarning,
     LoadFailed,
     LoadCancelled,
+    LoadedSmaller,
+    Pulled,
+    PullCancelled,
+    PullFailed,
     DeviceLost,
     Recovered,
     EngineStopped,

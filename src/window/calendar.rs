@@ -133,16 +133,8 @@ mod tests {
             (HOUR / 2, "Today", "30 minutes ago"),
             (3 * HOUR, "Today", "today at 11:05"),
             (15 * HOUR, "Yesterday", "yesterday at 23:05"),
-            (
-                2 * DAY,
-                "Previous 7 days",
-                "2 days ago, Tuesday at 14:05",
-            ),
-            (
-                7 * DAY,
-                "Previous 7 days",
-                "7 days ago, Thursday at 14:05",
-            ),
+            (2 * DAY, "Previous 7 days", "2 days ago, Tuesday at 14:05"),
+            (7 * DAY, "Previous 7 days", "7 days ago, Thursday at 14:05"),
             (8 * DAY, "March 2026", "4 March 2026 at 14:05"),
             (80 * DAY, "December 2025", "22 December 2025 at 14:05"),
         ] {
@@ -156,7 +148,10 @@ mod tests {
         // 23:30 in UTC is the next day already further east.
         let late = THEN + 9 * HOUR + 25 * 60_000;
         let east = TimeZone::fixed(jiff::tz::offset(2));
-        assert_eq!(Calendar::new(late, TimeZone::UTC).period(THEN), Period::Today);
+        assert_eq!(
+            Calendar::new(late, TimeZone::UTC).period(THEN),
+            Period::Today
+        );
         assert_eq!(Calendar::new(late, east).period(THEN), Period::Yesterday);
     }
 

@@ -243,7 +243,9 @@ impl Conversation {
     /// What it is called by where it was given no title.
     pub fn first_words(&self) -> String {
         let first = self.path.first();
-        first.map_or(String::new(), |at| title::suggested(&self.messages[*at].text))
+        first.map_or(String::new(), |at| {
+            title::suggested(&self.messages[*at].text)
+        })
     }
 
     /// Adds a message after `parent` and shows it. Returns its index.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::action::{Action, BannerId, Overlay};
+use super::catalog::{Catalog, Pull};
 use super::conversation::{Conversation, MODELS_OWN, Mode, template_for};
 use super::history::History;
 use super::settings::Settings;
@@ -27,6 +28,10 @@ pub struct State {
     /// Ids of large conversations that are being read.
     pub opening: Vec<String>,
     pub model: ModelState,
+    /// Models that are on this machine.
+    pub catalog: Catalog,
+    /// Models that are being fetched.
+    pub pulls: Vec<Pull>,
     /// How the next model is loaded, beside what the settings say.
     pub load: LoadChoices,
     /// Names of the adapters that there are, as far as drivers have answered; `None`: they were not asked yet.

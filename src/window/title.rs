@@ -13,7 +13,10 @@ pub fn suggested(text: &str) -> String {
     let title = match plain {
         Some(line) => line,
         // Signs are all that there is.
-        None => lines.find(|line| !line.is_empty()).unwrap_or_default().into(),
+        None => lines
+            .find(|line| !line.is_empty())
+            .unwrap_or_default()
+            .into(),
     };
     shortened(&title)
 }
@@ -92,7 +95,10 @@ mod tests {
             ("Once upon a time", "Once upon a time"),
             ("\n\n  Why?\nmore", "Why?"),
             ("# **A story** of `two` _kings_", "A story of two kings"),
-            ("> - [ ] see [the page](https://a.b/c_d) now", "see the page now"),
+            (
+                "> - [ ] see [the page](https://a.b/c_d) now",
+                "see the page now",
+            ),
             ("![a fox](fox.png) runs", "a fox runs"),
             ("```rust\nlet snake_case = 1;", "let snake_case = 1;"),
             ("3 * 4 - 2 [is] it (?", "3 * 4 - 2 [is] it (?"),

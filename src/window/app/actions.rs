@@ -105,6 +105,8 @@ impl App {
                 self.load(&absolute(model.trim()));
             }
             Action::CancelLoading => self.cancel_loading(),
+            Action::Pull(name) => self.pull(&name),
+            Action::CancelPull(name) => self.cancel_pull(&name),
             Action::SetDevice(device) => self.state.load.device = device,
             Action::FindAdapters => {
                 self.state.adapters = Some(Vec::new());
@@ -131,6 +133,9 @@ impl App {
             Action::RetrySave => self.saving.retry(&self.state),
 
             Action::ShowOverlay(overlay) => {
+                if overlay == Overlay::Models {
+                    self.find_models();
+                }
                 self.state.overlays.insert(overlay);
             }
             Action::HideOverlay(overlay) => {

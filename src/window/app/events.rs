@@ -13,7 +13,7 @@ use crate::text::is_instruct;
 use crate::window::action::{Action, BannerId, Overlay};
 use crate::window::advice::advice;
 use crate::window::conversation::{Conversation, MODELS_OWN, Mode, Stats, template_for};
-use crate::window::settings::SamplingSettings;
+use crate::window::sampling::SamplingSettings;
 use crate::window::state::{Banner, ModelState, Running};
 
 /// The model that is always there.
@@ -26,7 +26,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// What went wrong, and what can be done about it here.
-fn described(error: &Error) -> String {
+pub(super) fn described(error: &Error) -> String {
     match advice(error) {
         Some(advice) => format!("{error}. {advice}"),
         None => format!("{error}."),
@@ -45,6 +45,7 @@ impl App {
         while let Some(read) = self.reading.poll() {
             self.take_read(read);
         }
+        self.take_pulls();
         self.list_changes();
         self.saving.take_results(&mut self.state);
     }
@@ -245,9 +246,8 @@ impl App {
 
     fn loaded(&mut self, info: Box<ModelInfo>) {
         let state = &mut self.state;
-        if !state.settings.sampling.own {
-            state.settings.sampling = SamplingSettings::from(&info.sampling);
-        }
+        let suggested = SamplingSettings::from(&info.sampling);
+        state.settings.choose_sampling(&self.load.model, suggested);
         if !self.has_fallen_back {
             state.settings.remember(&self.load.model);
             state.settings.model.clone_from(&self.load.model);
@@ -322,6 +322,9 @@ impl App {
             "The demo takes its place.".clone_into(&mut outcome);
             self.has_fallen_back = true;
             self.load(DEMO);
+        }
+        if !has_kept && self.load_smaller(error) {
+            return;
         }
         let banner = match error {
             Error::Cancelled => Banner::note(BannerId::LoadCancelled, outcome),

@@ -53,6 +53,7 @@ impl eframe::App for App {
 
     fn on_exit(&mut self) {
         self.stop();
+        self.pulls.stop();
         self.saving.finish(&mut self.state);
     }
 }

@@ -89,6 +89,11 @@ impl App {
                 self.saving.index_changed();
                 tell_unreadable(&mut self.state, &problems);
             }
+            Read::Models(models, room) => {
+                let catalog = &mut self.state.catalog;
+                (catalog.models, catalog.room) = (models, room);
+                catalog.is_searching = false;
+            }
             Read::Imported(found, problems) => self.imported(found, &problems),
         }
     }

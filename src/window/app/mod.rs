@@ -7,6 +7,8 @@ mod events;
 mod exports;
 mod frame;
 mod history;
+mod models;
+mod pulls;
 mod reading;
 mod requests;
 mod saving;
@@ -18,6 +20,8 @@ use std::sync::atomic::AtomicBool;
 pub use self::dialogs::Ask;
 use self::dialogs::Dialogs;
 use self::history::{Changes, tell_unreadable};
+pub use self::pulls::Fetch;
+use self::pulls::{Pulls, from_hub};
 use self::reading::{Reading, is_little};
 use self::saving::Saving;
 use super::action::BannerId;
@@ -29,7 +33,9 @@ use super::state::{Banner, OpenEdit, State};
 use super::store::Store;
 use super::theme;
 use super::views::Views;
+use crate::dtype::Dtype;
 use crate::engine::Engine;
+use crate::hub;
 
 /// The window.
 pub struct App {
@@ -38,6 +44,9 @@ pub struct App {
     engine: Engine,
     saving: Saving,
     reading: Reading,
+    pulls: Pulls,
+    /// How models are fetched; `None`: as the environment says.
+    hub: Option<hub::Settings>,
     dialogs: Dialogs,
     /// Of the list of conversations, to be taken back.
     changes: Changes,
@@ -75,6 +84,8 @@ type CountKey = (String, u64, usize);
 struct LoadRequest {
     id: u64,
     model: String,
+    /// The format that was asked for.
+    dtype: Option<Dtype>,
     cancel: Arc<AtomicBool>,
 }
 
@@ -88,6 +99,8 @@ impl App {
         let mut app = Self {
             dialogs: Dialogs::new(context, store.folder()),
             reading,
+            pulls: Pulls::new(context),
+            hub: None,
             changes: Changes::default(),
             saving: Saving::new(store, &state.settings),
             state,
@@ -125,12 +138,19 @@ impl App {
         self.dialogs.set(dialog);
     }
 
+    /// Has `fetch` fetch models in place of the hub.
+    pub fn set_fetch(&mut self, fetch: Fetch) {
+        self.pulls.set(fetch);
+    }
+
     /// Loads the model that was asked for, or the one used last.
     pub fn begin(&mut self, options: &Options) {
         let choices = &mut self.state.load;
         choices.tokenizer.clone_from(&options.tokenizer);
         choices.device.clone_from(&options.device);
         choices.tuning_cache.clone_from(&options.tuning_cache);
+        self.hub.clone_from(&options.hub);
+        self.pulls.set(from_hub(options.hub.clone()));
         let model = options.model.clone();
         self.may_fall_back = model.is_none();
         self.load(&model.unwrap_or_else(|| self.state.settings.model.clone()));

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+use super::models::Search;
 use crate::window::action::Action;
+use crate::window::catalog::Listed;
 use crate::window::conversation::Conversation;
 use crate::window::history::Entry;
 use crate::window::store::{Listing, Reader, parse};
@@ -28,6 +30,8 @@ pub(super) enum Read {
     },
     /// Conversations of the folder, and what is wrong with others.
     Listed(Vec<Entry>, Vec<String>),
+    /// Models that are here, and the memory that there is for one.
+    Models(Vec<Listed>, Option<u64>),
     /// Conversations of other files, and what is wrong with others.
     Imported(Vec<Conversation>, Vec<String>),
 }
@@ -101,6 +105,14 @@ impl Reading {
                 }
             }
             tell(Read::Imported(found, problems));
+        });
+    }
+
+    /// Looks for models.
+    pub(super) fn models(&self, search: Search) {
+        self.spawn(move |_, tell| {
+            let (models, room) = search.run();
+            tell(Read::Models(models, room));
         });
     }
 

@@ -184,10 +184,7 @@ impl Saving {
             return has_changed.then_some(SAVE_EVERY);
         }
         self.last_save = Some(now);
-        if self.is_index_old
-            && self.is_at_rest()
-            && !is_recent(self.last_index, INDEX_EVERY)
-        {
+        if self.is_index_old && self.is_at_rest() && !is_recent(self.last_index, INDEX_EVERY) {
             self.is_index_old = false;
             self.last_index = now;
             self.store.save_index(state.history.entries());

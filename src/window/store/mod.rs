@@ -21,8 +21,8 @@ pub use self::index::Listing;
 pub use self::lock::lock;
 pub use self::reader::{Reader, parse};
 pub use self::trash::KEPT;
-use self::writer::{Job, work};
 pub use self::writer::Saved;
+use self::writer::{Job, work};
 use super::conversation::Conversation;
 use super::history::Entry;
 

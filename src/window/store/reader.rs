@@ -78,7 +78,9 @@ pub fn parse(path: &Path) -> Result<Conversation, String> {
         let is_time = conversation.id.len() == super::ID_DIGITS;
         let begun = conversation.id.parse::<u64>().ok().filter(|_| is_time);
         let begun = begun.map(|nanoseconds| (nanoseconds / MILLISECOND) as i64);
-        conversation.created = begun.unwrap_or(conversation.changed).min(conversation.changed);
+        conversation.created = begun
+            .unwrap_or(conversation.changed)
+            .min(conversation.changed);
     }
     Ok(conversation)
 }

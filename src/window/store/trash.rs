@@ -106,6 +106,13 @@ mod tests {
             .map(|entry| entry.file_name().into_string().unwrap())
             .collect();
         left.sort();
-        assert_eq!(left, [format!("1.{now}.json"), "3.x.json".into(), "thesis.json".into()]);
+        assert_eq!(
+            left,
+            [
+                format!("1.{now}.json"),
+                "3.x.json".into(),
+                "thesis.json".into()
+            ]
+        );
     }
 }

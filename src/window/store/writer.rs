@@ -20,10 +20,9 @@ pub enum Job {
 impl Job {
     fn path(&self) -> Option<&Path> {
         match self {
-            Self::Write(path, _)
-            | Self::Remove(path)
-            | Self::Throw(path)
-            | Self::Restore(path) => Some(path),
+            Self::Write(path, _) | Self::Remove(path) | Self::Throw(path) | Self::Restore(path) => {
+                Some(path)
+            }
             Self::Index(_) => None,
         }
     }
@@ -43,7 +42,9 @@ pub fn work(folder: &Path, jobs: &Receiver<Job>, saved: &Sender<Saved>) {
         batch.extend(jobs.try_iter());
         for (at, job) in batch.iter().enumerate() {
             // Of several writes of one file only the last counts.
-            let next = batch[at + 1..].iter().find(|next| next.path() == job.path());
+            let next = batch[at + 1..]
+                .iter()
+                .find(|next| next.path() == job.path());
             if matches!(
                 (job, next),
                 (Job::Write(..), Some(Job::Write(..) | Job::Remove(_)))
