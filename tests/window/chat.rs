@@ -515,9 +515,8 @@ fn escape_closes_what_is_open_before_it_stops_anything() {
     assert!(is_cancelled());
     stage.finish(request.id, Finish::Cancelled);
     // A list that is open is closed, and nothing else.
-    stage.click("Model: demo · bf16");
-    stage.window.get_by_label("Weights format").click();
-    stage.window.run();
+    stage.open_models();
+    stage.reach("Weights format");
     assert!(stage.has("q8"));
     stage.window.key_press(egui::Key::Escape);
     stage.window.run();

@@ -2,6 +2,7 @@
 #![cfg(feature = "window")]
 
 mod chat;
+mod history;
 mod keeping;
 mod looks;
 mod models;

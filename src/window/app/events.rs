@@ -162,7 +162,7 @@ impl App {
     }
 
     /// The conversation of that id, which is to be saved afterwards.
-    fn changed_conversation(&mut self, id: &str) -> Option<&mut Conversation> {
+    pub(super) fn changed_conversation(&mut self, id: &str) -> Option<&mut Conversation> {
         let mut conversations = self.state.conversations.iter_mut();
         let conversation = conversations.find(|other| other.id == id)?;
         self.saving.mark(id);

@@ -237,28 +237,20 @@ impl App {
                 Change::Add(removed)
             }
             Change::Title(id, title) => {
-                let title = std::mem::replace(&mut self.listed(&id)?.title, title);
+                let title = std::mem::replace(&mut self.changed_conversation(&id)?.title, title);
                 Change::Title(id, title)
             }
             Change::Pinned(id, pinned) => {
-                let pinned = std::mem::replace(&mut self.listed(&id)?.pinned, pinned);
+                let pinned = std::mem::replace(&mut self.changed_conversation(&id)?.pinned, pinned);
                 Change::Pinned(id, pinned)
             }
             Change::Tags(id, tags) => {
-                let tags = std::mem::replace(&mut self.listed(&id)?.tags, tags);
+                let tags = std::mem::replace(&mut self.changed_conversation(&id)?.tags, tags);
                 Change::Tags(id, tags)
             }
         };
         self.list_changes();
         Some(undo)
-    }
-
-    /// The conversation of that id, which is to be saved afterwards.
-    fn listed(&mut self, id: &str) -> Option<&mut Conversation> {
-        let mut read = self.state.conversations.iter_mut();
-        let conversation = read.find(|other| other.id == id)?;
-        self.saving.mark(id);
-        Some(conversation)
     }
 
     /// Takes a conversation out of the list and puts its file into the trash.

@@ -161,6 +161,11 @@ impl App {
         self.state.conversation()
     }
 
+    /// How many conversations are listed.
+    pub fn listed(&self) -> usize {
+        self.state.history.entries().len()
+    }
+
     /// The conversation in sight, which is to be saved afterwards.
     fn conversation_mut(&mut self) -> &mut Conversation {
         let conversation = &mut self.state.conversations[self.state.current];

@@ -184,10 +184,7 @@ impl App {
                 Banner::note(BannerId::PullCancelled, text).with_fix("Go on fetching", again)
             }
             Err(error) => {
-                let text = format!(
-                    "`{name}`: {} What was fetched so far is kept.",
-                    described(&error)
-                );
+                let text = format!("`{name}`: {}", described(&error));
                 let again = Action::Pull(name.to_owned());
                 Banner::problem(BannerId::PullFailed, text).with_fix("Try again", again)
             }

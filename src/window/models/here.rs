@@ -27,10 +27,7 @@ pub fn show(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
         ui.add_space(GRID);
     }
     if state.catalog.is_searching {
-        ui.horizontal(|ui| {
-            ui.spinner();
-            ui.label(theme::aside("Looking for models…"));
-        });
+        ui.label(theme::aside("Looking for models…"));
     }
 }
 

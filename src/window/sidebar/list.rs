@@ -341,7 +341,7 @@ pub fn files(ui: &mut egui::Ui, actions: &mut Vec<Action>) {
 }
 
 fn heading(ui: &egui::Ui, rect: Rect, text: &str) {
-    let response = ui.interact(rect, ui.id().with(("heading", text)), Sense::hover());
+    let response = ui.interact(rect, ui.scope_id().with(("heading", text)), Sense::hover());
     response.widget_info(|| egui::WidgetInfo::labeled(egui::accesskit::Role::Heading, true, text));
     let place = rect.left_bottom() + vec2(2.0 * GRID, -GRID);
     let font = egui::TextStyle::Small.resolve(ui.style());

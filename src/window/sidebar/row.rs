@@ -134,7 +134,7 @@ fn menu(ui: &mut egui::Ui, entry: &Entry) -> Option<Wish> {
         (pin, "", Wish::Pin),
         ("Rename", "F2", Wish::Rename),
         ("Tags…", "", Wish::Tag),
-        ("Delete", "Delete", Wish::Delete),
+        ("Delete conversation", "Delete", Wish::Delete),
     ] {
         let mut button = egui::Button::new(label);
         if !key.is_empty() {

@@ -156,7 +156,7 @@ fn numbers(ui: &mut egui::Ui, sampling: &mut SamplingSettings) -> bool {
         // What the model suggests may lie outside, or be finer; showing it must not change it.
         let mut shown = *value;
         let label = ui.label(theme::aside(text));
-        ui.spacing_mut().slider_width = (ui.available_width() - 64.0).clamp(40.0, 240.0);
+        ui.spacing_mut().slider_width = (ui.available_width() - 100.0).clamp(40.0, 240.0);
         let slider = Slider::new(&mut shown, range)
             .max_decimals(3)
             .clamping(SliderClamping::Edits);

@@ -20,7 +20,6 @@ pub use self::files::replace;
 pub use self::index::Listing;
 pub use self::lock::lock;
 pub use self::reader::{Reader, parse};
-pub use self::trash::KEPT;
 pub use self::writer::Saved;
 use self::writer::{Job, work};
 use super::conversation::Conversation;
@@ -128,7 +127,7 @@ impl Store {
         self.send(Job::Remove(self.conversation_path(id)));
     }
 
-    /// Puts a conversation into the trash, where it stays for [`KEPT`].
+    /// Puts a conversation into the trash, where it stays for [`trash::KEPT`].
     pub fn throw_conversation(&self, id: &str) {
         self.send(Job::Throw(self.conversation_path(id)));
     }

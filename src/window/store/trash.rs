@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::files::nanoseconds;
 
 /// How long a deleted conversation can be had back.
-pub const KEPT: Duration = Duration::from_hours(30 * 24);
+pub(super) const KEPT: Duration = Duration::from_hours(30 * 24);
 
 const NANOSECONDS: u128 = 1_000_000_000;
 
