@@ -136,7 +136,7 @@ fn shortcuts(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
     if pressed(Modifiers::NONE, Key::F1) {
         actions.push(Action::ShowOverlay(Overlay::Shortcuts));
     }
-    let is_writing = ui.ctx().egui_wants_keyboard_input();
+    let is_writing = ui.ctx().text_edit_focused();
     if !is_writing && pressed(command | Modifiers::SHIFT, Key::Z) {
         actions.push(Action::Redo);
     }

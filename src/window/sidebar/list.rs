@@ -1,6 +1,9 @@
 //! The list of conversations: found by title or tag, and gone through by keyboard.
 
-use egui::{Align, EventFilter, Key, Modifiers, Rect, Response, ScrollArea, Sense, TextEdit, vec2};
+use egui::{
+    Align, EventFilter, FocusDirection, Key, Modifiers, Rect, Response, ScrollArea, Sense,
+    TextEdit, vec2,
+};
 
 use super::super::action::{Action, Export};
 use super::super::calendar::Calendar;
@@ -168,6 +171,8 @@ impl List {
         let (response, wish) = row::show(ui, rect, entry, &look);
         if self.focus.as_ref() == Some(&entry.id) {
             self.focus = None;
+            // The key that led here leads nowhere else.
+            ui.memory_mut(|memory| memory.move_focus(FocusDirection::None));
             response.request_focus();
             response.scroll_to_me(None);
         }
@@ -175,6 +180,9 @@ impl List {
             Some(Wish::Open) if response.double_clicked() => self.begin(entry, true),
             Some(wish) => self.wish(wish, entry, actions),
             None => {}
+        }
+        if wish.is_some() {
+            ui.ctx().request_repaint();
         }
         Some(response)
     }
@@ -231,6 +239,7 @@ impl List {
                     false => Action::Tag(editing.id, parse_tags(&editing.text)),
                 });
             }
+            ui.ctx().request_repaint();
             return;
         }
         self.editing = Some(editing);
@@ -276,10 +285,15 @@ impl List {
             let there = rect.translate(vec2(0.0, rows * CONTROL));
             let at_once = egui::style::ScrollAnimation::none();
             ui.scroll_to_rect_animation(there, None, at_once);
-            ui.memory_mut(|memory| memory.request_focus(row::id(other)));
+            ui.memory_mut(|memory| {
+                memory.move_focus(FocusDirection::None);
+                memory.request_focus(row::id(other));
+            });
+            ui.ctx().request_repaint();
         }
         if pressed(Key::F2) {
             self.begin(entry, true);
+            ui.ctx().request_repaint();
         }
         if pressed(Key::Delete) {
             let beside = self.rows.next_entry(at, 1);

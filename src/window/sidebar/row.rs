@@ -8,7 +8,7 @@ use super::super::conversation::Mode;
 use super::super::history::Entry;
 use super::super::icons::Icon;
 use super::super::theme::{self, CONTROL, CORNER, GRID};
-use super::super::widgets::one_line;
+use super::super::widgets::{name, one_line};
 
 /// What was asked for at a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,7 +140,9 @@ fn menu(ui: &mut egui::Ui, entry: &Entry) -> Option<Wish> {
         if !key.is_empty() {
             button = button.shortcut_text(key);
         }
-        if ui.add(button).clicked() {
+        let response = ui.add(button);
+        name(ui, &response, label);
+        if response.clicked() {
             wish = Some(is);
         }
     }
