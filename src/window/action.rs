@@ -1,6 +1,8 @@
 //! Everything that can be asked of the window, as plain data. Views collect actions while they draw; the app does them afterwards,
 //! in that order.
 
+use std::path::PathBuf;
+
 use super::conversation::Mode;
 use super::settings::Setting;
 use super::timings::{Selection, Tab};
@@ -68,9 +70,21 @@ pub enum Action {
     OpenFound(usize),
 
     New(Mode),
-    Open(usize),
-    DeleteConversation(usize),
-    SetTitle(String),
+    /// Shows the conversation of that id, which is read if it was not yet.
+    Open(String),
+    /// Puts the conversation of that id into the trash.
+    DeleteConversation(String),
+    /// Gives the conversation of that id another title; without one it is called by its first words.
+    Rename(String, String),
+    /// Keeps the conversation of that id at the top, or no longer.
+    Pin(String, bool),
+    Tag(String, Vec<String>),
+    /// Asks for files with exported conversations.
+    Import,
+    /// Adds the conversations in these files.
+    ImportFiles(Vec<PathBuf>),
+    /// Takes a change of the list of conversations back, by its turn.
+    UndoListed(u64),
     SetMode(Mode),
     SetSystem(String),
     /// Name of the template that the conversation uses.
@@ -84,6 +98,9 @@ pub enum Action {
 
     Load(String),
     CancelLoading,
+    /// Fetches a model of the hub, or goes on with that, while what is loaded stays.
+    Pull(String),
+    CancelPull(String),
     /// Adapter for the next model that is loaded; `None`: the best there is.
     SetDevice(Option<String>),
     /// Asks the drivers which adapters there are.
@@ -162,9 +179,17 @@ pub enum Export {
 pub enum BannerId {
     SettingsUnreadable,
     ConversationsUnreadable,
+    ConversationUnreadable,
+    ConversationDeleted,
+    Imported,
+    ImportFailed,
     ModelWarning,
     LoadFailed,
     LoadCancelled,
+    LoadedSmaller,
+    Pulled,
+    PullCancelled,
+    PullFailed,
     DeviceLost,
     Recovered,
     EngineStopped,

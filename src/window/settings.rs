@@ -1,11 +1,12 @@
 //! What the window remembers from one day to the next.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::sampling::{Preset, SamplingSettings};
 use crate::dtype::Dtype;
-use crate::generate::SamplingParams;
 use crate::text::{ChatTemplate, Template};
 use crate::trace::TraceMode;
 
@@ -14,6 +15,8 @@ pub const INST: &str = "[INST]";
 
 /// The least and the most that everything is larger than designed.
 pub const ZOOM: (f32, f32) = (0.7, 2.0);
+/// Characters of a preset's name.
+const MOST_NAME: usize = 40;
 
 /// Models to offer again.
 const MOST_RECENT: usize = 8;
@@ -25,56 +28,6 @@ pub enum Appearance {
     System,
     Dark,
     Light,
-}
-
-/// How tokens are chosen; as [`SamplingParams`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct SamplingSettings {
-    /// Whether the person has changed something; if not, every model brings its own.
-    pub own: bool,
-    pub temperature: f32,
-    pub top_k: u32,
-    pub top_p: f32,
-    pub min_p: f32,
-    pub repetition_penalty: f32,
-    /// `None`: another one each time.
-    pub seed: Option<u64>,
-}
-
-impl Default for SamplingSettings {
-    fn default() -> Self {
-        Self::from(&SamplingParams::default())
-    }
-}
-
-impl From<&SamplingParams> for SamplingSettings {
-    fn from(sampling: &SamplingParams) -> Self {
-        Self {
-            own: false,
-            temperature: sampling.temperature,
-            top_k: sampling.top_k,
-            top_p: sampling.top_p,
-            min_p: sampling.min_p,
-            repetition_penalty: sampling.repetition_penalty,
-            seed: None,
-        }
-    }
-}
-
-impl SamplingSettings {
-    /// With `seed` where the person gave none.
-    pub fn sampling(&self, seed: u64) -> SamplingParams {
-        SamplingParams {
-            temperature: self.temperature,
-            top_k: self.top_k,
-            top_p: self.top_p,
-            min_p: self.min_p,
-            repetition_penalty: self.repetition_penalty,
-            seed: self.seed.unwrap_or(seed),
-            ..SamplingParams::default()
-        }
-    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -89,6 +42,10 @@ pub struct Settings {
     pub dtype: Option<String>,
     pub context_size: Option<usize>,
     pub sampling: SamplingSettings,
+    /// Sampling that was kept for a model, by what the model is loaded by.
+    pub model_sampling: BTreeMap<String, SamplingSettings>,
+    /// Sampling that the person has given names.
+    pub presets: Vec<Preset>,
     pub max_tokens: usize,
     /// Generation ends before one of these, beside the template's own.
     pub stop: Vec<String>,
@@ -97,6 +54,8 @@ pub struct Settings {
     pub prompt_lookup: bool,
     /// The person's own templates.
     pub templates: Vec<Template>,
+    /// What templates of other names are called now, for conversations that name those.
+    pub renamed_templates: BTreeMap<String, String>,
     pub appearance: Appearance,
     pub sidebar: bool,
     pub timings: bool,
@@ -140,6 +99,11 @@ pub enum Setting {
     Dtype(Option<String>),
     ContextSize(Option<usize>),
     SamplingParams(SamplingSettings),
+    /// Whether the sampling in use is to be used whenever this model is loaded.
+    KeepSampling(String, bool),
+    /// Gives the sampling in use a name.
+    SavePreset(String),
+    DeletePreset(String),
     MaxTokens(usize),
     Stop(Vec<String>),
     IgnoreEos(bool),
@@ -161,11 +125,14 @@ impl Default for Settings {
             dtype: None,
             context_size: None,
             sampling: SamplingSettings::default(),
+            model_sampling: BTreeMap::new(),
+            presets: Vec::new(),
             max_tokens: 256,
             stop: Vec::new(),
             ignore_eos: false,
             prompt_lookup: false,
             templates: Vec::new(),
+            renamed_templates: BTreeMap::new(),
             appearance: Appearance::System,
             sidebar: true,
             timings: true,
@@ -207,6 +174,14 @@ impl Settings {
             Setting::Dtype(name) => self.dtype = name,
             Setting::ContextSize(size) => self.context_size = size,
             Setting::SamplingParams(sampling) => self.sampling = sampling,
+            Setting::KeepSampling(model, true) => {
+                self.model_sampling.insert(model, self.sampling.clone());
+            }
+            Setting::KeepSampling(model, false) => {
+                self.model_sampling.remove(&model);
+            }
+            Setting::SavePreset(name) => self.save_preset(&name),
+            Setting::DeletePreset(name) => self.presets.retain(|preset| preset.name != name),
             Setting::MaxTokens(most) => self.max_tokens = most,
             Setting::Stop(texts) => self.stop = texts,
             Setting::IgnoreEos(ignores) => self.ignore_eos = ignores,
@@ -227,9 +202,40 @@ impl Settings {
         }
     }
 
+    fn save_preset(&mut self, name: &str) {
+        let name: String = name.trim().chars().take(MOST_NAME).collect();
+        if !name.is_empty() && !Preset::is_built_in(&name) {
+            self.presets.retain(|preset| preset.name != name);
+            let sampling = self.sampling.clone();
+            self.presets.push(Preset { name, sampling });
+        }
+    }
+
+    /// Takes the sampling that was kept for a model, or what it suggests. What was set by hand stays, unless that was for another model.
+    pub fn choose_sampling(&mut self, model: &str, suggested: SamplingSettings) {
+        let mut kept = self.model_sampling.values();
+        let is_of_other = kept.any(|kept| *kept == self.sampling);
+        match self.model_sampling.get(model) {
+            Some(kept) => self.sampling.clone_from(kept),
+            None if is_of_other || !self.sampling.own => self.sampling = suggested,
+            None => {}
+        }
+    }
+
     pub fn dtype(&self) -> Option<Dtype> {
         let name = self.dtype.as_deref()?;
         Dtype::ALL.into_iter().find(|dtype| dtype.name() == name)
+    }
+
+    /// Remembers that conversations which name one template are to use another.
+    pub fn template_renamed(&mut self, from: &str, to: &str) {
+        for name in self.renamed_templates.values_mut() {
+            if name == from {
+                to.clone_into(name);
+            }
+        }
+        self.renamed_templates.insert(from.into(), to.into());
+        self.renamed_templates.retain(|from, to| from != to);
     }
 
     /// Puts a model that loaded at the top of those to offer again.
@@ -237,5 +243,64 @@ impl Settings {
         self.recent.retain(|other| other != model);
         self.recent.insert(0, model.to_owned());
         self.recent.truncate(MOST_RECENT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sampling_is_kept_by_model() {
+        let mut settings = Settings::default();
+        let suggested = |temperature| SamplingSettings {
+            temperature,
+            ..SamplingSettings::default()
+        };
+        settings.choose_sampling("a", suggested(0.5));
+        assert_eq!(settings.sampling.temperature, 0.5);
+        let own = SamplingSettings {
+            own: true,
+            ..suggested(1.5)
+        };
+        settings.set(Setting::SamplingParams(own));
+        settings.choose_sampling("b", suggested(0.6));
+        assert_eq!(settings.sampling.temperature, 1.5, "the person's own stays");
+        settings.set(Setting::KeepSampling("b".into(), true));
+        settings.choose_sampling("a", suggested(0.5));
+        assert_eq!(settings.sampling.temperature, 0.5, "that was for another");
+        settings.choose_sampling("b", suggested(0.6));
+        assert_eq!(settings.sampling.temperature, 1.5);
+        settings.set(Setting::KeepSampling("b".into(), false));
+        settings.choose_sampling("a", suggested(0.5));
+        assert_eq!(settings.sampling.temperature, 1.5, "now it is for any");
+    }
+
+    #[test]
+    fn presets_have_names_of_their_own() {
+        let mut settings = Settings::default();
+        for name in ["  Mine ", "Mine", "Precise", " "] {
+            settings.set(Setting::SavePreset(name.into()));
+        }
+        let names: Vec<&str> = settings.presets.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(names, ["Mine"]);
+        settings.set(Setting::DeletePreset("Mine".into()));
+        assert!(settings.presets.is_empty());
+        let all: Vec<Preset> = Preset::built_in().collect();
+        assert!(all[0].sampling.is_like(&all[0].sampling));
+        assert!(!all[0].sampling.is_like(&all[1].sampling));
+    }
+
+    #[test]
+    fn templates_keep_their_conversations() {
+        let mut settings = Settings::default();
+        settings.template_renamed("a", "b");
+        settings.template_renamed("b", "c");
+        let now = |settings: &Settings, name: &str| settings.renamed_templates.get(name).cloned();
+        assert_eq!(now(&settings, "a").as_deref(), Some("c"));
+        assert_eq!(now(&settings, "b").as_deref(), Some("c"));
+        settings.template_renamed("c", "a");
+        assert_eq!(now(&settings, "a"), None);
+        assert_eq!(now(&settings, "b").as_deref(), Some("a"));
     }
 }

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::action::{Action, BannerId, Overlay};
+use super::catalog::{Catalog, Pull};
 use super::conversation::{Conversation, MODELS_OWN, Mode, template_for};
 use super::find::Find;
+use super::history::History;
 use super::settings::Settings;
 use super::timings::Record;
 use super::tokens::At;
@@ -18,11 +20,19 @@ use crate::text::{ChatTemplate, Role};
 #[derive(Debug, Default)]
 pub struct State {
     pub settings: Settings,
-    /// Oldest first; there is always one.
+    /// Those that were read or begun since the window opened; there is always one.
     pub conversations: Vec<Conversation>,
     /// Index of the one in sight.
     pub current: usize,
+    /// What is known of all conversations.
+    pub history: History,
+    /// Ids of large conversations that are being read.
+    pub opening: Vec<String>,
     pub model: ModelState,
+    /// Models that are on this machine.
+    pub catalog: Catalog,
+    /// Models that are being fetched.
+    pub pulls: Vec<Pull>,
     /// How the next model is loaded, beside what the settings say.
     pub load: LoadChoices,
     /// Names of the adapters that there are, as far as drivers have answered; `None`: they were not asked yet.
@@ -172,6 +182,7 @@ impl State {
         &self.conversations[self.current]
     }
 
+    /// A conversation by its id, if it was read.
     pub fn conversation_of(&self, id: &str) -> Option<&Conversation> {
         self.conversations.iter().find(|other| other.id == id)
     }
@@ -258,7 +269,7 @@ impl State {
         };
     }
 
-    /// What the person sent so many texts ago: in the conversation in sight, then in the others, latest first.
+    /// What the person sent so many texts ago: in the conversation in sight, then in the others that were read.
     pub fn sent(&self, back: usize) -> Option<&str> {
         let current = self.conversation();
         let others = self.conversations.iter().rev();

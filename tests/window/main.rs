@@ -3,6 +3,7 @@
 
 mod chat;
 mod find;
+mod history;
 mod keeping;
 mod looks;
 mod models;

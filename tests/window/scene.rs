@@ -97,6 +97,27 @@ impl Scene<'_> {
         self.window.run();
     }
 
+    /// Clicks on something that may have to be scrolled to.
+    pub fn reach(&mut self, label: &str) {
+        self.window.get_by_label(label).scroll_to_me();
+        self.window.run();
+        self.click(label);
+    }
+
+    /// Opens the page of models, and waits until it shows what is there.
+    pub fn open_models(&mut self) {
+        self.window
+            .key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::O);
+        self.window.run();
+        let begin = Instant::now();
+        while self.has("Looking for models") {
+            assert!(begin.elapsed() < Duration::from_secs(60), "still looking");
+            std::thread::sleep(Duration::from_millis(5));
+            self.window.step();
+        }
+        self.window.run();
+    }
+
     /// Clicks on something that has no name of its own.
     pub fn click_at(&mut self, place: egui::Pos2) {
         self.window.hover_at(place);

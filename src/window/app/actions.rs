@@ -5,7 +5,7 @@ use super::exports;
 use crate::engine::Alternative;
 use crate::text::{Role, Template};
 use crate::window::action::{Action, BannerId, Overlay};
-use crate::window::conversation::{Conversation, MODELS_OWN, Mode, template_for};
+use crate::window::conversation::{MODELS_OWN, Mode, template_for};
 use crate::window::markdown;
 use crate::window::settings::Setting;
 use crate::window::state::{Banner, NarrowView, OpenEdit};
@@ -26,6 +26,11 @@ fn absolute(model: &str) -> String {
 impl App {
     /// Does what was asked for.
     pub fn act(&mut self, action: Action) {
+        self.perform(action);
+        self.list_changes();
+    }
+
+    fn perform(&mut self, action: Action) {
         // Several things asked for in one frame: the first may have changed what the next is about.
         if action
             .message()
@@ -94,9 +99,12 @@ impl App {
                 self.state.dismiss(BannerId::ContextFull);
                 self.new_conversation(mode);
             }
-            Action::Open(at) => self.open(at),
-            Action::DeleteConversation(at) => self.delete_conversation(at),
-            Action::SetTitle(title) => self.conversation_mut().title = title,
+            Action::Open(id) => self.open(&id),
+            Action::DeleteConversation(id) => self.delete_conversation(&id),
+            Action::Rename(..) | Action::Pin(..) | Action::Tag(..) => self.change_listed(action),
+            Action::Import => self.dialogs.pick_imports(),
+            Action::ImportFiles(paths) => self.reading.import(paths),
+            Action::UndoListed(turn) => self.undo_listed(turn),
             Action::SetMode(mode) => self.set_mode(mode),
             Action::SetSystem(system) => self.conversation_mut().system = system,
             Action::SetTemplate(name) => self.conversation_mut().template = name,
@@ -114,6 +122,8 @@ impl App {
                 self.load(&absolute(model.trim()));
             }
             Action::CancelLoading => self.cancel_loading(),
+            Action::Pull(name) => self.pull(&name),
+            Action::CancelPull(name) => self.cancel_pull(&name),
             Action::SetDevice(device) => self.state.load.device = device,
             Action::FindAdapters => {
                 self.state.adapters = Some(Vec::new());
@@ -141,6 +151,9 @@ impl App {
             Action::RetrySave => self.saving.retry(&self.state),
 
             Action::ShowOverlay(overlay) => {
+                if overlay == Overlay::Models {
+                    self.find_models();
+                }
                 self.state.overlays.insert(overlay);
             }
             Action::HideOverlay(overlay) => {
@@ -288,7 +301,7 @@ impl App {
 
     fn undo(&mut self) {
         // What the model is writing to must stay as it is.
-        if self.state.writing().is_none() {
+        if !self.undo_last_listed() && self.state.writing().is_none() {
             self.state.inspected = None;
             self.conversation_mut().undo();
             self.state.dismiss(BannerId::MessageDeleted);
@@ -296,73 +309,13 @@ impl App {
     }
 
     fn redo(&mut self) {
-        if self.state.writing().is_none() {
+        if !self.redo_last_listed() && self.state.writing().is_none() {
             self.state.inspected = None;
             self.conversation_mut().redo();
         }
     }
 
     // ---- conversations
-
-    pub(super) fn new_conversation(&mut self, mode: Mode) {
-        let template = self.state.template_for(mode);
-        let conversations = &mut self.state.conversations;
-        // An empty one is as good as a new one.
-        let empty = conversations.iter().position(Conversation::is_untouched);
-        self.state.current = match empty {
-            Some(at) => {
-                conversations[at].set_mode(mode, template);
-                at
-            }
-            None => {
-                let id = self.saving.new_id();
-                conversations.push(Conversation::new(id, mode, template.to_owned()));
-                conversations.len() - 1
-            }
-        };
-        self.shown_changed();
-    }
-
-    pub(super) fn open(&mut self, at: usize) {
-        self.state.current = at.min(self.state.conversations.len() - 1);
-        self.shown_changed();
-    }
-
-    fn shown_changed(&mut self) {
-        self.state.inspected = None;
-        self.state.dismiss(BannerId::MessageDeleted);
-        self.state.narrow = NarrowView::Chat;
-        self.views.chat.focus_composer();
-        self.counting.forget();
-        self.state.with_draft = None;
-    }
-
-    fn delete_conversation(&mut self, at: usize) {
-        if at >= self.state.conversations.len() {
-            return;
-        }
-        let was_shown = at == self.state.current;
-        let conversation = self.state.conversations.remove(at);
-        let running = self.state.running.as_ref();
-        if running.is_some_and(|running| running.conversation == conversation.id) {
-            self.stop();
-        }
-        self.saving.remove(&conversation.id);
-        self.state.edits.remove(&conversation.id);
-        self.state.drafts.remove(&conversation.id);
-        if self.state.current > at {
-            self.state.current -= 1;
-        }
-        if self.state.conversations.is_empty() {
-            self.new_conversation(conversation.mode);
-        }
-        let last = self.state.conversations.len() - 1;
-        let is_shown = self.state.current > last || was_shown;
-        self.state.current = self.state.current.min(last);
-        if is_shown {
-            self.shown_changed();
-        }
-    }
 
     fn set_mode(&mut self, mode: Mode) {
         let template = self.state.template_for(mode);
@@ -380,6 +333,7 @@ impl App {
 
     fn save_template(&mut self, original: &str, template: Template) {
         let name = template.name.clone();
+        self.state.settings.renamed_templates.remove(&name);
         let own = &mut self.state.settings.templates;
         let is_own = own.iter().any(|other| other.name == original);
         own.retain(|other| other.name != name && other.name != original);
@@ -399,6 +353,7 @@ impl App {
             to.clone_into(&mut conversation.template);
             self.saving.mark(&conversation.id);
         }
+        self.state.settings.template_renamed(from, to);
     }
 
     // ---- what is shown

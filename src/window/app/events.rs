@@ -13,7 +13,7 @@ use crate::text::is_instruct;
 use crate::window::action::{Action, BannerId, Overlay};
 use crate::window::advice::advice;
 use crate::window::conversation::{Conversation, MODELS_OWN, Mode, Stats, template_for};
-use crate::window::settings::SamplingSettings;
+use crate::window::sampling::SamplingSettings;
 use crate::window::state::{Banner, ModelState, Running};
 
 /// The model that is always there.
@@ -26,7 +26,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// What went wrong, and what can be done about it here.
-fn described(error: &Error) -> String {
+pub(super) fn described(error: &Error) -> String {
     match advice(error) {
         Some(advice) => format!("{error}. {advice}"),
         None => format!("{error}."),
@@ -42,6 +42,11 @@ impl App {
         while let Some(answer) = self.dialogs.poll() {
             self.take_answer(answer);
         }
+        while let Some(read) = self.reading.poll() {
+            self.take_read(read);
+        }
+        self.take_pulls();
+        self.list_changes();
         self.saving.take_results(&mut self.state);
     }
 
@@ -155,7 +160,7 @@ impl App {
     }
 
     /// The conversation of that id, which is to be saved afterwards.
-    fn changed_conversation(&mut self, id: &str) -> Option<&mut Conversation> {
+    pub(super) fn changed_conversation(&mut self, id: &str) -> Option<&mut Conversation> {
         let mut conversations = self.state.conversations.iter_mut();
         let conversation = conversations.find(|other| other.id == id)?;
         self.saving.mark(id);
@@ -239,9 +244,8 @@ impl App {
 
     fn loaded(&mut self, info: Box<ModelInfo>) {
         let state = &mut self.state;
-        if !state.settings.sampling.own {
-            state.settings.sampling = SamplingSettings::from(&info.sampling);
-        }
+        let suggested = SamplingSettings::from(&info.sampling);
+        state.settings.choose_sampling(&self.load.model, suggested);
         if !self.has_fallen_back {
             state.settings.remember(&self.load.model);
             state.settings.model.clone_from(&self.load.model);
@@ -318,6 +322,9 @@ impl App {
             self.has_fallen_back = true;
             self.load(DEMO);
         }
+        if !has_kept && self.load_smaller(error) {
+            return;
+        }
         let banner = match error {
             Error::Cancelled => Banner::note(BannerId::LoadCancelled, outcome),
             _ => Banner::problem(
@@ -353,6 +360,7 @@ impl App {
                 self.state.settings.tokenizer = Some(path);
                 self.act(Action::Load(self.load.model.clone()));
             }
+            Answer::Imports(paths) => self.reading.import(paths),
             Answer::Adapters(names) => self.state.adapters = Some(names),
             Answer::NoDialog => {
                 let text = "Type the path of a model, or drop its folder on the window; its tokenizer.json is found where it lies in that \

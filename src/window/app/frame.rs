@@ -1,5 +1,7 @@
 //! A frame: what has happened, what is pressed, drawing, and what was asked for while drawing.
 
+use std::path::{Path, PathBuf};
+
 use egui::{Key, Modifiers};
 
 use super::App;
@@ -39,7 +41,7 @@ impl eframe::App for App {
         // Menus and lists close themselves.
         let has_popup = egui::Popup::is_any_open(ui.ctx());
         shortcuts(ui, &self.state, &mut actions);
-        actions.extend(dropped(ui).map(Action::Load));
+        actions.extend(dropped(ui));
         self.views.show(ui, &self.state, &self.pace, &mut actions);
         // After everything else that Escape could mean.
         if !has_popup && ui.input(|input| input.key_pressed(Key::Escape)) {
@@ -56,23 +58,42 @@ impl eframe::App for App {
 
     fn on_exit(&mut self) {
         self.stop();
-        self.saving.finish(&self.state);
+        self.pulls.stop();
+        self.saving.finish(&mut self.state);
     }
 }
 
-/// The model that was dropped on the window.
-fn dropped(ui: &egui::Ui) -> Option<String> {
-    let path = ui.input(|input| {
-        let file = input.raw.dropped_files.first();
-        file.map(|file| file.path().to_owned())
-    })?;
+/// What was dropped on the window: conversations that were exported, or a model.
+fn dropped(ui: &egui::Ui) -> Option<Action> {
+    let paths: Vec<PathBuf> = ui.input(|input| {
+        let files = input.raw.dropped_files.iter();
+        files.map(|file| file.path().to_owned()).collect()
+    });
+    let path = paths.first()?;
+    let exported: Vec<PathBuf> = paths
+        .iter()
+        .filter(|path| is_exported(path))
+        .cloned()
+        .collect();
+    if !exported.is_empty() {
+        return Some(Action::ImportFiles(exported));
+    }
     // A file of the folder is as good as the folder, unless it is a model by itself.
     let is_model = path.is_dir() || path.extension().is_some_and(|own| own == "gguf");
     let folder = match is_model {
         true => path.as_path(),
-        false => path.parent().unwrap_or(&path),
+        false => path.parent().unwrap_or(path),
     };
-    Some(folder.display().to_string())
+    Some(Action::Load(folder.display().to_string()))
+}
+
+/// Whether it may be a conversation: models have files of JSON too, but those lie together.
+fn is_exported(path: &Path) -> bool {
+    let is_json = path.extension().is_some_and(|own| own == "json");
+    let is_of_model = ["config.json", "tokenizer.json", "tokenizer_config.json"]
+        .iter()
+        .any(|name| path.with_file_name(name).exists());
+    is_json && !is_of_model
 }
 
 fn shortcuts(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
@@ -139,7 +160,7 @@ fn shortcuts(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
     if pressed(Modifiers::NONE, Key::F1) {
         actions.push(Action::ShowOverlay(Overlay::Shortcuts));
     }
-    let is_writing = ui.ctx().egui_wants_keyboard_input();
+    let is_writing = ui.ctx().text_edit_focused();
     if !is_writing && pressed(command | Modifiers::SHIFT, Key::Z) {
         actions.push(Action::Redo);
     }

@@ -6,5 +6,6 @@ mod marks;
 mod search;
 
 pub use self::bar::FindBar;
+pub use self::fold::Needle;
 pub use self::marks::mark;
-pub use self::search::{Find, Hit, Marks};
+pub use self::search::{Find, Found, Hit, Marks, Search};

@@ -1,7 +1,7 @@
 //! What is looked for, and what was found so far.
 //!
-//! Nothing is kept ready for it: texts are searched as they stand, a few milliseconds a frame, so that a window with 100,000 messages
-//! (20 MB) is searched in about a second without a frame that stutters, and what streams in is searched as it comes.
+//! Nothing is kept ready for it: texts are searched as they stand. The conversation in sight is searched a few milliseconds a frame, so
+//! that no frame stutters, and what streams in is searched as it comes. All conversations are read and searched by a thread.
 
 use std::ops::Range;
 use std::time::Instant;
@@ -48,14 +48,12 @@ pub struct Find {
     here: Search,
     /// The conversation that `here` is of.
     conversation: String,
-    /// A hit to look at as soon as it is found.
-    wanted: Option<Hit>,
     /// Whether the hit that is looked at was shown.
     is_shown: bool,
+    /// Conversations that match, latest first.
     pub found: Vec<Found>,
-    /// Conversations that were searched, latest first, of so many.
+    /// Conversations that were searched, of so many.
     pub searched: (usize, usize),
-    elsewhere: Search,
 }
 
 /// Hits of a message.
@@ -122,69 +120,28 @@ impl Find {
         }
     }
 
-    /// Looks at a hit of the conversation that is shown next.
-    pub fn want(&mut self, hit: Hit) {
-        self.wanted = Some(hit);
-        self.here = Search::default();
-        self.conversation.clear();
-    }
-
     /// Whether the hit that is looked at is another than the last time that this was asked.
     pub fn has_moved(&mut self) -> bool {
         self.hit().is_some() && !std::mem::replace(&mut self.is_shown, true)
     }
 
-    /// Goes on until everything is searched or it is `deadline`. Returns whether everything is.
-    pub fn search(
-        &mut self,
-        current: &Conversation,
-        all: &[Conversation],
-        deadline: Instant,
-    ) -> bool {
-        let needle = Needle::new(&self.query);
+    /// Goes on in the conversation in sight until all of it is searched or it is `deadline`. Returns whether all is.
+    pub fn search(&mut self, current: &Conversation, deadline: Instant) -> bool {
         if self.conversation != current.id {
             self.conversation.clone_from(&current.id);
             self.here = Search::default();
             (self.at, self.is_shown) = (0, false);
         }
+        let needle = Needle::new(&self.query);
         let is_done = self.here.run(&needle, current, deadline);
-        if let Some(wanted) = &self.wanted {
-            let at = self.here.hits.iter().position(|hit| hit == wanted);
-            if at.is_some() || is_done {
-                (self.at, self.is_shown) = (at.unwrap_or_default(), false);
-                self.wanted = None;
-            }
-        }
         self.at = self.at.min(self.here.hits.len().saturating_sub(1));
-        is_done && (!self.everywhere || self.search_all(&needle, all, deadline))
-    }
-
-    fn search_all(&mut self, needle: &Needle, all: &[Conversation], deadline: Instant) -> bool {
-        if self.searched.1 != all.len() {
-            self.searched = (0, all.len());
-            self.found.clear();
-            self.elsewhere = Search::default();
-        }
-        while self.searched.0 < all.len() {
-            if Instant::now() >= deadline {
-                return false;
-            }
-            // Latest first.
-            let conversation = &all[all.len() - 1 - self.searched.0];
-            if !self.elsewhere.run(needle, conversation, deadline) {
-                return false;
-            }
-            let search = std::mem::take(&mut self.elsewhere);
-            self.found.extend(search.found(conversation));
-            self.searched.0 += 1;
-        }
-        true
+        is_done
     }
 }
 
 /// The search of a conversation's shown messages.
 #[derive(Debug, Clone, Default)]
-struct Search {
+pub struct Search {
     hits: Vec<Hit>,
     /// Messages that were searched, with their version and length then, and how many hits there were before them.
     seen: Vec<(usize, u64, usize, usize)>,
@@ -197,7 +154,7 @@ struct Search {
 impl Search {
     /// Goes on until all is searched, or it is `deadline`. Messages that have changed are searched anew, and those after them. Returns
     /// whether all is searched.
-    fn run(&mut self, needle: &Needle, conversation: &Conversation, deadline: Instant) -> bool {
+    pub fn run(&mut self, needle: &Needle, conversation: &Conversation, deadline: Instant) -> bool {
         let path = conversation.path();
         let is_same = |at: &usize, seen: &(usize, u64, usize, usize)| {
             let message = conversation.message(*at);
@@ -246,7 +203,7 @@ impl Search {
     }
 
     /// What to show of it in a list.
-    fn found(self, conversation: &Conversation) -> Option<Found> {
+    pub fn found(self, conversation: &Conversation) -> Option<Found> {
         let count = self.hits.len();
         let first = self.hits.into_iter().next()?;
         let text = &conversation.message(first.message).text;
@@ -307,7 +264,7 @@ mod tests {
         let mut talk = conversation("1", &["A king", "no", "King of kings"]);
         let mut find = Find::default();
         find.set_query("king".into());
-        assert!(find.search(&talk, &[], soon()));
+        assert!(find.search(&talk, soon()));
         assert_eq!(find.hits().len(), 3);
         assert!(find.has_moved() && !find.has_moved());
         find.step(true);
@@ -324,10 +281,10 @@ mod tests {
         );
 
         talk.edit(1, "a king too".into());
-        assert!(find.search(&talk, &[], soon()));
+        assert!(find.search(&talk, soon()));
         assert_eq!(find.hits().len(), 4);
         talk.delete(1);
-        assert!(find.search(&talk, &[], soon()));
+        assert!(find.search(&talk, soon()));
         assert_eq!(find.hits().len(), 1);
     }
 
@@ -338,7 +295,7 @@ mod tests {
         let mut find = Find::default();
         find.set_query("KING".into());
         let mut steps = 0;
-        while !find.search(&talk, &[], Instant::now()) {
+        while !find.search(&talk, Instant::now()) {
             steps += 1;
             assert!(steps < 100);
         }
@@ -351,46 +308,25 @@ mod tests {
     }
 
     #[test]
-    fn conversations_are_listed_latest_first_with_a_line_of_context() {
-        let all = [
-            conversation("1", &["Once there was a king.", "Kings come and go"]),
-            conversation("2", &["Nothing"]),
-            conversation(
-                "3",
-                &["first\nThe Straße of the KING is long, and goes on and on and on and on\nlast"],
-            ),
-        ];
-        let mut find = Find {
-            everywhere: true,
-            ..Find::default()
+    fn what_is_found_is_listed_with_a_line_of_context() {
+        let found = |texts: &[&str]| {
+            let talk = conversation("1", texts);
+            let mut search = Search::default();
+            assert!(search.run(&Needle::new("king"), &talk, soon()));
+            search.found(&talk)
         };
-        find.set_query("king".into());
-        assert!(find.search(&all[1], &all, soon()));
-        let found: Vec<_> = find
-            .found
-            .iter()
-            .map(|found| (&*found.conversation, found.count, &*found.line))
-            .collect();
+        assert_eq!(found(&["Nothing"]), None);
+        let some = found(&["Once there was a king.", "Kings come and go"]).unwrap();
+        assert_eq!((some.count, &*some.line), (2, "Once there was a king."));
+        assert_eq!(&some.line[some.marked.clone()], "king");
+        let long = "first\nThe Straße of the KING is long, and goes on and on and on and on\nlast";
+        let some = found(&[long]).unwrap();
         assert_eq!(
-            found,
-            [
-                (
-                    "3",
-                    1,
-                    "The Straße of the KING is long, and goes on and on and on an"
-                ),
-                ("1", 2, "Once there was a king."),
-            ]
+            some.line,
+            "The Straße of the KING is long, and goes on and on and on an"
         );
-        let first = &find.found[0];
-        assert_eq!(&first.line[first.marked.clone()], "KING");
-        // What was chosen from the list is what is looked at.
-        let hit = Hit {
-            message: 1,
-            range: 0..4,
-        };
-        find.want(hit.clone());
-        find.search(&all[0], &all, soon());
-        assert_eq!(find.hit(), Some(&hit));
+        assert_eq!(&some.line[some.marked], "KING");
+        let some = found(&[&"ü".repeat(100).replacen("üüü", "üKing", 20)]).unwrap();
+        assert!(some.line.starts_with('ü') && some.line.contains("King"));
     }
 }
