@@ -37,6 +37,11 @@ pub struct AdapterFeatures {
 }
 
 impl AdapterSummary {
+    /// Whether it is a program on the processor, sharing its memory.
+    pub(crate) fn is_software(&self) -> bool {
+        self.device_type == "cpu"
+    }
+
     pub(super) fn new(adapter: &wgpu::Adapter) -> Self {
         let info = adapter.get_info();
         let device_type = match info.device_type {

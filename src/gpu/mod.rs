@@ -17,7 +17,7 @@ pub(crate) use adapter::first_that_works;
 pub use adapter::{AdapterFeatures, AdapterSummary, adapters};
 pub use arrival::{Arrival, Notice};
 pub(crate) use candidate::Candidate;
-pub use device::Gpu;
+pub use device::{Gpu, free_memory};
 pub use memory::{Readback, Uploader};
 pub use pipeline::{BindingKind, KernelSpec, Pipeline};
 pub use timing::Timer;

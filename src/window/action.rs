@@ -1,6 +1,8 @@
 //! Everything that can be asked of the window, as plain data. Views collect actions while they draw; the app does them afterwards,
 //! in that order.
 
+use std::path::PathBuf;
+
 use super::conversation::Mode;
 use super::settings::Setting;
 use super::timings::{Pair, Selection, Tab};
@@ -40,7 +42,10 @@ pub enum Action {
         token: usize,
         alternative: Alternative,
     },
+    /// Copies a message as it was written, with its marks of Markdown.
     Copy(usize),
+    /// Copies it as it is read.
+    CopyPlain(usize),
     Delete(usize),
     Undo,
     Redo,
@@ -50,10 +55,36 @@ pub enum Action {
     Inspect(At),
     CloseInspector,
 
+    /// Looks for texts, or puts the cursor where they are looked for.
+    OpenFind,
+    CloseFind,
+    /// What is looked for has become this.
+    SetFind(String),
+    /// Whether all conversations are searched.
+    FindEverywhere(bool),
+    /// The next match, or the one before.
+    StepFind {
+        is_back: bool,
+    },
+    /// Opens a conversation that was found, at its first match.
+    OpenFound(usize),
+
     New(Mode),
-    Open(usize),
-    DeleteConversation(usize),
-    SetTitle(String),
+    /// Shows the conversation of that id, which is read if it was not yet.
+    Open(String),
+    /// Puts the conversation of that id into the trash.
+    DeleteConversation(String),
+    /// Gives the conversation of that id another title; without one it is called by its first words.
+    Rename(String, String),
+    /// Keeps the conversation of that id at the top, or no longer.
+    Pin(String, bool),
+    Tag(String, Vec<String>),
+    /// Asks for files with exported conversations.
+    Import,
+    /// Adds the conversations in these files.
+    ImportFiles(Vec<PathBuf>),
+    /// Takes a change of the list of conversations back, by its turn.
+    UndoListed(u64),
     SetMode(Mode),
     SetSystem(String),
     /// Name of the template that the conversation uses.
@@ -67,6 +98,9 @@ pub enum Action {
 
     Load(String),
     CancelLoading,
+    /// Fetches a model of the hub, or goes on with that, while what is loaded stays.
+    Pull(String),
+    CancelPull(String),
     /// Adapter for the next model that is loaded; `None`: the best there is.
     SetDevice(Option<String>),
     /// Asks the drivers which adapters there are.
@@ -117,6 +151,7 @@ impl Action {
             | Self::Edit(at)
             | Self::BranchAt { message: at, .. }
             | Self::Copy(at)
+            | Self::CopyPlain(at)
             | Self::Delete(at)
             | Self::Choose(at)
             | Self::Inspect(At { message: at, .. }) => Some(*at),
@@ -167,9 +202,17 @@ pub enum PictureTo {
 pub enum BannerId {
     SettingsUnreadable,
     ConversationsUnreadable,
+    ConversationUnreadable,
+    ConversationDeleted,
+    Imported,
+    ImportFailed,
     ModelWarning,
     LoadFailed,
     LoadCancelled,
+    LoadedSmaller,
+    Pulled,
+    PullCancelled,
+    PullFailed,
     DeviceLost,
     Recovered,
     EngineStopped,

@@ -1,8 +1,12 @@
 //! Conversations as data: a tree of messages in which one path is shown. Regenerating and editing grow branches; nothing that was
 //! said is lost before it is deleted, and deleting can be undone.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde::{Deserialize, Serialize};
 
+use super::calendar;
+use super::title;
 use crate::engine::{Chat, Prompt, TokenEvent};
 use crate::error::Error;
 use crate::text::{ChatTemplate, Role, Turn};
@@ -92,6 +96,12 @@ enum Change {
     },
 }
 
+/// Counts what is done, whatever it is done to: of two changes the later one has the greater number.
+pub fn turn() -> u64 {
+    static TURNS: AtomicU64 = AtomicU64::new(1);
+    TURNS.fetch_add(1, Ordering::Relaxed)
+}
+
 /// A conversation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Conversation {
@@ -99,6 +109,16 @@ pub struct Conversation {
     pub id: String,
     #[serde(default)]
     pub title: String,
+    /// When it was begun, and when something was said last, in milliseconds since 1970; 0: unknown.
+    #[serde(default)]
+    pub created: i64,
+    #[serde(default)]
+    pub changed: i64,
+    /// Whether it is kept at the top.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     #[serde(default)]
     pub mode: Mode,
     /// What the assistant is told beforehand.
@@ -115,17 +135,23 @@ pub struct Conversation {
     roots: Vec<usize>,
     #[serde(skip)]
     path: Vec<usize>,
+    /// With the turns that they were made in.
     #[serde(skip)]
-    undo: Vec<Change>,
+    undo: Vec<(u64, Change)>,
     #[serde(skip)]
-    redo: Vec<Change>,
+    redo: Vec<(u64, Change)>,
 }
 
 impl Conversation {
     pub fn new(id: String, mode: Mode, template: String) -> Self {
+        let now = calendar::now();
         Self {
             id,
             title: String::new(),
+            created: now,
+            changed: now,
+            pinned: false,
+            tags: Vec::new(),
             mode,
             system: String::new(),
             template,
@@ -214,6 +240,14 @@ impl Conversation {
         }
     }
 
+    /// What it is called by where it was given no title.
+    pub fn first_words(&self) -> String {
+        let first = self.path.first();
+        first.map_or(String::new(), |at| {
+            title::suggested(&self.messages[*at].text)
+        })
+    }
+
     /// Adds a message after `parent` and shows it. Returns its index.
     pub fn add(&mut self, parent: Option<usize>, role: Role, text: &str) -> usize {
         let index = self.messages.len();
@@ -230,9 +264,9 @@ impl Conversation {
         });
         self.siblings_mut(index).push(index);
         self.choose(index);
+        self.changed = calendar::now();
         if self.title.is_empty() {
-            let line = text.lines().find(|line| !line.trim().is_empty());
-            self.title = line.unwrap_or_default().trim().chars().take(60).collect();
+            self.title = title::suggested(text);
         }
         index
     }
@@ -333,6 +367,9 @@ impl Conversation {
     fn clone_head(&self) -> Self {
         let mut head = Self::new(self.id.clone(), self.mode, self.template.clone());
         head.title.clone_from(&self.title);
+        (head.created, head.changed) = (self.created, self.changed);
+        head.pinned = self.pinned;
+        head.tags.clone_from(&self.tags);
         head.system.clone_from(&self.system);
         head
     }
@@ -343,6 +380,7 @@ impl Conversation {
         message.text += &token.token.text;
         message.tokens.push(token);
         message.version += 1;
+        self.changed = calendar::now();
     }
 
     pub fn set_stats(&mut self, index: usize, stats: Stats) {
@@ -353,7 +391,8 @@ impl Conversation {
     pub fn edit(&mut self, index: usize, text: String) {
         self.redo.clear();
         let change = self.exchange(index, text);
-        self.undo.push(change);
+        self.undo.push((turn(), change));
+        self.changed = calendar::now();
     }
 
     /// Puts a text in the place of another. Returns what takes that back.
@@ -369,7 +408,18 @@ impl Conversation {
     pub fn delete(&mut self, index: usize) {
         self.redo.clear();
         self.hide(index);
-        self.undo.push(Change::Delete { message: index });
+        let change = Change::Delete { message: index };
+        self.undo.push((turn(), change));
+    }
+
+    /// When the last change was made that can be taken back, in [`turn`]s.
+    pub fn last_change(&self) -> Option<u64> {
+        self.undo.last().map(|(turn, _)| *turn)
+    }
+
+    /// When the last change was taken back that can be done again.
+    pub fn last_undone(&self) -> Option<u64> {
+        self.redo.last().map(|(turn, _)| *turn)
     }
 
     fn hide(&mut self, index: usize) {
@@ -397,27 +447,27 @@ impl Conversation {
     /// Takes the last edit or deletion back.
     pub fn undo(&mut self) {
         let undone = match self.undo.pop() {
-            Some(Change::Delete { message }) => {
+            Some((_, Change::Delete { message })) => {
                 self.unhide(message);
                 Change::Delete { message }
             }
-            Some(Change::Edit { message, text }) => self.exchange(message, text),
+            Some((_, Change::Edit { message, text })) => self.exchange(message, text),
             None => return,
         };
-        self.redo.push(undone);
+        self.redo.push((turn(), undone));
     }
 
     /// Does again what was taken back last.
     pub fn redo(&mut self) {
         let done = match self.redo.pop() {
-            Some(Change::Delete { message }) => {
+            Some((_, Change::Delete { message })) => {
                 self.hide(message);
                 Change::Delete { message }
             }
-            Some(Change::Edit { message, text }) => self.exchange(message, text),
+            Some((_, Change::Edit { message, text })) => self.exchange(message, text),
             None => return,
         };
-        self.undo.push(done);
+        self.undo.push((turn(), done));
     }
 
     /// What the model is to continue; `end` is the last message that counts.
@@ -425,19 +475,34 @@ impl Conversation {
     /// # Errors
     /// [`Error::ChatTemplate`].
     pub fn prompt(&self, template: &ChatTemplate, end: Option<usize>) -> Result<Prompt, Error> {
+        self.prompt_with(template, end, "")
+    }
+
+    /// As [`Conversation::prompt`], with something more that the person says, if that is not empty.
+    ///
+    /// # Errors
+    /// [`Error::ChatTemplate`].
+    pub fn prompt_with(
+        &self,
+        template: &ChatTemplate,
+        end: Option<usize>,
+        more: &str,
+    ) -> Result<Prompt, Error> {
         let shown = self
             .path
             .iter()
             .take_while(|at| end.is_some_and(|end| **at <= end));
         let messages = shown.map(|at| &self.messages[*at]);
         if self.mode == Mode::Completion {
-            let text: String = messages.map(|message| message.text.as_str()).collect();
+            let texts = messages.map(|message| message.text.as_str());
+            let text: String = texts.chain([more]).collect();
             return Ok(text.into());
         }
         let told = self.system.trim();
         let told = (!told.is_empty()).then(|| Turn::new(Role::System, told));
         let said = messages.map(|message| Turn::new(message.role, message.text.as_str()));
-        let turns: Vec<Turn> = told.into_iter().chain(said).collect();
+        let more = (!more.trim().is_empty()).then(|| Turn::new(Role::User, more.trim()));
+        let turns: Vec<Turn> = told.into_iter().chain(said).chain(more).collect();
         Ok(Prompt {
             text: template.text(&turns)?,
             chat: Some(Chat {

@@ -77,13 +77,20 @@ fn shortcuts(ui: &mut egui::Ui) {
     });
 }
 
-const SHORTCUTS: [(&str, &str); 14] = [
+const SHORTCUTS: [(&str, &str); 19] = [
     ("Enter", "send, or continue the text"),
     ("Shift+Enter", "new line"),
+    ("Up, Down", "in an empty box: what you sent before"),
     ("Escape", "close this, or stop"),
     ("Ctrl+N", "begin something new"),
     ("Ctrl+O", "choose a model"),
+    ("Ctrl+F", "find, here and in all conversations"),
+    ("F3, Shift+F3", "next match, previous match"),
     ("Ctrl+R", "regenerate"),
+    (
+        "Ctrl+Shift+C, Ctrl+Alt+C",
+        "copy the last message: as Markdown, as plain text",
+    ),
     (
         "Ctrl+Z, Ctrl+Shift+Z",
         "undo and redo edits and deletions (outside text boxes)",
@@ -94,6 +101,7 @@ const SHORTCUTS: [(&str, &str); 14] = [
         "Ctrl+1 to 6",
         "heat map, layers, flame, kernels, memory, compare",
     ),
+    ("Ctrl +, −, 0", "larger, smaller, as designed"),
     ("Ctrl+B", "conversations and settings"),
     ("Ctrl+S", "save as Markdown"),
     ("Ctrl+Shift+S", "save a picture of the window"),

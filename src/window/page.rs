@@ -39,7 +39,7 @@ pub fn html(conversation: &Conversation) -> String {
             (Mode::Chat, _) => said(&mut text, "You", "person", &message.text),
         }
         if let Some(stats) = &message.stats {
-            let numbers = describe(stats);
+            let numbers = describe(stats).join(" · ");
             let [numbers, model] = [&numbers, &stats.model].map(|text| escaped(text));
             let _ = write!(text, "<p class=\"note\">{numbers} · <bdi>{model}</bdi></p>");
         }

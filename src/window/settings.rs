@@ -1,16 +1,22 @@
 //! What the window remembers from one day to the next.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::sampling::{Preset, SamplingSettings};
 use crate::dtype::Dtype;
-use crate::generate::SamplingParams;
 use crate::text::{ChatTemplate, Template};
 use crate::trace::TraceMode;
 
 /// Name of [`ChatTemplate::inst`].
 pub const INST: &str = "[INST]";
+
+/// The least and the most that everything is larger than designed.
+pub const ZOOM: (f32, f32) = (0.7, 2.0);
+/// Characters of a preset's name.
+const MOST_NAME: usize = 40;
 
 /// Models to offer again.
 const MOST_RECENT: usize = 8;
@@ -22,56 +28,6 @@ pub enum Appearance {
     System,
     Dark,
     Light,
-}
-
-/// How tokens are chosen; as [`SamplingParams`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct SamplingSettings {
-    /// Whether the person has changed something; if not, every model brings its own.
-    pub own: bool,
-    pub temperature: f32,
-    pub top_k: u32,
-    pub top_p: f32,
-    pub min_p: f32,
-    pub repetition_penalty: f32,
-    /// `None`: another one each time.
-    pub seed: Option<u64>,
-}
-
-impl Default for SamplingSettings {
-    fn default() -> Self {
-        Self::from(&SamplingParams::default())
-    }
-}
-
-impl From<&SamplingParams> for SamplingSettings {
-    fn from(sampling: &SamplingParams) -> Self {
-        Self {
-            own: false,
-            temperature: sampling.temperature,
-            top_k: sampling.top_k,
-            top_p: sampling.top_p,
-            min_p: sampling.min_p,
-            repetition_penalty: sampling.repetition_penalty,
-            seed: None,
-        }
-    }
-}
-
-impl SamplingSettings {
-    /// With `seed` where the person gave none.
-    pub fn sampling(&self, seed: u64) -> SamplingParams {
-        SamplingParams {
-            temperature: self.temperature,
-            top_k: self.top_k,
-            top_p: self.top_p,
-            min_p: self.min_p,
-            repetition_penalty: self.repetition_penalty,
-            seed: self.seed.unwrap_or(seed),
-            ..SamplingParams::default()
-        }
-    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -86,6 +42,10 @@ pub struct Settings {
     pub dtype: Option<String>,
     pub context_size: Option<usize>,
     pub sampling: SamplingSettings,
+    /// Sampling that was kept for a model, by what the model is loaded by.
+    pub model_sampling: BTreeMap<String, SamplingSettings>,
+    /// Sampling that the person has given names.
+    pub presets: Vec<Preset>,
     pub max_tokens: usize,
     /// Generation ends before one of these, beside the template's own.
     pub stop: Vec<String>,
@@ -94,6 +54,8 @@ pub struct Settings {
     pub prompt_lookup: bool,
     /// The person's own templates.
     pub templates: Vec<Template>,
+    /// What templates of other names are called now, for conversations that name those.
+    pub renamed_templates: BTreeMap<String, String>,
     pub appearance: Appearance,
     pub sidebar: bool,
     pub timings: bool,
@@ -102,10 +64,22 @@ pub struct Settings {
     pub trace: TraceMode,
     /// Time every step, whatever it costs.
     pub trace_all: bool,
-    /// What was written but not sent.
+    /// How much larger everything is than designed.
+    pub zoom: f32,
+    /// What was written but not sent where there is no conversation yet.
     pub draft: String,
+    /// What was written but not sent in conversations.
+    pub drafts: Vec<Draft>,
     /// Messages that were being edited.
     pub edits: Vec<Edit>,
+}
+
+/// A text that was written below a conversation but not sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Draft {
+    /// Id of the conversation.
+    pub conversation: String,
+    pub text: String,
 }
 
 /// A message that is being edited.
@@ -125,11 +99,18 @@ pub enum Setting {
     Dtype(Option<String>),
     ContextSize(Option<usize>),
     SamplingParams(SamplingSettings),
+    /// Whether the sampling in use is to be used whenever this model is loaded.
+    KeepSampling(String, bool),
+    /// Gives the sampling in use a name.
+    SavePreset(String),
+    DeletePreset(String),
     MaxTokens(usize),
     Stop(Vec<String>),
     IgnoreEos(bool),
     PromptLookup(bool),
     Appearance(Appearance),
+    /// How much larger everything is than designed.
+    Zoom(f32),
     Probabilities(bool),
     Trace(TraceMode),
     TraceAll(bool),
@@ -144,18 +125,23 @@ impl Default for Settings {
             dtype: None,
             context_size: None,
             sampling: SamplingSettings::default(),
+            model_sampling: BTreeMap::new(),
+            presets: Vec::new(),
             max_tokens: 256,
             stop: Vec::new(),
             ignore_eos: false,
             prompt_lookup: false,
             templates: Vec::new(),
+            renamed_templates: BTreeMap::new(),
             appearance: Appearance::System,
             sidebar: true,
             timings: true,
             probabilities: false,
             trace: TraceMode::Kernels,
             trace_all: false,
+            zoom: 1.0,
             draft: String::new(),
+            drafts: Vec::new(),
             edits: Vec::new(),
         }
     }
@@ -188,14 +174,51 @@ impl Settings {
             Setting::Dtype(name) => self.dtype = name,
             Setting::ContextSize(size) => self.context_size = size,
             Setting::SamplingParams(sampling) => self.sampling = sampling,
+            Setting::KeepSampling(model, true) => {
+                self.model_sampling.insert(model, self.sampling.clone());
+            }
+            Setting::KeepSampling(model, false) => {
+                self.model_sampling.remove(&model);
+            }
+            Setting::SavePreset(name) => self.save_preset(&name),
+            Setting::DeletePreset(name) => self.presets.retain(|preset| preset.name != name),
             Setting::MaxTokens(most) => self.max_tokens = most,
             Setting::Stop(texts) => self.stop = texts,
             Setting::IgnoreEos(ignores) => self.ignore_eos = ignores,
             Setting::PromptLookup(looks) => self.prompt_lookup = looks,
             Setting::Appearance(appearance) => self.appearance = appearance,
+            Setting::Zoom(zoom) => self.zoom = zoom,
             Setting::Probabilities(shows) => self.probabilities = shows,
             Setting::Trace(mode) => self.trace = mode,
             Setting::TraceAll(all) => self.trace_all = all,
+        }
+    }
+
+    /// How much larger everything is than designed, whatever the file says.
+    pub fn zoom(&self) -> f32 {
+        match self.zoom.is_finite() {
+            true => self.zoom.clamp(ZOOM.0, ZOOM.1),
+            false => 1.0,
+        }
+    }
+
+    fn save_preset(&mut self, name: &str) {
+        let name: String = name.trim().chars().take(MOST_NAME).collect();
+        if !name.is_empty() && !Preset::is_built_in(&name) {
+            self.presets.retain(|preset| preset.name != name);
+            let sampling = self.sampling.clone();
+            self.presets.push(Preset { name, sampling });
+        }
+    }
+
+    /// Takes the sampling that was kept for a model, or what it suggests. What was set by hand stays, unless that was for another model.
+    pub fn choose_sampling(&mut self, model: &str, suggested: SamplingSettings) {
+        let mut kept = self.model_sampling.values();
+        let is_of_other = kept.any(|kept| *kept == self.sampling);
+        match self.model_sampling.get(model) {
+            Some(kept) => self.sampling.clone_from(kept),
+            None if is_of_other || !self.sampling.own => self.sampling = suggested,
+            None => {}
         }
     }
 
@@ -204,10 +227,80 @@ impl Settings {
         Dtype::ALL.into_iter().find(|dtype| dtype.name() == name)
     }
 
+    /// Remembers that conversations which name one template are to use another.
+    pub fn template_renamed(&mut self, from: &str, to: &str) {
+        for name in self.renamed_templates.values_mut() {
+            if name == from {
+                to.clone_into(name);
+            }
+        }
+        self.renamed_templates.insert(from.into(), to.into());
+        self.renamed_templates.retain(|from, to| from != to);
+    }
+
     /// Puts a model that loaded at the top of those to offer again.
     pub fn remember(&mut self, model: &str) {
         self.recent.retain(|other| other != model);
         self.recent.insert(0, model.to_owned());
         self.recent.truncate(MOST_RECENT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sampling_is_kept_by_model() {
+        let mut settings = Settings::default();
+        let suggested = |temperature| SamplingSettings {
+            temperature,
+            ..SamplingSettings::default()
+        };
+        settings.choose_sampling("a", suggested(0.5));
+        assert_eq!(settings.sampling.temperature, 0.5);
+        let own = SamplingSettings {
+            own: true,
+            ..suggested(1.5)
+        };
+        settings.set(Setting::SamplingParams(own));
+        settings.choose_sampling("b", suggested(0.6));
+        assert_eq!(settings.sampling.temperature, 1.5, "the person's own stays");
+        settings.set(Setting::KeepSampling("b".into(), true));
+        settings.choose_sampling("a", suggested(0.5));
+        assert_eq!(settings.sampling.temperature, 0.5, "that was for another");
+        settings.choose_sampling("b", suggested(0.6));
+        assert_eq!(settings.sampling.temperature, 1.5);
+        settings.set(Setting::KeepSampling("b".into(), false));
+        settings.choose_sampling("a", suggested(0.5));
+        assert_eq!(settings.sampling.temperature, 1.5, "now it is for any");
+    }
+
+    #[test]
+    fn presets_have_names_of_their_own() {
+        let mut settings = Settings::default();
+        for name in ["  Mine ", "Mine", "Precise", " "] {
+            settings.set(Setting::SavePreset(name.into()));
+        }
+        let names: Vec<&str> = settings.presets.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(names, ["Mine"]);
+        settings.set(Setting::DeletePreset("Mine".into()));
+        assert!(settings.presets.is_empty());
+        let all: Vec<Preset> = Preset::built_in().collect();
+        assert!(all[0].sampling.is_like(&all[0].sampling));
+        assert!(!all[0].sampling.is_like(&all[1].sampling));
+    }
+
+    #[test]
+    fn templates_keep_their_conversations() {
+        let mut settings = Settings::default();
+        settings.template_renamed("a", "b");
+        settings.template_renamed("b", "c");
+        let now = |settings: &Settings, name: &str| settings.renamed_templates.get(name).cloned();
+        assert_eq!(now(&settings, "a").as_deref(), Some("c"));
+        assert_eq!(now(&settings, "b").as_deref(), Some("c"));
+        settings.template_renamed("c", "a");
+        assert_eq!(now(&settings, "a"), None);
+        assert_eq!(now(&settings, "b").as_deref(), Some("a"));
     }
 }

@@ -5,37 +5,52 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::action::{Action, BannerId, Overlay};
+use super::catalog::{Catalog, Pull};
 use super::conversation::{Conversation, MODELS_OWN, Mode, template_for};
+use super::find::Find;
+use super::history::History;
 use super::settings::Settings;
 use super::timings::Record;
 use super::tokens::At;
 use crate::engine::{ModelInfo, Prompt};
 use crate::error::Error;
-use crate::text::ChatTemplate;
+use crate::text::{ChatTemplate, Role};
 
 /// All that is shown.
 #[derive(Debug, Default)]
 pub struct State {
     pub settings: Settings,
-    /// Oldest first; there is always one.
+    /// Those that were read or begun since the window opened; there is always one.
     pub conversations: Vec<Conversation>,
     /// Index of the one in sight.
     pub current: usize,
+    /// What is known of all conversations.
+    pub history: History,
+    /// Ids of large conversations that are being read.
+    pub opening: Vec<String>,
     pub model: ModelState,
+    /// Models that are on this machine.
+    pub catalog: Catalog,
+    /// Models that are being fetched.
+    pub pulls: Vec<Pull>,
     /// How the next model is loaded, beside what the settings say.
     pub load: LoadChoices,
     /// Names of the adapters that there are, as far as drivers have answered; `None`: they were not asked yet.
     pub adapters: Option<Vec<String>>,
     /// What the model is writing.
     pub running: Option<Running>,
-    /// What was written below the conversation but not sent.
-    pub draft: String,
+    /// What was written below a conversation but not sent, by the conversation's id.
+    pub drafts: HashMap<String, String>,
     /// Messages that are being edited, one a conversation, by the conversation's id.
     pub edits: HashMap<String, OpenEdit>,
     /// The token that is looked at.
     pub inspected: Option<At>,
     /// Positions that the prompt takes.
     pub positions: usize,
+    /// Positions that it would take with the draft, once they are counted.
+    pub with_draft: Option<usize>,
+    /// What is looked for, while it is.
+    pub find: Option<Find>,
     pub banners: Vec<Banner>,
     pub overlays: BTreeSet<Overlay>,
     /// Whether there is room for one thing at a time only.
@@ -167,6 +182,7 @@ impl State {
         &self.conversations[self.current]
     }
 
+    /// A conversation by its id, if it was read.
     pub fn conversation_of(&self, id: &str) -> Option<&Conversation> {
         self.conversations.iter().find(|other| other.id == id)
     }
@@ -236,6 +252,47 @@ impl State {
     pub fn prompt(&self) -> Result<Prompt, Error> {
         let conversation = self.conversation();
         conversation.prompt(&self.template(), conversation.last())
+    }
+
+    /// What was written below the conversation in sight.
+    pub fn draft(&self) -> &str {
+        let draft = self.drafts.get(&self.conversation().id);
+        draft.map_or("", String::as_str)
+    }
+
+    /// Puts a text into the box below the conversation in sight.
+    pub fn set_draft(&mut self, text: String) {
+        let id = self.conversation().id.clone();
+        match text.is_empty() {
+            true => self.drafts.remove(&id),
+            false => self.drafts.insert(id, text),
+        };
+    }
+
+    /// What the person sent so many texts ago: in the conversation in sight, then in the others that were read.
+    pub fn sent(&self, back: usize) -> Option<&str> {
+        let current = self.conversation();
+        let others = self.conversations.iter().rev();
+        let others = others.filter(|other| other.id != current.id);
+        let mut left = back;
+        let mut last = None;
+        for conversation in std::iter::once(current).chain(others) {
+            for at in (0..conversation.total()).rev() {
+                let message = conversation.message(at);
+                let text = message.text.trim();
+                let counts = message.role == Role::User && !message.deleted && !text.is_empty();
+                // The same again is no other text.
+                if !counts || last == Some(text) {
+                    continue;
+                }
+                last = Some(text);
+                if left == 0 {
+                    return last;
+                }
+                left -= 1;
+            }
+        }
+        None
     }
 
     /// The edit of the conversation in sight.

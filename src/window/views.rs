@@ -7,6 +7,7 @@ use super::pace::Pace;
 use super::sidebar::Sidebar;
 use super::state::{NarrowView, State};
 use super::timings::TimingsView;
+use super::zoom::ZoomHint;
 use super::{banner, overlays, theme, top};
 
 /// Width that panels leave the chat.
@@ -19,6 +20,7 @@ pub struct Views {
     sidebar: Sidebar,
     models: ModelsView,
     timings: TimingsView,
+    zoom: ZoomHint,
     /// Where the conversation and the timings were last drawn.
     places: [Option<egui::Rect>; 2],
 }
@@ -45,6 +47,7 @@ impl Views {
         }
         self.models.show(ui, state, actions);
         overlays::show(ui, state, actions);
+        self.zoom.show(ui, state.settings.zoom());
         top::drop_hint(ui);
     }
 

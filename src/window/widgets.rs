@@ -271,7 +271,7 @@ fn text(ui: &egui::Ui, label: &str, room: f32) -> Arc<Galley> {
     one_line(ui, label, egui::TextStyle::Button.resolve(ui.style()), room)
 }
 
-fn one_line(ui: &egui::Ui, text: &str, font: egui::FontId, room: f32) -> Arc<Galley> {
+pub fn one_line(ui: &egui::Ui, text: &str, font: egui::FontId, room: f32) -> Arc<Galley> {
     let mut job = LayoutJob::simple_singleline(text.to_owned(), font, Color32::PLACEHOLDER);
     job.wrap = TextWrapping::truncate_at_width(room);
     ui.painter().layout_job(job)

@@ -1,10 +1,16 @@
 //! Models: loaded, lost, dropped on the window, not to be had.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use egui_kittest::kittest::Queryable;
 use openelm::engine::{Command, Event, Stage};
-use openelm::{Error, Finish, HubError};
+use openelm::window::{Action, SamplingSettings, Setting};
+use openelm::{Dtype, Error, Finish, HubError};
 
-use crate::scene::{Scene, info, loaded, scene_of, stage};
+use crate::scene::{Scene, info, loaded, scene_of, stage, wait};
 
 fn no_folder(model: &str) -> Error {
     Error::ModelNotFound {
@@ -19,8 +25,8 @@ fn late_events_of_others_are_ignored() {
     let mut stage = stage("demo");
     stage.write("Once");
     let request = stage.request();
-    stage.click("Model: demo · bf16");
-    stage.click("shape:450M");
+    stage.open_models();
+    stage.reach("shape:450M");
     stage.tell(loaded("OpenELM-late"));
     assert!(!stage.has("Model: OpenELM-late"), "that was load 0");
     stage.tell(Event::LoadFailed {
@@ -96,7 +102,8 @@ fn failures_are_banners_and_lose_nothing() {
     fixes.last().unwrap().click();
     stage.window.run();
     assert!(stage.has("Random weights of a true shape"));
-    stage.click("shape:450M");
+    stage.open_models();
+    stage.reach("shape:450M");
     let loads = stage
         .commands
         .try_iter()
@@ -158,8 +165,8 @@ fn a_dropped_folder_is_loaded() {
 #[test]
 fn a_model_that_cannot_be_opened_leaves_the_one_before() {
     let mut stage = stage("demo");
-    stage.click("Model: demo · bf16");
-    stage.click("shape:450M");
+    stage.open_models();
+    stage.reach("shape:450M");
     stage.tell(Event::LoadFailed {
         load: 1,
         error: no_folder("y"),
@@ -174,13 +181,10 @@ fn a_model_that_cannot_be_opened_leaves_the_one_before() {
     // One that was loaded behind the window's back is shown as well.
     stage.click("Stop");
     stage.finish(request.id, Finish::Cancelled);
-    stage.click("Model: demo · bf16");
-    stage.click("shape:450M");
-    stage
-        .window
-        .key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::O);
-    stage.window.run();
-    stage.click("shape:3B");
+    stage.open_models();
+    stage.reach("shape:450M");
+    stage.open_models();
+    stage.reach("shape:3B");
     stage.tell(Event::LoadFailed {
         load: 2,
         error: no_folder("z"),
@@ -234,13 +238,196 @@ fn a_model_that_is_gone_at_the_start_gives_way_to_the_demo() {
     assert!(stage.has("No model is loaded now"));
 }
 
+/// Fetching that does what the test says: how far it has come, or how it ended.
+fn fetching(stage: &mut Scene<'_>) -> Sender<Result<(u64, u64), Option<Error>>> {
+    let (tell, told) = channel::<Result<(u64, u64), Option<Error>>>();
+    let told = Mutex::new(told);
+    let fetch = move |_: &str, cancel: &Arc<AtomicBool>, report: &mut dyn FnMut(u64, u64)| {
+        let told = told.lock().unwrap();
+        loop {
+            match told.recv_timeout(Duration::from_millis(5)) {
+                Ok(Ok((done, total))) => report(done, total),
+                Ok(Err(error)) => return error.map_or(Ok(()), Err),
+                Err(_) if cancel.load(Ordering::Relaxed) => return Err(Error::Cancelled),
+                Err(_) => {}
+            }
+        }
+    };
+    stage.window.state_mut().set_fetch(Arc::new(fetch));
+    tell
+}
+
+/// Fetching leaves what is loaded, and what goes on, alone.
 #[test]
 fn real_weights_are_one_click_away() {
     let mut stage = stage("demo");
+    let tell = fetching(&mut stage);
     stage.click("Get Apple's OpenELM weights…");
     assert!(stage.has("huggingface.co/meta-llama/Llama-2-7b-hf"));
-    stage.click("OpenELM-270M-Instruct");
+    stage.reach("OpenELM-270M-Instruct");
+    assert!(stage.has("apple/OpenELM-270M-Instruct: asking the hub"));
+    tell.send(Ok((100_000_000, 543_000_000))).unwrap();
+    wait(&mut stage, "apple/OpenELM-270M-Instruct: 100 MB of 543 MB");
+    stage.click("Close the page of models");
+    stage.write("Once");
+    let request = stage.request();
+    stage.say(request.id, &[" upon"]);
+    assert!(stage.has("Once upon"));
+    stage.finish(request.id, Finish::Eos);
+    tell.send(Err(None)).unwrap();
+    wait(&mut stage, "`apple/OpenELM-270M-Instruct` is here now");
+    stage.click("Load it");
     assert_eq!(last_load(&stage).model, "apple/OpenELM-270M-Instruct");
+    assert!(!stage.has("is here now"));
+}
+
+/// A model is pulled by its name; that can be ended, and gone on with.
+#[test]
+fn pulling_is_cancelled_and_gone_on_with() {
+    let mut stage = stage("demo");
+    let tell = fetching(&mut stage);
+    stage.open_models();
+    let type_name = |stage: &mut Scene<'_>, text: &str| {
+        let field = stage.window.get_by_label("Name on the hub");
+        field.set_text_value_accesskit(text);
+        stage.window.run();
+        stage.reach("Pull");
+    };
+    type_name(&mut stage, "no name");
+    assert!(stage.has("`no name` is no name on the hub"));
+    type_name(&mut stage, "apple/OpenELM-3B@v1");
+    assert!(stage.has("apple/OpenELM-3B@v1: asking the hub"));
+    assert!(!stage.has("is no name on the hub"));
+    stage.reach("Cancel fetching apple/OpenELM-3B@v1");
+    wait(&mut stage, "Fetching was cancelled");
+    stage.click("Close the page of models");
+    stage.click("Go on fetching");
+    tell.send(Ok((1, 2))).unwrap();
+    // Also after the network was lost.
+    let error = HubError::Connection {
+        url: "https://hub".into(),
+        cause: "gone".into(),
+    };
+    tell.send(Err(Some(error.into()))).unwrap();
+    wait(&mut stage, "The model could not be fetched");
+    stage.click("Try again");
+    stage.open_models();
+    assert!(stage.has("apple/OpenELM-3B@v1: asking the hub"));
+}
+
+/// Each model that is here is shown with its shape, what it needs, and what fits.
+#[test]
+fn the_page_shows_what_is_here() {
+    let mut stage = stage("demo");
+    let broken = stage.folder.path().join("broken");
+    std::fs::create_dir_all(&broken).unwrap();
+    std::fs::write(broken.join("config.json"), "{").unwrap();
+    let settings = format!(r#"{{"recent":["demo","{}","/gone"]}}"#, broken.display());
+    std::fs::write(stage.folder.path().join("settings.json"), settings).unwrap();
+    let mut stage = scene_of([1280.0, 800.0], stage.folder);
+    stage.tell(loaded("demo"));
+    stage.open_models();
+    assert!(stage.has("2.8 million parameters") && stage.has("built in"));
+    assert!(stage.has("query heads") && stage.has("KV heads") && stage.has("FFN"));
+    // This adapter is no program on the processor, so nobody knows.
+    assert!(stage.has("Memory for a model: unknown"));
+    assert!(stage.has("Auto: bf16; q8, then q4 if that does not fit") || stage.has("Auto: "));
+    assert!(stage.has("Cannot be loaded") && stage.has("broken"));
+    assert!(!stage.has("/gone"));
+    stage.click("Load again demo");
+    assert_eq!(last_load(&stage).model, "demo");
+}
+
+/// Where no format is asked for, a model that does not fit is loaded in fewer bits.
+#[test]
+fn what_does_not_fit_is_loaded_in_fewer_bits() {
+    let mut stage = stage("demo");
+    let full = || Error::OutOfMemory {
+        adapter: "Test GPU".into(),
+        need: None,
+    };
+    let model = "/models/OpenELM-3B";
+    stage.window.state_mut().act(Action::Load(model.into()));
+    for dtype in [None, Some(Dtype::Q8), Some(Dtype::Q4)] {
+        let load = last_load(&stage);
+        assert_eq!(load.options.dtype, dtype);
+        stage.tell(Event::LoadFailed {
+            load: load.id,
+            error: full(),
+            kept: None,
+        });
+    }
+    assert!(stage.has("The model could not be loaded"));
+    assert!(
+        stage.commands.try_iter().next().is_none(),
+        "there is nothing smaller"
+    );
+    // Who asks for a format gets that or an error.
+    let setting = Setting::Dtype(Some("f32".into()));
+    stage.window.state_mut().act(Action::Set(setting));
+    stage.window.state_mut().act(Action::Load(model.into()));
+    let load = last_load(&stage);
+    assert_eq!(load.options.dtype, Some(Dtype::F32));
+    stage.tell(Event::LoadFailed {
+        load: load.id,
+        error: full(),
+        kept: None,
+    });
+    assert!(stage.commands.try_iter().next().is_none());
+}
+
+/// Sampling has names, and can be a model's.
+#[test]
+fn sampling_is_chosen_by_name_and_kept_for_a_model() {
+    let mut stage = stage("demo");
+    stage.click("Settings");
+    let temperature = |stage: &mut Scene<'_>| {
+        stage.write("Once");
+        let request = stage.request();
+        stage.finish(request.id, Finish::Eos);
+        request.options.sampling.temperature
+    };
+    stage.reach("Preset");
+    stage.click("Precise");
+    assert_eq!(temperature(&mut stage), 0.2);
+    stage.reach("Keep for this model");
+    stage.window.state_mut().act(Action::Load("other".into()));
+    let other = Event::Loaded {
+        load: 1,
+        info: Box::new(info("other")),
+    };
+    stage.tell(other);
+    let suggested = info("other").sampling.temperature;
+    assert_eq!(temperature(&mut stage), suggested);
+    stage.window.state_mut().act(Action::Load("demo".into()));
+    stage.tell(Event::Loaded {
+        load: 2,
+        info: Box::new(info("demo")),
+    });
+    assert_eq!(temperature(&mut stage), 0.2);
+    // One's own preset.
+    let sampling = SamplingSettings {
+        own: true,
+        temperature: 0.33,
+        ..SamplingSettings::default()
+    };
+    let setting = Setting::SamplingParams(sampling);
+    stage.window.state_mut().act(Action::Set(setting));
+    stage.window.run();
+    stage.reach("Save as a preset");
+    let field = stage.window.get_by_label("Name of the preset");
+    field.focus();
+    field.type_text("Mine");
+    stage.window.run();
+    stage.reach("Save preset");
+    stage.reach("Preset");
+    stage.click("Creative");
+    assert_eq!(temperature(&mut stage), 1.0);
+    stage.reach("Preset");
+    stage.click("Mine");
+    assert_eq!(temperature(&mut stage), 0.33);
+    stage.reach("Delete this preset");
+    assert!(!stage.has("Mine"));
 }
 
 /// The latest load that the window has sent.
@@ -255,16 +442,15 @@ fn last_load(stage: &Scene<'_>) -> Box<openelm::engine::Load> {
     loads.last().expect("a load")
 }
 
-/// A model is fetched by its name; that can be ended, and gone on with.
+/// A model that is loaded by its name is fetched first; that can be ended, and gone on with.
 #[test]
 fn a_model_of_the_hub_is_fetched_cancelled_and_gone_on_with() {
     let mut stage = stage("demo");
-    stage.click("Model: demo · bf16");
-    let field = stage.window.get_by_label("Name on the hub");
-    field.focus();
-    field.type_text("apple/OpenELM-3B@v1");
+    stage.open_models();
+    let field = stage.window.get_by_label("Path of a model");
+    field.set_text_value_accesskit("apple/OpenELM-3B@v1");
     stage.window.run();
-    stage.click("Fetch");
+    stage.reach("Load");
     let load = last_load(&stage);
     assert_eq!(load.model, "apple/OpenELM-3B@v1");
     assert!(!load.local, "who asks for it gets it fetched");
@@ -310,8 +496,9 @@ fn a_model_of_the_hub_is_fetched_cancelled_and_gone_on_with() {
 #[test]
 fn the_page_of_models_shows_a_download() {
     let mut stage = stage("demo");
-    stage.click("Model: demo · bf16");
-    stage.click("OpenELM-450M");
+    let model = "apple/OpenELM-450M".to_owned();
+    stage.window.state_mut().act(Action::Load(model));
+    stage.window.run();
     let load = last_load(&stage);
     stage.tell(Event::Loading {
         load: load.id,
@@ -319,11 +506,8 @@ fn the_page_of_models_shows_a_download() {
         done: 1,
         total: 2,
     });
-    stage
-        .window
-        .key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::O);
-    stage.window.run();
-    stage.click("Cancel fetching");
+    stage.open_models();
+    stage.reach("Cancel fetching");
     let cancel = load.options.cancel.as_ref().unwrap();
     assert!(cancel.load(std::sync::atomic::Ordering::Relaxed));
 }

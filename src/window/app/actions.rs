@@ -5,7 +5,8 @@ use super::exports;
 use crate::engine::Alternative;
 use crate::text::{Role, Template};
 use crate::window::action::{Action, BannerId, Overlay};
-use crate::window::conversation::{Conversation, MODELS_OWN, Mode, template_for};
+use crate::window::conversation::{MODELS_OWN, Mode, template_for};
+use crate::window::markdown;
 use crate::window::settings::Setting;
 use crate::window::state::{Banner, NarrowView, OpenEdit};
 use crate::window::theme;
@@ -25,6 +26,11 @@ fn absolute(model: &str) -> String {
 impl App {
     /// Does what was asked for.
     pub fn act(&mut self, action: Action) {
+        self.perform(action);
+        self.list_changes();
+    }
+
+    fn perform(&mut self, action: Action) {
         // Several things asked for in one frame: the first may have changed what the next is about.
         if action
             .message()
@@ -33,9 +39,10 @@ impl App {
             return;
         }
         match action {
-            Action::SetDraft(text) => self.state.draft = text,
+            Action::SetDraft(text) => self.state.set_draft(text),
             Action::SendDraft => {
-                let draft = std::mem::take(&mut self.state.draft);
+                let draft = self.state.draft().to_owned();
+                self.state.set_draft(String::new());
                 self.send(draft);
                 self.views.chat.focus_composer();
             }
@@ -63,6 +70,14 @@ impl App {
                 alternative,
             } => self.branch_at(message, token, &alternative),
             Action::Copy(at) => self.egui.copy_text(self.state.editable(at)),
+            Action::CopyPlain(at) => {
+                let text = self.state.editable(at);
+                let is_markdown = self.conversation().mode == Mode::Chat;
+                self.egui.copy_text(match is_markdown {
+                    true => markdown::plain(&text),
+                    false => text,
+                });
+            }
             Action::Delete(at) => self.delete(at),
             Action::Undo => self.undo(),
             Action::Redo => self.redo(),
@@ -73,16 +88,23 @@ impl App {
             Action::Inspect(at) => self.state.inspected = Some(at),
             Action::CloseInspector => self.state.inspected = None,
 
+            Action::OpenFind => self.open_find(),
+            Action::CloseFind => self.close_find(),
+            Action::SetFind(query) => self.set_find(query),
+            Action::FindEverywhere(everywhere) => self.find_everywhere(everywhere),
+            Action::StepFind { is_back } => self.step_find(is_back),
+            Action::OpenFound(at) => self.open_found(at),
+
             Action::New(mode) => {
                 self.state.dismiss(BannerId::ContextFull);
                 self.new_conversation(mode);
             }
-            Action::Open(at) => {
-                self.state.current = at.min(self.state.conversations.len() - 1);
-                self.shown_changed();
-            }
-            Action::DeleteConversation(at) => self.delete_conversation(at),
-            Action::SetTitle(title) => self.conversation_mut().title = title,
+            Action::Open(id) => self.open(&id),
+            Action::DeleteConversation(id) => self.delete_conversation(&id),
+            Action::Rename(..) | Action::Pin(..) | Action::Tag(..) => self.change_listed(action),
+            Action::Import => self.dialogs.pick_imports(),
+            Action::ImportFiles(paths) => self.reading.import(paths),
+            Action::UndoListed(turn) => self.undo_listed(turn),
             Action::SetMode(mode) => self.set_mode(mode),
             Action::SetSystem(system) => self.conversation_mut().system = system,
             Action::SetTemplate(name) => self.conversation_mut().template = name,
@@ -100,6 +122,8 @@ impl App {
                 self.load(&absolute(model.trim()));
             }
             Action::CancelLoading => self.cancel_loading(),
+            Action::Pull(name) => self.pull(&name),
+            Action::CancelPull(name) => self.cancel_pull(&name),
             Action::SetDevice(device) => self.state.load.device = device,
             Action::FindAdapters => {
                 self.state.adapters = Some(Vec::new());
@@ -117,6 +141,7 @@ impl App {
                     theme::apply(&self.egui, appearance);
                 }
                 self.state.settings.set(setting);
+                self.egui.set_zoom_factor(self.state.settings.zoom());
             }
             Action::Save(export) => {
                 let text = exports::text(&self.state, export);
@@ -128,6 +153,9 @@ impl App {
             Action::RetrySave => self.saving.retry(&self.state),
 
             Action::ShowOverlay(overlay) => {
+                if overlay == Overlay::Models {
+                    self.find_models();
+                }
                 self.state.overlays.insert(overlay);
             }
             Action::HideOverlay(overlay) => {
@@ -152,7 +180,7 @@ impl App {
 
     fn send(&mut self, text: String) {
         if !self.state.can_generate() {
-            self.state.draft = text;
+            self.state.set_draft(text);
             return;
         }
         // A word at the end of the box would run into what the model writes; a text keeps its spaces.
@@ -276,7 +304,7 @@ impl App {
 
     fn undo(&mut self) {
         // What the model is writing to must stay as it is.
-        if self.state.writing().is_none() {
+        if !self.undo_last_listed() && self.state.writing().is_none() {
             self.state.inspected = None;
             self.conversation_mut().undo();
             self.state.dismiss(BannerId::MessageDeleted);
@@ -284,66 +312,13 @@ impl App {
     }
 
     fn redo(&mut self) {
-        if self.state.writing().is_none() {
+        if !self.redo_last_listed() && self.state.writing().is_none() {
             self.state.inspected = None;
             self.conversation_mut().redo();
         }
     }
 
     // ---- conversations
-
-    pub(super) fn new_conversation(&mut self, mode: Mode) {
-        let template = self.state.template_for(mode);
-        let conversations = &mut self.state.conversations;
-        // An empty one is as good as a new one.
-        let empty = conversations.iter().position(Conversation::is_untouched);
-        self.state.current = match empty {
-            Some(at) => {
-                conversations[at].set_mode(mode, template);
-                at
-            }
-            None => {
-                let id = self.saving.new_id();
-                conversations.push(Conversation::new(id, mode, template.to_owned()));
-                conversations.len() - 1
-            }
-        };
-        self.shown_changed();
-    }
-
-    fn shown_changed(&mut self) {
-        self.state.inspected = None;
-        self.state.dismiss(BannerId::MessageDeleted);
-        self.state.narrow = NarrowView::Chat;
-        self.views.chat.focus_composer();
-        self.counted = None;
-    }
-
-    fn delete_conversation(&mut self, at: usize) {
-        if at >= self.state.conversations.len() {
-            return;
-        }
-        let was_shown = at == self.state.current;
-        let conversation = self.state.conversations.remove(at);
-        let running = self.state.running.as_ref();
-        if running.is_some_and(|running| running.conversation == conversation.id) {
-            self.stop();
-        }
-        self.saving.remove(&conversation.id);
-        self.state.edits.remove(&conversation.id);
-        if self.state.current > at {
-            self.state.current -= 1;
-        }
-        if self.state.conversations.is_empty() {
-            self.new_conversation(conversation.mode);
-        }
-        let last = self.state.conversations.len() - 1;
-        let is_shown = self.state.current > last || was_shown;
-        self.state.current = self.state.current.min(last);
-        if is_shown {
-            self.shown_changed();
-        }
-    }
 
     fn set_mode(&mut self, mode: Mode) {
         let template = self.state.template_for(mode);
@@ -361,6 +336,7 @@ impl App {
 
     fn save_template(&mut self, original: &str, template: Template) {
         let name = template.name.clone();
+        self.state.settings.renamed_templates.remove(&name);
         let own = &mut self.state.settings.templates;
         let is_own = own.iter().any(|other| other.name == original);
         own.retain(|other| other.name != name && other.name != original);
@@ -380,6 +356,7 @@ impl App {
             to.clone_into(&mut conversation.template);
             self.saving.mark(&conversation.id);
         }
+        self.state.settings.template_renamed(from, to);
     }
 
     // ---- what is shown
@@ -413,6 +390,8 @@ impl App {
         if !self.state.overlays.is_empty() {
             self.state.overlays.clear();
             self.views.chat.focus_composer();
+        } else if self.state.find.is_some() {
+            self.close_find();
         } else if self.state.is_busy() {
             self.stop();
             self.views.chat.focus_composer();

@@ -13,12 +13,14 @@ use crate::window::store;
 pub enum Ask {
     ModelFolder,
     Tokenizer,
+    /// Conversations that were exported.
+    Conversations,
     /// A place for a file, and the name to suggest.
     Place(&'static str),
 }
 
 /// Shows a dialog and waits for the answer, in a thread of its own.
-type Dialog = Arc<dyn Fn(Ask) -> Option<PathBuf> + Send + Sync>;
+type Dialog = Arc<dyn Fn(Ask) -> Option<Vec<PathBuf>> + Send + Sync>;
 
 /// A person needs longer than this to close a dialog.
 const NOBODY: Duration = Duration::from_millis(250);
@@ -26,6 +28,8 @@ const NOBODY: Duration = Duration::from_millis(250);
 pub(super) enum Answer {
     Model(PathBuf),
     Tokenizer(PathBuf),
+    /// Files with conversations.
+    Imports(Vec<PathBuf>),
     Written(PathBuf, std::io::Result<()>),
     /// Names of the adapters that there are.
     Adapters(Vec<String>),
@@ -57,7 +61,7 @@ impl Dialogs {
 
     /// Has `dialog` answer in place of the system's.
     pub(super) fn set(&mut self, dialog: impl Fn(Ask) -> Option<PathBuf> + Send + Sync + 'static) {
-        self.dialog = Arc::new(dialog);
+        self.dialog = Arc::new(move |ask| dialog(ask).map(|path| vec![path]));
     }
 
     /// The next answer, if there is one already.
@@ -71,6 +75,18 @@ impl Dialogs {
 
     pub(super) fn pick_tokenizer(&self) {
         self.ask(Ask::Tokenizer, Answer::Tokenizer);
+    }
+
+    pub(super) fn pick_imports(&self) {
+        let dialog = Arc::clone(&self.dialog);
+        self.spawn("dialog", move || {
+            let begin = Instant::now();
+            match dialog(Ask::Conversations) {
+                Some(paths) => Some(Answer::Imports(paths)),
+                None if begin.elapsed() > NOBODY => None,
+                None => Some(Answer::NoDialog),
+            }
+        });
     }
 
     /// Writes a file to a place of the person's choice; to a place of this program where the desktop has no dialogs. `content` is asked for
@@ -99,7 +115,8 @@ impl Dialogs {
         let exports = self.exports.clone();
         self.spawn("dialog", move || {
             let begin = Instant::now();
-            match (dialog(ask), ask) {
+            let picked = dialog(ask).and_then(|paths| paths.into_iter().next());
+            match (picked, ask) {
                 (Some(path), _) => Some(answer(path)),
                 (None, _) if begin.elapsed() > NOBODY => None,
                 (None, Ask::Place(name)) => Some(answer(free_place(&exports, name))),
@@ -134,14 +151,21 @@ fn free_place(folder: &Path, name: &str) -> PathBuf {
     folder.join(free.unwrap_or_else(|| name.to_owned()))
 }
 
-fn native_dialog(ask: Ask) -> Option<PathBuf> {
+fn native_dialog(ask: Ask) -> Option<Vec<PathBuf>> {
     let dialog = rfd::FileDialog::new();
-    match ask {
+    let one = match ask {
         Ask::ModelFolder => dialog.set_title("A folder with config.json").pick_folder(),
         Ask::Tokenizer => dialog
             .add_filter("tokenizer.json", &["json"])
             .set_title("tokenizer.json")
             .pick_file(),
+        Ask::Conversations => {
+            return dialog
+                .add_filter("Exported conversations", &["json"])
+                .set_title("Conversations to import")
+                .pick_files();
+        }
         Ask::Place(name) => dialog.set_file_name(name).save_file(),
-    }
+    };
+    one.map(|path| vec![path])
 }

@@ -13,7 +13,7 @@ use crate::text::is_instruct;
 use crate::window::action::{Action, BannerId, Overlay};
 use crate::window::advice::advice;
 use crate::window::conversation::{Conversation, MODELS_OWN, Mode, Stats, template_for};
-use crate::window::settings::SamplingSettings;
+use crate::window::sampling::SamplingSettings;
 use crate::window::state::{Banner, ModelState, Running};
 
 /// The model that is always there.
@@ -26,7 +26,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// What went wrong, and what can be done about it here.
-fn described(error: &Error) -> String {
+pub(super) fn described(error: &Error) -> String {
     match advice(error) {
         Some(advice) => format!("{error}. {advice}"),
         None => format!("{error}."),
@@ -45,6 +45,11 @@ impl App {
         while let Some(outcome) = self.pictures.poll() {
             self.take_picture(outcome);
         }
+        while let Some(read) = self.reading.poll() {
+            self.take_read(read);
+        }
+        self.take_pulls();
+        self.list_changes();
         self.saving.take_results(&mut self.state);
     }
 
@@ -116,9 +121,7 @@ impl App {
                     self.tell_failure(&error);
                 }
             }
-            // Of a prompt that was changed since there is another on its way.
-            Event::Counted { id, count } if id == self.counts => self.state.positions = count,
-            Event::Counted { .. } => {}
+            Event::Counted { id, count } => self.take_count(id, count),
             Event::Measured { peaks, .. } => self.state.timings.set_peaks(peaks),
             Event::Notice { load, .. } if load != self.load.id => {}
             Event::Notice { text, .. } => {
@@ -160,7 +163,7 @@ impl App {
     }
 
     /// The conversation of that id, which is to be saved afterwards.
-    fn changed_conversation(&mut self, id: &str) -> Option<&mut Conversation> {
+    pub(super) fn changed_conversation(&mut self, id: &str) -> Option<&mut Conversation> {
         let mut conversations = self.state.conversations.iter_mut();
         let conversation = conversations.find(|other| other.id == id)?;
         self.saving.mark(id);
@@ -216,7 +219,7 @@ impl App {
             }
         }
         self.state.positions = positions;
-        self.counted = None;
+        self.counting.forget();
         self.saving.hurry();
         let is_wanted = !matches!(finish, None | Some(Finish::Cancelled));
         let is_here = self.state.conversation().id == running.conversation;
@@ -244,9 +247,8 @@ impl App {
 
     fn loaded(&mut self, info: Box<ModelInfo>) {
         let state = &mut self.state;
-        if !state.settings.sampling.own {
-            state.settings.sampling = SamplingSettings::from(&info.sampling);
-        }
+        let suggested = SamplingSettings::from(&info.sampling);
+        state.settings.choose_sampling(&self.load.model, suggested);
         if !self.has_fallen_back {
             state.settings.remember(&self.load.model);
             state.settings.model.clone_from(&self.load.model);
@@ -265,9 +267,10 @@ impl App {
         // Cancelled too late: that must not end a load of the same model after the device was lost.
         self.load.cancel.store(false, Ordering::Relaxed);
         let is_first = !std::mem::replace(&mut self.has_loaded, true);
+        let has_draft = !state.draft().is_empty();
         let conversation = &mut state.conversations[state.current];
         // A draft from before the start is no reason to leave a chat model a text.
-        if conversation.is_untouched() && (is_first || state.draft.is_empty()) {
+        if conversation.is_untouched() && (is_first || !has_draft) {
             let mode = match is_instruct(Path::new(&info.name)) || info.chat_template.is_some() {
                 true => Mode::Chat,
                 false => Mode::Completion,
@@ -287,7 +290,7 @@ impl App {
     fn model_is_ready(&mut self, info: Box<ModelInfo>) {
         self.state.timings.model_loaded(&info);
         self.state.model = ModelState::Ready(info);
-        self.counted = None;
+        self.counting.forget();
     }
 
     /// `kept` is the load whose model is still there, and what that is.
@@ -321,6 +324,9 @@ impl App {
             "The demo takes its place.".clone_into(&mut outcome);
             self.has_fallen_back = true;
             self.load(DEMO);
+        }
+        if !has_kept && self.load_smaller(error) {
+            return;
         }
         let banner = match error {
             Error::Cancelled => Banner::note(BannerId::LoadCancelled, outcome),
@@ -357,6 +363,7 @@ impl App {
                 self.state.settings.tokenizer = Some(path);
                 self.act(Action::Load(self.load.model.clone()));
             }
+            Answer::Imports(paths) => self.reading.import(paths),
             Answer::Adapters(names) => self.state.adapters = Some(names),
             Answer::NoDialog => {
                 let text = "Type the path of a model, or drop its folder on the window; its tokenizer.json is found where it lies in that \

@@ -1,12 +1,14 @@
 //! A frame: what has happened, what is pressed, drawing, and what was asked for while drawing.
 
+use std::path::{Path, PathBuf};
+
 use egui::{Key, Modifiers};
 
 use super::App;
 use super::pictures::{self, Outcome};
 use crate::text::Role;
 use crate::window::action::{Action, BannerId, Export, Overlay, Picture, PictureTo};
-use crate::window::settings::Setting;
+use crate::window::settings::{Setting, ZOOM};
 use crate::window::state::{Banner, State};
 use crate::window::timings::Tab;
 
@@ -16,7 +18,12 @@ const NARROW: f32 = 760.0;
 impl eframe::App for App {
     fn logic(&mut self, context: &egui::Context, _: &mut eframe::Frame) {
         self.take_events();
-        self.count();
+        if let Some(wait) = self.count() {
+            context.request_repaint_after(wait);
+        }
+        if self.search() {
+            self.pace.repaint(context);
+        }
         if let Some(wait) = self.saving.save(&self.state) {
             context.request_repaint_after(wait);
         }
@@ -35,7 +42,7 @@ impl eframe::App for App {
         // Menus and lists close themselves.
         let has_popup = egui::Popup::is_any_open(ui.ctx());
         shortcuts(ui, &self.state, &mut actions);
-        actions.extend(dropped(ui).map(Action::Load));
+        actions.extend(dropped(ui));
         self.views.show(ui, &self.state, &self.pace, &mut actions);
         // After everything else that Escape could mean.
         if !has_popup && ui.input(|input| input.key_pressed(Key::Escape)) {
@@ -59,7 +66,8 @@ impl eframe::App for App {
 
     fn on_exit(&mut self) {
         self.stop();
-        self.saving.finish(&self.state);
+        self.pulls.stop();
+        self.saving.finish(&mut self.state);
     }
 }
 
@@ -86,19 +94,37 @@ impl App {
     }
 }
 
-/// The model that was dropped on the window.
-fn dropped(ui: &egui::Ui) -> Option<String> {
-    let path = ui.input(|input| {
-        let file = input.raw.dropped_files.first();
-        file.map(|file| file.path().to_owned())
-    })?;
+/// What was dropped on the window: conversations that were exported, or a model.
+fn dropped(ui: &egui::Ui) -> Option<Action> {
+    let paths: Vec<PathBuf> = ui.input(|input| {
+        let files = input.raw.dropped_files.iter();
+        files.map(|file| file.path().to_owned()).collect()
+    });
+    let path = paths.first()?;
+    let exported: Vec<PathBuf> = paths
+        .iter()
+        .filter(|path| is_exported(path))
+        .cloned()
+        .collect();
+    if !exported.is_empty() {
+        return Some(Action::ImportFiles(exported));
+    }
     // A file of the folder is as good as the folder, unless it is a model by itself.
     let is_model = path.is_dir() || path.extension().is_some_and(|own| own == "gguf");
     let folder = match is_model {
         true => path.as_path(),
-        false => path.parent().unwrap_or(&path),
+        false => path.parent().unwrap_or(path),
     };
-    Some(folder.display().to_string())
+    Some(Action::Load(folder.display().to_string()))
+}
+
+/// Whether it may be a conversation: models have files of JSON too, but those lie together.
+fn is_exported(path: &Path) -> bool {
+    let is_json = path.extension().is_some_and(|own| own == "json");
+    let is_of_model = ["config.json", "tokenizer.json", "tokenizer_config.json"]
+        .iter()
+        .any(|name| path.with_file_name(name).exists());
+    is_json && !is_of_model
 }
 
 fn shortcuts(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
@@ -133,6 +159,25 @@ fn shortcuts(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
     {
         actions.push(Action::Regenerate(last));
     }
+    if pressed(command, Key::F) {
+        actions.push(Action::OpenFind);
+    }
+    if state.find.is_some() {
+        for (modifiers, is_back) in [(Modifiers::SHIFT, true), (Modifiers::NONE, false)] {
+            if pressed(modifiers, Key::F3) {
+                actions.push(Action::StepFind { is_back });
+            }
+        }
+    }
+    if let Some(last) = conversation.last() {
+        if pressed(command | Modifiers::SHIFT, Key::C) {
+            actions.push(Action::Copy(last));
+        }
+        if pressed(command | Modifiers::ALT, Key::C) {
+            actions.push(Action::CopyPlain(last));
+        }
+    }
+    zoom(ui, state.settings.zoom(), actions);
     let digits = [
         Key::Num1,
         Key::Num2,
@@ -149,11 +194,27 @@ fn shortcuts(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
     if pressed(Modifiers::NONE, Key::F1) {
         actions.push(Action::ShowOverlay(Overlay::Shortcuts));
     }
-    let is_writing = ui.ctx().egui_wants_keyboard_input();
+    let is_writing = ui.ctx().text_edit_focused();
     if !is_writing && pressed(command | Modifiers::SHIFT, Key::Z) {
         actions.push(Action::Redo);
     }
     if !is_writing && pressed(command, Key::Z) {
         actions.push(Action::Undo);
+    }
+}
+
+/// Keys that make everything larger or smaller.
+fn zoom(ui: &egui::Ui, now: f32, actions: &mut Vec<Action>) {
+    let pressed = |key| ui.input_mut(|input| input.consume_key(Modifiers::COMMAND, key));
+    // On many keyboards + is Shift and =.
+    let steps =
+        i32::from(pressed(Key::Plus) || pressed(Key::Equals)) - i32::from(pressed(Key::Minus));
+    let zoom = match pressed(Key::Num0) {
+        true => 1.0,
+        false => ((now * 10.0).round() + steps as f32) / 10.0,
+    };
+    let zoom = zoom.clamp(ZOOM.0, ZOOM.1);
+    if zoom != now {
+        actions.push(Action::Set(Setting::Zoom(zoom)));
     }
 }

@@ -2,11 +2,17 @@
 //! here is what they share.
 
 mod actions;
+mod counting;
 mod dialogs;
 mod events;
 mod exports;
+mod finding;
 mod frame;
+mod history;
+mod models;
 mod pictures;
+mod pulls;
+mod reading;
 mod requests;
 mod saving;
 
@@ -14,20 +20,28 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use self::counting::Counting;
 pub use self::dialogs::Ask;
 use self::dialogs::Dialogs;
+use self::finding::Everywhere;
+use self::history::{Changes, tell_unreadable};
 use self::pictures::Pictures;
+pub use self::pulls::Fetch;
+use self::pulls::{Pulls, from_hub};
+use self::reading::{Reading, is_little};
 use self::saving::Saving;
 use super::action::BannerId;
 use super::conversation::{Conversation, Mode};
 use super::options::Options;
 use super::pace::Pace;
-use super::settings::Settings;
+use super::settings::{Draft, Settings};
 use super::state::{Banner, OpenEdit, State};
 use super::store::Store;
 use super::theme;
 use super::views::Views;
+use crate::dtype::Dtype;
 use crate::engine::Engine;
+use crate::hub;
 
 /// The window.
 pub struct App {
@@ -35,8 +49,14 @@ pub struct App {
     views: Views,
     engine: Engine,
     saving: Saving,
+    reading: Reading,
+    pulls: Pulls,
+    /// How models are fetched; `None`: as the environment says.
+    hub: Option<hub::Settings>,
     dialogs: Dialogs,
     pictures: Pictures,
+    /// Of the list of conversations, to be taken back.
+    changes: Changes,
     pace: Pace,
     egui: egui::Context,
     /// What is loaded or loading; events of other loads are of no interest.
@@ -53,24 +73,22 @@ pub struct App {
     is_recovering: bool,
     /// Requests so far.
     requests: u64,
-    /// Counts of tokens that were asked for.
-    counts: u64,
+    counting: Counting,
+    /// The search of all conversations, while something is looked for in them.
+    everywhere: Option<Everywhere>,
     /// Ends the request that is running.
     cancel: Arc<AtomicBool>,
     /// While it is set the engine times nothing.
     pause: Arc<AtomicBool>,
-    /// What the state's count of positions is of.
-    counted: Option<CountKey>,
 }
-
-/// What a prompt depends on: the conversation and how it is written, changes of its messages, the last of them.
-type CountKey = (String, u64, usize);
 
 /// A load, as it was asked for.
 #[derive(Default)]
 struct LoadRequest {
     id: u64,
     model: String,
+    /// The format that was asked for.
+    dtype: Option<Dtype>,
     cancel: Arc<AtomicBool>,
 }
 
@@ -78,12 +96,20 @@ impl App {
     /// A window on `context` that shows what is in `store` and has `engine` do the work.
     pub fn new(context: &egui::Context, engine: Engine, store: Store) -> Self {
         theme::set_up(context);
-        let state = kept(&store);
+        let reading = Reading::new(context, store.reader());
+        let state = kept(&store, &reading);
         theme::apply(context, state.settings.appearance);
+        // Its own keys would go further, and what they do would not be kept.
+        context.options_mut(|options| options.zoom_with_keyboard = false);
+        context.set_zoom_factor(state.settings.zoom());
         let mut app = Self {
             dialogs: Dialogs::new(context, store.folder()),
             pictures: Pictures::default(),
-            saving: Saving::new(store, &state.settings),
+            reading,
+            pulls: Pulls::new(context),
+            hub: None,
+            changes: Changes::default(),
+            saving: Saving::new(store, &state.settings, &state.drafts),
             state,
             views: Views::default(),
             engine,
@@ -96,12 +122,14 @@ impl App {
             has_loaded: false,
             is_recovering: false,
             requests: 0,
-            counts: 0,
+            counting: Counting::default(),
+            everywhere: None,
             cancel: Arc::default(),
             pause: Arc::default(),
-            counted: None,
         };
         app.new_conversation(Mode::Completion);
+        let draft = app.state.settings.draft.clone();
+        app.state.set_draft(draft);
         app
     }
 
@@ -119,12 +147,19 @@ impl App {
         self.dialogs.set(dialog);
     }
 
+    /// Has `fetch` fetch models in place of the hub.
+    pub fn set_fetch(&mut self, fetch: Fetch) {
+        self.pulls.set(fetch);
+    }
+
     /// Loads the model that was asked for, or the one used last.
     pub fn begin(&mut self, options: &Options) {
         let choices = &mut self.state.load;
         choices.tokenizer.clone_from(&options.tokenizer);
         choices.device.clone_from(&options.device);
         choices.tuning_cache.clone_from(&options.tuning_cache);
+        self.hub.clone_from(&options.hub);
+        self.pulls.set(from_hub(options.hub.clone()));
         let model = options.model.clone();
         self.may_fall_back = model.is_none();
         self.load(&model.unwrap_or_else(|| self.state.settings.model.clone()));
@@ -133,6 +168,11 @@ impl App {
     /// The conversation in sight.
     pub fn conversation(&self) -> &Conversation {
         self.state.conversation()
+    }
+
+    /// How many conversations are listed.
+    pub fn listed(&self) -> usize {
+        self.state.history.entries().len()
     }
 
     /// The conversation in sight, which is to be saved afterwards.
@@ -144,34 +184,49 @@ impl App {
 }
 
 /// What was kept from the last time, and banners for what of it cannot be read.
-fn kept(store: &Store) -> State {
+fn kept(store: &Store, reading: &Reading) -> State {
     let (settings, problem) = store.settings::<Settings>();
-    let (conversations, problems) = store.conversations();
-    let mut state = State {
-        draft: settings.draft.clone(),
-        ..State::default()
-    };
+    let mut state = State::default();
     if let Some(text) = problem {
         state.tell(Banner::problem(BannerId::SettingsUnreadable, text));
     }
-    if !problems.is_empty() {
-        let text = format!(
-            "{}. The files stay as they are; the other conversations are here.",
-            problems.join("; ")
-        );
-        state.tell(Banner::problem(BannerId::ConversationsUnreadable, text));
+    let reader = store.reader();
+    let mut listing = reader.list();
+    let mut problems: Vec<String> = listing.problem.take().into_iter().collect();
+    state.history.extend(std::mem::take(&mut listing.entries));
+    if is_little(&listing) {
+        let mut entries = Vec::new();
+        for path in &listing.unread {
+            match reader.entry(path) {
+                Ok(entry) => entries.push(entry),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        state.history.extend(entries);
+    } else {
+        reading.list(listing);
+    }
+    tell_unreadable(&mut state, &problems);
+    for Draft { conversation, text } in &settings.drafts {
+        // Of one that is gone nothing is wanted back.
+        if reader.bytes(conversation) > 0 {
+            state.drafts.insert(conversation.clone(), text.clone());
+        }
     }
     for edit in &settings.edits {
-        let conversation = conversations.iter().find(|c| c.id == edit.conversation);
-        if conversation.is_some_and(|conversation| edit.message < conversation.total()) {
+        // One that cannot be read has nothing to be edited, and its file is as it was.
+        let Ok(conversation) = reader.conversation(&edit.conversation) else {
+            continue;
+        };
+        if edit.message < conversation.total() {
             let open = OpenEdit {
                 message: edit.message,
                 text: edit.text.clone(),
             };
             state.edits.insert(edit.conversation.clone(), open);
+            state.conversations.push(conversation);
         }
     }
     state.settings = settings;
-    state.conversations = conversations;
     state
 }

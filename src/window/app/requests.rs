@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{App, LoadRequest};
+use crate::dtype::Dtype;
 use crate::engine::{Command, Load, Prompt, Request};
+use crate::error::Error;
 use crate::generate::{GenerateOptions, PromptLookup, Speculation, clock_seed};
 use crate::model::LoadOptions;
 use crate::text::Role;
 use crate::trace::{TraceMode, TracePlan};
 use crate::window::action::BannerId;
+use crate::window::catalog::AUTOMATIC;
 use crate::window::conversation::Mode;
-use crate::window::state::{ModelState, Running};
+use crate::window::state::{Banner, ModelState, Running};
 
 /// How much slower the model may get for being timed.
 const TRACE_BUDGET: f64 = 0.04;
@@ -21,12 +24,38 @@ const ALTERNATIVES: usize = 6;
 
 impl App {
     pub(super) fn load(&mut self, model: &str) {
+        let asked = self.state.settings.dtype();
+        let dtype = asked.or_else(|| self.automatic_dtype(model));
+        self.load_as(model, dtype);
+    }
+
+    /// Tries a model again in fewer bits, if it did not fit and the person has asked for no format. Returns whether that is so.
+    pub(super) fn load_smaller(&mut self, error: &Error) -> bool {
+        let is_automatic = self.state.settings.dtype().is_none();
+        if !is_automatic || !matches!(error, Error::OutOfMemory { .. }) {
+            return false;
+        }
+        let mut formats = AUTOMATIC
+            .into_iter()
+            .skip_while(|dtype| *dtype != self.load.dtype);
+        let Some(Some(dtype)) = formats.nth(1) else {
+            return false;
+        };
+        let model = self.load.model.clone();
+        let text = format!("`{model}` did not fit. It is loaded as {dtype}, which takes less.");
+        self.load_as(&model, Some(dtype));
+        self.state.tell(Banner::note(BannerId::LoadedSmaller, text));
+        true
+    }
+
+    fn load_as(&mut self, model: &str, dtype: Option<Dtype>) {
         self.stop();
         self.cancel_loading();
         let id = self.load.id + 1;
         let load = LoadRequest {
             id,
             model: model.to_owned(),
+            dtype,
             cancel: Arc::default(),
         };
         let before = std::mem::replace(&mut self.load, load);
@@ -35,7 +64,7 @@ impl App {
         let (choices, settings) = (&self.state.load, &self.state.settings);
         let options = LoadOptions {
             device: choices.device.clone(),
-            dtype: settings.dtype(),
+            dtype,
             context_limit: settings.context_size,
             cancel: Some(Arc::clone(&self.load.cancel)),
             tuning_cache: choices.tuning_cache.clone(),
@@ -55,6 +84,8 @@ impl App {
         self.state.model = ModelState::loading(model);
         self.state.dismiss(BannerId::LoadFailed);
         self.state.dismiss(BannerId::LoadCancelled);
+        self.state.dismiss(BannerId::LoadedSmaller);
+        self.state.dismiss(BannerId::Pulled);
     }
 
     pub(super) fn cancel_loading(&self) {
@@ -151,43 +182,6 @@ impl App {
     pub(super) fn measure(&mut self) {
         if self.state.timings.needs_peaks() {
             self.engine.send(Command::Measure);
-        }
-    }
-
-    /// Keeps the count of the prompt's tokens true.
-    pub(super) fn count(&mut self) {
-        if !self.state.can_generate() {
-            return;
-        }
-        let conversation = self.state.conversation();
-        let changes = conversation
-            .path()
-            .iter()
-            .map(|at| conversation.message(*at).version + 1 + 131 * *at as u64)
-            .sum();
-        let key = (
-            format!(
-                "{} {:?} {:?} {}",
-                conversation.id,
-                conversation.mode,
-                self.state.template(),
-                conversation.system
-            ),
-            changes,
-            conversation.last().map_or(0, |last| last + 1),
-        );
-        if self.counted.as_ref() == Some(&key) {
-            return;
-        }
-        self.counted = Some(key);
-        self.counts += 1;
-        match self.state.prompt() {
-            Ok(prompt) if !prompt.is_empty() => self.engine.send(Command::Count {
-                id: self.counts,
-                text: prompt,
-            }),
-            // What is wrong with it is told when something is sent.
-            _ => self.state.positions = 0,
         }
     }
 }

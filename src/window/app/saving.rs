@@ -1,12 +1,12 @@
 //! What has changed goes to disk at most once a second, and before the window closes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::window::action::{Action, BannerId};
 use crate::window::conversation::Conversation;
-use crate::window::settings::{Edit, Settings};
+use crate::window::settings::{Draft, Edit, Settings};
 use crate::window::state::{Banner, State};
 use crate::window::store::{Saved, Store};
 
@@ -16,6 +16,9 @@ const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// How often what could not be written is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(5);
 
+/// How often what is known of the conversations is kept for the next start.
+const INDEX_EVERY: Duration = Duration::from_secs(60);
+
 /// The store, and what of the state is not in it yet.
 pub(super) struct Saving {
     store: Store,
@@ -23,26 +26,38 @@ pub(super) struct Saving {
     changed: BTreeSet<String>,
     /// The settings as they were saved last.
     saved_settings: String,
-    saved_draft: String,
+    /// The drafts as they were then.
+    saved_drafts: HashMap<String, String>,
     /// `None`: it is due now.
     last_save: Option<Instant>,
     last_retry: Instant,
     /// Files that could not be written or removed.
     unsaved: BTreeSet<PathBuf>,
     has_warned_of_loss: bool,
+    /// Files of conversations that are on their way to the disk.
+    on_its_way: usize,
+    /// Ids of conversations that were put into the trash.
+    thrown: BTreeSet<String>,
+    /// Whether what is known of the conversations is to be kept for the next start, and when that was done last.
+    is_index_old: bool,
+    last_index: Instant,
 }
 
 impl Saving {
-    pub(super) fn new(store: Store, settings: &Settings) -> Self {
+    pub(super) fn new(store: Store, settings: &Settings, drafts: &HashMap<String, String>) -> Self {
         Self {
             store,
             changed: BTreeSet::new(),
             saved_settings: serde_json::to_string(settings).unwrap_or_default(),
-            saved_draft: settings.draft.clone(),
+            saved_drafts: drafts.clone(),
             last_save: Some(Instant::now()),
             last_retry: Instant::now(),
             unsaved: BTreeSet::new(),
             has_warned_of_loss: false,
+            on_its_way: 0,
+            thrown: BTreeSet::new(),
+            is_index_old: false,
+            last_index: Instant::now(),
         }
     }
 
@@ -63,10 +78,44 @@ impl Saving {
         self.last_save = None;
     }
 
-    /// Removes a conversation for good.
-    pub(super) fn remove(&mut self, conversation: &str) {
-        self.changed.remove(conversation);
-        self.store.remove_conversation(conversation);
+    /// Ids of conversations that have changed since they were put on disk.
+    pub(super) fn changed(&self) -> impl Iterator<Item = &String> {
+        self.changed.iter()
+    }
+
+    /// Something else is known of conversations than is kept for the next start.
+    pub(super) fn index_changed(&mut self) {
+        self.is_index_old = true;
+    }
+
+    /// Where deleted conversations lie.
+    pub(super) fn trash(&self) -> PathBuf {
+        self.store.folder().join("trash")
+    }
+
+    /// Puts a conversation into the trash, as it is now.
+    pub(super) fn throw(&mut self, id: &str, state: &State) {
+        if self.changed.remove(id)
+            && let Some(conversation) = state.conversation_of(id)
+        {
+            self.on_its_way += 1;
+            self.store.save_conversation(conversation);
+        }
+        self.on_its_way += 1;
+        self.store.throw_conversation(id);
+        self.thrown.insert(id.to_owned());
+    }
+
+    /// Takes a conversation out of the trash.
+    pub(super) fn restore(&mut self, id: &str) {
+        self.on_its_way += 1;
+        self.store.restore_conversation(id);
+        self.thrown.remove(id);
+    }
+
+    /// Whether a conversation was put into the trash.
+    pub(super) fn is_thrown(&self, id: &str) -> bool {
+        self.thrown.contains(id)
     }
 
     /// Takes in what has been written since the last call.
@@ -78,8 +127,14 @@ impl Saving {
     }
 
     fn take_result(&mut self, saved: Saved, state: &mut State) {
-        match saved.error {
-            None => {
+        if let Some(id) = self.store.id_of(&saved.path) {
+            self.on_its_way = self.on_its_way.saturating_sub(1);
+            self.is_index_old = true;
+            let stamp = saved.outcome.as_ref().ok().copied().flatten();
+            state.history.set_stamp(&id, stamp);
+        }
+        match saved.outcome {
+            Ok(_) => {
                 self.unsaved.remove(&saved.path);
                 if self.unsaved.is_empty() {
                     self.has_warned_of_loss = false;
@@ -87,7 +142,7 @@ impl Saving {
                     state.dismiss(BannerId::ClosingWouldLose);
                 }
             }
-            Some(error) => {
+            Err(error) => {
                 let text = format!(
                     "{} could not be written or removed: {error}. The file is as it was, and nothing is lost while the window is open; \
                      make room, or save a copy elsewhere.",
@@ -102,14 +157,17 @@ impl Saving {
 
     /// Tries again what failed.
     pub(super) fn retry(&mut self, state: &State) {
-        for path in &self.unsaved {
-            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-            if *path == self.store.settings_path() {
+        for path in self.unsaved.clone() {
+            let Some(id) = self.store.id_of(&path) else {
                 self.saved_settings.clear();
-            } else if state.conversation_of(&stem).is_some() {
-                self.changed.insert(stem.into_owned());
+                continue;
+            };
+            if state.conversation_of(&id).is_some() {
+                self.changed.insert(id);
+            } else if state.history.get(&id).is_some() {
+                self.restore(&id);
             } else {
-                self.store.remove_conversation(&stem);
+                self.throw(&id, state);
             }
         }
         self.flush(state);
@@ -123,10 +181,15 @@ impl Saving {
             .last_save
             .is_some_and(|last| is_recent(last, SAVE_EVERY))
         {
-            let has_changed = !self.changed.is_empty() || state.draft != self.saved_draft;
+            let has_changed = !self.changed.is_empty() || state.drafts != self.saved_drafts;
             return has_changed.then_some(SAVE_EVERY);
         }
         self.last_save = Some(now);
+        if self.is_index_old && self.is_at_rest() && !is_recent(self.last_index, INDEX_EVERY) {
+            self.is_index_old = false;
+            self.last_index = now;
+            self.store.save_index(state.history.entries());
+        }
         if self.unsaved.is_empty() {
             self.flush(state);
         } else if !is_recent(self.last_retry, RETRY_EVERY) {
@@ -137,20 +200,31 @@ impl Saving {
         (!self.unsaved.is_empty()).then_some(RETRY_EVERY)
     }
 
+    /// Whether all conversations are on disk as they are known here.
+    fn is_at_rest(&self) -> bool {
+        self.changed.is_empty() && self.unsaved.is_empty() && self.on_its_way == 0
+    }
+
     /// Puts on disk what has changed.
     pub(super) fn flush(&mut self, state: &State) {
         for id in std::mem::take(&mut self.changed) {
             match state.conversation_of(&id) {
                 // What was set and taken back is not to come back.
                 Some(conversation) if conversation.is_untouched() => {
+                    self.on_its_way += 1;
                     self.store.remove_conversation(&id);
                 }
-                Some(conversation) => self.store.save_conversation(conversation),
+                Some(conversation) => {
+                    self.on_its_way += 1;
+                    self.store.save_conversation(conversation);
+                }
                 None => {}
             }
         }
+        let (draft, drafts) = drafts(state);
         let settings = Settings {
-            draft: state.draft.clone(),
+            draft,
+            drafts,
             edits: edits(state),
             ..state.settings.clone()
         };
@@ -159,23 +233,22 @@ impl Saving {
             self.store.save_settings(&settings);
             self.saved_settings = json;
         }
-        self.saved_draft = settings.draft;
+        if self.saved_drafts != state.drafts {
+            self.saved_drafts.clone_from(&state.drafts);
+        }
     }
 
     /// Writes everything before the window goes. Returns whether it may go.
     pub(super) fn may_close(&mut self, state: &mut State) -> bool {
         self.flush(state);
         self.retry(state);
-        let failed = self.store.finish();
-        if failed.is_empty() || self.has_warned_of_loss {
+        self.finish_writing(state);
+        if self.unsaved.is_empty() || self.has_warned_of_loss {
             return true;
         }
         self.has_warned_of_loss = true;
         if let Ok(store) = Store::open(self.store.folder()) {
             self.store = store;
-        }
-        for saved in failed {
-            self.take_result(saved, state);
         }
         state.tell(Banner::problem(
             BannerId::ClosingWouldLose,
@@ -185,10 +258,39 @@ impl Saving {
     }
 
     /// Writes what can be written, and nothing after that.
-    pub(super) fn finish(&mut self, state: &State) {
+    pub(super) fn finish(&mut self, state: &mut State) {
         self.flush(state);
-        self.store.finish();
+        self.finish_writing(state);
     }
+
+    /// Waits until all is written, and keeps what is known of the conversations for the next start.
+    fn finish_writing(&mut self, state: &mut State) {
+        for saved in self.store.finish() {
+            self.take_result(saved, state);
+        }
+        // What has failed has no stamp, and is read then.
+        if std::mem::take(&mut self.is_index_old) {
+            self.store.write_index(state.history.entries());
+        }
+    }
+}
+
+/// Drafts as they are kept: the one where there is no conversation on disk yet, and those of conversations.
+fn drafts(state: &State) -> (String, Vec<Draft>) {
+    let mut lone = String::new();
+    let mut others = Vec::new();
+    for (id, text) in &state.drafts {
+        match state.conversation_of(id) {
+            Some(conversation) if conversation.is_untouched() => lone.clone_from(text),
+            _ => others.push(Draft {
+                conversation: id.clone(),
+                text: text.clone(),
+            }),
+        }
+    }
+    // What has not changed is not written again.
+    others.sort_by(|a, b| a.conversation.cmp(&b.conversation));
+    (lone, others)
 }
 
 /// Edits as they are kept: with the message's index on disk.

@@ -1,0 +1,413 @@
+//! What is done to the list of conversations, and taken back: each change is followed by what undoes it.
+
+use super::App;
+use super::reading::{Read, SMALL, told};
+use crate::window::action::{Action, BannerId};
+use crate::window::conversation::{Conversation, Mode, turn};
+use crate::window::history::{Entry, parse_tags};
+use crate::window::state::{Banner, NarrowView, OpenEdit};
+
+/// Characters of a title.
+const MOST_TITLE: usize = 200;
+
+/// A change of the list.
+pub(super) enum Change {
+    Add(Vec<Removed>),
+    Remove(Vec<String>),
+    Title(String, String),
+    Pinned(String, bool),
+    Tags(String, Vec<String>),
+}
+
+/// What lies in the trash.
+pub(super) struct Removed {
+    entry: Entry,
+    /// If it had been read.
+    conversation: Option<Conversation>,
+    edit: Option<OpenEdit>,
+    draft: Option<String>,
+    was_shown: bool,
+}
+
+/// Changes of the list that can be taken back, or done again, with the turns that they were made in.
+#[derive(Default)]
+pub(super) struct Changes {
+    undo: Vec<(u64, Change)>,
+    redo: Vec<(u64, Change)>,
+}
+
+impl App {
+    /// Place among those that were read of the conversation of that id. One that is not there yet is read: at once if it is small; if not,
+    /// there is none for now, and `action` is done later.
+    fn place_of(&mut self, id: &str, action: &Action) -> Option<usize> {
+        let mut read = self.state.conversations.iter();
+        if let Some(at) = read.position(|other| other.id == id) {
+            return Some(at);
+        }
+        self.state.history.get(id)?;
+        let reader = self.reading.reader();
+        if reader.bytes(id) <= SMALL {
+            let read = reader.conversation(id);
+            return self.was_read(read);
+        }
+        if !self.state.opening.iter().any(|other| other == id) {
+            self.state.opening.push(id.to_owned());
+            self.reading.conversation(id.to_owned(), action.clone());
+        }
+        None
+    }
+
+    /// Takes in a conversation of the folder. Returns its place.
+    fn was_read(&mut self, read: Result<Conversation, String>) -> Option<usize> {
+        let problem = match read {
+            Ok(mut conversation) => {
+                let renamed = &self.state.settings.renamed_templates;
+                if let Some(name) = renamed.get(&conversation.template) {
+                    conversation.template.clone_from(name);
+                }
+                self.state.conversations.push(conversation);
+                return Some(self.state.conversations.len() - 1);
+            }
+            Err(problem) => format!("{problem}. The file stays as it is."),
+        };
+        let banner = Banner::problem(BannerId::ConversationUnreadable, problem);
+        self.state.tell(banner);
+        None
+    }
+
+    /// Takes in what was read in the background.
+    pub(super) fn take_read(&mut self, read: Read) {
+        match read {
+            Read::Conversation { id, read, action } => {
+                self.state.opening.retain(|other| *other != id);
+                // It may have been deleted meanwhile.
+                if self.state.history.get(&id).is_some() && self.was_read(*read).is_some() {
+                    self.act(action);
+                }
+            }
+            Read::Listed(entries, problems) => {
+                self.state.history.extend(entries);
+                self.saving.index_changed();
+                tell_unreadable(&mut self.state, &problems);
+            }
+            Read::Models(models, room) => {
+                let catalog = &mut self.state.catalog;
+                (catalog.models, catalog.room) = (models, room);
+                catalog.is_searching = false;
+            }
+            Read::Imported(found, problems) => self.imported(found, &problems),
+        }
+    }
+
+    /// Lists conversations as they are now that have changed.
+    pub(super) fn list_changes(&mut self) {
+        for id in self.saving.changed() {
+            match self.state.conversation_of(id) {
+                Some(conversation) if conversation.is_untouched() => {
+                    self.state.history.remove(id);
+                }
+                Some(conversation) => {
+                    let entry = Entry::of(conversation, None);
+                    self.state.history.put(entry);
+                }
+                None => {}
+            }
+        }
+    }
+
+    pub(super) fn open(&mut self, id: &str) {
+        let action = Action::Open(id.to_owned());
+        if let Some(at) = self.place_of(id, &action) {
+            self.state.current = at;
+            self.state.dismiss(BannerId::ConversationUnreadable);
+            self.shown_changed();
+            self.go_to_chat();
+        }
+    }
+
+    /// Changes what is listed of a conversation.
+    pub(super) fn change_listed(&mut self, action: Action) {
+        let (Action::Rename(id, _) | Action::Pin(id, _) | Action::Tag(id, _)) = &action else {
+            return;
+        };
+        let Some(at) = self.place_of(id, &action) else {
+            return;
+        };
+        let change = match action {
+            Action::Rename(id, title) => {
+                let conversation = &self.state.conversations[at];
+                let title = match title.trim() {
+                    "" => conversation.first_words(),
+                    title => title.chars().take(MOST_TITLE).collect(),
+                };
+                (title != conversation.title).then_some(Change::Title(id, title))
+            }
+            Action::Pin(id, pins) => Some(Change::Pinned(id, pins)),
+            Action::Tag(id, tags) => Some(Change::Tags(id, parse_tags(&tags.join(",")))),
+            _ => None,
+        };
+        if let Some(change) = change {
+            self.change(change);
+        }
+    }
+
+    pub(super) fn delete_conversation(&mut self, id: &str) {
+        let Some(entry) = self.state.history.get(id) else {
+            return;
+        };
+        let text = format!(
+            "`{}`. It can be had back for 30 days: it lies in the trash, {}.",
+            entry.title,
+            self.saving.trash().display()
+        );
+        let turn = self.change(Change::Remove(vec![id.to_owned()]));
+        let banner = Banner::note(BannerId::ConversationDeleted, text);
+        let fix = Action::UndoListed(turn);
+        self.state.tell(banner.with_fix("Undo", fix));
+    }
+
+    fn imported(&mut self, found: Vec<Conversation>, problems: &[String]) {
+        self.state.dismiss(BannerId::Imported);
+        self.state.dismiss(BannerId::ImportFailed);
+        if !problems.is_empty() {
+            let text = format!("{}. Nothing else has changed.", told(problems));
+            self.state
+                .tell(Banner::problem(BannerId::ImportFailed, text));
+        }
+        let mut added = Vec::new();
+        for mut conversation in found {
+            // An id is a file's name: only what this program makes of it can be trusted, and only where it is free.
+            if !self.is_free_id(&conversation.id) {
+                conversation.id = self.saving.new_id();
+            }
+            conversation.title = conversation.title.chars().take(MOST_TITLE).collect();
+            if conversation.title.trim().is_empty() {
+                conversation.title = conversation.first_words();
+            }
+            conversation.tags = parse_tags(&conversation.tags.join(","));
+            added.push(conversation.id.clone());
+            self.saving.mark(&conversation.id);
+            self.state.conversations.push(conversation);
+            self.list_changes();
+        }
+        let Some(last) = added.last().cloned() else {
+            return;
+        };
+        let text = match added.len() {
+            1 => "One conversation.".to_owned(),
+            count => format!("{count} conversations."),
+        };
+        let turn = turn();
+        self.changes.undo.push((turn, Change::Remove(added)));
+        self.changes.redo.clear();
+        let banner = Banner::note(BannerId::Imported, text);
+        self.state
+            .tell(banner.with_fix("Undo", Action::UndoListed(turn)));
+        self.open(&last);
+    }
+
+    /// Whether a conversation from elsewhere may keep its id.
+    fn is_free_id(&self, id: &str) -> bool {
+        let is_ours = id.len() == crate::window::store::ID_DIGITS
+            && id.bytes().all(|byte| byte.is_ascii_digit());
+        is_ours
+            && self.state.conversation_of(id).is_none()
+            && self.state.history.get(id).is_none()
+            && !self.saving.is_thrown(id)
+    }
+
+    // ---- undo
+
+    /// Makes a change that can be taken back. Returns its turn.
+    fn change(&mut self, change: Change) -> u64 {
+        let turn = turn();
+        if let Some(undo) = self.exchange(change) {
+            self.changes.undo.push((turn, undo));
+            self.changes.redo.clear();
+        }
+        turn
+    }
+
+    /// Makes a change. Returns what takes it back.
+    fn exchange(&mut self, change: Change) -> Option<Change> {
+        self.list_changes();
+        let undo = match change {
+            Change::Add(removed) => Change::Remove(self.restore(removed)),
+            Change::Remove(ids) => {
+                let removed = ids.iter().filter_map(|id| self.remove(id)).collect();
+                Change::Add(removed)
+            }
+            Change::Title(id, title) => {
+                let title = std::mem::replace(&mut self.changed_conversation(&id)?.title, title);
+                Change::Title(id, title)
+            }
+            Change::Pinned(id, pinned) => {
+                let pinned = std::mem::replace(&mut self.changed_conversation(&id)?.pinned, pinned);
+                Change::Pinned(id, pinned)
+            }
+            Change::Tags(id, tags) => {
+                let tags = std::mem::replace(&mut self.changed_conversation(&id)?.tags, tags);
+                Change::Tags(id, tags)
+            }
+        };
+        self.list_changes();
+        Some(undo)
+    }
+
+    /// Takes a conversation out of the list and puts its file into the trash.
+    fn remove(&mut self, id: &str) -> Option<Removed> {
+        let entry = self.state.history.remove(id)?;
+        let running = self.state.running.as_ref();
+        if running.is_some_and(|running| running.conversation == id) {
+            self.stop();
+        }
+        self.saving.throw(id, &self.state);
+        let mut removed = Removed {
+            entry,
+            conversation: None,
+            edit: self.state.edits.remove(id),
+            draft: self.state.drafts.remove(id),
+            was_shown: false,
+        };
+        let mut read = self.state.conversations.iter();
+        if let Some(at) = read.position(|other| other.id == id) {
+            removed.was_shown = at == self.state.current;
+            let conversation = self.state.conversations.remove(at);
+            let mode = conversation.mode;
+            removed.conversation = Some(conversation);
+            if self.state.current > at {
+                self.state.current -= 1;
+            }
+            if removed.was_shown {
+                self.begin_conversation(mode);
+            }
+        }
+        Some(removed)
+    }
+
+    /// Puts conversations back. Returns their ids.
+    fn restore(&mut self, removed: Vec<Removed>) -> Vec<String> {
+        let mut ids = Vec::new();
+        for Removed {
+            entry,
+            conversation,
+            edit,
+            draft,
+            was_shown,
+        } in removed
+        {
+            let id = entry.id.clone();
+            self.saving.restore(&id);
+            self.state.history.put(entry);
+            if let Some(conversation) = conversation {
+                // Should it not be in the trash any more, it is written anew.
+                self.saving.mark(&id);
+                self.state.conversations.push(conversation);
+                if was_shown {
+                    self.state.current = self.state.conversations.len() - 1;
+                    self.shown_changed();
+                }
+            }
+            if let Some(edit) = edit {
+                self.state.edits.insert(id.clone(), edit);
+            }
+            if let Some(draft) = draft {
+                self.state.drafts.insert(id.clone(), draft);
+            }
+            ids.push(id);
+        }
+        self.state.dismiss(BannerId::ConversationDeleted);
+        ids
+    }
+
+    /// Takes a change of the list back, wherever it stands among the others.
+    pub(super) fn undo_listed(&mut self, turn: u64) {
+        let at = self.changes.undo.iter().position(|(at, _)| *at == turn);
+        let Some(at) = at else { return };
+        let (_, change) = self.changes.undo.remove(at);
+        self.take_back(change);
+    }
+
+    fn take_back(&mut self, change: Change) {
+        self.state.dismiss(BannerId::Imported);
+        if let Some(redo) = self.exchange(change) {
+            self.changes.redo.push((turn(), redo));
+        }
+    }
+
+    /// Takes the last change of the list back if nothing was changed in the conversation in sight since. Returns whether it was so.
+    pub(super) fn undo_last_listed(&mut self) -> bool {
+        let last = self.changes.undo.last().map(|(turn, _)| *turn);
+        if last.is_none() || last < self.conversation().last_change() {
+            return false;
+        }
+        if let Some((_, change)) = self.changes.undo.pop() {
+            self.take_back(change);
+        }
+        true
+    }
+
+    /// As [`App::undo_last_listed`], for what was taken back.
+    pub(super) fn redo_last_listed(&mut self) -> bool {
+        let last = self.changes.redo.last().map(|(turn, _)| *turn);
+        if last.is_none() || last < self.conversation().last_undone() {
+            return false;
+        }
+        if let Some((_, change)) = self.changes.redo.pop()
+            && let Some(undo) = self.exchange(change)
+        {
+            self.changes.undo.push((turn(), undo));
+        }
+        true
+    }
+
+    // ---- what is in sight
+
+    pub(super) fn new_conversation(&mut self, mode: Mode) {
+        self.begin_conversation(mode);
+        self.go_to_chat();
+    }
+
+    /// Shows a conversation in which nothing was said yet.
+    fn begin_conversation(&mut self, mode: Mode) {
+        let template = self.state.template_for(mode);
+        let conversations = &mut self.state.conversations;
+        // An empty one is as good as a new one.
+        let empty = conversations.iter().position(Conversation::is_untouched);
+        self.state.current = match empty {
+            Some(at) => {
+                conversations[at].set_mode(mode, template);
+                at
+            }
+            None => {
+                let id = self.saving.new_id();
+                conversations.push(Conversation::new(id, mode, template.to_owned()));
+                conversations.len() - 1
+            }
+        };
+        self.shown_changed();
+    }
+
+    fn shown_changed(&mut self) {
+        self.state.inspected = None;
+        self.state.dismiss(BannerId::MessageDeleted);
+        self.counting.forget();
+        self.state.with_draft = None;
+    }
+
+    fn go_to_chat(&mut self) {
+        self.state.narrow = NarrowView::Chat;
+        self.views.chat.focus_composer();
+    }
+}
+
+/// Says which files of the folder are no conversations.
+pub(super) fn tell_unreadable(state: &mut crate::window::state::State, problems: &[String]) {
+    if !problems.is_empty() {
+        let text = format!(
+            "{}. The files stay as they are; the other conversations are here.",
+            told(problems)
+        );
+        state.tell(Banner::problem(BannerId::ConversationsUnreadable, text));
+    }
+}

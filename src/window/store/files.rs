@@ -1,0 +1,111 @@
+//! Files read within a bound and replaced whole.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::super::history::Stamp;
+
+/// Larger files are none of ours.
+pub const MOST_BYTES: u64 = 256 << 20;
+
+/// What a clock says: names that are made of it are in the order of time.
+pub fn nanoseconds() -> u128 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| now.as_nanos())
+}
+
+/// Which version of a file lies at `path`, if one does.
+pub fn stamp(path: &Path) -> std::io::Result<Stamp> {
+    let data = std::fs::metadata(path)?;
+    let modified = data.modified()?.duration_since(UNIX_EPOCH);
+    Ok(Stamp {
+        bytes: data.len(),
+        modified: modified.map_or(0, |time| time.as_nanos() as u64),
+    })
+}
+
+/// All of a file that is no larger than those of this program are.
+///
+/// # Errors
+/// Says why not, but not of which file.
+pub fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let describe = |error: std::io::Error| error.to_string();
+    let data = std::fs::metadata(path).map_err(describe)?;
+    // A pipe has no end.
+    if !data.is_file() {
+        return Err("is no file".into());
+    }
+    if data.len() > MOST_BYTES {
+        return Err(format!(
+            "has {} bytes, too many for a conversation",
+            data.len()
+        ));
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(describe)?;
+    file.take(MOST_BYTES)
+        .read_to_end(&mut bytes)
+        .map_err(describe)?;
+    Ok(bytes)
+}
+
+/// Writes a file beside `path`, and puts it in its place once it is safe on disk.
+///
+/// # Errors
+/// Those of the system; what lay at `path` is as it was.
+pub fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    // A name of its own: another window may be saving the same file.
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.tmp", nanoseconds()));
+    let beside = PathBuf::from(beside);
+    let write = || {
+        let mut file = std::fs::File::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)?;
+        // The name as well must survive a power cut; where folders cannot be opened, they need no such thing.
+        if let Some(folder) = path
+            .parent()
+            .and_then(|folder| std::fs::File::open(folder).ok())
+        {
+            let _ = folder.sync_all();
+        }
+        Ok(())
+    };
+    write().inspect_err(|_| {
+        // The half-written one is of no use to anybody.
+        let _ = std::fs::remove_file(&beside);
+    })
+}
+
+/// Removes what a crash has left half-written; what is younger may be another window's.
+pub fn remove_remains(folder: &Path) {
+    const OLD: Duration = Duration::from_secs(3600);
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        // Thousands of conversations need not be asked how old they are.
+        if !is_remains(&path) {
+            continue;
+        }
+        let age = entry.metadata().and_then(|data| data.modified());
+        let age = age.ok().and_then(|time| time.elapsed().ok());
+        if age > Some(OLD) {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Whether a name is one that [`replace`] gives: `NAME.json.DIGITS.tmp`.
+fn is_remains(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let number = name
+        .strip_suffix(".tmp")
+        .and_then(|rest| rest.rsplit_once(".json."));
+    number.is_some_and(|(_, digits)| {
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}

@@ -1,0 +1,86 @@
+//! Conversations read when they are wanted, in whatever thread wants them.
+
+use std::path::{Path, PathBuf};
+
+use super::super::conversation::Conversation;
+use super::super::history::Entry;
+use super::files::{read, stamp};
+use super::index::{self, Listing};
+
+/// Reads conversations of a folder. It is small, and can be handed to other threads.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    folder: PathBuf,
+}
+
+impl Reader {
+    pub(super) fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// Where the conversation of that id lies.
+    pub fn path(&self, id: &str) -> PathBuf {
+        self.folder.join("conversations").join(format!("{id}.json"))
+    }
+
+    /// What there is, as far as that can be told without reading conversations.
+    pub fn list(&self) -> Listing {
+        index::list(&self.folder)
+    }
+
+    /// Bytes of a conversation's file; 0 where there is none.
+    pub fn bytes(&self, id: &str) -> u64 {
+        stamp(&self.path(id)).map_or(0, |stamp| stamp.bytes)
+    }
+
+    /// The conversation of that id, as it was saved.
+    ///
+    /// # Errors
+    /// Says which file is wrong, and why.
+    pub fn conversation(&self, id: &str) -> Result<Conversation, String> {
+        let path = self.path(id);
+        let mut conversation = parse(&path)?;
+        // The file's name counts: what is saved must go back to where it came from.
+        id.clone_into(&mut conversation.id);
+        Ok(conversation)
+    }
+
+    /// What is to be listed of the conversation in a file of the folder.
+    ///
+    /// # Errors
+    /// As [`Reader::conversation`].
+    pub fn entry(&self, path: &Path) -> Result<Entry, String> {
+        // Asked before it is read: who changes it meanwhile makes it another version.
+        let stamp = stamp(path).ok();
+        let Some(id) = path.file_stem().and_then(|stem| stem.to_str()) else {
+            return Err(format!("{}: its name is no text", path.display()));
+        };
+        Ok(Entry::of(&self.conversation(id)?, stamp))
+    }
+}
+
+/// The conversation in a file anywhere.
+///
+/// # Errors
+/// Says which file is wrong, and why.
+pub fn parse(path: &Path) -> Result<Conversation, String> {
+    let read = read(path).and_then(|bytes| Conversation::from_json(&bytes));
+    let mut conversation = read.map_err(|error| format!("{}: {error}", path.display()))?;
+    // Of a version of this program that kept no times, the file's own is the best there is; ids are times too.
+    const MILLISECOND: u64 = 1_000_000;
+    let modified = || stamp(path).map_or(0, |stamp| (stamp.modified / MILLISECOND) as i64);
+    if conversation.changed == 0 {
+        conversation.changed = modified();
+    }
+    if conversation.created == 0 {
+        let is_time = conversation.id.len() == super::ID_DIGITS;
+        let begun = conversation.id.parse::<u64>().ok().filter(|_| is_time);
+        let begun = begun.map(|nanoseconds| (nanoseconds / MILLISECOND) as i64);
+        conversation.created = begun
+            .unwrap_or(conversation.changed)
+            .min(conversation.changed);
+    }
+    Ok(conversation)
+}

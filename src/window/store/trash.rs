@@ -1,0 +1,118 @@
+//! Where deleted conversations lie until it is emptied: `trash/ID.SECONDS.json`, with the time of the deletion in the name, since the file's
+//! own time is that of the last word.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::files::nanoseconds;
+
+/// How long a deleted conversation can be had back.
+pub(super) const KEPT: Duration = Duration::from_hours(30 * 24);
+
+const NANOSECONDS: u128 = 1_000_000_000;
+
+/// Moves a conversation into the trash. Fine if it is not there.
+///
+/// # Errors
+/// Those of the system; then it is where it was.
+pub fn throw(folder: &Path, path: &Path) -> std::io::Result<()> {
+    let trash = folder.join("trash");
+    // One that was never saved leaves nothing behind.
+    if !std::fs::exists(path)? {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&trash)?;
+    let id = path.file_stem().unwrap_or_default().to_string_lossy();
+    let seconds = nanoseconds() / NANOSECONDS;
+    std::fs::rename(path, trash.join(format!("{id}.{seconds}.json")))
+}
+
+/// Puts a conversation back that was thrown away, the latest of that name. Nothing is written over.
+///
+/// # Errors
+/// Those of the system; [`std::io::ErrorKind::NotFound`] if it is not in the trash.
+pub fn restore(folder: &Path, path: &Path) -> std::io::Result<()> {
+    if std::fs::exists(path)? {
+        return Ok(());
+    }
+    let id = path.file_stem().unwrap_or_default().to_string_lossy();
+    let of_it = thrown(folder).into_iter().filter(|(name, ..)| *name == id);
+    let latest = of_it.max_by_key(|(_, seconds, _)| *seconds);
+    let (.., thrown) = latest.ok_or(std::io::ErrorKind::NotFound)?;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::rename(thrown, path)
+}
+
+/// Removes what was thrown away long ago.
+pub fn empty(folder: &Path) {
+    let now = nanoseconds() / NANOSECONDS;
+    for (_, seconds, path) in thrown(folder) {
+        if now.saturating_sub(seconds) > u128::from(KEPT.as_secs()) {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// What lies in the trash: id, when it was thrown there, and its file. What has another name is none of ours.
+fn thrown(folder: &Path) -> Vec<(String, u128, PathBuf)> {
+    let entries = std::fs::read_dir(folder.join("trash"));
+    let paths = entries.into_iter().flatten().flatten();
+    let named = paths.filter_map(|entry| {
+        let path = entry.path();
+        let name = path.file_name()?.to_str()?.strip_suffix(".json")?;
+        let (id, seconds) = name.rsplit_once('.')?;
+        Some((id.to_owned(), seconds.parse().ok()?, path.clone()))
+    });
+    named.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_thrown_away_can_be_had_back_for_a_month() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("conversations/1.json");
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "first").unwrap();
+        throw(folder.path(), &path).unwrap();
+        assert!(!path.exists());
+        throw(folder.path(), &path).unwrap();
+        empty(folder.path());
+        restore(folder.path(), &path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "first");
+        // What is there stays, and what is not there cannot come back.
+        restore(folder.path(), &path).unwrap();
+        let other = folder.path().join("conversations/2.json");
+        assert!(restore(folder.path(), &other).is_err());
+
+        let trash = folder.path().join("trash");
+        let now = nanoseconds() / NANOSECONDS;
+        let old = now - u128::from(KEPT.as_secs()) - 10;
+        for name in [
+            format!("1.{now}.json"),
+            format!("2.{old}.json"),
+            "thesis.json".into(),
+            "3.x.json".into(),
+        ] {
+            std::fs::write(trash.join(name), "").unwrap();
+        }
+        empty(folder.path());
+        let entries = std::fs::read_dir(trash).unwrap().flatten();
+        let mut left: Vec<String> = entries
+            .map(|entry| entry.file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(
+            left,
+            [
+                format!("1.{now}.json"),
+                "3.x.json".into(),
+                "thesis.json".into()
+            ]
+        );
+    }
+}

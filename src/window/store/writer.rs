@@ -1,0 +1,81 @@
+//! The thread that changes files, one after the other in the order in which that was asked for.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender};
+
+use super::super::history::{Entry, Stamp};
+use super::files::{replace, stamp};
+use super::{index, trash};
+
+/// What is to be done with a file.
+pub enum Job {
+    Write(PathBuf, Vec<u8>),
+    Remove(PathBuf),
+    /// To the trash, and back.
+    Throw(PathBuf),
+    Restore(PathBuf),
+    Index(Vec<Entry>),
+}
+
+impl Job {
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Write(path, _) | Self::Remove(path) | Self::Throw(path) | Self::Restore(path) => {
+                Some(path)
+            }
+            Self::Index(_) => None,
+        }
+    }
+}
+
+/// What became of a file.
+pub struct Saved {
+    pub path: PathBuf,
+    /// Which version of it is there now, or why it is as it was before.
+    pub outcome: Result<Option<Stamp>, String>,
+}
+
+pub fn work(folder: &Path, jobs: &Receiver<Job>, saved: &Sender<Saved>) {
+    trash::empty(folder);
+    while let Ok(first) = jobs.recv() {
+        let mut batch = vec![first];
+        batch.extend(jobs.try_iter());
+        for (at, job) in batch.iter().enumerate() {
+            // Of several writes of one file only the last counts.
+            let next = batch[at + 1..]
+                .iter()
+                .find(|next| next.path() == job.path());
+            if matches!(
+                (job, next),
+                (Job::Write(..), Some(Job::Write(..) | Job::Remove(_)))
+                    | (Job::Index(_), Some(Job::Index(_)))
+            ) {
+                continue;
+            }
+            let outcome = run(folder, job);
+            if let Some(path) = job.path() {
+                let outcome = outcome.map_err(|error| error.to_string());
+                let path = path.to_owned();
+                // Nobody listens only when the window is gone.
+                let _ = saved.send(Saved { path, outcome });
+            }
+        }
+    }
+}
+
+fn run(folder: &Path, job: &Job) -> std::io::Result<Option<Stamp>> {
+    match job {
+        Job::Write(path, bytes) => replace(path, bytes)?,
+        Job::Remove(path) => match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        },
+        Job::Throw(path) => trash::throw(folder, path)?,
+        Job::Restore(path) => trash::restore(folder, path)?,
+        // It only saves time: without it files are read.
+        Job::Index(entries) => {
+            let _ = index::write(folder, entries);
+        }
+    }
+    Ok(job.path().and_then(|path| stamp(path).ok()))
+}
