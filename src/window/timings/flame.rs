@@ -151,10 +151,7 @@ impl View {
                 )
             })
             .last();
-        picture::marks_below(ui, &painter, area, &scale, "time", |ns| match ns {
-            0.0 => "0".to_owned(),
-            ns => duration(ns),
-        });
+        picture::marks_below(ui, &painter, area, &scale, "time", picture::time_mark);
         if let Some(bar) = hovered {
             if response.clicked() {
                 actions.push(Action::Select(Selection {

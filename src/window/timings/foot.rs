@@ -11,6 +11,7 @@ use crate::window::theme;
 
 pub fn show(ui: &mut Ui, record: &Record, sums: &Sums, what_if: Option<&WhatIf>) {
     ui.spacing_mut().item_spacing.y = 1.0;
+    ui.separator();
     let mut line = |text: String, why: &str| {
         let label = Label::new(theme::aside(&text)).truncate();
         ui.add(label).on_hover_ui(|ui| {
