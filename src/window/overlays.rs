@@ -77,7 +77,7 @@ fn shortcuts(ui: &mut egui::Ui) {
     });
 }
 
-const SHORTCUTS: [(&str, &str); 13] = [
+const SHORTCUTS: [(&str, &str); 15] = [
     ("Enter", "send, or continue the text"),
     ("Shift+Enter", "new line"),
     ("Escape", "close this, or stop"),
@@ -93,6 +93,14 @@ const SHORTCUTS: [(&str, &str); 13] = [
     (
         "Ctrl+1 to 6",
         "heat map, layers, flame, kernels, memory, compare",
+    ),
+    (
+        "+, −, 0, arrows, Home, End",
+        "zoom and move in a picture of the timings",
+    ),
+    (
+        "Shift+arrows, Up, Down",
+        "choose a step there, and a layer in the heat map",
     ),
     ("Ctrl+B", "conversations and settings"),
     ("Ctrl+S", "save as Markdown"),

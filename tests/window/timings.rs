@@ -260,6 +260,22 @@ fn speculation_and_shared_steps_are_seen() {
         .hover_at(egui::pos2(strip.left() + 50.0, strip.top() + 30.0));
     stage.window.run();
     assert!(stage.has("4 proposed, 3 of them accepted"));
+    // Texts that share a step have lanes.
+    stage.write(" and more");
+    let request = stage.request();
+    for position in 1..10 {
+        stage.tell(Event::Step {
+            requests: vec![1, 2],
+            step: Box::new(step(position, true)),
+        });
+    }
+    stage.finish(request.id, Finish::Length);
+    let strip = stage.window.get_by_label("Token strip, 9 steps").rect();
+    stage
+        .window
+        .hover_at(egui::pos2(strip.left() + 60.0, strip.top() + 30.0));
+    stage.window.run();
+    assert!(stage.has("Shared by 2 texts"));
 }
 
 #[test]

@@ -290,8 +290,7 @@ fn head(ui: &mut Ui) {
     if rect.width() > ROOMY {
         text(rect.left() + NAME, Align2::LEFT_CENTER, "then → now");
     }
-    text(scale.x(0.0), Align2::CENTER_CENTER, "faster | slower");
-    text(scale.right + 8.0, Align2::LEFT_CENTER, "now");
+    text(scale.x(0.0), Align2::CENTER_CENTER, "faster ← now → slower");
 }
 
 /// Where differences are drawn in a row of that place.

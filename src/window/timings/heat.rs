@@ -248,6 +248,16 @@ impl View {
             let again = chosen == (selection.steps, selection.layer);
             (steps, layer) = if again { (None, None) } else { chosen };
         }
+        // Its number stands for a layer.
+        if response.clicked()
+            && let Some(pointer) = response.interact_pointer_pos()
+            && pointer.x < area.left()
+            && area.y_range().contains(pointer.y)
+        {
+            let row = (((pointer.y - area.top()) / row) as usize).min(rows - 1);
+            let again = selection.layer == Some(layers[row]);
+            layer = (!again).then_some(layers[row]);
+        }
         let (_, down) = moves(ui, &response);
         if down != 0 {
             let from = selection

@@ -124,6 +124,7 @@ impl View {
                     });
                 }
                 header.col(|ui| {
+                    ui.add_space(8.0);
                     ui.label(theme::strong("bound by").small()).on_hover_text(
                         "memory, arithmetic: that alone, at the measured best, takes more than half of the time; \
                          overhead: neither (starting up, waiting, unpacking weights)",
@@ -146,6 +147,9 @@ impl View {
                                 let label = egui::Label::new(RichText::new(text).small())
                                     .selectable(false)
                                     .extend();
+                                if i == COLUMNS.len() {
+                                    ui.add_space(8.0);
+                                }
                                 // Numbers end in line.
                                 let layout = match i < COLUMNS.len() {
                                     true => at_the_right(),

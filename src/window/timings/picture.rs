@@ -88,7 +88,7 @@ pub fn marks_below(
 pub fn marks_left(ui: &Ui, painter: &Painter, area: Rect, highest: f64, unit: &str) {
     let palette = theme::palette(ui);
     let font = small(ui);
-    let most = ((area.height() / 20.0) as usize).clamp(1, 5);
+    let most = ((area.height() / 18.0) as usize).clamp(1, 5);
     let values = ticks(0.0, highest, most);
     let label = |value: f64| match highest {
         4.0.. => format!("{value:.0}"),
