@@ -77,7 +77,7 @@ fn shortcuts(ui: &mut egui::Ui) {
     });
 }
 
-const SHORTCUTS: [(&str, &str); 19] = [
+const SHORTCUTS: [(&str, &str); 21] = [
     ("Enter", "send, or continue the text"),
     ("Shift+Enter", "new line"),
     ("Up, Down", "in an empty box: what you sent before"),
@@ -102,6 +102,14 @@ const SHORTCUTS: [(&str, &str); 19] = [
         "heat map, layers, flame, kernels, memory, compare",
     ),
     ("Ctrl +, −, 0", "larger, smaller, as designed"),
+    (
+        "+, −, 0, arrows, Home, End",
+        "zoom and move in a picture of the timings",
+    ),
+    (
+        "Shift+arrows, Up, Down",
+        "choose a step there, and a layer in the heat map",
+    ),
     ("Ctrl+B", "conversations and settings"),
     ("Ctrl+S", "save as Markdown"),
     ("Ctrl+Shift+S", "save a picture of the window"),

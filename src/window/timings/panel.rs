@@ -73,15 +73,15 @@ impl TimingsView {
         if run.steps.is_empty() {
             tabs(ui, *tab, actions);
             let room = ui.available_rect_before_wrap();
-            pane(ui, room, "lesson", |ui, _| match tab {
+            pane(ui, room, "lesson", |ui, room| match tab {
                 Tab::Memory => memory::show(ui, record, what_if.as_ref()),
-                _ => lesson::show(ui, settings.trace),
+                _ => lesson::show(ui, room, settings.trace),
             });
             return;
         }
         sentence(ui, self.sums.explanation.as_ref());
         strip::show(ui, &mut self.steps, run, *phase, selection, actions);
-        chips(ui, selection, actions);
+        ui.scope(|ui| chips(ui, selection, actions));
         if ui.available_width() < TWO {
             tabs(ui, *tab, actions);
             let room = ui.available_rect_before_wrap();
@@ -167,7 +167,11 @@ fn pane(ui: &mut Ui, place: Rect, salt: &str, content: impl FnOnce(&mut Ui, f32)
     );
     let room = place.height().max(LEAST_ROOM);
     let layout = egui::Layout::top_down(Align::Min);
-    let builder = UiBuilder::new().max_rect(place).layout(layout);
+    // What stands above may come and go: a picture keeps its id, and so the focus.
+    let builder = UiBuilder::new()
+        .max_rect(place)
+        .layout(layout)
+        .scope_id(egui::Id::unique(("timings", salt)));
     ui.scope_builder(builder, |ui| {
         ScrollArea::vertical()
             .id_salt(("view", salt))

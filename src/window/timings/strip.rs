@@ -150,6 +150,9 @@ pub fn show(
     let scale = axis.navigate(ui, &response, plot.x_range(), &extent, false);
     let painter = painter.with_clip_rect(rect);
     if steps == 0 {
+        let color = theme::palette(ui).weak;
+        let (at, text) = (all.center(), "No step of this kind");
+        painter.text(at, Align2::CENTER_CENTER, text, picture::small(ui), color);
         return;
     }
     let highest = highest(&shown);
@@ -328,7 +331,10 @@ pub fn chosen(
     };
     let at = |x: f32| (scale.value(x).max(0.0) as usize).clamp(first, end - 1);
     let mut steps = selection.steps;
-    if let Some(position) = response.interact_pointer_pos() {
+    let pointer = response.interact_pointer_pos();
+    // What lies at the left is no step.
+    if let Some(position) = pointer.filter(|pointer| response.dragged() || pointer.x >= scale.left)
+    {
         let is_shifted = ui.input(|input| input.modifiers.shift);
         if response.clicked() {
             let number = at(position.x);
