@@ -77,7 +77,7 @@ fn shortcuts(ui: &mut egui::Ui) {
     });
 }
 
-const SHORTCUTS: [(&str, &str); 13] = [
+const SHORTCUTS: [(&str, &str); 15] = [
     ("Enter", "send, or continue the text"),
     ("Shift+Enter", "new line"),
     ("Escape", "close this, or stop"),
@@ -86,7 +86,7 @@ const SHORTCUTS: [(&str, &str); 13] = [
     ("Ctrl+R", "regenerate"),
     (
         "Ctrl+Z, Ctrl+Shift+Z",
-        "undo and redo edits and deletions (outside text boxes)",
+        "undo and redo what was done last to messages or conversations (outside text boxes)",
     ),
     ("Ctrl+P", "probabilities"),
     ("Ctrl+T", "timings"),
@@ -95,6 +95,14 @@ const SHORTCUTS: [(&str, &str); 13] = [
         "heat map, layers, flame, kernels, memory, compare",
     ),
     ("Ctrl+B", "conversations and settings"),
+    (
+        "Up, Down, Home, End",
+        "through the list of conversations; Enter opens",
+    ),
+    (
+        "F2, Delete",
+        "rename or delete the conversation in the list",
+    ),
     ("Ctrl+S", "save as Markdown"),
     ("F1", "this list"),
 ];
