@@ -262,7 +262,7 @@ fn reason(sum: &Sum, tokens: u64, peaks: Option<&Peaks>) -> String {
     };
     let memory = of_peak(of_memory, peaks.bytes_per_s, "GB/s");
     let arithmetic = of_peak(of_arithmetic, peaks.flops_per_s, "GFLOP/s");
-    let caches = ": more than memory gives, so caches give part of it";
+    let caches = ": more than memory gives, so part of it comes from caches";
     match sum.bound_by(peaks) {
         Bound::Memory if of_memory > BEYOND => format!(", memory-bound at {memory}{caches}"),
         Bound::Memory => format!(", memory-bound at {memory}"),

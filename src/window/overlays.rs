@@ -102,6 +102,14 @@ const SHORTCUTS: &[(&str, &str)] = &[
         "heat map, layers, flame, kernels, memory, compare",
     ),
     ("Ctrl +, −, 0", "larger, smaller, as designed"),
+    (
+        "+, −, 0, arrows, Home, End",
+        "zoom and move in a picture of the timings",
+    ),
+    (
+        "Shift+arrows, Up, Down",
+        "choose a step there, and a layer in the heat map",
+    ),
     ("Ctrl+B", "conversations and settings"),
     (
         "Up, Down, Home, End",

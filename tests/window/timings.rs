@@ -5,11 +5,16 @@ use openelm::Finish;
 use openelm::engine::Event;
 use openelm::trace::{Peaks, Step};
 
-use crate::scene::{Scene, stage, step, token, traced};
+use crate::scene::{Scene, loaded, scene_of, stage, step, token, traced};
 
 /// A window with forty steps of a text.
 pub fn timed<'a>(timestamps: bool) -> Scene<'a> {
-    let mut stage = stage("OpenELM-270M");
+    timed_in([1280.0, 800.0], timestamps)
+}
+
+pub fn timed_in<'a>(size: [f32; 2], timestamps: bool) -> Scene<'a> {
+    let mut stage = scene_of(size, tempfile::tempdir().unwrap());
+    stage.tell(loaded("OpenELM-270M"));
     let peaks = Peaks {
         bytes_per_s: 400e9,
         flops_per_s: 20e12,
@@ -150,7 +155,7 @@ fn a_sentence_says_what_took_the_time() {
     let mut stage = timed(true);
     // Widths of the networks rise, so half of the layers have most of it.
     assert!(stage.has("FFN of layers 8 to 15: "));
-    assert!(stage.has(" of a token, held up by neither memory"));
+    assert!(stage.has(" of a token, memory-bound at "));
     assert!(stage.has("What if: at most, estimated, f32 "));
     run(&mut stage, " more", 8, |step| {
         step.wall += std::time::Duration::from_millis(30);
@@ -235,6 +240,7 @@ fn pictures_zoom_alike_by_wheel_and_keys() {
     stage
         .window
         .key_press_modifiers(egui::Modifiers::SHIFT, egui::Key::ArrowLeft);
+    stage.window.run();
     stage.window.key_press(egui::Key::ArrowDown);
     stage.window.run();
     assert!(stage.has("step 39 ×") && stage.has("layer 0 ×"));
@@ -254,6 +260,22 @@ fn speculation_and_shared_steps_are_seen() {
         .hover_at(egui::pos2(strip.left() + 50.0, strip.top() + 30.0));
     stage.window.run();
     assert!(stage.has("4 proposed, 3 of them accepted"));
+    // Texts that share a step have lanes.
+    stage.write(" and more");
+    let request = stage.request();
+    for position in 1..10 {
+        stage.tell(Event::Step {
+            requests: vec![1, 2],
+            step: Box::new(step(position, true)),
+        });
+    }
+    stage.finish(request.id, Finish::Length);
+    let strip = stage.window.get_by_label("Token strip, 9 steps").rect();
+    stage
+        .window
+        .hover_at(egui::pos2(strip.left() + 60.0, strip.top() + 30.0));
+    stage.window.run();
+    assert!(stage.has("Shared by 2 texts"));
 }
 
 #[test]
@@ -271,10 +293,7 @@ fn an_empty_panel_teaches() {
 
 #[test]
 fn two_views_stand_beside_each_other_where_there_is_room() {
-    let mut stage = timed(true);
-    stage.window.set_size(egui::vec2(2400.0, 900.0));
-    stage.window.run();
-    stage.window.run();
+    let mut stage = timed_in([2400.0, 900.0], true);
     assert!(stage.has("Heat map of 17 rows") && stage.has("layer 15: "));
     stage.click("Second view");
     let kernels = stage.window.query_all_by_label("Kernels").last();

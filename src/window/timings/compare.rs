@@ -162,42 +162,45 @@ fn choices(ui: &mut Ui, record: &Record, now: &Run, then: &Run, actions: &mut Ve
     let all: Vec<&Run> = std::iter::once(&record.run)
         .chain(&record.earlier)
         .collect();
-    let room = (ui.available_width() - 110.0).clamp(120.0, 420.0);
+    let room = (ui.available_width() - 130.0).clamp(110.0, 420.0);
     let choice = |ui: &mut Ui, label: &str, shown: &Run, other: &Run| {
         let mut picked = None;
-        ui.horizontal(|ui| {
-            let label = ui.add_sized(
-                [98.0, ui.spacing().interact_size.y],
-                egui::Label::new(label),
-            );
-            ComboBox::from_id_salt(label.id)
-                .width(room)
-                .truncate()
-                .selected_text(name(shown))
-                .show_ui(ui, |ui| {
-                    for run in &all {
-                        let is_shown = run.number == shown.number;
-                        let is_other = run.number == other.number;
-                        ui.add_enabled_ui(!is_other, |ui| {
-                            if ui.selectable_label(is_shown, name(run)).clicked() {
-                                picked = Some(run.number);
-                            }
-                        });
-                    }
-                })
-                .response
-                .labelled_by(label.id);
-        });
+        let label = ui.label(label);
+        ComboBox::from_id_salt(label.id)
+            .width(room)
+            .truncate()
+            .selected_text(name(shown))
+            .show_ui(ui, |ui| {
+                for run in &all {
+                    let is_shown = run.number == shown.number;
+                    let is_other = run.number == other.number;
+                    ui.add_enabled_ui(!is_other, |ui| {
+                        if ui.selectable_label(is_shown, name(run)).clicked() {
+                            picked = Some(run.number);
+                        }
+                    });
+                }
+            })
+            .response
+            .labelled_by(label.id);
+        ui.end_row();
         picked
     };
-    if let Some(number) = choice(ui, "now", now, then) {
+    let (first, second) = egui::Grid::new("compared")
+        .num_columns(2)
+        .show(ui, |ui| {
+            let first = choice(ui, "now", now, then);
+            (first, choice(ui, "compared with", then, now))
+        })
+        .inner;
+    if let Some(number) = first {
         let now = Some(number);
         actions.push(Action::Compare(Pair {
             now,
             ..record.compared
         }));
     }
-    if let Some(number) = choice(ui, "compared with", then, now) {
+    if let Some(number) = second {
         let then = Some(number);
         actions.push(Action::Compare(Pair {
             then,
@@ -248,9 +251,9 @@ fn whole(ui: &mut Ui, row: &Row) {
         .is_some_and(|difference| matches!(difference.verdict, Verdict::Slower | Verdict::Faster));
     let text = match is_change {
         true => theme::strong(text),
-        false => text.into(),
+        false => egui::RichText::new(text),
     };
-    ui.label(text).on_hover_text(details(row));
+    ui.label(text.small()).on_hover_text(details(row));
 }
 
 fn table(ui: &mut Ui, rows: &[Row], height: f32) {
@@ -259,6 +262,7 @@ fn table(ui: &mut Ui, rows: &[Row], height: f32) {
         .map(|difference| difference.delta.abs().max(difference.noise))
         .fold(1.0, f64::max);
     let spacing = std::mem::take(&mut ui.spacing_mut().item_spacing.y);
+    head(ui);
     for row in rows {
         draw(ui, row, height, most);
     }
@@ -268,12 +272,25 @@ fn table(ui: &mut Ui, rows: &[Row], height: f32) {
     let rect = response.rect;
     let scale = scale(rect, most);
     let area = Rect::from_x_y_ranges(scale.left..=scale.right, rect.top()..=rect.top());
-    picture::marks_below(ui, &painter, area, &scale, "", |ns| match ns {
-        ns if ns > 0.0 => format!("+{}", duration(ns)),
-        ns if ns < 0.0 => format!("−{}", duration(-ns)),
-        _ => "0".to_owned(),
-    });
+    picture::marks_below(ui, &painter, area, &scale, "", picture::time_mark);
     ui.spacing_mut().item_spacing.y = spacing;
+}
+
+/// What the columns are.
+fn head(ui: &mut Ui) {
+    let size = vec2(ui.available_width(), BELOW);
+    let (response, painter) = canvas(ui, size, Sense::hover(), "Columns");
+    let rect = response.rect;
+    let scale = scale(rect, 1.0);
+    let color = theme::palette(ui).weak;
+    let text = |x: f32, align, text: &str| {
+        let at = pos2(x, rect.center().y);
+        painter.text(at, align, text, picture::small(ui), color);
+    };
+    if rect.width() > ROOMY {
+        text(rect.left() + NAME, Align2::LEFT_CENTER, "then → now");
+    }
+    text(scale.x(0.0), Align2::CENTER_CENTER, "faster ← now → slower");
 }
 
 /// Where differences are drawn in a row of that place.

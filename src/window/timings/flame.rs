@@ -151,10 +151,7 @@ impl View {
                 )
             })
             .last();
-        picture::marks_below(ui, &painter, area, &scale, "time", |ns| match ns {
-            0.0 => "0".to_owned(),
-            ns => duration(ns),
-        });
+        picture::marks_below(ui, &painter, area, &scale, "time", picture::time_mark);
         if let Some(bar) = hovered {
             if response.clicked() {
                 actions.push(Action::Select(Selection {
@@ -289,6 +286,7 @@ fn list(ui: &mut Ui, spans: &[Span], selection: &Selection) {
         egui::Grid::new("spans")
             .striped(true)
             .spacing(vec2(14.0, 2.0))
+            .min_row_height(16.0)
             .show(ui, |ui| {
                 for head in ["kernel", "layer", "µs", "MB", "GB/s", "GFLOP/s"] {
                     ui.label(theme::strong(head).small());

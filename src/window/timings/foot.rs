@@ -9,32 +9,49 @@ use super::what_if::WhatIf;
 use crate::trace::units::count;
 use crate::window::theme;
 
-pub fn show(ui: &mut Ui, record: &Record, sums: &Sums, what_if: Option<&WhatIf>) {
+/// `is_low`: there is height for one line only.
+pub fn show(ui: &mut Ui, record: &Record, sums: &Sums, what_if: Option<&WhatIf>, is_low: bool) {
+    let lines = [
+        (
+            figures(sums),
+            "A token from one to the next by the host's clock; kernels by the device's own timestamps.".to_owned(),
+        ),
+        (
+            what_if.map(WhatIf::words),
+            what_if.map_or(String::new(), WhatIf::why),
+        ),
+        (
+            adapter(record),
+            "Measured here, over more memory than caches hold. Kernels whose bytes lie in caches can be above it.".to_owned(),
+        ),
+        (
+            costs(record),
+            "A token that is timed in detail waits for the device; so only as many are as cost 4 % together, unless every step is to be.".to_owned(),
+        ),
+    ];
+    let lines = lines.into_iter();
+    let lines: Vec<(String, String)> = lines.filter_map(|(text, why)| Some((text?, why))).collect();
     ui.spacing_mut().item_spacing.y = 1.0;
-    let mut line = |text: String, why: &str| {
-        let label = Label::new(theme::aside(&text)).truncate();
-        ui.add(label).on_hover_ui(|ui| {
-            ui.label(RichText::new(&text).small());
-            if !why.is_empty() {
-                ui.label(theme::aside(why));
-            }
-        });
-    };
-    if let Some(text) = figures(sums) {
-        let why = "A token from one to the next by the host's clock; kernels by the device's own timestamps.";
-        line(text, why);
+    ui.separator();
+    if is_low {
+        let texts: Vec<&str> = lines.iter().map(|(text, _)| text.as_str()).collect();
+        line(ui, &texts.join(" · "), &lines);
+        return;
     }
-    if let Some(what_if) = what_if {
-        line(what_if.words(), &what_if.why());
+    for shown in &lines {
+        line(ui, &shown.0, std::slice::from_ref(shown));
     }
-    if let Some(text) = adapter(record) {
-        let why = "Measured here, over more memory than caches hold. Kernels whose bytes lie in caches can be above it.";
-        line(text, why);
-    }
-    if let Some(text) = costs(record) {
-        let why = "A token that is timed in detail waits for the device; so only as many are as cost 4 % together, unless every step is to be.";
-        line(text, why);
-    }
+}
+
+/// One line, and what there is to say about it.
+fn line(ui: &mut Ui, text: &str, details: &[(String, String)]) {
+    let label = Label::new(theme::aside(text)).truncate();
+    ui.add(label).on_hover_ui(|ui| {
+        for (text, why) in details {
+            ui.label(RichText::new(text).small());
+            ui.label(theme::aside(why));
+        }
+    });
 }
 
 /// What a token costs, and how much of it is known.

@@ -248,6 +248,16 @@ impl View {
             let again = chosen == (selection.steps, selection.layer);
             (steps, layer) = if again { (None, None) } else { chosen };
         }
+        // Its number stands for a layer.
+        if response.clicked()
+            && let Some(pointer) = response.interact_pointer_pos()
+            && pointer.x < area.left()
+            && area.y_range().contains(pointer.y)
+        {
+            let row = (((pointer.y - area.top()) / row) as usize).min(rows - 1);
+            let again = selection.layer == Some(layers[row]);
+            layer = (!again).then_some(layers[row]);
+        }
         let (_, down) = moves(ui, &response);
         if down != 0 {
             let from = selection
@@ -410,7 +420,7 @@ fn legend(ui: &mut Ui, range: Range) {
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.y = 0.0;
         ui.label(RichText::new(duration(range.lowest)).small());
-        let (response, painter) = canvas(ui, vec2(120.0, 10.0), Sense::hover(), "Colour scale");
+        let (response, painter) = canvas(ui, vec2(80.0, 10.0), Sense::hover(), "Colour scale");
         let rect = response.rect;
         let steps = 30;
         for i in 0..steps {
@@ -420,8 +430,9 @@ fn legend(ui: &mut Ui, range: Range) {
         }
         let highest = format!("{} and more", duration(range.highest));
         ui.label(RichText::new(highest).small());
-        let text = "a token, in each layer; OpenELM's later layers are wider by design";
-        ui.label(theme::aside(text));
+        let text = "OpenELM's later layers are wider by design, and so slower.";
+        ui.label(theme::aside("a token and layer"))
+            .on_hover_text(text);
     });
 }
 

@@ -12,11 +12,11 @@ use crate::window::theme::{self, kernel_color};
 
 /// Heights of a row.
 const LOWEST: f32 = 22.0;
-const HIGHEST: f32 = 30.0;
+const HIGHEST: f32 = 36.0;
 
 /// Widths of the name, and of the figures after it: fixed, so that numbers can end in line.
-const NAME: f32 = 92.0;
-const WIDTHS: [f32; 9] = [40.0, 54.0, 54.0, 52.0, 54.0, 44.0, 58.0, 60.0, 64.0];
+const NAME: f32 = 98.0;
+const WIDTHS: [f32; 9] = [36.0, 44.0, 52.0, 54.0, 54.0, 42.0, 56.0, 48.0, 66.0];
 
 /// What a column is sorted by.
 type Key = fn(&KernelSum) -> f64;
@@ -24,18 +24,18 @@ type Key = fn(&KernelSum) -> f64;
 const COLUMNS: [(&str, &str, Key); 8] = [
     ("calls", "Dispatches of all tokens", |k| k.sum.calls as f64),
     (
-        "total ms",
+        "ms",
         "Milliseconds of all calls, by the device's own timestamps",
         |k| k.sum.duration_ns as f64,
     ),
-    ("mean µs", "Microseconds of a call", |k| {
+    ("µs each", "Microseconds of a call", |k| {
         k.sum.duration_ns as f64 / k.sum.calls.max(1) as f64
     }),
     ("share %", "Of the time in kernels", |k| {
         k.sum.duration_ns as f64
     }),
     (
-        "MB a call",
+        "MB each",
         "Read and written, counted from the shapes of weights and cache, each byte once",
         |k| k.sum.bytes() as f64 / k.sum.calls.max(1) as f64,
     ),
@@ -48,7 +48,7 @@ const COLUMNS: [(&str, &str, Key); 8] = [
         |k| k.sum.flops_per_s().unwrap_or(0.0),
     ),
     (
-        "of best %",
+        "best %",
         "GB/s against the adapter's measured bandwidth. Above 100: part of the bytes came from caches",
         |k| k.sum.bytes_per_s().unwrap_or(0.0),
     ),
@@ -104,7 +104,7 @@ impl View {
         let height = ((room - 48.0) / rows.len() as f32).clamp(LOWEST, HIGHEST);
         let all: u64 = rows.iter().map(|row| row.sum.duration_ns).sum();
         egui::ScrollArea::horizontal().show(ui, |ui| {
-            ui.spacing_mut().item_spacing.x = 3.0;
+            ui.spacing_mut().item_spacing.x = 2.0;
             let table = TableBuilder::new(ui)
                 .striped(true)
                 .vscroll(false)
@@ -124,6 +124,7 @@ impl View {
                     });
                 }
                 header.col(|ui| {
+                    ui.add_space(8.0);
                     ui.label(theme::strong("bound by").small()).on_hover_text(
                         "memory, arithmetic: that alone, at the measured best, takes more than half of the time; \
                          overhead: neither (starting up, waiting, unpacking weights)",
@@ -146,6 +147,9 @@ impl View {
                                 let label = egui::Label::new(RichText::new(text).small())
                                     .selectable(false)
                                     .extend();
+                                if i == COLUMNS.len() {
+                                    ui.add_space(8.0);
+                                }
                                 // Numbers end in line.
                                 let layout = match i < COLUMNS.len() {
                                     true => at_the_right(),

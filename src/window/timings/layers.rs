@@ -19,8 +19,9 @@ const NOTE: f32 = 44.0;
 
 /// Width of a layer's number, its shape and its figures; with less than `ROOMY` there is no room for shapes.
 const NUMBER: f32 = 38.0;
-const SHAPE: f32 = 104.0;
-const FIGURES: f32 = 158.0;
+const SHAPE: f32 = 120.0;
+const FIGURES: f32 = 166.0;
+const FEWER_FIGURES: f32 = 112.0;
 const ROOMY: f32 = 420.0;
 
 pub fn show(
@@ -98,9 +99,12 @@ pub fn show(
 
 /// Where bars begin and end in a picture of that place.
 fn bar_range(rect: Rect) -> egui::Rangef {
-    let shape = if rect.width() > ROOMY { SHAPE } else { 0.0 };
+    let (shape, figures) = match rect.width() > ROOMY {
+        true => (SHAPE, FIGURES),
+        false => (0.0, FEWER_FIGURES),
+    };
     let left = rect.left() + NUMBER + shape;
-    egui::Rangef::new(left, (rect.right() - FIGURES).max(left + 20.0))
+    egui::Rangef::new(left, (rect.right() - figures).max(left + 20.0))
 }
 
 /// The time that bars stand for.
@@ -115,10 +119,7 @@ fn time_axis(ui: &mut egui::Ui, longest: f64) {
         low: 0.0,
         high: longest,
     };
-    picture::marks_below(ui, &painter, area, &scale, "", |ns| match ns {
-        0.0 => "0".to_owned(),
-        ns => duration(ns),
-    });
+    picture::marks_below(ui, &painter, area, &scale, "", picture::time_mark);
 }
 
 /// A layer with what is shown of it: all of it, or the selected kernel.
@@ -158,7 +159,11 @@ fn head(ui: &mut egui::Ui) {
         text(rect.left() + NUMBER, left, "heads · FFN width");
         text(rect.left() + NUMBER + SHAPE, left, "kernels");
     }
-    text(rect.right() - 4.0, right, "a token · bandwidth · of best");
+    let figures = match rect.width() > ROOMY {
+        true => "a token · bandwidth · of best",
+        false => "a token · of best",
+    };
+    text(rect.right() - 4.0, right, figures);
 }
 
 /// Heads and width of a layer.
@@ -272,11 +277,14 @@ impl Row<'_> {
             painter.vline(x, rect.y_range(), stroke);
         }
         let rate = sum.bytes_per_s();
+        let bandwidth = match width > ROOMY {
+            true => format!("  {} GB/s", giga(rate)),
+            false => String::new(),
+        };
         let figures = format!(
-            "{}  {} GB/s  {}",
+            "{}{bandwidth}  {}",
             duration(time / self.tokens),
-            giga(rate),
-            share(rate, self.bandwidth),
+            share(rate, self.bandwidth)
         );
         painter.text(at(rect.right() - 4.0), right, figures, font, color);
         let clicked = response.clicked();

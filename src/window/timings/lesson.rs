@@ -6,9 +6,13 @@ use super::selection::Tab;
 use crate::trace::TraceMode;
 use crate::window::theme::{self, GRID, group_color, series, viridis};
 
-/// Size of a picture, and the least width of a view's picture and words.
-const PICTURE: egui::Vec2 = vec2(76.0, 52.0);
-const CELL: f32 = 250.0;
+/// The least width of a view's picture, and the heights that it may have.
+const CELL: f32 = 220.0;
+const LOWEST: f32 = 56.0;
+const HIGHEST: f32 = 110.0;
+
+/// Room for the words below a picture.
+const WORDS: f32 = 84.0;
 
 const VIEWS: [(Tab, &str); 6] = [
     (
@@ -37,7 +41,7 @@ const VIEWS: [(Tab, &str); 6] = [
     ),
 ];
 
-pub fn show(ui: &mut Ui, trace: TraceMode) {
+pub fn show(ui: &mut Ui, room: f32, trace: TraceMode) {
     ui.add_space(2.0 * GRID);
     let todo = match trace {
         TraceMode::Off => "Nothing is timed: choose under “How it is timed” what is to be.",
@@ -49,26 +53,30 @@ pub fn show(ui: &mut Ui, trace: TraceMode) {
     ));
     ui.add_space(2.0 * GRID);
     let columns = ((ui.available_width() / CELL) as usize).clamp(1, 3);
-    let width = ui.available_width() / columns as f32;
+    let rows = VIEWS.len().div_ceil(columns) as f32;
+    let gap = 4.0 * GRID;
+    let width = (ui.available_width() + gap) / columns as f32 - gap;
+    let height = ((room - 80.0) / rows - WORDS - gap).clamp(LOWEST, HIGHEST);
     for row in VIEWS.chunks(columns) {
         ui.horizontal_top(|ui| {
-            ui.spacing_mut().item_spacing.x = 0.0;
+            ui.spacing_mut().item_spacing.x = gap;
             for (tab, text) in row {
-                let size = vec2(width, PICTURE.y + 5.0 * GRID);
-                let layout = egui::Layout::left_to_right(egui::Align::TOP);
+                let size = vec2(width, height + WORDS);
+                let layout = egui::Layout::top_down(egui::Align::Min);
                 ui.allocate_ui_with_layout(size, layout, |ui| {
-                    let (mark, painter) = ui.allocate_painter(PICTURE, Sense::hover());
+                    let (mark, painter) = ui.allocate_painter(vec2(width, height), Sense::hover());
                     miniature(ui, &painter, mark.rect, *tab);
-                    ui.add_space(2.0 * GRID);
-                    ui.vertical(|ui| {
-                        ui.set_width(width - PICTURE.x - 5.0 * GRID);
-                        ui.spacing_mut().item_spacing.y = 0.0;
-                        ui.label(theme::strong(tab.name()).small());
-                        ui.label(theme::aside(*text));
-                    });
+                    let mut job = egui::text::LayoutJob::default();
+                    let name = format!("{}: ", tab.name());
+                    for part in [theme::strong(name).small(), theme::aside(*text)] {
+                        let font = egui::FontSelection::Default;
+                        part.append_to(&mut job, ui.style(), font, egui::Align::BOTTOM);
+                    }
+                    ui.label(job);
                 });
             }
         });
+        ui.add_space(2.0 * GRID);
     }
 }
 

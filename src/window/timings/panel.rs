@@ -22,6 +22,9 @@ const TWO: f32 = 900.0;
 /// Below this width the names of the views take two rows.
 const ONE_ROW: f32 = 500.0;
 
+/// Below this height the foot is one line.
+const LOW: f32 = 560.0;
+
 /// Below this height views scroll instead of getting smaller.
 const LEAST_ROOM: f32 = 180.0;
 
@@ -63,25 +66,26 @@ impl TimingsView {
             self.shown = shown;
         }
         let what_if = WhatIf::of(record);
+        let is_low = ui.available_height() < LOW;
         Panel::bottom("timings foot")
             .resizable(false)
             .show_separator_line(false)
             .frame(Frame::NONE)
             .show(ui, |ui| {
-                foot::show(ui, record, &self.sums, what_if.as_ref())
+                foot::show(ui, record, &self.sums, what_if.as_ref(), is_low)
             });
         if run.steps.is_empty() {
             tabs(ui, *tab, actions);
             let room = ui.available_rect_before_wrap();
-            pane(ui, room, "lesson", |ui, _| match tab {
+            pane(ui, room, "lesson", |ui, room| match tab {
                 Tab::Memory => memory::show(ui, record, what_if.as_ref()),
-                _ => lesson::show(ui, settings.trace),
+                _ => lesson::show(ui, room, settings.trace),
             });
             return;
         }
         sentence(ui, self.sums.explanation.as_ref());
         strip::show(ui, &mut self.steps, run, *phase, selection, actions);
-        chips(ui, selection, actions);
+        ui.scope(|ui| chips(ui, selection, actions));
         if ui.available_width() < TWO {
             tabs(ui, *tab, actions);
             let room = ui.available_rect_before_wrap();
@@ -167,7 +171,11 @@ fn pane(ui: &mut Ui, place: Rect, salt: &str, content: impl FnOnce(&mut Ui, f32)
     );
     let room = place.height().max(LEAST_ROOM);
     let layout = egui::Layout::top_down(Align::Min);
-    let builder = UiBuilder::new().max_rect(place).layout(layout);
+    // What stands above may come and go: a picture keeps its id, and so the focus.
+    let builder = UiBuilder::new()
+        .max_rect(place)
+        .layout(layout)
+        .scope_id(egui::Id::unique(("timings", salt)));
     ui.scope_builder(builder, |ui| {
         ScrollArea::vertical()
             .id_salt(("view", salt))

@@ -3,12 +3,12 @@
 use egui::{Align2, Color32, FontId, Painter, Rect, Response, Sense, Stroke, Ui, pos2, vec2};
 
 use super::axis::Scale;
-use crate::trace::units::ticks;
+use crate::trace::units::{duration, ticks};
 use crate::trace::{GROUPS, LayerSum, group};
 use crate::window::theme::{self, CORNER, group_color};
 
 /// Room at the left for the labels of rows and heights: the same everywhere, so that pictures of steps stand below each other.
-pub const LEFT: f32 = 46.0;
+pub const LEFT: f32 = 52.0;
 
 /// Room below for the marks of an axis.
 pub const BELOW: f32 = 16.0;
@@ -67,7 +67,7 @@ pub fn marks_below(
         font.clone(),
         color,
     );
-    let most = ((area.width() / 80.0) as usize).max(2);
+    let most = ((area.width() / 70.0) as usize).max(3);
     let mut free = area.left() - 4.0;
     for value in ticks(scale.low, scale.high, most) {
         let x = scale.x(value);
@@ -75,7 +75,8 @@ pub fn marks_below(
         let galley = painter.layout_no_wrap(label(value), font.clone(), color);
         let width = galley.size().x;
         // Within the picture, and not over its neighbour.
-        let left = (x - width / 2.0).clamp(area.left() - 2.0, area.right() - width);
+        let left = (x - width / 2.0).min(area.right() - width);
+        let left = left.max(area.left() - 2.0);
         if left > free {
             painter.galley(pos2(left, y + 2.0), galley, color);
             free = left + width + 6.0;
@@ -83,31 +84,42 @@ pub fn marks_below(
     }
 }
 
-/// Heights at the left of a picture, from nothing to `highest`, with faint lines across it; `unit` stands at the top.
+/// Heights at the left of a picture, from nothing to `highest`, with faint lines across it; the topmost has the unit.
 pub fn marks_left(ui: &Ui, painter: &Painter, area: Rect, highest: f64, unit: &str) {
     let palette = theme::palette(ui);
     let font = small(ui);
-    let most = ((area.height() / 24.0) as usize).clamp(1, 5);
+    let most = ((area.height() / 18.0) as usize).clamp(1, 5);
     let values = ticks(0.0, highest, most);
     let label = |value: f64| match highest {
-        100.0.. => format!("{value:.0}"),
         4.0.. => format!("{value:.0}"),
         0.4.. => format!("{value:.1}"),
         _ => format!("{value:.2}"),
     };
-    for value in values {
+    let last = values.len().saturating_sub(1);
+    for (i, value) in values.into_iter().enumerate() {
         let y = area.bottom() - (value / highest) as f32 * area.height();
         let stroke = Stroke::new(1.0, palette.line.gamma_multiply(0.6));
         painter.hline(area.x_range(), y, stroke);
-        // The top is where the unit stands.
-        if y > area.top() + 14.0 && value > 0.0 {
-            let at = pos2(area.left() - 6.0, y);
-            let color = palette.weak;
-            painter.text(at, Align2::RIGHT_CENTER, label(value), font.clone(), color);
+        if value > 0.0 {
+            let text = match i == last {
+                true => format!("{} {unit}", label(value)),
+                false => label(value),
+            };
+            let at = pos2(area.left() - 6.0, y.max(area.top() + 5.0));
+            painter.text(at, Align2::RIGHT_CENTER, text, font.clone(), palette.weak);
         }
     }
-    let at = pos2(area.left() - 6.0, area.top() - 2.0);
-    painter.text(at, Align2::RIGHT_TOP, unit, font, palette.weak);
+}
+
+/// A time as an axis is marked with it.
+pub fn time_mark(nanoseconds: f64) -> String {
+    let text = duration(nanoseconds.abs());
+    let text = text.replace(".00 ", " ").replace(".0 ", " ");
+    match nanoseconds {
+        0.0 => "0".to_owned(),
+        ns if ns < 0.0 => format!("−{text}"),
+        _ => text,
+    }
 }
 
 /// Colours with what they stand for, in a row that wraps.

@@ -150,6 +150,9 @@ pub fn show(
     let scale = axis.navigate(ui, &response, plot.x_range(), &extent, false);
     let painter = painter.with_clip_rect(rect);
     if steps == 0 {
+        let color = theme::palette(ui).weak;
+        let (at, text) = (all.center(), "No step of this kind");
+        painter.text(at, Align2::CENTER_CENTER, text, picture::small(ui), color);
         return;
     }
     let highest = highest(&shown);
@@ -162,6 +165,10 @@ pub fn show(
     let inside = painter.with_clip_rect(all.expand2(vec2(0.0, 2.0)));
     for bar in &shown {
         draw(ui, &inside, plot, &scale, bar, highest, phase);
+    }
+    let timed = shown.iter().filter(|bar| bar.is_timed).count();
+    if (1..shown.len()).contains(&timed) {
+        legend(ui, &inside, plot);
     }
     if are_proposed {
         let band = Rect::from_min_size(plot.left_bottom(), vec2(plot.width(), proposed));
@@ -288,6 +295,17 @@ fn draw_lane(
     }
 }
 
+/// What grey bars are, where there are others too.
+fn legend(ui: &Ui, painter: &egui::Painter, plot: Rect) {
+    let palette = theme::palette(ui);
+    let text = "grey: timed as a whole".to_owned();
+    let galley = painter.layout_no_wrap(text, picture::small(ui), palette.text);
+    let corner = pos2(plot.right() - galley.size().x - 6.0, plot.top() + 1.0);
+    let back = Rect::from_min_size(corner, galley.size()).expand2(vec2(4.0, 0.0));
+    painter.rect_filled(back, 2.0, palette.field().gamma_multiply(0.85));
+    painter.galley(corner, galley, palette.text);
+}
+
 /// What a band is, at its left.
 fn label(ui: &Ui, painter: &egui::Painter, band: Rect, text: &str) {
     let at = pos2(band.left() - 6.0, band.center().y);
@@ -328,7 +346,10 @@ pub fn chosen(
     };
     let at = |x: f32| (scale.value(x).max(0.0) as usize).clamp(first, end - 1);
     let mut steps = selection.steps;
-    if let Some(position) = response.interact_pointer_pos() {
+    let pointer = response.interact_pointer_pos();
+    // What lies at the left is no step.
+    if let Some(position) = pointer.filter(|pointer| response.dragged() || pointer.x >= scale.left)
+    {
         let is_shifted = ui.input(|input| input.modifiers.shift);
         if response.clicked() {
             let number = at(position.x);
