@@ -28,8 +28,11 @@ sleep 2
 # One thread for the model, so that another draws.
 export DISPLAY="$display" WINIT_X11_SCALE_FACTOR=1 OPENELM_THREADS=1
 unset WAYLAND_DISPLAY
-# The list of conversations is empty, and would take room.
-printf '{"appearance":"%s","trace_all":true,"sidebar":false,"timings":true}' "${APPEARANCE:-dark}" >"$work/settings.json"
+# A story that is long enough. The list of conversations is empty, and would take room.
+cat >"$work/settings.json" <<END
+{"appearance": "${APPEARANCE:-dark}", "trace_all": true, "sidebar": false, "timings": true, "max_tokens": 480, "ignore_eos": true,
+ "sampling": {"own": true, "temperature": 0.7, "top_k": 0, "top_p": 0.9, "min_p": 0.0, "repetition_penalty": 1.1, "seed": 2}}
+END
 "$binary" window --model demo --data-dir "$work" >/dev/null 2>&1 &
 window=$!
 id=$(xdotool search --sync --onlyvisible --name '^OpenELM$' | head -1)
@@ -48,11 +51,11 @@ sleep 1
 xdotool type --delay 45 'Once upon a time there was a king'
 sleep 0.6
 xdotool key Return
-for view in 2 1 3 4 2; do
-    sleep 2.2
+sleep 1.5
+for view in 2 3 4 1; do
     xdotool key "ctrl+$view"
+    sleep 2
 done
-sleep 2.5
 kill "$camera" 2>/dev/null || true
 wait "$camera" 2>/dev/null || true
 # As fast as it was: each frame stays until the next was taken.

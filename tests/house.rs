@@ -294,6 +294,29 @@ fn the_core_asks_no_clock_that_a_browser_lacks() {
     }
 }
 
+/// Links of README, ARCHITECTURE and the pages that README leads to.
+#[test]
+fn pages_link_to_what_is_there() {
+    let mut pages = vec![root().join("README.md"), root().join("ARCHITECTURE.md")];
+    for entry in std::fs::read_dir(root().join("assets/docs")).unwrap() {
+        pages.push(entry.unwrap().path());
+    }
+    let mut checked = 0;
+    for page in pages {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for link in text.split("](").skip(1) {
+            let file = link.split([')', '#']).next().unwrap();
+            if file.contains("://") {
+                continue;
+            }
+            let target = page.with_file_name("").join(file);
+            assert!(target.exists(), "{}: {file}", page.display());
+            checked += 1;
+        }
+    }
+    assert!(checked > 20, "the test has gone blind");
+}
+
 /// Shader text is written in .wgsl files, never put together in Rust.
 #[test]
 fn no_shader_text_in_rust() {

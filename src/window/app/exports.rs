@@ -86,8 +86,8 @@ fn about(state: &State) -> About<'_> {
             })
             .collect();
         let context = format!("{} positions", info.context_size);
+        // Not what the run is called: that is what was written.
         about.facts = vec![
-            ("Run", run.label.clone()),
             (
                 "Driver",
                 format!("{} ({})", adapter.driver, adapter.backend),

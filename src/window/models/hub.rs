@@ -87,7 +87,7 @@ fn apple(
     };
     let mut job = egui::text::LayoutJob::default();
     let font = FontSelection::Default;
-    let title = theme::strong(label.to_owned());
+    let title = theme::strong(label.to_owned()).small();
     title.append_to(&mut job, ui.style(), font.clone(), Align::Center);
     let below = theme::aside(format!("\n{state_of_it}"));
     below.append_to(&mut job, ui.style(), font, Align::Center);

@@ -1,6 +1,6 @@
 //! How tokens are chosen: named presets, and each number.
 
-use egui::{ComboBox, DragValue, Slider, SliderClamping, TextEdit};
+use egui::{ComboBox, DragValue, Slider, SliderClamping, TextEdit, vec2};
 
 use super::super::action::Action;
 use super::super::icons::Icon;
@@ -166,9 +166,12 @@ fn numbers(ui: &mut egui::Ui, sampling: &mut SamplingSettings) -> bool {
         // What the model suggests may lie outside, or be finer; showing it must not change it.
         let mut shown = *value;
         let response = ui.horizontal(|ui| {
+            let from_left = egui::Layout::left_to_right(egui::Align::Center);
             let label = egui::Label::new(theme::aside(text)).truncate();
-            let label = ui.add_sized([LABEL, CONTROL], label);
-            label.on_hover_text(hint);
+            ui.allocate_ui_with_layout(vec2(LABEL, CONTROL), from_left, |ui| {
+                ui.set_min_width(LABEL);
+                ui.add(label).on_hover_text(hint);
+            });
             let slider = (ui.available_width() - FIGURE - ui.spacing().item_spacing.x).max(0.0);
             let mut response = None;
             if slider >= LEAST_SLIDER {

@@ -9,10 +9,8 @@ use super::what_if::WhatIf;
 use crate::trace::units::count;
 use crate::window::theme;
 
-/// Where there is less height than this, all of it is one line.
-const LOW: f32 = 560.0;
-
-pub fn show(ui: &mut Ui, record: &Record, sums: &Sums, what_if: Option<&WhatIf>) {
+/// `is_low`: there is height for one line only.
+pub fn show(ui: &mut Ui, record: &Record, sums: &Sums, what_if: Option<&WhatIf>, is_low: bool) {
     let lines = [
         (
             figures(sums),
@@ -33,7 +31,6 @@ pub fn show(ui: &mut Ui, record: &Record, sums: &Sums, what_if: Option<&WhatIf>)
     ];
     let lines = lines.into_iter();
     let lines: Vec<(String, String)> = lines.filter_map(|(text, why)| Some((text?, why))).collect();
-    let is_low = ui.available_height() < LOW;
     ui.spacing_mut().item_spacing.y = 1.0;
     ui.separator();
     if is_low {

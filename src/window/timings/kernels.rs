@@ -12,7 +12,7 @@ use crate::window::theme::{self, kernel_color};
 
 /// Heights of a row.
 const LOWEST: f32 = 22.0;
-const HIGHEST: f32 = 30.0;
+const HIGHEST: f32 = 36.0;
 
 /// Widths of the name, and of the figures after it: fixed, so that numbers can end in line.
 const NAME: f32 = 98.0;

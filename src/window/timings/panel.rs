@@ -22,6 +22,9 @@ const TWO: f32 = 900.0;
 /// Below this width the names of the views take two rows.
 const ONE_ROW: f32 = 500.0;
 
+/// Below this height the foot is one line.
+const LOW: f32 = 560.0;
+
 /// Below this height views scroll instead of getting smaller.
 const LEAST_ROOM: f32 = 180.0;
 
@@ -63,12 +66,13 @@ impl TimingsView {
             self.shown = shown;
         }
         let what_if = WhatIf::of(record);
+        let is_low = ui.available_height() < LOW;
         Panel::bottom("timings foot")
             .resizable(false)
             .show_separator_line(false)
             .frame(Frame::NONE)
             .show(ui, |ui| {
-                foot::show(ui, record, &self.sums, what_if.as_ref())
+                foot::show(ui, record, &self.sums, what_if.as_ref(), is_low)
             });
         if run.steps.is_empty() {
             tabs(ui, *tab, actions);

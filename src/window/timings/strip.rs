@@ -166,6 +166,10 @@ pub fn show(
     for bar in &shown {
         draw(ui, &inside, plot, &scale, bar, highest, phase);
     }
+    let timed = shown.iter().filter(|bar| bar.is_timed).count();
+    if (1..shown.len()).contains(&timed) {
+        legend(ui, &inside, plot);
+    }
     if are_proposed {
         let band = Rect::from_min_size(plot.left_bottom(), vec2(plot.width(), proposed));
         draw_proposed(ui, &inside, band, &scale, &shown);
@@ -289,6 +293,17 @@ fn draw_lane(
             painter.rect_filled(area, 0.0, theme::series(index));
         }
     }
+}
+
+/// What grey bars are, where there are others too.
+fn legend(ui: &Ui, painter: &egui::Painter, plot: Rect) {
+    let palette = theme::palette(ui);
+    let text = "grey: timed as a whole".to_owned();
+    let galley = painter.layout_no_wrap(text, picture::small(ui), palette.text);
+    let corner = pos2(plot.right() - galley.size().x - 6.0, plot.top() + 1.0);
+    let back = Rect::from_min_size(corner, galley.size()).expand2(vec2(4.0, 0.0));
+    painter.rect_filled(back, 2.0, palette.field().gamma_multiply(0.85));
+    painter.galley(corner, galley, palette.text);
 }
 
 /// What a band is, at its left.
