@@ -312,7 +312,10 @@ pub enum Error {
     #[error("the system names no folder for a program's data")]
     NoDataFolder,
     /// Another window keeps its data there.
-    #[error("another window keeps its conversations in {}", folder.display())]
+    #[error(
+        "another OpenELM window keeps its conversations in {}, and two would write over each other's",
+        folder.display()
+    )]
     DataFolderInUse { folder: PathBuf },
     /// The window could not be opened, or keep its data.
     #[error("{0}")]

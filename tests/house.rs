@@ -11,6 +11,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("dtype", &[]),
     ("threads", &[]),
     ("utf8", &[]),
+    ("version", &[]),
     ("hub", &[]),
     ("checkpoint", &["hub"]),
     ("text", &[]),
@@ -55,7 +56,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// What every module may import.
-const LEAVES: [&str; 4] = ["error", "dtype", "threads", "utf8"];
+const LEAVES: [&str; 5] = ["error", "dtype", "threads", "utf8", "version"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -197,6 +198,7 @@ fn outsiders_stay_in_their_module() {
         ("egui", &["window"]),
         ("eframe", &["window"]),
         ("rfd::", &["window"]),
+        ("png::", &["window"]),
     ];
     for path in sources(&root().join("src")) {
         let module = module(&path);
@@ -290,6 +292,29 @@ fn the_core_asks_no_clock_that_a_browser_lacks() {
             }
         }
     }
+}
+
+/// Links of README, ARCHITECTURE and the pages that README leads to.
+#[test]
+fn pages_link_to_what_is_there() {
+    let mut pages = vec![root().join("README.md"), root().join("ARCHITECTURE.md")];
+    for entry in std::fs::read_dir(root().join("assets/docs")).unwrap() {
+        pages.push(entry.unwrap().path());
+    }
+    let mut checked = 0;
+    for page in pages {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for link in text.split("](").skip(1) {
+            let file = link.split([')', '#']).next().unwrap();
+            if file.contains("://") {
+                continue;
+            }
+            let target = page.with_file_name("").join(file);
+            assert!(target.exists(), "{}: {file}", page.display());
+            checked += 1;
+        }
+    }
+    assert!(checked > 20, "the test has gone blind");
 }
 
 /// Shader text is written in .wgsl files, never put together in Rust.

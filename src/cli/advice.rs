@@ -88,7 +88,7 @@ pub fn advice(error: &Error) -> Option<String> {
             .into(),
         Error::NoDataFolder => "name one with --data-dir".into(),
         Error::DataFolderInUse { .. } => {
-            "close it first, or begin elsewhere with --data-dir".into()
+            "go on in that window, or close it first; --data-dir FOLDER keeps conversations of their own".into()
         }
         _ => return None,
     })

@@ -192,7 +192,7 @@ fn ending(finish: &str) -> &str {
 }
 
 /// What is known of how a message was written.
-fn describe(stats: &Stats) -> Vec<String> {
+pub fn describe(stats: &Stats) -> Vec<String> {
     let mut parts = Vec::new();
     if let Some(rate) = stats.decode_rate() {
         parts.push(format!("{rate:.1} tok/s"));

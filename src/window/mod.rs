@@ -25,9 +25,12 @@ mod long_text;
 mod markdown;
 mod message;
 mod models;
+mod notice;
 mod options;
 mod overlays;
 mod pace;
+mod page;
+mod pictures;
 mod prose;
 mod sampling;
 mod settings;
@@ -46,9 +49,10 @@ mod welcome;
 mod widgets;
 mod zoom;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
-pub use action::{Action, Export};
+pub use action::{Action, Export, Picture, PictureTo};
 pub use app::{App, Ask, Fetch};
 pub use conversation::{Conversation, Mode, Stats};
 pub use options::Options;
@@ -82,7 +86,19 @@ pub fn run(options: Options) -> Result<()> {
         .or_else(data_folder)
         .ok_or(Error::NoDataFolder)?;
     // Until the window is closed.
-    let _lock = store::lock(&folder)?;
+    let _lock = match store::lock(&folder) {
+        Ok(lock) => lock,
+        Err(error) => {
+            // Who began it by a click would see nothing happen.
+            if !std::io::stderr().is_terminal() {
+                let text = format!(
+                    "{error}. Go on in that window, which may lie behind others or on another desktop; or close it, and open this one again."
+                );
+                notice::show("OpenELM is open already", text);
+            }
+            return Err(error);
+        }
+    };
     let native = eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default()
             .with_title("OpenELM")

@@ -70,14 +70,14 @@ fn prompt(ui: &mut egui::Ui, state: &State) {
 fn shortcuts(ui: &mut egui::Ui) {
     egui::Grid::new("shortcuts").striped(true).show(ui, |ui| {
         for (keys, what) in SHORTCUTS {
-            ui.monospace(keys);
-            ui.label(what);
+            ui.monospace(*keys);
+            ui.label(*what);
             ui.end_row();
         }
     });
 }
 
-const SHORTCUTS: [(&str, &str); 18] = [
+const SHORTCUTS: &[(&str, &str)] = &[
     ("Enter", "send, or continue the text"),
     ("Shift+Enter", "new line"),
     ("Up, Down", "in an empty box: what you sent before"),
@@ -93,7 +93,7 @@ const SHORTCUTS: [(&str, &str); 18] = [
     ),
     (
         "Ctrl+Z, Ctrl+Shift+Z",
-        "undo and redo edits and deletions (outside text boxes)",
+        "undo and redo what was done last to messages or conversations (outside text boxes)",
     ),
     ("Ctrl+P", "probabilities"),
     ("Ctrl+T", "timings"),
@@ -102,7 +102,24 @@ const SHORTCUTS: [(&str, &str); 18] = [
         "heat map, layers, flame, kernels, memory, compare",
     ),
     ("Ctrl +, −, 0", "larger, smaller, as designed"),
+    (
+        "+, −, 0, arrows, Home, End",
+        "zoom and move in a picture of the timings",
+    ),
+    (
+        "Shift+arrows, Up, Down",
+        "choose a step there, and a layer in the heat map",
+    ),
     ("Ctrl+B", "conversations and settings"),
+    (
+        "Up, Down, Home, End",
+        "through the list of conversations; Enter opens",
+    ),
+    (
+        "F2, Delete",
+        "rename or delete the conversation in the list",
+    ),
     ("Ctrl+S", "save as Markdown"),
+    ("Ctrl+Shift+S", "save a picture of the window"),
     ("F1", "this list"),
 ];

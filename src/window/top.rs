@@ -147,7 +147,7 @@ pub fn drop_hint(ui: &egui::Ui) {
     painter.text(
         rect.center(),
         egui::Align2::CENTER_CENTER,
-        "Drop a model's folder to load it",
+        "Drop a model's folder to load it, or conversations to import them",
         egui::TextStyle::Heading.resolve(ui.style()),
         egui::Color32::WHITE,
     );

@@ -9,5 +9,6 @@ mod looks;
 mod models;
 mod reading;
 mod scene;
+mod sharing;
 mod timings;
 mod typing;

@@ -380,6 +380,12 @@ fn what_does_not_fit_is_loaded_in_fewer_bits() {
 #[test]
 fn sampling_is_chosen_by_name_and_kept_for_a_model() {
     let mut stage = stage("demo");
+    let load = |stage: &mut Scene<'_>, load: u64, name: &str| {
+        stage.window.state_mut().act(Action::Load(name.into()));
+        let info = Box::new(info(name));
+        stage.tell(Event::Loaded { load, info });
+    };
+    load(&mut stage, 1, "demo");
     stage.click("Settings");
     let temperature = |stage: &mut Scene<'_>| {
         stage.write("Once");
@@ -391,19 +397,10 @@ fn sampling_is_chosen_by_name_and_kept_for_a_model() {
     stage.click("Precise");
     assert_eq!(temperature(&mut stage), 0.2);
     stage.reach("Keep for this model");
-    stage.window.state_mut().act(Action::Load("other".into()));
-    let other = Event::Loaded {
-        load: 1,
-        info: Box::new(info("other")),
-    };
-    stage.tell(other);
+    load(&mut stage, 2, "other");
     let suggested = info("other").sampling.temperature;
     assert_eq!(temperature(&mut stage), suggested);
-    stage.window.state_mut().act(Action::Load("demo".into()));
-    stage.tell(Event::Loaded {
-        load: 2,
-        info: Box::new(info("demo")),
-    });
+    load(&mut stage, 3, "demo");
     assert_eq!(temperature(&mut stage), 0.2);
     // One's own preset.
     let sampling = SamplingSettings {

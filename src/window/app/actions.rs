@@ -145,9 +145,11 @@ impl App {
             }
             Action::Save(export) => {
                 let text = exports::text(&self.state, export);
-                self.dialogs.save(exports::file_name(export), text);
+                let name = exports::file_name(export);
+                self.dialogs.save(name, || Ok(text.into_bytes()));
             }
             Action::CopyMarkdown => self.egui.copy_text(self.conversation().markdown()),
+            Action::TakePicture(what, to) => self.pictures.want(what, to),
             Action::RetrySave => self.saving.retry(&self.state),
 
             Action::ShowOverlay(overlay) => {
@@ -164,9 +166,10 @@ impl App {
             Action::Dismiss(banner) => self.state.dismiss(banner),
 
             Action::ShowTab(tab) => self.state.timings.tab = tab,
+            Action::ShowBeside(tab) => self.state.timings.beside = tab,
             Action::ShowPhase(phase) => self.state.timings.show_phase(phase),
             Action::Select(selection) => self.state.timings.selection = selection,
-            Action::Compare(run) => self.state.timings.compared = run,
+            Action::Compare(pair) => self.state.timings.compared = pair,
             Action::PauseTiming(is_paused) => self.pause_timing(is_paused),
 
             Action::Escape => self.escape(),
@@ -193,6 +196,7 @@ impl App {
             },
             _ if text.trim().is_empty() => {}
             _ => {
+                self.state.settings.was_sent(&text);
                 let asked = self.conversation_mut().add(last, Role::User, &text);
                 self.answer(Some(asked), "", Vec::new());
             }

@@ -42,6 +42,9 @@ impl App {
         while let Some(answer) = self.dialogs.poll() {
             self.take_answer(answer);
         }
+        while let Some(outcome) = self.pictures.poll() {
+            self.take_picture(outcome);
+        }
         while let Some(read) = self.reading.poll() {
             self.take_read(read);
         }
@@ -104,7 +107,7 @@ impl App {
                 }
             }
             Event::Token { request, token } => self.token(request, *token),
-            Event::Step { step, .. } => self.state.timings.step(*step),
+            Event::Step { requests, step } => self.state.timings.step(*step, requests),
             Event::Finished {
                 request,
                 finish,

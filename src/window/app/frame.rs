@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use egui::{Key, Modifiers};
 
 use super::App;
+use super::pictures::{self, Outcome};
 use crate::text::Role;
-use crate::window::action::{Action, Export, Overlay};
+use crate::window::action::{Action, BannerId, Export, Overlay, Picture, PictureTo};
 use crate::window::settings::{Setting, ZOOM};
-use crate::window::state::State;
+use crate::window::state::{Banner, State};
 use crate::window::timings::Tab;
 
 /// Below this width there is room for one thing at a time.
@@ -51,6 +52,13 @@ impl eframe::App for App {
             // What was drawn is as it was before them.
             ui.ctx().request_repaint();
         }
+        // Before what was asked for in this frame: a menu that it was chosen from is still there.
+        let window = ui.ctx().content_rect();
+        let place = |of| self.views.place(of, window);
+        if let Some(outcome) = self.pictures.ask(ui.ctx(), place) {
+            self.take_picture(outcome);
+            ui.ctx().request_repaint();
+        }
         for action in actions {
             self.act(action);
         }
@@ -60,6 +68,29 @@ impl eframe::App for App {
         self.stop();
         self.pulls.stop();
         self.saving.finish(&mut self.state);
+    }
+}
+
+impl App {
+    /// Writes or copies a picture.
+    pub(super) fn take_picture(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Taken {
+                to: PictureTo::Clipboard,
+                image,
+                ..
+            } => {
+                let [width, height] = image.size;
+                self.egui.copy_image(image);
+                let text = format!("A picture of {width} x {height} pixels.");
+                self.state.tell(Banner::note(BannerId::PictureCopied, text));
+            }
+            Outcome::Taken { of, image, .. } => {
+                let name = pictures::file_name(of);
+                self.dialogs.save(name, move || pictures::png(&image));
+            }
+            Outcome::Failed(why) => self.state.tell(Banner::problem(BannerId::NoPicture, why)),
+        }
     }
 }
 
@@ -115,6 +146,9 @@ fn shortcuts(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
     if pressed(command, Key::P) {
         let shows = !state.settings.probabilities;
         actions.push(Action::Set(Setting::Probabilities(shows)));
+    }
+    if pressed(command | Modifiers::SHIFT, Key::S) {
+        actions.push(Action::TakePicture(Picture::Window, PictureTo::File));
     }
     if pressed(command, Key::S) {
         actions.push(Action::Save(Export::ConversationMarkdown));

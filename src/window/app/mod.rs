@@ -10,6 +10,7 @@ mod finding;
 mod frame;
 mod history;
 mod models;
+mod pictures;
 mod pulls;
 mod reading;
 mod requests;
@@ -24,6 +25,7 @@ pub use self::dialogs::Ask;
 use self::dialogs::Dialogs;
 use self::finding::Everywhere;
 use self::history::{Changes, tell_unreadable};
+use self::pictures::Pictures;
 pub use self::pulls::Fetch;
 use self::pulls::{Pulls, from_hub};
 use self::reading::{Reading, is_little};
@@ -52,6 +54,7 @@ pub struct App {
     /// How models are fetched; `None`: as the environment says.
     hub: Option<hub::Settings>,
     dialogs: Dialogs,
+    pictures: Pictures,
     /// Of the list of conversations, to be taken back.
     changes: Changes,
     pace: Pace,
@@ -101,6 +104,7 @@ impl App {
         context.set_zoom_factor(state.settings.zoom());
         let mut app = Self {
             dialogs: Dialogs::new(context, store.folder()),
+            pictures: Pictures::default(),
             reading,
             pulls: Pulls::new(context),
             hub: None,

@@ -97,7 +97,7 @@ impl Reading {
             let (mut found, mut problems) = (Vec::new(), Vec::new());
             for path in &paths {
                 match parse(path) {
-                    Ok(conversation) if conversation.is_untouched() => {
+                    Ok(conversation) if conversation.total() == 0 => {
                         problems.push(format!("{}: has no messages", path.display()));
                     }
                     Ok(conversation) => found.push(conversation),

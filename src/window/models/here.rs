@@ -110,8 +110,10 @@ fn shape(ui: &mut egui::Ui, facts: &Facts) {
 fn memory(ui: &mut egui::Ui, state: &State, facts: &Facts) {
     let (room, context) = (state.catalog.room, state.settings.context_size);
     let hint = "Weights, and keys and values of the whole context. Activations come on top: tens of megabytes.";
-    egui::Grid::new("memory").num_columns(3).show(ui, |ui| {
-        ui.spacing_mut().interact_size.y = 0.0;
+    ui.spacing_mut().interact_size.y = 0.0;
+    ui.spacing_mut().item_spacing.y = 0.0;
+    let grid = egui::Grid::new("memory").num_columns(3).striped(false);
+    grid.spacing(egui::vec2(4.0 * GRID, 0.0)).show(ui, |ui| {
         for dtype in formats(facts) {
             let Some(need) = facts.need(dtype, context) else {
                 continue;
@@ -132,6 +134,7 @@ fn memory(ui: &mut egui::Ui, state: &State, facts: &Facts) {
             ui.end_row();
         }
     });
+    ui.add_space(GRID);
     let there = match room {
         Some(room) => format!("Memory for a model: {}.", size(room)),
         None => "Memory for a model: unknown; this adapter's driver does not tell.".into(),

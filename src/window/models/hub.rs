@@ -1,6 +1,6 @@
 //! Models on the hub: fetched into its cache, beside whatever else goes on.
 
-use egui::TextEdit;
+use egui::{Align, FontSelection, TextEdit, vec2};
 
 use super::super::action::Action;
 use super::super::catalog::{APPLES, Pull, size};
@@ -13,8 +13,12 @@ use crate::checkpoint::shapes;
 const LICENCES: [&str; 2] = [
     "Apple's weights are open, under the licence at huggingface.co/apple/OpenELM",
     "The tokenizer is Llama 2's: accept Meta's licence at huggingface.co/meta-llama/Llama-2-7b-hf, make a token at \
-     huggingface.co/settings/tokens, and set HF_TOKEN to it, or use any tokenizer.json that you have:",
+     huggingface.co/settings/tokens, and set HF_TOKEN to it, or choose any tokenizer.json that you have, below",
 ];
+
+/// Least width of a model's card, and its height.
+const LEAST_CARD: f32 = 172.0;
+const CARD: f32 = 11.0 * GRID;
 
 /// Width of the bar of what is being fetched.
 const BAR: f32 = 160.0;
@@ -30,10 +34,14 @@ pub fn show(ui: &mut egui::Ui, state: &State, own: &mut String, actions: &mut Ve
         ("", "To continue texts", 4),
     ] {
         ui.label(theme::aside(what));
+        let gaps = 3.0 * ui.spacing().item_spacing.x;
+        let width = ((ui.available_width() - gaps) / 4.0)
+            .floor()
+            .max(LEAST_CARD);
         ui.horizontal_wrapped(|ui| {
             for shape in APPLES {
                 let label = format!("OpenELM-{shape}{suffix}");
-                apple(ui, state, &label, about(shape, bytes), actions);
+                apple(ui, state, (&label, about(shape, bytes)), width, actions);
             }
         });
     }
@@ -59,7 +67,13 @@ fn about(shape: &str, bytes: u64) -> u64 {
     shapes::config(shape).map_or(0, |config| config.parameters() * bytes)
 }
 
-fn apple(ui: &mut egui::Ui, state: &State, label: &str, bytes: u64, actions: &mut Vec<Action>) {
+fn apple(
+    ui: &mut egui::Ui,
+    state: &State,
+    (label, bytes): (&str, u64),
+    width: f32,
+    actions: &mut Vec<Action>,
+) {
     let hub_name = format!("apple/{label}");
     let is_here = state.catalog.get(&hub_name).is_some();
     let is_coming = state.pulls.iter().any(|pull| pull.name == hub_name);
@@ -71,8 +85,13 @@ fn apple(ui: &mut egui::Ui, state: &State, label: &str, bytes: u64, actions: &mu
             "Pull: fetched once, while you go on with what is loaded",
         ),
     };
-    let text = theme::strong(label.to_owned());
-    let button = egui::Button::new((text, theme::aside(state_of_it)));
+    let mut job = egui::text::LayoutJob::default();
+    let font = FontSelection::Default;
+    let title = theme::strong(label.to_owned()).small();
+    title.append_to(&mut job, ui.style(), font.clone(), Align::Center);
+    let below = theme::aside(format!("\n{state_of_it}"));
+    below.append_to(&mut job, ui.style(), font, Align::Center);
+    let button = egui::Button::new(job).min_size(vec2(width, CARD));
     let response = ui.add_enabled(!is_here && !is_coming, button);
     name(ui, &response, label);
     if response.on_hover_text(hint).clicked() {

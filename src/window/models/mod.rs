@@ -31,8 +31,13 @@ impl ModelsView {
         if !state.is_shown(Overlay::Models) {
             return;
         }
-        let room = ui.ctx().content_rect().size() - vec2(8.0 * GRID, 8.0 * GRID);
-        let page = egui::Modal::new(egui::Id::unique("models")).show(ui.ctx(), |ui| {
+        let room = ui.ctx().content_rect().size() - vec2(16.0 * GRID, 16.0 * GRID);
+        let palette = theme::palette(ui);
+        let frame = egui::Frame::popup(ui.style())
+            .fill(palette.page)
+            .inner_margin(4.0 * GRID);
+        let page = egui::Modal::new(egui::Id::unique("models")).frame(frame);
+        let page = page.show(ui.ctx(), |ui| {
             ui.set_width(room.x.min(MOST_WIDTH));
             ui.set_max_height(room.y);
             ui.horizontal(|ui| {

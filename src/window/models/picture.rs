@@ -11,7 +11,7 @@ const HEADS: f32 = 28.0;
 const FFN: f32 = 28.0;
 
 /// The widest that a layer gets.
-const MOST_WIDTH: f32 = 10.0;
+const MOST_WIDTH: f32 = 20.0;
 
 /// Draws it, at most `room` wide.
 pub fn show(ui: &mut egui::Ui, facts: &Facts, room: f32) {
@@ -64,6 +64,7 @@ pub fn legend(ui: &mut egui::Ui, facts: &Facts) {
         theme::kernel_color("attention"),
         theme::kernel_color("proj_1"),
     );
+    ui.spacing_mut().interact_size.y = 0.0;
     for (color, text) in [
         (
             heads.gamma_multiply(0.55),
@@ -80,7 +81,6 @@ pub fn legend(ui: &mut egui::Ui, facts: &Facts) {
     ] {
         ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing.x = GRID;
-            ui.spacing_mut().interact_size.y = 0.0;
             let (_, square) = ui.allocate_space(vec2(8.0, 8.0));
             ui.painter().rect_filled(square, 1, color);
             ui.label(theme::aside(text));

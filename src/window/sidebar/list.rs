@@ -5,7 +5,7 @@ use egui::{
     TextEdit, vec2,
 };
 
-use super::super::action::{Action, Export};
+use super::super::action::Action;
 use super::super::calendar::Calendar;
 use super::super::conversation::Mode;
 use super::super::history::{Entry, parse_tags};
@@ -18,6 +18,9 @@ use super::rows::{Filter, Row, Rows};
 
 /// Tags that have a button; others are found by typing them.
 const MOST_TAGS: usize = 12;
+
+/// Height of such a button.
+const TAG: f32 = 5.0 * GRID;
 
 /// What only the list needs: nothing else reads it.
 #[derive(Default)]
@@ -43,6 +46,7 @@ impl List {
         let calendar = Calendar::here();
         let enters = self.find(ui);
         self.rows.update(&state.history, &calendar, &self.filter);
+        ui.add_space(GRID);
         self.tags(ui);
         if enters && let Some(first) = self.rows.end(false) {
             self.focus = self.entry(state, first).map(|entry| entry.id.clone());
@@ -57,8 +61,10 @@ impl List {
         }
         let count = self.rows.all().len();
         ui.spacing_mut().item_spacing.y = 0.0;
+        // At once: the keyboard goes to the row that is scrolled to, which must be there then.
         ScrollArea::vertical()
             .auto_shrink(false)
+            .animated(false)
             .show_rows(ui, CONTROL, count, |ui, range| {
                 let mut focused = None;
                 for at in range {
@@ -93,7 +99,7 @@ impl List {
             };
             let edit = TextEdit::singleline(&mut self.filter.text)
                 .hint_text("Find in titles")
-                .desired_width((ui.available_width() - clear - 4.0 * GRID).max(40.0))
+                .desired_width((ui.available_width() - clear).max(40.0))
                 .char_limit(200);
             let response = ui.add(edit);
             name(ui, &response, "Find in titles");
@@ -102,7 +108,8 @@ impl List {
             {
                 self.filter.text.clear();
             }
-            response.has_focus() && ui.input(|input| input.key_pressed(Key::ArrowDown))
+            response.has_focus()
+                && ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::ArrowDown))
         })
         .inner
     }
@@ -124,10 +131,13 @@ impl List {
         let mut picked = None;
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing = vec2(GRID, GRID);
+            ui.spacing_mut().interact_size.y = TAG;
             for tag in tags.iter().take(MOST_TAGS) {
                 let is_on = self.filter.tag.as_ref() == Some(tag);
                 let label = egui::RichText::new(format!("#{tag}")).small();
-                let button = egui::Button::selectable(is_on, label).min_size(vec2(0.0, 20.0));
+                let button = egui::Button::new(label)
+                    .selected(is_on)
+                    .corner_radius(TAG / 2.0);
                 let response = ui.add(button);
                 name(ui, &response, &format!("Only tag {tag}"));
                 if response.clicked() {
@@ -283,8 +293,7 @@ impl List {
         {
             let rows = next as f32 - at as f32;
             let there = rect.translate(vec2(0.0, rows * CONTROL));
-            let at_once = egui::style::ScrollAnimation::none();
-            ui.scroll_to_rect_animation(there, None, at_once);
+            ui.scroll_to_rect(there, None);
             ui.memory_mut(|memory| {
                 memory.move_focus(FocusDirection::None);
                 memory.request_focus(row::id(other));
@@ -317,39 +326,6 @@ fn buttons(ui: &mut egui::Ui, actions: &mut Vec<Action>) {
         let hint = "Questions and answers, for Instruct models";
         if chat.on_hover_text(hint).clicked() {
             actions.push(Action::New(Mode::Chat));
-        }
-    });
-}
-
-/// Import and export, as a menu behind an icon.
-pub fn files(ui: &mut egui::Ui, actions: &mut Vec<Action>) {
-    let more = icon_button(ui, Icon::More, "Import and export", "");
-    egui::Popup::menu(&more).show(|ui| {
-        for (label, hint, action) in [
-            (
-                "Import…",
-                "Conversations that were saved as JSON; dropping them on the window does the same",
-                Action::Import,
-            ),
-            (
-                "Markdown file…",
-                "This conversation, to be read (Ctrl+S)",
-                Action::Save(Export::ConversationMarkdown),
-            ),
-            (
-                "JSON file…",
-                "This conversation with all its branches, to be imported again",
-                Action::Save(Export::ConversationJson),
-            ),
-            (
-                "Copy as Markdown",
-                "This conversation",
-                Action::CopyMarkdown,
-            ),
-        ] {
-            if ui.button(label).on_hover_text(hint).clicked() {
-                actions.push(action);
-            }
         }
     });
 }

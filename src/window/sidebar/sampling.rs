@@ -1,14 +1,20 @@
 //! How tokens are chosen: named presets, and each number.
 
-use egui::{ComboBox, DragValue, Slider, SliderClamping, TextEdit};
+use egui::{ComboBox, DragValue, Slider, SliderClamping, TextEdit, vec2};
 
 use super::super::action::Action;
 use super::super::icons::Icon;
 use super::super::sampling::{Preset, SamplingSettings};
 use super::super::settings::Setting;
 use super::super::state::State;
-use super::super::theme;
+use super::super::theme::{self, CONTROL};
 use super::super::widgets::{icon_button, name, switch};
+
+/// Widths of a number's label, of its figure and of the slider between them.
+const LABEL: f32 = 108.0;
+const FIGURE: f32 = 52.0;
+const LEAST_SLIDER: f32 = 32.0;
+const MOST_SLIDER: f32 = 200.0;
 
 /// What the model suggests, as a preset.
 const MODELS: &str = "As the model suggests";
@@ -152,17 +158,41 @@ fn params(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
 /// Returns whether one was changed.
 fn numbers(ui: &mut egui::Ui, sampling: &mut SamplingSettings) -> bool {
     let mut has_changed = false;
-    let mut number = |ui: &mut egui::Ui, value: &mut f32, range, text: &str, hint: &str| {
+    let mut number = |ui: &mut egui::Ui,
+                      value: &mut f32,
+                      range: std::ops::RangeInclusive<f32>,
+                      text: &str,
+                      hint: &str| {
         // What the model suggests may lie outside, or be finer; showing it must not change it.
         let mut shown = *value;
-        let label = ui.label(theme::aside(text));
-        ui.spacing_mut().slider_width = (ui.available_width() - 100.0).clamp(40.0, 240.0);
-        let slider = Slider::new(&mut shown, range)
-            .max_decimals(3)
-            .clamping(SliderClamping::Edits);
-        let response = ui.add(slider).labelled_by(label.id);
-        label.on_hover_text(hint);
-        if response.on_hover_text(hint).changed() {
+        let response = ui.horizontal(|ui| {
+            let from_left = egui::Layout::left_to_right(egui::Align::Center);
+            let label = egui::Label::new(theme::aside(text)).truncate();
+            ui.allocate_ui_with_layout(vec2(LABEL, CONTROL), from_left, |ui| {
+                ui.set_min_width(LABEL);
+                ui.add(label).on_hover_text(hint);
+            });
+            let slider = (ui.available_width() - FIGURE - ui.spacing().item_spacing.x).max(0.0);
+            let mut response = None;
+            if slider >= LEAST_SLIDER {
+                ui.spacing_mut().slider_width = slider.min(MOST_SLIDER);
+                let slider = Slider::new(&mut shown, range.clone())
+                    .show_value(false)
+                    .clamping(SliderClamping::Edits);
+                let slid = ui.add(slider);
+                name(ui, &slid, text);
+                response = Some(slid.on_hover_text(hint));
+            }
+            let drag = DragValue::new(&mut shown)
+                .range(range)
+                .clamp_existing_to_range(false)
+                .speed(0.01)
+                .max_decimals(3);
+            let figure = ui.add_sized([FIGURE, CONTROL], drag);
+            name(ui, &figure, &format!("{text}, figure"));
+            response.map_or(figure.clone(), |slid| slid | figure)
+        });
+        if response.inner.changed() {
             *value = shown;
             has_changed = true;
         }
