@@ -7,6 +7,7 @@
 mod action;
 mod advice;
 mod app;
+mod arrangement;
 mod banner;
 mod blocks;
 mod calendar;
