@@ -32,6 +32,9 @@ gzip -9n "$usr"/share/man/man1/*
 for file in README.md CHANGELOG.md LICENSE; do
     install -D -m 644 "$file" "$usr/share/doc/openelm/$file"
 done
+for page in assets/docs/*.md; do
+    install -D -m 644 "$page" "$usr/share/doc/openelm/$page"
+done
 tar -C "$work" --owner=0 --group=0 --sort=name -czf "$dist/$name.tar.gz" "$name"
 echo "$dist/$name.tar.gz"
 

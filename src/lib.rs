@@ -46,6 +46,7 @@ pub mod text;
 mod threads;
 pub mod trace;
 pub mod utf8;
+pub mod version;
 #[cfg(feature = "window")]
 pub mod window;
 

@@ -379,6 +379,40 @@ fn bench_measures_at_several_depths() {
 }
 
 #[test]
+fn reports_of_timings_are_one_html_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.html");
+    std::fs::write(&file, "what was there before").unwrap();
+    let path = file.to_str().unwrap();
+    let text = ok(&["profile", "-p", "8", "-n", "3", "--html", path]);
+    assert!(text.contains("decode, microseconds a token"), "{text}");
+    let html = std::fs::read_to_string(&file).unwrap();
+    assert!(html.starts_with("<!doctype html>") && html.ends_with("</html>\n"));
+    for part in [
+        "<h1><bdi>demo</bdi></h1>",
+        "<h2>Decode</h2>",
+        "proj_1",
+        "timing costs",
+        "wgpu 3",
+    ] {
+        assert!(html.contains(part), "{part}");
+    }
+    // By its ending, a trace of a text is one too.
+    ok(&["-n", "4", "--trace", path]);
+    let html = std::fs::read_to_string(&file).unwrap();
+    assert!(html.contains("3 tokens in 3 steps") && !html.contains("timing costs"));
+    let both = ["profile", "-n", "2", "--html", path, "--trace", path];
+    assert!(failure(&both).1.contains("name the same file"));
+    let nowhere = folder.path().join("no/such.html");
+    let nowhere = nowhere.to_str().unwrap();
+    assert!(
+        failure(&["profile", "-n", "2", "--html", nowhere])
+            .1
+            .contains("cannot write")
+    );
+}
+
+#[test]
 fn profile_shows_every_layer_and_traces_go_to_files() {
     let text = ok(&["profile", "-p", "8", "-n", "3"]);
     for word in ["q heads", "attention", "proj_1", "timing costs", "GB/s"] {

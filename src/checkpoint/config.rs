@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::TensorSpec;
+use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 
 /// The non-linearity of the feed-forward network.
@@ -174,6 +175,19 @@ impl Config {
             .flat_map(|index| self.layer_tensors(index).into_list())
             .chain(self.outer_tensors().into_list())
             .collect()
+    }
+
+    /// Bytes of weights that decoding a token reads, were all matrices stored as `dtype`: those of the layers and the head.
+    pub fn bytes_per_token(&self, dtype: Dtype) -> u64 {
+        let matrix = |rows: usize, columns: usize| (rows * dtype.row_bytes(columns)) as u64;
+        let dim = self.model_dim;
+        let layer = |layer: &LayerConfig| {
+            matrix(self.qkv_dim(layer), dim)
+                + matrix(dim, layer.q_heads * self.head_dim)
+                + matrix(self.proj_1_rows(layer), dim)
+                + matrix(dim, layer.ffn_dim)
+        };
+        self.layers.iter().map(layer).sum::<u64>() + matrix(self.vocab_size, dim)
     }
 
     /// Number of parameters.

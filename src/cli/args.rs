@@ -185,7 +185,7 @@ pub struct Generate {
     /// Use the prompt cache, but leave its file as it is
     #[arg(long, requires = "prompt_cache")]
     pub prompt_cache_ro: bool,
-    /// Write what every dispatch cost to a file: .csv, .json, or for anything else what Perfetto and chrome://tracing open
+    /// Write what every dispatch cost to a file: .csv, .json, .html (a report), or for anything else what Perfetto and chrome://tracing open
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
     /// Do not print the prompt before what follows it
@@ -266,7 +266,7 @@ pub struct Chat {
     /// End an answer where it would contain this; may be given several times
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub stop: Vec<String>,
-    /// Write what every dispatch cost to a file, at the end: .csv, .json, or for anything else what Perfetto opens
+    /// Write what every dispatch cost to a file, at the end: .csv, .json, .html (a report), or for anything else what Perfetto opens
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
 }
@@ -325,9 +325,12 @@ pub struct Profile {
     /// Tokens to decode
     #[arg(short = 'n', long, default_value_t = 16, value_name = "N")]
     pub tokens: usize,
-    /// Also write the trace to a file: .csv, .json, or for anything else what Perfetto and chrome://tracing open
+    /// Also write the trace to a file: .csv, .json, .html (a report), or for anything else what Perfetto and chrome://tracing open
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
+    /// Also write a report to show around: one HTML file with pictures that any browser opens, without a network
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Print one JSON object instead of tables
     #[arg(long)]
     pub json: bool,

@@ -23,6 +23,7 @@ mod perplexity;
 mod profile;
 mod prompt_cache;
 mod quantize;
+mod report;
 mod request;
 mod score;
 #[cfg(feature = "server")]

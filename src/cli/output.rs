@@ -15,6 +15,8 @@ use openelm::trace::{self, Step};
 use openelm::{Dtype, GenerateOptions, Model, SampleOn, Session};
 use serde_json::json;
 
+use super::report;
+
 /// Bars appear only for what takes longer than this.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -139,14 +141,14 @@ pub fn decode_seconds(
     Ok(timing.decode.as_secs_f64() / timing.decode_tokens.max(1) as f64)
 }
 
-/// A file for a trace. What is there stays until there is something new, and a new file goes if there is nothing.
-pub struct TraceFile<'a> {
+/// A file for what becomes known late. What is there stays until there is something new, and a new file goes if there is nothing.
+pub struct LateFile<'a> {
     path: &'a Path,
     is_empty: bool,
 }
 
-impl<'a> TraceFile<'a> {
-    /// Finds out early whether a trace can be written, by opening its file.
+impl<'a> LateFile<'a> {
+    /// Finds out early whether it can be written, by opening it.
     pub fn open(path: &'a Path) -> Result<Self> {
         let is_empty = !path.exists();
         std::fs::OpenOptions::new()
@@ -157,19 +159,7 @@ impl<'a> TraceFile<'a> {
         Ok(Self { path, is_empty })
     }
 
-    /// Writes a trace in the format that the file's ending names.
-    pub fn write(mut self, steps: &[Step], model: &Model) -> Result<()> {
-        let metadata = json!({
-            "model": model.name(),
-            "dtype": model.dtype().name(),
-            "adapter": model.adapter(),
-        });
-        let ending = self.path.extension().unwrap_or_default();
-        let text = match ending.to_ascii_lowercase().to_str() {
-            Some("csv") => trace::csv(steps, &metadata),
-            Some("json") => trace::json(steps, &metadata),
-            _ => trace::chrome(steps, &metadata),
-        };
+    pub fn write(mut self, text: &str) -> Result<()> {
         std::fs::write(self.path, text)
             .with_context(|| format!("cannot write {}", self.path.display()))?;
         self.is_empty = false;
@@ -177,11 +167,43 @@ impl<'a> TraceFile<'a> {
     }
 }
 
-impl Drop for TraceFile<'_> {
+impl Drop for LateFile<'_> {
     fn drop(&mut self) {
         if self.is_empty {
             let _ = std::fs::remove_file(self.path);
         }
+    }
+}
+
+/// A file for a trace.
+pub struct TraceFile<'a>(LateFile<'a>);
+
+impl<'a> TraceFile<'a> {
+    /// As [`LateFile::open`].
+    pub fn open(path: &'a Path) -> Result<Self> {
+        LateFile::open(path).map(Self)
+    }
+
+    /// Writes a trace in the format that the file's ending names.
+    pub fn write(self, steps: &[Step], model: &Model) -> Result<()> {
+        let metadata = json!({
+            "model": model.name(),
+            "dtype": model.dtype().name(),
+            "adapter": model.adapter(),
+        });
+        let ending = self.0.path.extension().unwrap_or_default();
+        let text = match ending.to_ascii_lowercase().to_str() {
+            Some("csv") => trace::csv(steps, &metadata),
+            Some("json") => trace::json(steps, &metadata),
+            Some("html" | "htm") => {
+                // Without them a report says less.
+                let peaks = model.network().adapter_rates().ok();
+                let about = report::about(model, peaks.map(|rates| rates.peaks()));
+                trace::html(steps, &about)
+            }
+            _ => trace::chrome(steps, &metadata),
+        };
+        self.0.write(&text)
     }
 }
 

@@ -8,7 +8,8 @@ use openelm::trace::{self, KernelSum, LayerSum, Peaks, Phase, Step, Sum, TraceMo
 use serde_json::json;
 
 use super::args::{Profile, positions};
-use super::output::{self, TraceFile, decode_seconds};
+use super::output::{self, LateFile, TraceFile, decode_seconds};
+use super::report;
 
 /// The columns of the layer table, and the kernels that each adds up. Norms are part of qkv and proj_1 while decoding.
 const COLUMNS: [(&str, &[&str]); 5] = [
@@ -47,11 +48,13 @@ pub fn run(arguments: &Profile) -> Result<()> {
     let prompt_tokens = arguments.prompt_tokens.max(1);
     let room = arguments.model.context_size(&files);
     positions(0, prompt_tokens, arguments.tokens, room)?;
-    let trace = arguments
-        .trace
-        .as_deref()
-        .map(TraceFile::open)
-        .transpose()?;
+    if arguments.html.is_some() && arguments.html == arguments.trace {
+        bail!("--html and --trace name the same file");
+    }
+    let trace = arguments.trace.as_deref().map(TraceFile::open);
+    let trace = trace.transpose()?;
+    let html = arguments.html.as_deref().map(LateFile::open);
+    let html = html.transpose()?;
     let model = arguments.model.load(files)?;
     let vocab = model.config().vocab_size;
     let ids: Vec<u32> = (0..prompt_tokens)
@@ -83,6 +86,16 @@ pub fn run(arguments: &Profile) -> Result<()> {
         trace.write(&steps, &model)?;
     }
     let peaks = model.network().adapter_rates()?.peaks();
+    if let Some(html) = html {
+        let mut about = report::about(&model, Some(peaks));
+        about.cost = Some((cost.plain, cost.traced));
+        let run = format!(
+            "{prompt_tokens} tokens of a made-up prompt, then {} decoded, {ROUNDS} times with and without timing in turns; the last timed round is shown",
+            arguments.tokens
+        );
+        about.facts.insert(0, ("Run", run));
+        html.write(&trace::html(&steps, &about))?;
+    }
     if arguments.json {
         let phase = |phase| {
             let steps = of_phase(&steps, phase);

@@ -3,10 +3,7 @@
 use std::fmt::Write;
 use std::sync::LazyLock;
 
-const NUMBER: &str = env!("CARGO_PKG_VERSION");
-/// Empty where nobody knows it: `build.rs`.
-const COMMIT: &str = env!("OPENELM_COMMIT");
-const WGPU: &str = env!("OPENELM_WGPU");
+use openelm::version::{COMMIT, NUMBER, WGPU};
 
 /// Features that may be left out, and whether they were.
 const FEATURES: [(&str, bool); 4] = [

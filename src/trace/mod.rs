@@ -1,13 +1,27 @@
-//! Timings as plain data: what every dispatch of a step cost, summed by layer and by kernel, and written for other programs.
+//! Timings as plain data: what every dispatch of a step cost, summed by layer and by kernel, explained, compared, and written for other
+//! programs.
 //!
 //! Architecture invariant: no GPU here; a trace can be kept, compared and exported long after the device is gone.
 
+mod cause;
 mod export;
+mod groups;
+mod html;
+#[cfg(test)]
+mod made_up;
 mod mode;
 mod rationing;
+mod spread;
 mod step;
+mod totals;
+pub mod units;
 
+pub use cause::{Explanation, Part, explain};
 pub use export::{chrome, csv, json};
+pub use groups::{GROUPS, group};
+pub use html::{About, LayerShape, escaped, html};
 pub use mode::TraceMode;
 pub use rationing::{Rationing, TracePlan};
+pub use spread::{Costs, Difference, FEWEST, INDEPENDENT, LEAST, NOISE_RULE, Spread, Verdict};
 pub use step::{Bound, KernelSum, LayerSum, Peaks, Phase, Span, Step, Sum, by_kernel, by_layer};
+pub use totals::{Totals, Wall};

@@ -1,6 +1,5 @@
 //! A step that was timed, and sums over several by layer and by kernel.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::mode::TraceMode;
@@ -94,6 +93,12 @@ fn nanoseconds<S: serde::Serializer>(time: &Duration, to: S) -> Result<S::Ok, S:
 }
 
 impl Step {
+    /// Tokens that the text has more after the step, or that are computed of the prompt: all but those that were proposed in vain.
+    pub fn gained(&self) -> u32 {
+        let refused = self.proposed.saturating_sub(self.accepted);
+        self.tokens.saturating_sub(refused).max(1)
+    }
+
     /// Nanoseconds of all spans; `None` without timestamps.
     pub fn device_ns(&self) -> Option<u64> {
         let spans = self.spans.as_ref()?;
@@ -199,38 +204,44 @@ fn spans<'a>(steps: impl IntoIterator<Item = &'a Step>) -> impl Iterator<Item = 
 }
 
 /// Adds a span to its kernel's sum.
-fn add(sums: &mut Vec<KernelSum>, span: &Span) {
+pub(super) fn add_to_kernels(sums: &mut Vec<KernelSum>, span: &Span) {
     match sums.iter_mut().find(|sum| sum.kernel == span.kernel) {
         Some(found) => found.sum.add(span),
-        None => {
-            let mut sum = Sum::default();
-            sum.add(span);
-            sums.push(KernelSum {
-                kernel: span.kernel,
-                sum,
-            });
-        }
+        None => sums.push(KernelSum {
+            kernel: span.kernel,
+            sum: span.into(),
+        }),
     }
+}
+
+/// Adds a span to its layer's sum, in a list that begins with what lies outside the layers.
+pub(super) fn add_to_layers(sums: &mut Vec<LayerSum>, span: &Span) {
+    let at = match sums.binary_search_by_key(&span.layer, |sum| sum.layer) {
+        Ok(at) => at,
+        Err(at) => {
+            let new = LayerSum {
+                layer: span.layer,
+                sum: Sum::default(),
+                kernels: Vec::new(),
+            };
+            sums.insert(at, new);
+            at
+        }
+    };
+    sums[at].sum.add(span);
+    add_to_kernels(&mut sums[at].kernels, span);
 }
 
 /// Sums by kernel, in the order in which a step runs them.
 pub fn by_kernel<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Vec<KernelSum> {
     let mut sums = Vec::new();
-    spans(steps).for_each(|span| add(&mut sums, span));
+    spans(steps).for_each(|span| add_to_kernels(&mut sums, span));
     sums
 }
 
 /// Sums by layer, what lies outside first.
 pub fn by_layer<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Vec<LayerSum> {
-    let mut layers: BTreeMap<Option<u32>, LayerSum> = BTreeMap::new();
-    for span in spans(steps) {
-        let layer = layers.entry(span.layer).or_insert_with(|| LayerSum {
-            layer: span.layer,
-            sum: Sum::default(),
-            kernels: Vec::new(),
-        });
-        layer.sum.add(span);
-        add(&mut layer.kernels, span);
-    }
-    layers.into_values().collect()
+    let mut sums = Vec::new();
+    spans(steps).for_each(|span| add_to_layers(&mut sums, span));
+    sums
 }

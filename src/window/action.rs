@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::conversation::Mode;
 use super::settings::Setting;
-use super::timings::{Selection, Tab};
+use super::timings::{Pair, Selection, Tab};
 use super::tokens::At;
 use crate::engine::Alternative;
 use crate::text::Template;
@@ -42,7 +42,10 @@ pub enum Action {
         token: usize,
         alternative: Alternative,
     },
+    /// Copies a message as it was written, with its marks of Markdown.
     Copy(usize),
+    /// Copies it as it is read.
+    CopyPlain(usize),
     Delete(usize),
     Undo,
     Redo,
@@ -51,6 +54,20 @@ pub enum Action {
     /// Shows what is known about a token.
     Inspect(At),
     CloseInspector,
+
+    /// Looks for texts, or puts the cursor where they are looked for.
+    OpenFind,
+    CloseFind,
+    /// What is looked for has become this.
+    SetFind(String),
+    /// Whether all conversations are searched.
+    FindEverywhere(bool),
+    /// The next match, or the one before.
+    StepFind {
+        is_back: bool,
+    },
+    /// Opens a conversation that was found, at its first match.
+    OpenFound(usize),
 
     New(Mode),
     /// Shows the conversation of that id, which is read if it was not yet.
@@ -99,6 +116,8 @@ pub enum Action {
     /// Asks for a place, and writes a file there.
     Save(Export),
     CopyMarkdown,
+    /// Takes a picture of what is in sight.
+    TakePicture(Picture, PictureTo),
     RetrySave,
 
     ShowOverlay(Overlay),
@@ -109,10 +128,12 @@ pub enum Action {
 
     /// Shows a view of the timings.
     ShowTab(Tab),
+    /// Shows another beside it, where there is room.
+    ShowBeside(Tab),
     ShowPhase(Phase),
     Select(Selection),
-    /// Compares with an earlier run.
-    Compare(usize),
+    /// Compares two of the runs that are kept.
+    Compare(Pair),
     /// Keeps the timings that are shown, and has nothing timed.
     PauseTiming(bool),
 
@@ -130,6 +151,7 @@ impl Action {
             | Self::Edit(at)
             | Self::BranchAt { message: at, .. }
             | Self::Copy(at)
+            | Self::CopyPlain(at)
             | Self::Delete(at)
             | Self::Choose(at)
             | Self::Inspect(At { message: at, .. }) => Some(*at),
@@ -151,9 +173,28 @@ pub enum Overlay {
 pub enum Export {
     ConversationMarkdown,
     ConversationJson,
+    /// The conversation with the timings of its last run, for any browser.
+    ConversationHtml,
+    TraceHtml,
     TraceChrome,
     TraceCsv,
     TraceJson,
+}
+
+/// What a picture shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Picture {
+    Window,
+    Conversation,
+    Timings,
+}
+
+/// Where a picture goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PictureTo {
+    /// A file of the person's choice.
+    File,
+    Clipboard,
 }
 
 /// What a banner is about: there is at most one of each.
@@ -183,6 +224,8 @@ pub enum BannerId {
     NoFileDialogs,
     Exported,
     ExportFailed,
+    PictureCopied,
+    NoPicture,
     NotSaved,
     ClosingWouldLose,
 }

@@ -36,6 +36,8 @@ fn title(id: BannerId) -> &'static str {
         BannerId::NoFileDialogs => "This desktop has no file dialogs",
         BannerId::Exported => "Saved",
         BannerId::ExportFailed => "Not written",
+        BannerId::PictureCopied => "Copied",
+        BannerId::NoPicture => "No picture",
         BannerId::NotSaved => "Not saved",
         BannerId::ClosingWouldLose => "Not everything is saved",
     }

@@ -475,19 +475,34 @@ impl Conversation {
     /// # Errors
     /// [`Error::ChatTemplate`].
     pub fn prompt(&self, template: &ChatTemplate, end: Option<usize>) -> Result<Prompt, Error> {
+        self.prompt_with(template, end, "")
+    }
+
+    /// As [`Conversation::prompt`], with something more that the person says, if that is not empty.
+    ///
+    /// # Errors
+    /// [`Error::ChatTemplate`].
+    pub fn prompt_with(
+        &self,
+        template: &ChatTemplate,
+        end: Option<usize>,
+        more: &str,
+    ) -> Result<Prompt, Error> {
         let shown = self
             .path
             .iter()
             .take_while(|at| end.is_some_and(|end| **at <= end));
         let messages = shown.map(|at| &self.messages[*at]);
         if self.mode == Mode::Completion {
-            let text: String = messages.map(|message| message.text.as_str()).collect();
+            let texts = messages.map(|message| message.text.as_str());
+            let text: String = texts.chain([more]).collect();
             return Ok(text.into());
         }
         let told = self.system.trim();
         let told = (!told.is_empty()).then(|| Turn::new(Role::System, told));
         let said = messages.map(|message| Turn::new(message.role, message.text.as_str()));
-        let turns: Vec<Turn> = told.into_iter().chain(said).collect();
+        let more = (!more.trim().is_empty()).then(|| Turn::new(Role::User, more.trim()));
+        let turns: Vec<Turn> = told.into_iter().chain(said).chain(more).collect();
         Ok(Prompt {
             text: template.text(&turns)?,
             chat: Some(Chat {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::conversation::Conversation;
+use super::theme::READING_LINE;
 use super::tokens::Stretch;
 
 /// A text written together, in lines.
@@ -62,7 +63,7 @@ impl Flow {
         for stretches in &lines[self.heights.len()..] {
             let length: usize = stretches.iter().map(|(_, range)| range.len()).sum();
             let rows = 1 + length / (width / 7.0).max(10.0) as usize;
-            self.heights.push(18.0 * rows as f32);
+            self.heights.push(READING_LINE * rows as f32);
         }
         (self.key, self.width, self.lines) = (key, width, lines);
     }

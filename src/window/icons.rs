@@ -14,6 +14,7 @@ pub enum Icon {
     Back,
     Bars,
     Braces,
+    Branch,
     Chat,
     Check,
     Chip,
@@ -103,6 +104,12 @@ impl Icon {
                     (11.5, 12.5),
                     (10.0, 13.5),
                 ]),
+            ],
+            // One becomes three.
+            Self::Branch => &[
+                Line(&[(2.5, 8.0), (13.5, 8.0)]),
+                Line(&[(5.0, 8.0), (8.5, 3.5), (13.5, 3.5)]),
+                Line(&[(5.0, 8.0), (8.5, 12.5), (13.5, 12.5)]),
             ],
             Self::Chat => &[Closed(&[
                 (2.5, 3.5),

@@ -1,13 +1,15 @@
 //! The token inspector: text tinted by how probable each token was, and what else could have stood there.
 
-use egui::text::{LayoutJob, TextFormat};
-use egui::{Color32, TextStyle};
+use egui::text::LayoutJob;
+use egui::{Color32, Rect};
 
 use super::action::Action;
 use super::conversation::Conversation;
+use super::find::{Marks, mark};
+use super::prose::{self, Set};
 use super::state::State;
 use super::theme;
-use super::tokens::{At, Stretch, starts};
+use super::tokens::{At, Stretch, starts, token_at};
 use crate::text::Role;
 
 /// A probability as a tint: none for what was certain, strongest for what had one chance in a thousand or less.
@@ -18,26 +20,90 @@ fn tint(logprob: f32, dark: bool) -> Color32 {
     Color32::from_rgba_unmultiplied(230, 159, 0, (doubt * strength) as u8)
 }
 
-/// Lays out stretches of messages; what the model wrote is tinted when `probabilities` are wanted, and coloured when `authors` are.
-pub fn job(
+/// Text in which every token can be clicked where probabilities are shown. Returns where the match is that is looked at.
+pub fn text<'a>(
+    ui: &mut egui::Ui,
+    state: &State,
+    stretches: &[Stretch],
+    marks: &impl Fn(usize) -> Marks<'a>,
+    actions: &mut Vec<Action>,
+) -> Option<Rect> {
+    let conversation = state.conversation();
+    let probabilities = state.settings.probabilities;
+    let mut job = job(ui, conversation, stretches, probabilities, state.inspected);
+    let mut marked = Vec::new();
+    let mut begin = 0;
+    for (message, part) in stretches {
+        for (range, is_active) in marks(*message).within(part.clone()) {
+            let from = range.start.max(part.start) - part.start;
+            let to = range.end.min(part.end) - part.start;
+            marked.push((begin + from..begin + to, is_active));
+        }
+        begin += part.len();
+    }
+    mark(&mut job, &marked, theme::palette(ui));
+    let set = match probabilities {
+        false => prose::set(ui, job),
+        true => clickable(ui, conversation, stretches, job, actions),
+    };
+    let active = marked.iter().find(|(_, is_active)| *is_active);
+    active.map(|(range, _)| set.rect(range))
+}
+
+fn clickable(
+    ui: &mut egui::Ui,
+    conversation: &Conversation,
+    stretches: &[Stretch],
+    job: LayoutJob,
+    actions: &mut Vec<Action>,
+) -> Set {
+    let label = egui::Label::new(job)
+        .selectable(false)
+        .sense(egui::Sense::click());
+    let (position, galley, response) = label.layout_in_ui(ui);
+    let color = ui.visuals().text_color();
+    ui.painter().galley(position, galley.clone(), color);
+    response.widget_info(|| {
+        egui::WidgetInfo::labeled(egui::accesskit::Role::Label, true, galley.text())
+    });
+    let clicked = response.clicked().then(|| response.interact_pointer_pos());
+    if let Some(pointer) = clicked.flatten() {
+        let index = galley.cursor_from_pos(pointer - position).index.0;
+        let byte = galley.text().char_indices().nth(index);
+        let mut left = byte.map_or(galley.text().len(), |(byte, _)| byte);
+        for (message, range) in stretches {
+            if left < range.len() {
+                let token = token_at(conversation, *message, range.start + left);
+                actions.push(token.map_or(Action::CloseInspector, Action::Inspect));
+                break;
+            }
+            left -= range.len();
+        }
+    }
+    Set {
+        position,
+        galley,
+        response,
+    }
+}
+
+/// Lays out stretches of messages: what the person wrote in a text has a background, and what the model wrote is tinted when
+/// `probabilities` are wanted.
+fn job(
     ui: &egui::Ui,
     conversation: &Conversation,
     stretches: &[Stretch],
     probabilities: bool,
-    authors: bool,
     selected: Option<At>,
 ) -> LayoutJob {
-    let font = TextStyle::Body.resolve(ui.style());
     let mut job = LayoutJob::default();
     for (index, range) in stretches {
         let message = conversation.message(*index);
         let is_model = message.role == Role::Assistant;
-        // Blue on orange would be hard to read.
-        let color = match authors && is_model && !probabilities {
-            true => theme::accent(ui),
-            false => ui.visuals().text_color(),
-        };
-        let plain = TextFormat::simple(font.clone(), color);
+        let mut plain = prose::format(ui);
+        if !is_model {
+            plain.background = theme::palette(ui).person();
+        }
         let mut at = range.start;
         if probabilities && is_model {
             let tokens = starts(conversation, *index)

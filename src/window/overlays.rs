@@ -77,13 +77,20 @@ fn shortcuts(ui: &mut egui::Ui) {
     });
 }
 
-const SHORTCUTS: [(&str, &str); 15] = [
+const SHORTCUTS: [(&str, &str); 23] = [
     ("Enter", "send, or continue the text"),
     ("Shift+Enter", "new line"),
+    ("Up, Down", "in an empty box: what you sent before"),
     ("Escape", "close this, or stop"),
     ("Ctrl+N", "begin something new"),
     ("Ctrl+O", "choose a model"),
+    ("Ctrl+F", "find, here and in all conversations"),
+    ("F3, Shift+F3", "next match, previous match"),
     ("Ctrl+R", "regenerate"),
+    (
+        "Ctrl+Shift+C, Ctrl+Alt+C",
+        "copy the last message: as Markdown, as plain text",
+    ),
     (
         "Ctrl+Z, Ctrl+Shift+Z",
         "undo and redo what was done last to messages or conversations (outside text boxes)",
@@ -93,6 +100,15 @@ const SHORTCUTS: [(&str, &str); 15] = [
     (
         "Ctrl+1 to 6",
         "heat map, layers, flame, kernels, memory, compare",
+    ),
+    ("Ctrl +, −, 0", "larger, smaller, as designed"),
+    (
+        "+, −, 0, arrows, Home, End",
+        "zoom and move in a picture of the timings",
+    ),
+    (
+        "Shift+arrows, Up, Down",
+        "choose a step there, and a layer in the heat map",
     ),
     ("Ctrl+B", "conversations and settings"),
     (
@@ -104,5 +120,6 @@ const SHORTCUTS: [(&str, &str); 15] = [
         "rename or delete the conversation in the list",
     ),
     ("Ctrl+S", "save as Markdown"),
+    ("Ctrl+Shift+S", "save a picture of the window"),
     ("F1", "this list"),
 ];

@@ -13,8 +13,14 @@ use crate::trace::TraceMode;
 /// Name of [`ChatTemplate::inst`].
 pub const INST: &str = "[INST]";
 
+/// The least and the most that everything is larger than designed.
+pub const ZOOM: (f32, f32) = (0.7, 2.0);
 /// Characters of a preset's name.
 const MOST_NAME: usize = 40;
+
+/// Texts to recall, and the most bytes of one.
+const MOST_SENT: usize = 50;
+const MOST_RECALLED: usize = 4000;
 
 /// Models to offer again.
 const MOST_RECENT: usize = 8;
@@ -62,10 +68,24 @@ pub struct Settings {
     pub trace: TraceMode,
     /// Time every step, whatever it costs.
     pub trace_all: bool,
-    /// What was written but not sent.
+    /// How much larger everything is than designed.
+    pub zoom: f32,
+    /// What was written but not sent where there is no conversation yet.
     pub draft: String,
+    /// What was written but not sent in conversations.
+    pub drafts: Vec<Draft>,
+    /// What was sent last, latest first.
+    pub sent: Vec<String>,
     /// Messages that were being edited.
     pub edits: Vec<Edit>,
+}
+
+/// A text that was written below a conversation but not sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Draft {
+    /// Id of the conversation.
+    pub conversation: String,
+    pub text: String,
 }
 
 /// A message that is being edited.
@@ -95,6 +115,8 @@ pub enum Setting {
     IgnoreEos(bool),
     PromptLookup(bool),
     Appearance(Appearance),
+    /// How much larger everything is than designed.
+    Zoom(f32),
     Probabilities(bool),
     Trace(TraceMode),
     TraceAll(bool),
@@ -123,7 +145,10 @@ impl Default for Settings {
             probabilities: false,
             trace: TraceMode::Kernels,
             trace_all: false,
+            zoom: 1.0,
             draft: String::new(),
+            drafts: Vec::new(),
+            sent: Vec::new(),
             edits: Vec::new(),
         }
     }
@@ -169,9 +194,28 @@ impl Settings {
             Setting::IgnoreEos(ignores) => self.ignore_eos = ignores,
             Setting::PromptLookup(looks) => self.prompt_lookup = looks,
             Setting::Appearance(appearance) => self.appearance = appearance,
+            Setting::Zoom(zoom) => self.zoom = zoom,
             Setting::Probabilities(shows) => self.probabilities = shows,
             Setting::Trace(mode) => self.trace = mode,
             Setting::TraceAll(all) => self.trace_all = all,
+        }
+    }
+
+    /// Remembers a text that was sent, if it is one that somebody might have typed.
+    pub fn was_sent(&mut self, text: &str) {
+        let text = text.trim();
+        if !text.is_empty() && text.len() <= MOST_RECALLED {
+            self.sent.retain(|other| other != text);
+            self.sent.insert(0, text.to_owned());
+            self.sent.truncate(MOST_SENT);
+        }
+    }
+
+    /// How much larger everything is than designed, whatever the file says.
+    pub fn zoom(&self) -> f32 {
+        match self.zoom.is_finite() {
+            true => self.zoom.clamp(ZOOM.0, ZOOM.1),
+            false => 1.0,
         }
     }
 

@@ -1,19 +1,20 @@
 //! What the window shows, as plain data. Views read it; only the app changes it, by actions and by what has happened.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::Instant;
 
 use super::action::{Action, BannerId, Overlay};
 use super::catalog::{Catalog, Pull};
 use super::conversation::{Conversation, MODELS_OWN, Mode, template_for};
+use super::find::Find;
 use super::history::History;
 use super::settings::Settings;
 use super::timings::Record;
 use super::tokens::At;
 use crate::engine::{ModelInfo, Prompt};
 use crate::error::Error;
-use crate::text::ChatTemplate;
+use crate::text::{ChatTemplate, Role};
 
 /// All that is shown.
 #[derive(Debug, Default)]
@@ -38,14 +39,18 @@ pub struct State {
     pub adapters: Option<Vec<String>>,
     /// What the model is writing.
     pub running: Option<Running>,
-    /// What was written below the conversation but not sent.
-    pub draft: String,
+    /// What was written below a conversation but not sent, by the conversation's id.
+    pub drafts: HashMap<String, String>,
     /// Messages that are being edited, one a conversation, by the conversation's id.
     pub edits: HashMap<String, OpenEdit>,
     /// The token that is looked at.
     pub inspected: Option<At>,
     /// Positions that the prompt takes.
     pub positions: usize,
+    /// Positions that it would take with the draft, once they are counted.
+    pub with_draft: Option<usize>,
+    /// What is looked for, while it is.
+    pub find: Option<Find>,
     pub banners: Vec<Banner>,
     pub overlays: BTreeSet<Overlay>,
     /// Whether there is room for one thing at a time only.
@@ -247,6 +252,35 @@ impl State {
     pub fn prompt(&self) -> Result<Prompt, Error> {
         let conversation = self.conversation();
         conversation.prompt(&self.template(), conversation.last())
+    }
+
+    /// What was written below the conversation in sight.
+    pub fn draft(&self) -> &str {
+        let draft = self.drafts.get(&self.conversation().id);
+        draft.map_or("", String::as_str)
+    }
+
+    /// Puts a text into the box below the conversation in sight.
+    pub fn set_draft(&mut self, text: String) {
+        let id = self.conversation().id.clone();
+        match text.is_empty() {
+            true => self.drafts.remove(&id),
+            false => self.drafts.insert(id, text),
+        };
+    }
+
+    /// What the person sent so many texts ago: in the conversation in sight, then anywhere, latest first. No text comes twice.
+    pub fn sent(&self, back: usize) -> Option<&str> {
+        let current = self.conversation();
+        let messages = (0..current.total()).rev().map(|at| current.message(at));
+        let here = messages
+            .filter(|message| message.role == Role::User && !message.deleted)
+            .map(|message| message.text.trim());
+        let anywhere = self.settings.sent.iter().map(|text| text.trim());
+        let mut seen = HashSet::new();
+        here.chain(anywhere)
+            .filter(|text| !text.is_empty() && seen.insert(*text))
+            .nth(back)
     }
 
     /// The edit of the conversation in sight.

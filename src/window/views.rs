@@ -1,12 +1,13 @@
 //! How the parts of the window are laid out.
 
-use super::action::Action;
+use super::action::{Action, Picture};
 use super::chat::ChatView;
 use super::models::ModelsView;
 use super::pace::Pace;
 use super::sidebar::Sidebar;
 use super::state::{NarrowView, State};
 use super::timings::TimingsView;
+use super::zoom::ZoomHint;
 use super::{banner, overlays, theme, top};
 
 /// Width that panels leave the chat.
@@ -19,6 +20,9 @@ pub struct Views {
     sidebar: Sidebar,
     models: ModelsView,
     timings: TimingsView,
+    zoom: ZoomHint,
+    /// Where the conversation and the timings were last drawn.
+    places: [Option<egui::Rect>; 2],
 }
 
 impl Views {
@@ -35,6 +39,7 @@ impl Views {
             top::show(ui, state, actions);
             banner::show(ui, &state.banners, actions);
         });
+        self.places = [None; 2];
         if state.is_narrow {
             self.narrow(ui, state, pace, actions);
         } else {
@@ -42,13 +47,14 @@ impl Views {
         }
         self.models.show(ui, state, actions);
         overlays::show(ui, state, actions);
+        self.zoom.show(ui, state.settings.zoom());
         top::drop_hint(ui);
     }
 
     fn narrow(&mut self, ui: &mut egui::Ui, state: &State, pace: &Pace, actions: &mut Vec<Action>) {
         let panel = egui::CentralPanel::default();
         match state.narrow {
-            NarrowView::Chat => self.chat.show(ui, state, pace, actions),
+            NarrowView::Chat => self.chat(ui, state, pace, actions),
             NarrowView::Sidebar => {
                 panel.show(ui, |ui| self.sidebar.show(ui, state, actions));
             }
@@ -78,10 +84,26 @@ impl Views {
                 .size_range(280.0..=most)
                 .show(ui, |ui| self.timings(ui, state, actions));
         }
+        self.chat(ui, state, pace, actions);
+    }
+
+    /// Where something was last drawn; `None` if it is not in sight.
+    pub fn place(&self, of: Picture, window: egui::Rect) -> Option<egui::Rect> {
+        match of {
+            Picture::Window => Some(window),
+            Picture::Conversation => self.places[0],
+            Picture::Timings => self.places[1],
+        }
+    }
+
+    fn chat(&mut self, ui: &mut egui::Ui, state: &State, pace: &Pace, actions: &mut Vec<Action>) {
+        self.places[0] = Some(ui.available_rect_before_wrap());
         self.chat.show(ui, state, pace, actions);
     }
 
     fn timings(&mut self, ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
+        // With the margin of the panel around.
+        self.places[1] = Some(ui.max_rect().expand(2.0 * theme::GRID));
         let (record, settings) = (&state.timings, &state.settings);
         self.timings.show(ui, record, settings, actions);
     }

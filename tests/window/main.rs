@@ -2,9 +2,13 @@
 #![cfg(feature = "window")]
 
 mod chat;
+mod find;
 mod history;
 mod keeping;
 mod looks;
 mod models;
+mod reading;
 mod scene;
+mod sharing;
 mod timings;
+mod typing;

@@ -145,6 +145,75 @@ impl Scene<'_> {
         self.window.run();
     }
 
+    /// Says something, and has it answered.
+    pub fn ask(&mut self, question: &str, answer: &str) {
+        self.write(question);
+        let request = self.request();
+        self.say(request.id, &[answer]);
+        self.finish(request.id, Finish::Eos);
+    }
+
+    pub fn press(&mut self, modifiers: egui::Modifiers, key: egui::Key) {
+        self.window.key_press_modifiers(modifiers, key);
+        self.window.run();
+    }
+
+    /// What was put on the clipboard in the last frame.
+    pub fn copied(&self) -> Option<String> {
+        let commands = self.window.output().platform_output.commands.iter();
+        let texts = commands.filter_map(|command| match command {
+            egui::OutputCommand::CopyText(text) => Some(text.clone()),
+            _ => None,
+        });
+        texts.last()
+    }
+
+    /// Presses a key, and says what that put on the clipboard.
+    pub fn copied_by(&mut self, modifiers: egui::Modifiers, key: egui::Key) -> Option<String> {
+        // In one frame, whose output is what is looked at.
+        let input = self.window.input_mut();
+        let held = egui::Event::ModifiersChanged(modifiers);
+        let free = egui::Event::ModifiersChanged(egui::Modifiers::NONE);
+        let press = egui::Event::Key {
+            key,
+            physical_key: None,
+            pressed: true,
+            repeat: false,
+            modifiers,
+        };
+        input.events.extend([held, press, free]);
+        self.copied_soon()
+    }
+
+    /// What the next frames put on the clipboard.
+    pub fn copied_soon(&mut self) -> Option<String> {
+        let mut copied = None;
+        for _ in 0..4 {
+            self.window.step();
+            copied = self.copied().or(copied);
+        }
+        copied
+    }
+
+    /// Stretches of text that are drawn with a background, with that.
+    pub fn backgrounds(&self) -> Vec<(String, egui::Color32)> {
+        let mut found = Vec::new();
+        for shape in &self.window.output().shapes {
+            let egui::Shape::Text(text) = &shape.shape else {
+                continue;
+            };
+            let job = &text.galley.job;
+            for section in &job.sections {
+                let background = section.format.background;
+                if background != egui::Color32::TRANSPARENT {
+                    let range = section.byte_range.start.0..section.byte_range.end.0;
+                    found.push((job.text[range].to_owned(), background));
+                }
+            }
+        }
+        found
+    }
+
     pub fn has(&self, text: &str) -> bool {
         self.window
             .query_all_by_label_contains(text)

@@ -1,15 +1,20 @@
 //! The timings panel.
 
-use egui_kittest::kittest::Queryable;
+use egui_kittest::kittest::{NodeT, Queryable};
 use openelm::Finish;
 use openelm::engine::Event;
-use openelm::trace::Peaks;
+use openelm::trace::{Peaks, Step};
 
-use crate::scene::{Scene, stage, step, token, traced};
+use crate::scene::{Scene, loaded, scene_of, stage, step, token, traced};
 
 /// A window with forty steps of a text.
 pub fn timed<'a>(timestamps: bool) -> Scene<'a> {
-    let mut stage = stage("OpenELM-270M");
+    timed_in([1280.0, 800.0], timestamps)
+}
+
+pub fn timed_in<'a>(size: [f32; 2], timestamps: bool) -> Scene<'a> {
+    let mut stage = scene_of(size, tempfile::tempdir().unwrap());
+    stage.tell(loaded("OpenELM-270M"));
     let peaks = Peaks {
         bytes_per_s: 400e9,
         flops_per_s: 20e12,
@@ -61,7 +66,8 @@ fn timings_are_live_and_filter_each_other() {
     assert!(stage.has("embed"));
     // A step chosen in the strip leaves only that one.
     let strip = stage.window.get_by_label("Token strip, 39 steps").rect();
-    let at = egui::pos2(strip.left() + 15.0, strip.center().y);
+    // Beside the labels there, and the first bar.
+    let at = egui::pos2(strip.left() + 46.0 + 20.0, strip.top() + 30.0);
     stage.click_at(at);
     assert!(stage.has("1 step, 1 token"));
     stage.click("Flame");
@@ -78,7 +84,7 @@ fn timings_are_live_and_filter_each_other() {
     let request = stage.request();
     stage.tell(traced(step(50, true)));
     stage.finish(request.id, Finish::Length);
-    assert!(stage.has("compared with") && stage.has("ratio"));
+    assert!(stage.has("compared with") && stage.has("too few steps to tell"));
 }
 
 #[test]
@@ -86,6 +92,7 @@ fn without_timestamps_the_panel_says_so() {
     let mut stage = timed(false);
     assert!(stage.has("This adapter has no timestamps"));
     assert!(stage.has("(approximate)"));
+    assert!(stage.has("where the time goes is not known"));
     for tab in ["Layers", "Flame", "Kernels", "Heat map"] {
         stage.click(tab);
         assert!(stage.has("timed kernel by kernel"), "{tab}");
@@ -128,4 +135,169 @@ fn pausing_keeps_what_is_shown_and_times_nothing() {
     }
     assert!(stage.has("2 steps, 2 tokens"));
     stage.finish(request.id, Finish::Length);
+}
+
+/// A run of so many steps, changed by `change`.
+fn run(stage: &mut Scene<'_>, text: &str, steps: u32, change: impl Fn(&mut Step)) {
+    stage.write(text);
+    let request = stage.request();
+    for position in 1..=steps {
+        let mut step = step(position, true);
+        change(&mut step);
+        stage.events.send(traced(step)).unwrap();
+    }
+    stage.window.run();
+    stage.finish(request.id, Finish::Length);
+}
+
+#[test]
+fn a_sentence_says_what_took_the_time() {
+    let mut stage = timed(true);
+    // Widths of the networks rise, so half of the layers have most of it.
+    assert!(stage.has("FFN of layers 8 to 15: "));
+    assert!(stage.has(" of a token, memory-bound at "));
+    assert!(stage.has("What if: at most, estimated, f32 "));
+    run(&mut stage, " more", 8, |step| {
+        step.wall += std::time::Duration::from_millis(30);
+    });
+    assert!(stage.has("Between and around the kernels: "));
+    assert!(stage.has("in which no kernel ran"));
+    stage.click("Prefill");
+    assert!(!stage.has("of a token,"));
+}
+
+#[test]
+fn runs_differ_by_more_than_noise_or_do_not() {
+    let mut stage = timed(true);
+    run(&mut stage, " more", 30, |step| {
+        for span in step.spans.iter_mut().flatten() {
+            if span.kernel == "qkv" {
+                span.duration_ns *= 2;
+            }
+        }
+    });
+    stage.click("Compare");
+    assert!(stage.has("qkv: ") && stage.has("100 % slower"));
+    assert!(stage.has("proj_1: "));
+    let proj = stage.window.query_all_by_label_contains("proj_1: ").next();
+    let proj = format!("{:?}", proj.unwrap().accesskit_node().label());
+    assert!(proj.contains("within the noise"), "{proj}");
+    stage.click("By layer");
+    assert!(stage.has("layer 15: ") && stage.has("outside the layers: "));
+    // The other way round.
+    let boxes = stage
+        .window
+        .query_all_by_role(egui::accesskit::Role::ComboBox);
+    let now = boxes.into_iter().find(|node| {
+        node.accesskit_node()
+            .value()
+            .is_some_and(|value| value.contains("30 steps"))
+    });
+    now.unwrap().click();
+    stage.window.run();
+}
+
+#[test]
+fn pictures_zoom_alike_by_wheel_and_keys() {
+    let mut stage = timed(true);
+    for tab in ["Heat map", "Flame"] {
+        stage.click(tab);
+        let name = match tab {
+            "Flame" => "Flame chart of step 39",
+            _ => "Heat map of 17 rows and 39 columns",
+        };
+        let place = stage.window.get_by_label(name).rect();
+        stage.window.hover_at(place.center());
+        stage.window.event(egui::Event::MouseWheel {
+            unit: egui::MouseWheelUnit::Point,
+            delta: egui::vec2(0.0, 200.0),
+            phase: egui::TouchPhase::Move,
+            source: egui::MouseWheelSource::Unknown,
+            modifiers: egui::Modifiers::default(),
+        });
+        stage.window.run();
+        stage.window.get_by_label(name).focus();
+        stage.window.run();
+        for key in [
+            egui::Key::Plus,
+            egui::Key::ArrowRight,
+            egui::Key::Home,
+            egui::Key::End,
+            egui::Key::ArrowLeft,
+            egui::Key::Minus,
+            egui::Key::Num0,
+        ] {
+            stage.window.key_press(key);
+            stage.window.run();
+            assert!(stage.window.get_by_label(name).is_focused(), "{key:?}");
+        }
+    }
+    // By the keyboard alone: the last step, the first layer.
+    stage.click("Heat map");
+    let map = "Heat map of 17 rows and 39 columns";
+    stage.window.get_by_label(map).focus();
+    stage.window.run();
+    stage
+        .window
+        .key_press_modifiers(egui::Modifiers::SHIFT, egui::Key::ArrowLeft);
+    stage.window.run();
+    stage.window.key_press(egui::Key::ArrowDown);
+    stage.window.run();
+    assert!(stage.has("step 39 ×") && stage.has("layer 0 ×"));
+}
+
+#[test]
+fn speculation_and_shared_steps_are_seen() {
+    let mut stage = timed(true);
+    run(&mut stage, " more", 10, |step| {
+        (step.tokens, step.proposed, step.accepted) = (5, 4, 3);
+    });
+    assert!(stage.has("10 steps, 40 tokens"));
+    assert!(stage.has("30 of 40 proposed accepted"));
+    let strip = stage.window.get_by_label("Token strip, 10 steps").rect();
+    stage
+        .window
+        .hover_at(egui::pos2(strip.left() + 50.0, strip.top() + 30.0));
+    stage.window.run();
+    assert!(stage.has("4 proposed, 3 of them accepted"));
+    // Texts that share a step have lanes.
+    stage.write(" and more");
+    let request = stage.request();
+    for position in 1..10 {
+        stage.tell(Event::Step {
+            requests: vec![1, 2],
+            step: Box::new(step(position, true)),
+        });
+    }
+    stage.finish(request.id, Finish::Length);
+    let strip = stage.window.get_by_label("Token strip, 9 steps").rect();
+    stage
+        .window
+        .hover_at(egui::pos2(strip.left() + 60.0, strip.top() + 30.0));
+    stage.window.run();
+    assert!(stage.has("Shared by 2 texts"));
+}
+
+#[test]
+fn an_empty_panel_teaches() {
+    let mut stage = stage("OpenELM-270M");
+    assert!(stage.has("Write something: every token will be timed."));
+    assert!(stage.has("What each layer took in each step"));
+    stage.click("Memory");
+    assert!(stage.has("543.0 MB"));
+    stage.click("How it is timed");
+    stage.click("Not at all");
+    stage.click("Heat map");
+    assert!(stage.has("Nothing is timed: choose"));
+}
+
+#[test]
+fn two_views_stand_beside_each_other_where_there_is_room() {
+    let mut stage = timed_in([2400.0, 900.0], true);
+    assert!(stage.has("Heat map of 17 rows") && stage.has("layer 15: "));
+    stage.click("Second view");
+    let kernels = stage.window.query_all_by_label("Kernels").last();
+    kernels.unwrap().click();
+    stage.window.run();
+    assert!(stage.has("Heat map of 17 rows") && stage.has("proj_1"));
 }

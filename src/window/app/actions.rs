@@ -6,6 +6,7 @@ use crate::engine::Alternative;
 use crate::text::{Role, Template};
 use crate::window::action::{Action, BannerId, Overlay};
 use crate::window::conversation::{MODELS_OWN, Mode, template_for};
+use crate::window::markdown;
 use crate::window::settings::Setting;
 use crate::window::state::{Banner, NarrowView, OpenEdit};
 use crate::window::theme;
@@ -38,9 +39,10 @@ impl App {
             return;
         }
         match action {
-            Action::SetDraft(text) => self.state.draft = text,
+            Action::SetDraft(text) => self.state.set_draft(text),
             Action::SendDraft => {
-                let draft = std::mem::take(&mut self.state.draft);
+                let draft = self.state.draft().to_owned();
+                self.state.set_draft(String::new());
                 self.send(draft);
                 self.views.chat.focus_composer();
             }
@@ -68,6 +70,14 @@ impl App {
                 alternative,
             } => self.branch_at(message, token, &alternative),
             Action::Copy(at) => self.egui.copy_text(self.state.editable(at)),
+            Action::CopyPlain(at) => {
+                let text = self.state.editable(at);
+                let is_markdown = self.conversation().mode == Mode::Chat;
+                self.egui.copy_text(match is_markdown {
+                    true => markdown::plain(&text),
+                    false => text,
+                });
+            }
             Action::Delete(at) => self.delete(at),
             Action::Undo => self.undo(),
             Action::Redo => self.redo(),
@@ -77,6 +87,13 @@ impl App {
             }
             Action::Inspect(at) => self.state.inspected = Some(at),
             Action::CloseInspector => self.state.inspected = None,
+
+            Action::OpenFind => self.open_find(),
+            Action::CloseFind => self.close_find(),
+            Action::SetFind(query) => self.set_find(query),
+            Action::FindEverywhere(everywhere) => self.find_everywhere(everywhere),
+            Action::StepFind { is_back } => self.step_find(is_back),
+            Action::OpenFound(at) => self.open_found(at),
 
             Action::New(mode) => {
                 self.state.dismiss(BannerId::ContextFull);
@@ -124,12 +141,15 @@ impl App {
                     theme::apply(&self.egui, appearance);
                 }
                 self.state.settings.set(setting);
+                self.egui.set_zoom_factor(self.state.settings.zoom());
             }
             Action::Save(export) => {
                 let text = exports::text(&self.state, export);
-                self.dialogs.save(exports::file_name(export), text);
+                let name = exports::file_name(export);
+                self.dialogs.save(name, || Ok(text.into_bytes()));
             }
             Action::CopyMarkdown => self.egui.copy_text(self.conversation().markdown()),
+            Action::TakePicture(what, to) => self.pictures.want(what, to),
             Action::RetrySave => self.saving.retry(&self.state),
 
             Action::ShowOverlay(overlay) => {
@@ -146,9 +166,10 @@ impl App {
             Action::Dismiss(banner) => self.state.dismiss(banner),
 
             Action::ShowTab(tab) => self.state.timings.tab = tab,
+            Action::ShowBeside(tab) => self.state.timings.beside = tab,
             Action::ShowPhase(phase) => self.state.timings.show_phase(phase),
             Action::Select(selection) => self.state.timings.selection = selection,
-            Action::Compare(run) => self.state.timings.compared = run,
+            Action::Compare(pair) => self.state.timings.compared = pair,
             Action::PauseTiming(is_paused) => self.pause_timing(is_paused),
 
             Action::Escape => self.escape(),
@@ -159,7 +180,7 @@ impl App {
 
     fn send(&mut self, text: String) {
         if !self.state.can_generate() {
-            self.state.draft = text;
+            self.state.set_draft(text);
             return;
         }
         // A word at the end of the box would run into what the model writes; a text keeps its spaces.
@@ -175,6 +196,7 @@ impl App {
             },
             _ if text.trim().is_empty() => {}
             _ => {
+                self.state.settings.was_sent(&text);
                 let asked = self.conversation_mut().add(last, Role::User, &text);
                 self.answer(Some(asked), "", Vec::new());
             }
@@ -369,6 +391,8 @@ impl App {
         if !self.state.overlays.is_empty() {
             self.state.overlays.clear();
             self.views.chat.focus_composer();
+        } else if self.state.find.is_some() {
+            self.close_find();
         } else if self.state.is_busy() {
             self.stop();
             self.views.chat.focus_composer();

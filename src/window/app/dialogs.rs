@@ -89,10 +89,15 @@ impl Dialogs {
         });
     }
 
-    /// Writes a text to a place of the person's choice; to a place of this program where the desktop has no dialogs.
-    pub(super) fn save(&self, name: &'static str, text: String) {
+    /// Writes a file to a place of the person's choice; to a place of this program where the desktop has no dialogs. `content` is asked for
+    /// once the place is known, off the window's thread.
+    pub(super) fn save(
+        &self,
+        name: &'static str,
+        content: impl FnOnce() -> std::io::Result<Vec<u8>> + Send + 'static,
+    ) {
         self.ask(Ask::Place(name), move |path| {
-            let written = store::replace(&path, text.as_bytes());
+            let written = content().and_then(|bytes| store::replace(&path, &bytes));
             Answer::Written(path, written)
         });
     }

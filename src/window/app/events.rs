@@ -42,6 +42,9 @@ impl App {
         while let Some(answer) = self.dialogs.poll() {
             self.take_answer(answer);
         }
+        while let Some(outcome) = self.pictures.poll() {
+            self.take_picture(outcome);
+        }
         while let Some(read) = self.reading.poll() {
             self.take_read(read);
         }
@@ -104,7 +107,7 @@ impl App {
                 }
             }
             Event::Token { request, token } => self.token(request, *token),
-            Event::Step { step, .. } => self.state.timings.step(*step),
+            Event::Step { requests, step } => self.state.timings.step(*step, requests),
             Event::Finished {
                 request,
                 finish,
@@ -118,9 +121,7 @@ impl App {
                     self.tell_failure(&error);
                 }
             }
-            // Of a prompt that was changed since there is another on its way.
-            Event::Counted { id, count } if id == self.counts => self.state.positions = count,
-            Event::Counted { .. } => {}
+            Event::Counted { id, count } => self.take_count(id, count),
             Event::Measured { peaks, .. } => self.state.timings.set_peaks(peaks),
             Event::Notice { load, .. } if load != self.load.id => {}
             Event::Notice { text, .. } => {
@@ -218,7 +219,7 @@ impl App {
             }
         }
         self.state.positions = positions;
-        self.counted = None;
+        self.counting.forget();
         self.saving.hurry();
         let is_wanted = !matches!(finish, None | Some(Finish::Cancelled));
         let is_here = self.state.conversation().id == running.conversation;
@@ -266,9 +267,10 @@ impl App {
         // Cancelled too late: that must not end a load of the same model after the device was lost.
         self.load.cancel.store(false, Ordering::Relaxed);
         let is_first = !std::mem::replace(&mut self.has_loaded, true);
+        let has_draft = !state.draft().is_empty();
         let conversation = &mut state.conversations[state.current];
         // A draft from before the start is no reason to leave a chat model a text.
-        if conversation.is_untouched() && (is_first || state.draft.is_empty()) {
+        if conversation.is_untouched() && (is_first || !has_draft) {
             let mode = match is_instruct(Path::new(&info.name)) || info.chat_template.is_some() {
                 true => Mode::Chat,
                 false => Mode::Completion,
@@ -288,7 +290,7 @@ impl App {
     fn model_is_ready(&mut self, info: Box<ModelInfo>) {
         self.state.timings.model_loaded(&info);
         self.state.model = ModelState::Ready(info);
-        self.counted = None;
+        self.counting.forget();
     }
 
     /// `kept` is the load whose model is still there, and what that is.

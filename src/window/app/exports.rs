@@ -1,7 +1,9 @@
-//! What is written for other programs.
+//! What is written for other programs, and for people who do not have this one.
 
-use crate::trace::Step;
+use crate::trace::{About, LayerShape, Step, html};
+use crate::version;
 use crate::window::action::Export;
+use crate::window::page;
 use crate::window::state::State;
 
 /// The name to suggest for a file.
@@ -9,6 +11,8 @@ pub(super) fn file_name(export: Export) -> &'static str {
     match export {
         Export::ConversationMarkdown => "conversation.md",
         Export::ConversationJson => "conversation.json",
+        Export::ConversationHtml => "conversation.html",
+        Export::TraceHtml => "timings.html",
         Export::TraceChrome => "openelm.trace",
         Export::TraceCsv => "trace.csv",
         Export::TraceJson => "trace.json",
@@ -23,16 +27,29 @@ pub(super) fn text(state: &State, export: Export) -> String {
         Export::ConversationJson => {
             serde_json::to_string_pretty(&conversation.kept()).unwrap_or_default()
         }
+        Export::ConversationHtml => {
+            let mut about = about(state);
+            about.title = conversation.name();
+            about.introduction = page::html(conversation);
+            let steps = steps(state);
+            if !steps.is_empty() {
+                about.introduction += "<h2>The last run that was timed</h2>";
+            }
+            html(&steps, &about)
+        }
+        Export::TraceHtml => html(&steps(state), &about(state)),
         Export::TraceChrome => trace(state, crate::trace::chrome),
         Export::TraceCsv => trace(state, crate::trace::csv),
         Export::TraceJson => trace(state, crate::trace::json),
     }
 }
 
+fn steps(state: &State) -> Vec<Step> {
+    state.timings.run.steps.iter().cloned().collect()
+}
+
 fn trace(state: &State, write: fn(&[Step], &serde_json::Value) -> String) -> String {
-    let run = &state.timings.run;
-    let steps: Vec<Step> = run.steps.iter().cloned().collect();
-    let metadata = match &run.info {
+    let metadata = match &state.timings.run.info {
         Some(info) => serde_json::json!({
             "model": info.name,
             "dtype": info.dtype.name(),
@@ -41,5 +58,65 @@ fn trace(state: &State, write: fn(&[Step], &serde_json::Value) -> String) -> Str
         }),
         None => serde_json::Value::Null,
     };
-    write(&steps, &metadata)
+    write(&steps(state), &metadata)
+}
+
+/// What a report of the run that is shown says beside its timings.
+fn about(state: &State) -> About<'_> {
+    let run = &state.timings.run;
+    let mut about = About {
+        peaks: state.timings.run_peaks(),
+        cost: run.untraced.mean().zip(run.traced.mean()),
+        left_out: run.dropped,
+        ..About::default()
+    };
+    if let Some(info) = &run.info {
+        let adapter = &info.adapter;
+        about.model = &info.name;
+        about.dtype = info.dtype.name();
+        about.adapter = &adapter.name;
+        about.layers = info
+            .config
+            .layers
+            .iter()
+            .map(|layer| LayerShape {
+                q_heads: layer.q_heads,
+                kv_heads: layer.kv_heads,
+                ffn_dim: layer.ffn_dim,
+            })
+            .collect();
+        let context = format!("{} positions", info.context_size);
+        about.facts = vec![
+            ("Run", run.label.clone()),
+            (
+                "Driver",
+                format!("{} ({})", adapter.driver, adapter.backend),
+            ),
+            ("Kind", adapter.device_type.clone()),
+            ("Context", context),
+            ("Sampling as set now", sampling(state)),
+        ];
+    }
+    let program = format!("openelm {}, its window", version::line());
+    about.facts.push(("Program", program));
+    let now = jiff::ZonedDateTime::now();
+    let date = now.strftime("%Y-%m-%d %H:%M %Z").to_string();
+    about.facts.push(("Date", date));
+    about
+}
+
+fn sampling(state: &State) -> String {
+    let sampling = &state.settings.sampling;
+    let seed = match sampling.seed {
+        Some(seed) => format!(", seed {seed}"),
+        None => String::new(),
+    };
+    format!(
+        "temperature {}, top-k {}, top-p {}, min-p {}, repetition penalty {}{seed}",
+        sampling.temperature,
+        sampling.top_k,
+        sampling.top_p,
+        sampling.min_p,
+        sampling.repetition_penalty
+    )
 }

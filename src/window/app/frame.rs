@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use egui::{Key, Modifiers};
 
 use super::App;
+use super::pictures::{self, Outcome};
 use crate::text::Role;
-use crate::window::action::{Action, Export, Overlay};
-use crate::window::settings::Setting;
-use crate::window::state::State;
+use crate::window::action::{Action, BannerId, Export, Overlay, Picture, PictureTo};
+use crate::window::settings::{Setting, ZOOM};
+use crate::window::state::{Banner, State};
 use crate::window::timings::Tab;
 
 /// Below this width there is room for one thing at a time.
@@ -17,7 +18,12 @@ const NARROW: f32 = 760.0;
 impl eframe::App for App {
     fn logic(&mut self, context: &egui::Context, _: &mut eframe::Frame) {
         self.take_events();
-        self.count();
+        if let Some(wait) = self.count() {
+            context.request_repaint_after(wait);
+        }
+        if self.search() {
+            self.pace.repaint(context);
+        }
         if let Some(wait) = self.saving.save(&self.state) {
             context.request_repaint_after(wait);
         }
@@ -46,6 +52,13 @@ impl eframe::App for App {
             // What was drawn is as it was before them.
             ui.ctx().request_repaint();
         }
+        // Before what was asked for in this frame: a menu that it was chosen from is still there.
+        let window = ui.ctx().content_rect();
+        let place = |of| self.views.place(of, window);
+        if let Some(outcome) = self.pictures.ask(ui.ctx(), place) {
+            self.take_picture(outcome);
+            ui.ctx().request_repaint();
+        }
         for action in actions {
             self.act(action);
         }
@@ -55,6 +68,29 @@ impl eframe::App for App {
         self.stop();
         self.pulls.stop();
         self.saving.finish(&mut self.state);
+    }
+}
+
+impl App {
+    /// Writes or copies a picture.
+    pub(super) fn take_picture(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Taken {
+                to: PictureTo::Clipboard,
+                image,
+                ..
+            } => {
+                let [width, height] = image.size;
+                self.egui.copy_image(image);
+                let text = format!("A picture of {width} x {height} pixels.");
+                self.state.tell(Banner::note(BannerId::PictureCopied, text));
+            }
+            Outcome::Taken { of, image, .. } => {
+                let name = pictures::file_name(of);
+                self.dialogs.save(name, move || pictures::png(&image));
+            }
+            Outcome::Failed(why) => self.state.tell(Banner::problem(BannerId::NoPicture, why)),
+        }
     }
 }
 
@@ -111,6 +147,9 @@ fn shortcuts(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
         let shows = !state.settings.probabilities;
         actions.push(Action::Set(Setting::Probabilities(shows)));
     }
+    if pressed(command | Modifiers::SHIFT, Key::S) {
+        actions.push(Action::TakePicture(Picture::Window, PictureTo::File));
+    }
     if pressed(command, Key::S) {
         actions.push(Action::Save(Export::ConversationMarkdown));
     }
@@ -120,6 +159,25 @@ fn shortcuts(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
     {
         actions.push(Action::Regenerate(last));
     }
+    if pressed(command, Key::F) {
+        actions.push(Action::OpenFind);
+    }
+    if state.find.is_some() {
+        for (modifiers, is_back) in [(Modifiers::SHIFT, true), (Modifiers::NONE, false)] {
+            if pressed(modifiers, Key::F3) {
+                actions.push(Action::StepFind { is_back });
+            }
+        }
+    }
+    if let Some(last) = conversation.last() {
+        if pressed(command | Modifiers::SHIFT, Key::C) {
+            actions.push(Action::Copy(last));
+        }
+        if pressed(command | Modifiers::ALT, Key::C) {
+            actions.push(Action::CopyPlain(last));
+        }
+    }
+    zoom(ui, state.settings.zoom(), actions);
     let digits = [
         Key::Num1,
         Key::Num2,
@@ -142,5 +200,21 @@ fn shortcuts(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
     }
     if !is_writing && pressed(command, Key::Z) {
         actions.push(Action::Undo);
+    }
+}
+
+/// Keys that make everything larger or smaller.
+fn zoom(ui: &egui::Ui, now: f32, actions: &mut Vec<Action>) {
+    let pressed = |key| ui.input_mut(|input| input.consume_key(Modifiers::COMMAND, key));
+    // On many keyboards + is Shift and =.
+    let steps =
+        i32::from(pressed(Key::Plus) || pressed(Key::Equals)) - i32::from(pressed(Key::Minus));
+    let zoom = match pressed(Key::Num0) {
+        true => 1.0,
+        false => ((now * 10.0).round() + steps as f32) / 10.0,
+    };
+    let zoom = zoom.clamp(ZOOM.0, ZOOM.1);
+    if zoom != now {
+        actions.push(Action::Set(Setting::Zoom(zoom)));
     }
 }

@@ -25,6 +25,7 @@ pub(super) struct Removed {
     /// If it had been read.
     conversation: Option<Conversation>,
     edit: Option<OpenEdit>,
+    draft: Option<String>,
     was_shown: bool,
 }
 
@@ -265,6 +266,7 @@ impl App {
             entry,
             conversation: None,
             edit: self.state.edits.remove(id),
+            draft: self.state.drafts.remove(id),
             was_shown: false,
         };
         let mut read = self.state.conversations.iter();
@@ -290,6 +292,7 @@ impl App {
             entry,
             conversation,
             edit,
+            draft,
             was_shown,
         } in removed
         {
@@ -307,6 +310,9 @@ impl App {
             }
             if let Some(edit) = edit {
                 self.state.edits.insert(id.clone(), edit);
+            }
+            if let Some(draft) = draft {
+                self.state.drafts.insert(id.clone(), draft);
             }
             ids.push(id);
         }
@@ -385,7 +391,8 @@ impl App {
     fn shown_changed(&mut self) {
         self.state.inspected = None;
         self.state.dismiss(BannerId::MessageDeleted);
-        self.counted = None;
+        self.counting.forget();
+        self.state.with_draft = None;
     }
 
     fn go_to_chat(&mut self) {

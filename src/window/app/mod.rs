@@ -2,12 +2,15 @@
 //! here is what they share.
 
 mod actions;
+mod counting;
 mod dialogs;
 mod events;
 mod exports;
+mod finding;
 mod frame;
 mod history;
 mod models;
+mod pictures;
 mod pulls;
 mod reading;
 mod requests;
@@ -17,9 +20,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use self::counting::Counting;
 pub use self::dialogs::Ask;
 use self::dialogs::Dialogs;
+use self::finding::Everywhere;
 use self::history::{Changes, tell_unreadable};
+use self::pictures::Pictures;
 pub use self::pulls::Fetch;
 use self::pulls::{Pulls, from_hub};
 use self::reading::{Reading, is_little};
@@ -28,7 +34,7 @@ use super::action::BannerId;
 use super::conversation::{Conversation, Mode};
 use super::options::Options;
 use super::pace::Pace;
-use super::settings::Settings;
+use super::settings::{Draft, Settings};
 use super::state::{Banner, OpenEdit, State};
 use super::store::Store;
 use super::theme;
@@ -48,6 +54,7 @@ pub struct App {
     /// How models are fetched; `None`: as the environment says.
     hub: Option<hub::Settings>,
     dialogs: Dialogs,
+    pictures: Pictures,
     /// Of the list of conversations, to be taken back.
     changes: Changes,
     pace: Pace,
@@ -66,18 +73,14 @@ pub struct App {
     is_recovering: bool,
     /// Requests so far.
     requests: u64,
-    /// Counts of tokens that were asked for.
-    counts: u64,
+    counting: Counting,
+    /// The search of all conversations, while something is looked for in them.
+    everywhere: Option<Everywhere>,
     /// Ends the request that is running.
     cancel: Arc<AtomicBool>,
     /// While it is set the engine times nothing.
     pause: Arc<AtomicBool>,
-    /// What the state's count of positions is of.
-    counted: Option<CountKey>,
 }
-
-/// What a prompt depends on: the conversation and how it is written, changes of its messages, the last of them.
-type CountKey = (String, u64, usize);
 
 /// A load, as it was asked for.
 #[derive(Default)]
@@ -96,13 +99,17 @@ impl App {
         let reading = Reading::new(context, store.reader());
         let state = kept(&store, &reading);
         theme::apply(context, state.settings.appearance);
+        // Its own keys would go further, and what they do would not be kept.
+        context.options_mut(|options| options.zoom_with_keyboard = false);
+        context.set_zoom_factor(state.settings.zoom());
         let mut app = Self {
             dialogs: Dialogs::new(context, store.folder()),
+            pictures: Pictures::default(),
             reading,
             pulls: Pulls::new(context),
             hub: None,
             changes: Changes::default(),
-            saving: Saving::new(store, &state.settings),
+            saving: Saving::new(store, &state.settings, &state.drafts),
             state,
             views: Views::default(),
             engine,
@@ -115,12 +122,14 @@ impl App {
             has_loaded: false,
             is_recovering: false,
             requests: 0,
-            counts: 0,
+            counting: Counting::default(),
+            everywhere: None,
             cancel: Arc::default(),
             pause: Arc::default(),
-            counted: None,
         };
         app.new_conversation(Mode::Completion);
+        let draft = app.state.settings.draft.clone();
+        app.state.set_draft(draft);
         app
     }
 
@@ -177,10 +186,7 @@ impl App {
 /// What was kept from the last time, and banners for what of it cannot be read.
 fn kept(store: &Store, reading: &Reading) -> State {
     let (settings, problem) = store.settings::<Settings>();
-    let mut state = State {
-        draft: settings.draft.clone(),
-        ..State::default()
-    };
+    let mut state = State::default();
     if let Some(text) = problem {
         state.tell(Banner::problem(BannerId::SettingsUnreadable, text));
     }
@@ -201,6 +207,12 @@ fn kept(store: &Store, reading: &Reading) -> State {
         reading.list(listing);
     }
     tell_unreadable(&mut state, &problems);
+    for Draft { conversation, text } in &settings.drafts {
+        // Of one that is gone nothing is wanted back.
+        if reader.bytes(conversation) > 0 {
+            state.drafts.insert(conversation.clone(), text.clone());
+        }
+    }
     for edit in &settings.edits {
         // One that cannot be read has nothing to be edited, and its file is as it was.
         let Ok(conversation) = reader.conversation(&edit.conversation) else {

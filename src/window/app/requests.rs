@@ -184,41 +184,4 @@ impl App {
             self.engine.send(Command::Measure);
         }
     }
-
-    /// Keeps the count of the prompt's tokens true.
-    pub(super) fn count(&mut self) {
-        if !self.state.can_generate() {
-            return;
-        }
-        let conversation = self.state.conversation();
-        let changes = conversation
-            .path()
-            .iter()
-            .map(|at| conversation.message(*at).version + 1 + 131 * *at as u64)
-            .sum();
-        let key = (
-            format!(
-                "{} {:?} {:?} {}",
-                conversation.id,
-                conversation.mode,
-                self.state.template(),
-                conversation.system
-            ),
-            changes,
-            conversation.last().map_or(0, |last| last + 1),
-        );
-        if self.counted.as_ref() == Some(&key) {
-            return;
-        }
-        self.counted = Some(key);
-        self.counts += 1;
-        match self.state.prompt() {
-            Ok(prompt) if !prompt.is_empty() => self.engine.send(Command::Count {
-                id: self.counts,
-                text: prompt,
-            }),
-            // What is wrong with it is told when something is sent.
-            _ => self.state.positions = 0,
-        }
-    }
 }

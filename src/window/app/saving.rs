@@ -1,12 +1,12 @@
 //! What has changed goes to disk at most once a second, and before the window closes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::window::action::{Action, BannerId};
 use crate::window::conversation::Conversation;
-use crate::window::settings::{Edit, Settings};
+use crate::window::settings::{Draft, Edit, Settings};
 use crate::window::state::{Banner, State};
 use crate::window::store::{Saved, Store};
 
@@ -26,7 +26,8 @@ pub(super) struct Saving {
     changed: BTreeSet<String>,
     /// The settings as they were saved last.
     saved_settings: String,
-    saved_draft: String,
+    /// The drafts as they were then.
+    saved_drafts: HashMap<String, String>,
     /// `None`: it is due now.
     last_save: Option<Instant>,
     last_retry: Instant,
@@ -43,12 +44,12 @@ pub(super) struct Saving {
 }
 
 impl Saving {
-    pub(super) fn new(store: Store, settings: &Settings) -> Self {
+    pub(super) fn new(store: Store, settings: &Settings, drafts: &HashMap<String, String>) -> Self {
         Self {
             store,
             changed: BTreeSet::new(),
             saved_settings: serde_json::to_string(settings).unwrap_or_default(),
-            saved_draft: settings.draft.clone(),
+            saved_drafts: drafts.clone(),
             last_save: Some(Instant::now()),
             last_retry: Instant::now(),
             unsaved: BTreeSet::new(),
@@ -180,7 +181,7 @@ impl Saving {
             .last_save
             .is_some_and(|last| is_recent(last, SAVE_EVERY))
         {
-            let has_changed = !self.changed.is_empty() || state.draft != self.saved_draft;
+            let has_changed = !self.changed.is_empty() || state.drafts != self.saved_drafts;
             return has_changed.then_some(SAVE_EVERY);
         }
         self.last_save = Some(now);
@@ -220,8 +221,10 @@ impl Saving {
                 None => {}
             }
         }
+        let (draft, drafts) = drafts(state);
         let settings = Settings {
-            draft: state.draft.clone(),
+            draft,
+            drafts,
             edits: edits(state),
             ..state.settings.clone()
         };
@@ -230,7 +233,9 @@ impl Saving {
             self.store.save_settings(&settings);
             self.saved_settings = json;
         }
-        self.saved_draft = settings.draft;
+        if self.saved_drafts != state.drafts {
+            self.saved_drafts.clone_from(&state.drafts);
+        }
     }
 
     /// Writes everything before the window goes. Returns whether it may go.
@@ -268,6 +273,24 @@ impl Saving {
             self.store.write_index(state.history.entries());
         }
     }
+}
+
+/// Drafts as they are kept: the one where there is no conversation on disk yet, and those of conversations.
+fn drafts(state: &State) -> (String, Vec<Draft>) {
+    let mut lone = String::new();
+    let mut others = Vec::new();
+    for (id, text) in &state.drafts {
+        match state.conversation_of(id) {
+            Some(conversation) if conversation.is_untouched() => lone.clone_from(text),
+            _ => others.push(Draft {
+                conversation: id.clone(),
+                text: text.clone(),
+            }),
+        }
+    }
+    // What has not changed is not written again.
+    others.sort_by(|a, b| a.conversation.cmp(&b.conversation));
+    (lone, others)
 }
 
 /// Edits as they are kept: with the message's index on disk.

@@ -5,7 +5,7 @@ use egui::{
     TextEdit, vec2,
 };
 
-use super::super::action::{Action, Export};
+use super::super::action::Action;
 use super::super::calendar::Calendar;
 use super::super::conversation::Mode;
 use super::super::history::{Entry, parse_tags};
@@ -326,39 +326,6 @@ fn buttons(ui: &mut egui::Ui, actions: &mut Vec<Action>) {
         let hint = "Questions and answers, for Instruct models";
         if chat.on_hover_text(hint).clicked() {
             actions.push(Action::New(Mode::Chat));
-        }
-    });
-}
-
-/// Import and export, as a menu behind an icon.
-pub fn files(ui: &mut egui::Ui, actions: &mut Vec<Action>) {
-    let more = icon_button(ui, Icon::More, "Import and export", "");
-    egui::Popup::menu(&more).show(|ui| {
-        for (label, hint, action) in [
-            (
-                "Import…",
-                "Conversations that were saved as JSON; dropping them on the window does the same",
-                Action::Import,
-            ),
-            (
-                "Markdown file…",
-                "This conversation, to be read (Ctrl+S)",
-                Action::Save(Export::ConversationMarkdown),
-            ),
-            (
-                "JSON file…",
-                "This conversation with all its branches, to be imported again",
-                Action::Save(Export::ConversationJson),
-            ),
-            (
-                "Copy as Markdown",
-                "This conversation",
-                Action::CopyMarkdown,
-            ),
-        ] {
-            if ui.button(label).on_hover_text(hint).clicked() {
-                actions.push(action);
-            }
         }
     });
 }

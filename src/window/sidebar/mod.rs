@@ -1,5 +1,6 @@
 //! Conversations, and settings.
 
+mod files;
 mod list;
 mod row;
 mod rows;
@@ -39,7 +40,7 @@ impl Sidebar {
             self.tab = segments(ui, self.tab, &tabs).unwrap_or(self.tab);
             if self.tab == Tab::Conversations {
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                    list::files(ui, actions);
+                    files::menu(ui, actions);
                 });
             }
         });

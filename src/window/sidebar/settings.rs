@@ -9,6 +9,7 @@ use super::super::state::State;
 use super::super::template::TemplateEditor;
 use super::super::theme::{self, GRID};
 use super::super::widgets::{lines, section, segments, switch};
+use super::super::zoom;
 use super::sampling::SamplingView;
 use crate::text::ChatTemplate;
 
@@ -26,6 +27,7 @@ pub fn show(
     ending(ui, state, actions);
     section(ui, "Appearance");
     appearance(ui, state.settings.appearance, actions);
+    zoom::control(ui, state.settings.zoom(), actions);
     ui.add_space(2.0 * GRID);
     if ui.button("Keyboard shortcuts (F1)").clicked() {
         actions.push(Action::ShowOverlay(Overlay::Shortcuts));

@@ -16,6 +16,7 @@ use egui::{
 
 pub use self::palette::Palette;
 use super::settings::Appearance;
+use crate::trace::{GROUPS, Phase, group};
 
 /// Sizes of text, in points.
 pub const TITLE: f32 = 20.0;
@@ -74,32 +75,42 @@ pub fn viridis(share: f32) -> Color32 {
     Color32::from_rgb(channel(0), channel(1), channel(2))
 }
 
-/// The kernels in the order of a layer, grouped as the layer bars stack them, with their colours.
-pub const GROUPS: [(&str, &[&str], Color32); 8] = [
-    (
-        "norm",
-        &["attn_norm", "ffn_norm", "final_norm"],
-        OKABE_ITO[4],
-    ),
-    ("QKV", &["qkv"], OKABE_ITO[0]),
-    ("rope", &["qk_norm_rope"], OKABE_ITO[6]),
-    ("attention", &["attention"], OKABE_ITO[5]),
-    ("out", &["out"], OKABE_ITO[3]),
-    ("FFN", &["proj_1", "proj_2"], OKABE_ITO[2]),
-    ("whole layer", &["layer"], Color32::from_gray(150)),
-    ("other", &["embed", "head", "sample"], OKABE_ITO[1]),
+/// The colours of the groups of kernels, in the order of [`GROUPS`].
+const GROUP_COLORS: [Color32; GROUPS.len()] = [
+    OKABE_ITO[4],
+    OKABE_ITO[0],
+    OKABE_ITO[6],
+    OKABE_ITO[5],
+    OKABE_ITO[3],
+    OKABE_ITO[2],
+    Color32::from_gray(150),
+    OKABE_ITO[1],
 ];
 
-/// The group of a kernel: its index in [`GROUPS`].
-pub fn group(kernel: &str) -> usize {
-    GROUPS
-        .iter()
-        .position(|(_, kernels, _)| kernels.contains(&kernel))
-        .unwrap_or(GROUPS.len() - 1)
+/// The colour of one of several things that are drawn beside each other.
+pub fn series(index: usize) -> Color32 {
+    OKABE_ITO[index % OKABE_ITO.len()]
+}
+
+/// The colour of steps of a phase.
+pub fn phase_color(phase: Phase) -> Color32 {
+    match phase {
+        Phase::Decode => OKABE_ITO[0],
+        Phase::Prefill => OKABE_ITO[5],
+    }
+}
+
+/// The colours of what takes more time than something else, and of what takes less.
+pub const SLOWER: Color32 = OKABE_ITO[5];
+pub const FASTER: Color32 = OKABE_ITO[0];
+
+/// The colour of a group of kernels, by its index in [`GROUPS`].
+pub fn group_color(group: usize) -> Color32 {
+    GROUP_COLORS[group.min(GROUP_COLORS.len() - 1)]
 }
 
 pub fn kernel_color(kernel: &str) -> Color32 {
-    GROUPS[group(kernel)].2
+    group_color(group(kernel))
 }
 
 /// Black or white, whichever can be read on `background`.
@@ -314,7 +325,7 @@ mod tests {
             assert!(contrast(palette.text, palette.selected()) >= 4.5);
             assert!(contrast(palette.text, palette.person()) >= 4.5);
         }
-        for (name, _, color) in GROUPS {
+        for (name, color) in GROUPS.iter().map(|(name, _)| name).zip(GROUP_COLORS) {
             assert!(contrast(ink_on(color), color) >= 4.5, "{name}");
         }
     }

@@ -1,44 +1,44 @@
-//! The flame chart of one step: the step, its layers, their kernels. Wheel zooms, dragging pans.
+//! The flame chart of one step: the step, its layers, their kernels, along the device's time.
 
-use egui::{Color32, Rect, RichText, Sense, Stroke, pos2, vec2};
+use std::borrow::Cow;
 
-use super::format::{bytes, count, duration, giga, layer_name};
+use egui::{Color32, Rect, Sense, Stroke, Ui, pos2, vec2};
+
+use super::axis::{AxisView, Extent, Scale, keep_arrows};
+use super::picture::{self, BELOW, LEFT};
 use super::run::Run;
 use super::selection::Selection;
-use crate::trace::{Phase, Span, Step, Sum};
+use crate::trace::units::{bytes, count, duration, giga, layer_name};
+use crate::trace::{GROUPS, Phase, Span, Step, Sum, group};
 use crate::window::action::Action;
-use crate::window::theme::{GROUPS, ink_on, kernel_color};
+use crate::window::theme::{self, group_color, ink_on, kernel_color};
 use crate::window::widgets::canvas;
 
-const ROW: f32 = 26.0;
+/// Heights of a row.
+const LOWEST: f32 = 24.0;
+const HIGHEST: f32 = 52.0;
 
-/// The part of the step in sight, as shares of it.
+/// Spans that are listed below the chart at most.
+const LISTED: usize = 12;
+
+/// What is in sight of the step that is shown.
+#[derive(Default)]
 pub struct View {
-    start: f64,
-    end: f64,
-}
-
-impl Default for View {
-    fn default() -> Self {
-        Self {
-            start: 0.0,
-            end: 1.0,
-        }
-    }
+    axis: AxisView,
 }
 
 /// A box of the chart.
-struct Bar {
+struct Bar<'a> {
     row: usize,
     start: f64,
     end: f64,
-    label: String,
+    label: Cow<'a, str>,
     color: Color32,
     layer: Option<Option<u32>>,
     span: Option<usize>,
 }
 
-fn bars(number: usize, step: &Step, spans: &[Span]) -> Vec<Bar> {
+fn bars<'a>(step: &Step, spans: &'a [Span]) -> Vec<Bar<'a>> {
     let wall = step.wall.as_secs_f64() * 1e9;
     let end_of = |span: &Span| (span.start_ns + span.duration_ns) as f64;
     let device = spans.iter().map(end_of).fold(0.0, f64::max);
@@ -47,10 +47,11 @@ fn bars(number: usize, step: &Step, spans: &[Span]) -> Vec<Bar> {
         start: 0.0,
         end: wall.max(device),
         label: format!(
-            "step {number}: {} at position {}",
+            "{} at position {}",
             count(u64::from(step.tokens), "token"),
             step.position
-        ),
+        )
+        .into(),
         color: Color32::from_gray(110),
         layer: None,
         span: None,
@@ -62,9 +63,10 @@ fn bars(number: usize, step: &Step, spans: &[Span]) -> Vec<Bar> {
             row: 1,
             start: layer[0].start_ns as f64,
             end: layer.iter().map(end_of).fold(0.0, f64::max),
-            label: layer[0]
-                .layer
-                .map_or("other".into(), |layer| format!("layer {layer}")),
+            label: match layer[0].layer {
+                Some(layer) => format!("layer {layer}").into(),
+                None => "other".into(),
+            },
             color: Color32::from_gray(if even { 132 } else { 158 }),
             layer: Some(layer[0].layer),
             span: None,
@@ -74,7 +76,7 @@ fn bars(number: usize, step: &Step, spans: &[Span]) -> Vec<Bar> {
                 row: 2,
                 start: span.start_ns as f64,
                 end: end_of(span),
-                label: span.kernel.to_owned(),
+                label: span.kernel.into(),
                 color: kernel_color(span.kernel),
                 layer: Some(span.layer),
                 span: Some(first + i),
@@ -88,104 +90,68 @@ fn bars(number: usize, step: &Step, spans: &[Span]) -> Vec<Bar> {
 impl View {
     pub fn show(
         &mut self,
-        ui: &mut egui::Ui,
+        ui: &mut Ui,
+        room: f32,
         run: &Run,
         phase: Phase,
         selection: &Selection,
         actions: &mut Vec<Action>,
     ) {
-        let timed = run
-            .selected(phase, selection)
-            .filter_map(|(number, step)| Some((number, step, step.spans.as_deref()?)));
-        let Some((number, step, spans)) = timed.last() else {
-            ui.weak("No such step was timed kernel by kernel or layer by layer.");
+        let mut steps = run.selected(phase, selection).rev();
+        let timed = steps.find_map(|(number, step)| Some((number, step, step.spans.as_deref()?)));
+        let Some((number, step, spans)) = timed else {
+            picture::nothing(ui, picture::NOT_DETAILED);
             return;
         };
-        let bars = bars(number, step, spans);
+        let bars = bars(step, spans);
         let total = bars[0].end.max(1.0);
+        let extent = Extent {
+            low: 0.0,
+            high: total,
+            least: (total * 1e-4).max(10.0),
+        };
         ui.horizontal_wrapped(|ui| {
             ui.label(format!("Step {number}: {}", duration(total)));
             if ui.small_button("Zoom in").clicked() {
-                self.zoom(0.5, 0.5);
+                self.axis.zoom_middle(&extent, 0.5);
             }
             if ui.small_button("Zoom out").clicked() {
-                self.zoom(2.0, 0.5);
+                self.axis.zoom_middle(&extent, 2.0);
             }
             if ui.small_button("Whole step").clicked() {
-                *self = Self::default();
+                self.axis.show_all();
             }
         });
-        let size = vec2(ui.available_width(), 3.0 * ROW + 16.0);
+        let row = ((room - 260.0) / 3.0).clamp(LOWEST, HIGHEST);
+        let size = vec2(ui.available_width(), 3.0 * row + BELOW);
         let name = format!("Flame chart of step {number}");
         let (response, painter) = canvas(ui, size, Sense::click_and_drag(), &name);
         let rect = response.rect;
-        self.navigate(ui, &response);
-        let width = f64::from(rect.width());
-        let x = |ns: f64| {
-            let share = (ns / total - self.start) / (self.end - self.start);
-            rect.left() + (share * width) as f32
-        };
-        let font = egui::TextStyle::Small.resolve(ui.style());
-        let pointer = response.hover_pos();
-        let mut hovered = None;
-        for bar in &bars {
-            let (left, right) = (x(bar.start), x(bar.end));
-            if right < rect.left() || left > rect.right() {
-                continue;
-            }
-            let top = rect.top() + ROW * bar.row as f32;
-            let area = Rect::from_min_max(
-                pos2(left.max(rect.left()), top),
-                pos2(
-                    right.min(rect.right()).max(left.max(rect.left()) + 0.5),
-                    top + ROW - 2.0,
-                ),
-            );
-            let kernel = bar.span.map(|span| spans[span].kernel);
-            let is_off = selection
-                .layer
-                .is_some_and(|layer| bar.layer.is_some_and(|own| own != layer))
-                || selection
-                    .kernel
-                    .is_some_and(|wanted| kernel.is_some_and(|own| own != wanted));
-            let color = if is_off {
-                bar.color.gamma_multiply(0.35)
-            } else {
-                bar.color
-            };
-            painter.rect_filled(area, 1.0, color);
-            if area.width() > 14.0 {
-                let ink = if is_off {
-                    ui.visuals().text_color()
-                } else {
-                    ink_on(bar.color)
-                };
-                // All of it, or the bare number of a layer, or nothing: the beginning of a word says little.
-                let number = match bar.layer {
-                    Some(Some(layer)) if bar.span.is_none() => layer.to_string(),
-                    _ => String::new(),
-                };
-                for label in [bar.label.clone(), number] {
-                    let galley = painter.layout_no_wrap(label, font.clone(), ink);
-                    if galley.size().x <= area.width() - 4.0 {
-                        let corner =
-                            egui::vec2(area.left() + 3.0, area.center().y - galley.size().y / 2.0);
-                        painter.galley(corner.to_pos2(), galley, ink);
-                        break;
-                    }
-                }
-            }
-            if pointer.is_some_and(|pointer| area.contains(pointer)) {
-                hovered = Some(bar);
-                painter.rect_stroke(
-                    area,
-                    1.0,
-                    Stroke::new(1.5, ui.visuals().strong_text_color()),
-                    egui::StrokeKind::Inside,
-                );
-            }
+        let area = Rect::from_min_max(
+            pos2(rect.left() + LEFT, rect.top()),
+            pos2(rect.right(), rect.bottom() - BELOW),
+        );
+        picture::ground(ui, &painter, area, &response);
+        keep_arrows(ui, &response);
+        let scale = self
+            .axis
+            .navigate(ui, &response, area.x_range(), &extent, true);
+        for (i, what) in ["step", "layers", "kernels"].into_iter().enumerate() {
+            let at = pos2(area.left() - 6.0, area.top() + row * (i as f32 + 0.5));
+            let (align, color) = (egui::Align2::RIGHT_CENTER, theme::palette(ui).weak);
+            painter.text(at, align, what, picture::small(ui), color);
         }
-        self.ruler(ui, &painter, rect, total);
+        let pointer = response.hover_pos();
+        let inside = painter.with_clip_rect(area);
+        let hovered = bars
+            .iter()
+            .filter(|bar| {
+                draw(
+                    ui, &inside, area, row, &scale, bar, spans, selection, pointer,
+                )
+            })
+            .last();
+        picture::marks_below(ui, &painter, area, &scale, "time", picture::time_mark);
         if let Some(bar) = hovered {
             if response.clicked() {
                 actions.push(Action::Select(Selection {
@@ -196,121 +162,150 @@ impl View {
             }
             response.on_hover_text(describe(bar, spans));
         }
-        ui.add_space(4.0);
-        ui.horizontal_wrapped(|ui| {
-            for (name, _, color) in GROUPS {
-                let (mark, painter) = ui.allocate_painter(vec2(10.0, 10.0), Sense::hover());
-                painter.rect_filled(mark.rect, 1.0, color);
-                ui.label(RichText::new(name).small());
-            }
-        });
-        ui.label(
-            RichText::new("Wheel: zoom. Drag: pan. Click: select a layer or a kernel.")
-                .small()
-                .weak(),
-        );
-        if selection.layer.is_some() || selection.kernel.is_some() {
-            selected(ui, spans, selection);
-        }
-    }
-
-    /// Shows `factor` times as much, with what is at `center` (a share of what is shown) staying there.
-    fn zoom(&mut self, factor: f64, center: f64) {
-        let width = ((self.end - self.start) * factor).clamp(1e-4, 1.0);
-        let fixed = self.start + (self.end - self.start) * center;
-        self.start = (fixed - width * center).clamp(0.0, 1.0 - width);
-        self.end = self.start + width;
-    }
-
-    fn navigate(&mut self, ui: &egui::Ui, response: &egui::Response) {
-        let width = f64::from(response.rect.width().max(1.0));
-        if let Some(pointer) = response.hover_pos() {
-            let wheel = ui.input_mut(|input| {
-                let wheel = input.smooth_scroll_delta().y + 100.0 * (input.zoom_delta() - 1.0);
-                // The panel around must not scroll as well.
-                input.smooth_scroll_delta = egui::Vec2::ZERO;
-                wheel
-            });
-            if wheel != 0.0 {
-                let center = f64::from(pointer.x - response.rect.left()) / width;
-                self.zoom((-f64::from(wheel) / 200.0).exp(), center);
-            }
-        }
-        if response.dragged() {
-            let shift = -f64::from(response.drag_delta().x) / width * (self.end - self.start);
-            let shift = shift.clamp(-self.start, 1.0 - self.end);
-            self.start += shift;
-            self.end += shift;
-        }
-        if response.double_clicked() {
-            *self = Self::default();
-        }
-    }
-
-    fn ruler(&self, ui: &egui::Ui, painter: &egui::Painter, rect: Rect, total: f64) {
-        let font = egui::TextStyle::Small.resolve(ui.style());
-        let color = ui.visuals().weak_text_color();
-        let marks = 5;
-        for i in 0..marks {
-            let share = i as f64 / f64::from(marks - 1);
-            let ns = total * (self.start + (self.end - self.start) * share);
-            let x = rect.left() + rect.width() * share as f32;
-            let align = match i {
-                0 => egui::Align2::LEFT_BOTTOM,
-                i if i == marks - 1 => egui::Align2::RIGHT_BOTTOM,
-                _ => egui::Align2::CENTER_BOTTOM,
-            };
-            painter.text(
-                pos2(x, rect.bottom()),
-                align,
-                duration(ns),
-                font.clone(),
-                color,
-            );
-        }
+        let is_there = |of: &usize| spans.iter().any(|span| group(span.kernel) == *of);
+        let groups = (0..GROUPS.len()).filter(is_there);
+        picture::legend(ui, groups.map(|of| (GROUPS[of].0, group_color(of))));
+        list(ui, spans, selection);
     }
 }
 
-fn describe(bar: &Bar, spans: &[Span]) -> String {
+/// Draws a box, if it is in sight; returns whether the pointer is on it.
+#[expect(clippy::too_many_arguments, reason = "what is drawn, and where")]
+fn draw(
+    ui: &Ui,
+    painter: &egui::Painter,
+    area: Rect,
+    row: f32,
+    scale: &Scale,
+    bar: &Bar<'_>,
+    spans: &[Span],
+    selection: &Selection,
+    pointer: Option<egui::Pos2>,
+) -> bool {
+    let (left, right) = (scale.x(bar.start), scale.x(bar.end));
+    if right < area.left() || left > area.right() {
+        return false;
+    }
+    let top = area.top() + row * bar.row as f32;
+    let left = left.max(area.left());
+    let right = right.min(area.right()).max(left + 0.5);
+    let place = Rect::from_min_max(pos2(left, top), pos2(right, top + row - 2.0));
+    let kernel = bar.span.map(|span| spans[span].kernel);
+    let is_off = selection
+        .layer
+        .is_some_and(|layer| bar.layer.is_some_and(|own| own != layer))
+        || selection
+            .kernel
+            .is_some_and(|wanted| kernel.is_some_and(|own| own != wanted));
+    let color = match is_off {
+        true => bar.color.gamma_multiply(0.35),
+        false => bar.color,
+    };
+    painter.rect_filled(place, 1.0, color);
+    if place.width() > 14.0 {
+        let ink = match is_off {
+            true => theme::palette(ui).text,
+            false => ink_on(bar.color),
+        };
+        // All of it, or the bare number of a layer, or nothing: the beginning of a word says little.
+        let number = match bar.layer {
+            Some(Some(layer)) if bar.span.is_none() => layer.to_string(),
+            _ => String::new(),
+        };
+        for label in [bar.label.to_string(), number] {
+            let galley = painter.layout_no_wrap(label, picture::small(ui), ink);
+            if galley.size().x <= place.width() - 4.0 {
+                let corner = pos2(place.left() + 3.0, place.center().y - galley.size().y / 2.0);
+                painter.galley(corner, galley, ink);
+                break;
+            }
+        }
+    }
+    let is_hovered = pointer.is_some_and(|pointer| place.contains(pointer));
+    if is_hovered {
+        let stroke = Stroke::new(1.5, theme::palette(ui).text);
+        painter.rect_stroke(place, 1.0, stroke, egui::StrokeKind::Inside);
+    }
+    is_hovered
+}
+
+fn describe(bar: &Bar<'_>, spans: &[Span]) -> String {
     let time = duration(bar.end - bar.start);
-    match (bar.span.map(|span| &spans[span]), bar.layer) {
+    let text = match (bar.span.map(|span| &spans[span]), bar.layer) {
         (Some(span), Some(layer)) => {
             let sum = Sum::from(span);
             format!(
-                "{} of {}: {time}\n{} moved, {} GB/s, {} GFLOP/s",
+                "{} of {}: {time}, {} after the first began\n{} moved, {} GB/s, {} GFLOP/s\n{}\n{}",
                 span.kernel,
                 layer_name(layer),
+                duration(bar.start),
                 bytes(sum.bytes()),
                 giga(sum.bytes_per_s()),
                 giga(sum.flops_per_s()),
+                picture::BY_DEVICE,
+                picture::BY_SHAPES,
             )
         }
-        (None, Some(layer)) => format!("{}: {time}", layer_name(layer)),
-        _ => format!("{}: {time} from submission to the end", bar.label),
-    }
+        (None, Some(layer)) => {
+            let begin = duration(bar.start);
+            format!(
+                "{}: {time}, {begin} after the first began\n{}",
+                layer_name(layer),
+                picture::BY_DEVICE
+            )
+        }
+        _ => format!(
+            "{}: {time} from submission to the end\n{}",
+            bar.label,
+            picture::BY_HOST
+        ),
+    };
+    format!(
+        "{text}\nClick: it in all views. Drag: move.\n{}",
+        picture::MOVES
+    )
 }
 
-/// The numbers of what is selected.
-fn selected(ui: &mut egui::Ui, spans: &[Span], selection: &Selection) {
-    let wanted = spans.iter().filter(|span| {
+/// The figures of what is selected, longest first; of all where nothing is.
+fn list(ui: &mut Ui, spans: &[Span], selection: &Selection) {
+    let is_wanted = |span: &&Span| {
         selection.layer.is_none_or(|layer| span.layer == layer)
             && selection.kernel.is_none_or(|kernel| span.kernel == kernel)
-    });
-    ui.separator();
-    egui::Grid::new("spans").striped(true).show(ui, |ui| {
-        for head in ["kernel", "layer", "time", "bytes", "GB/s", "GFLOP/s"] {
-            ui.strong(head);
-        }
-        ui.end_row();
-        for span in wanted {
-            let sum = Sum::from(span);
-            ui.label(span.kernel);
-            ui.label(span.layer.map_or("other".into(), |layer| layer.to_string()));
-            ui.label(duration(span.duration_ns as f64));
-            ui.label(bytes(sum.bytes()));
-            ui.label(giga(sum.bytes_per_s()));
-            ui.label(giga(sum.flops_per_s()));
-            ui.end_row();
-        }
+    };
+    let mut wanted: Vec<&Span> = spans.iter().filter(is_wanted).collect();
+    let all = wanted.len();
+    wanted.sort_by_key(|span| std::cmp::Reverse(span.duration_ns));
+    wanted.truncate(LISTED);
+    ui.add_space(theme::GRID);
+    let what = match all > wanted.len() {
+        true => format!("The longest {LISTED} of {all}"),
+        false => "What is selected".to_owned(),
+    };
+    ui.label(theme::aside(what));
+    egui::ScrollArea::horizontal().show(ui, |ui| {
+        egui::Grid::new("spans")
+            .striped(true)
+            .spacing(vec2(14.0, 2.0))
+            .min_row_height(16.0)
+            .show(ui, |ui| {
+                for head in ["kernel", "layer", "µs", "MB", "GB/s", "GFLOP/s"] {
+                    ui.label(theme::strong(head).small());
+                }
+                ui.end_row();
+                for span in wanted {
+                    let sum = Sum::from(span);
+                    for text in [
+                        span.kernel.to_owned(),
+                        span.layer.map_or("–".into(), |layer| layer.to_string()),
+                        picture::figure(span.duration_ns as f64 / 1e3),
+                        picture::figure(sum.bytes() as f64 / 1e6),
+                        giga(sum.bytes_per_s()),
+                        giga(sum.flops_per_s()),
+                    ] {
+                        ui.label(egui::RichText::new(text).small());
+                    }
+                    ui.end_row();
+                }
+            });
     });
 }

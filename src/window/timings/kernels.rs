@@ -3,44 +3,53 @@
 use egui::RichText;
 use egui_extras::{Column, TableBuilder};
 
-use super::format::{bytes, duration, giga, share};
-use super::run::Sums;
+use super::picture::{self, figure};
 use super::selection::Selection;
-use crate::trace::{KernelSum, Peaks};
+use crate::trace::units::giga;
+use crate::trace::{KernelSum, Peaks, Totals};
 use crate::window::action::Action;
-use crate::window::theme::kernel_color;
+use crate::window::theme::{self, kernel_color};
 
-/// Of the text: ten columns must fit beside a chat.
-const SIZE: f32 = 12.0;
+/// Heights of a row.
+const LOWEST: f32 = 22.0;
+const HIGHEST: f32 = 30.0;
 
 /// Widths of the name, and of the figures after it: fixed, so that numbers can end in line.
-const NAME: f32 = 92.0;
-const WIDTHS: [f32; 9] = [36.0, 58.0, 52.0, 44.0, 54.0, 44.0, 56.0, 48.0, 58.0];
+const NAME: f32 = 98.0;
+const WIDTHS: [f32; 9] = [36.0, 44.0, 52.0, 54.0, 54.0, 42.0, 56.0, 48.0, 66.0];
 
 /// What a column is sorted by.
 type Key = fn(&KernelSum) -> f64;
 
 const COLUMNS: [(&str, &str, Key); 8] = [
-    ("calls", "Dispatches", |k| k.sum.calls as f64),
-    ("total", "Time of all calls", |k| k.sum.duration_ns as f64),
-    ("mean", "Time of a call", |k| {
+    ("calls", "Dispatches of all tokens", |k| k.sum.calls as f64),
+    (
+        "ms",
+        "Milliseconds of all calls, by the device's own timestamps",
+        |k| k.sum.duration_ns as f64,
+    ),
+    ("µs each", "Microseconds of a call", |k| {
         k.sum.duration_ns as f64 / k.sum.calls.max(1) as f64
     }),
-    ("share", "Of the time in kernels", |k| {
+    ("share %", "Of the time in kernels", |k| {
         k.sum.duration_ns as f64
     }),
-    ("bytes", "Read and written, a call", |k| {
-        k.sum.bytes() as f64 / k.sum.calls.max(1) as f64
-    }),
-    ("GB/s", "Bytes a second", |k| {
+    (
+        "MB each",
+        "Read and written, counted from the shapes of weights and cache, each byte once",
+        |k| k.sum.bytes() as f64 / k.sum.calls.max(1) as f64,
+    ),
+    ("GB/s", "Those bytes in that time", |k| {
         k.sum.bytes_per_s().unwrap_or(0.0)
     }),
-    ("GFLOP/s", "Floating-point operations a second", |k| {
-        k.sum.flops_per_s().unwrap_or(0.0)
-    }),
     (
-        "of best",
-        "GB/s against the adapter's measured bandwidth",
+        "GFLOP/s",
+        "Floating-point operations of products and sums, in that time",
+        |k| k.sum.flops_per_s().unwrap_or(0.0),
+    ),
+    (
+        "best %",
+        "GB/s against the adapter's measured bandwidth. Above 100: part of the bytes came from caches",
         |k| k.sum.bytes_per_s().unwrap_or(0.0),
     ),
 ];
@@ -70,7 +79,8 @@ impl View {
     pub fn show(
         &mut self,
         ui: &mut egui::Ui,
-        sums: &Sums,
+        room: f32,
+        sums: &Totals,
         peaks: Option<Peaks>,
         selection: &Selection,
         actions: &mut Vec<Action>,
@@ -83,7 +93,7 @@ impl View {
             }
         };
         if rows.is_empty() {
-            ui.weak("No step of this kind was timed kernel by kernel or layer by layer.");
+            picture::nothing(ui, picture::NOT_DETAILED);
             return;
         }
         let key = COLUMNS[self.column].2;
@@ -91,9 +101,10 @@ impl View {
         if self.ascending {
             rows.reverse();
         }
+        let height = ((room - 48.0) / rows.len() as f32).clamp(LOWEST, HIGHEST);
         let all: u64 = rows.iter().map(|row| row.sum.duration_ns).sum();
         egui::ScrollArea::horizontal().show(ui, |ui| {
-            ui.spacing_mut().item_spacing.x = 3.0;
+            ui.spacing_mut().item_spacing.x = 2.0;
             let table = TableBuilder::new(ui)
                 .striped(true)
                 .vscroll(false)
@@ -105,7 +116,7 @@ impl View {
             });
             let table = table.header(22.0, |mut header| {
                 header.col(|ui| {
-                    ui.label(RichText::new("kernel").size(SIZE).strong());
+                    ui.label(theme::strong("kernel").small());
                 });
                 for (i, (name, hint, _)) in COLUMNS.iter().enumerate() {
                     header.col(|ui| {
@@ -113,7 +124,8 @@ impl View {
                     });
                 }
                 header.col(|ui| {
-                    ui.label(RichText::new("bound by").size(SIZE).strong()).on_hover_text(
+                    ui.add_space(8.0);
+                    ui.label(theme::strong("bound by").small()).on_hover_text(
                         "memory, arithmetic: that alone, at the measured best, takes more than half of the time; \
                          overhead: neither (starting up, waiting, unpacking weights)",
                     );
@@ -121,20 +133,23 @@ impl View {
             });
             table.body(|mut body| {
                 for row in &rows {
-                    body.row(20.0, |mut line| {
+                    body.row(height, |mut line| {
                         line.set_selected(selection.kernel == Some(row.kernel));
                         line.col(|ui| {
                             let size = egui::vec2(8.0, 12.0);
                             let (mark, painter) = ui.allocate_painter(size, egui::Sense::hover());
                             painter.rect_filled(mark.rect, 1.0, kernel_color(row.kernel));
-                            let name = RichText::new(row.kernel).size(SIZE);
+                            let name = RichText::new(row.kernel).small();
                             ui.add(egui::Label::new(name).selectable(false).extend());
                         });
                         for (i, text) in figures(row, all, peaks).into_iter().enumerate() {
                             line.col(|ui| {
-                                let label = egui::Label::new(RichText::new(text).size(SIZE))
+                                let label = egui::Label::new(RichText::new(text).small())
                                     .selectable(false)
                                     .extend();
+                                if i == COLUMNS.len() {
+                                    ui.add_space(8.0);
+                                }
                                 // Numbers end in line.
                                 let layout = match i < COLUMNS.len() {
                                     true => at_the_right(),
@@ -160,10 +175,10 @@ impl View {
     fn head(&mut self, ui: &mut egui::Ui, column: usize, name: &str, hint: &str) {
         let arrow = match (self.column == column, self.ascending) {
             (false, _) => "",
-            (true, true) => " ^",
-            (true, false) => " v",
+            (true, true) => " ↑",
+            (true, false) => " ↓",
         };
-        let text = RichText::new(format!("{name}{arrow}")).size(SIZE).strong();
+        let text = theme::strong(format!("{name}{arrow}")).small();
         let button = egui::Button::new(text).frame(false);
         if ui.add(button).on_hover_text(hint).clicked() {
             self.ascending = self.column == column && !self.ascending;
@@ -178,16 +193,15 @@ fn figures(row: &KernelSum, all: u64, peaks: Option<Peaks>) -> [String; 9] {
     let rate = sum.bytes_per_s();
     [
         sum.calls.to_string(),
-        duration(sum.duration_ns as f64),
-        duration(sum.duration_ns as f64 / calls as f64),
-        format!(
-            "{:.1} %",
-            100.0 * sum.duration_ns as f64 / all.max(1) as f64
-        ),
-        bytes(sum.bytes() / calls),
+        figure(sum.duration_ns as f64 / 1e6),
+        figure(sum.duration_ns as f64 / 1e3 / calls as f64),
+        format!("{:.1}", 100.0 * sum.duration_ns as f64 / all.max(1) as f64),
+        figure(sum.bytes() as f64 / 1e6 / calls as f64),
         giga(rate),
         giga(sum.flops_per_s()),
-        share(rate, peaks.map(|peaks| peaks.bytes_per_s)),
+        rate.zip(peaks).map_or(String::new(), |(rate, peaks)| {
+            format!("{:.0}", 100.0 * rate / peaks.bytes_per_s)
+        }),
         peaks.map_or(String::new(), |peaks| {
             sum.bound_by(&peaks).name().to_owned()
         }),

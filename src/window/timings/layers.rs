@@ -1,32 +1,39 @@
 //! A bar a layer, stacked by kernel, beside what the layer is: OpenELM's layers are unequal by design.
 
-use egui::{Color32, Rect, RichText, Sense, Stroke, pos2, vec2};
+use egui::{Color32, Rect, Sense, Stroke, pos2, vec2};
 
-use super::format::{bytes, duration, giga, layer_name, share};
-use super::run::Sums;
+use super::axis::Scale;
+use super::picture::{self, BELOW};
 use super::selection::Selection;
 use crate::checkpoint::Config;
-use crate::trace::{LayerSum, Peaks, Sum};
+use crate::trace::units::{bytes, duration, giga, layer_name, share};
+use crate::trace::{GROUPS, LayerSum, Peaks, Sum, Totals, group};
 use crate::window::action::Action;
-use crate::window::theme::{GROUPS, group};
+use crate::window::theme::{self, group_color};
 use crate::window::widgets::canvas;
 
-const ROW: f32 = 22.0;
+/// Heights of a row, and of what stands below all of them.
+const LOWEST: f32 = 18.0;
+const HIGHEST: f32 = 40.0;
+const NOTE: f32 = 44.0;
 
 /// Width of a layer's number, its shape and its figures; with less than `ROOMY` there is no room for shapes.
 const NUMBER: f32 = 38.0;
-const SHAPE: f32 = 104.0;
-const FIGURES: f32 = 158.0;
+const SHAPE: f32 = 120.0;
+const FIGURES: f32 = 166.0;
+const FEWER_FIGURES: f32 = 112.0;
 const ROOMY: f32 = 420.0;
 
 pub fn show(
     ui: &mut egui::Ui,
-    sums: &Sums,
+    room: f32,
+    sums: &Totals,
     config: Option<&Config>,
     peaks: Option<Peaks>,
     selection: &Selection,
     actions: &mut Vec<Action>,
 ) {
+    let top = ui.cursor().top();
     let tokens = sums.timed.tokens.max(1) as f64;
     let all = sums
         .layers
@@ -36,10 +43,10 @@ pub fn show(
     let (layers, outside): (Vec<Shown<'_>>, Vec<_>) =
         all.partition(|shown| shown.of.layer.is_some());
     if layers.is_empty() && outside.is_empty() {
-        ui.weak("No step of this kind was timed kernel by kernel or layer by layer.");
+        picture::nothing(ui, picture::NOT_DETAILED);
         return;
     }
-    legend(ui, &sums.layers);
+    picture::legend(ui, picture::groups_of(&sums.layers));
     let count = layers.len().max(1) as f64;
     let sum = |of: fn(&Sum) -> u64| layers.iter().map(|layer| of(&layer.sum)).sum::<u64>() as f64;
     let (all_ns, all_bytes) = (sum(|sum| sum.duration_ns), sum(Sum::bytes).max(1.0));
@@ -50,11 +57,16 @@ pub fn show(
         .map(|shown| by_size(shown).max(shown.sum.duration_ns as f64))
         .fold(1.0, f64::max);
     head(ui);
+    let rows = (layers.len() + outside.len()) as f32;
+    let used = ui.cursor().top() - top + NOTE + BELOW;
+    let height = ((room - used) / rows).clamp(LOWEST, HIGHEST);
     let mut clicked = None;
+    let spacing = std::mem::take(&mut ui.spacing_mut().item_spacing.y);
     for shown in layers.iter().chain(&outside) {
         let is_layer = shown.of.layer.is_some();
         let row = Row {
             shown,
+            height,
             shape: shape(config, shown.of.layer),
             longest,
             tokens,
@@ -70,6 +82,8 @@ pub fn show(
             clicked = Some(shown.of.layer);
         }
     }
+    time_axis(ui, longest / tokens);
+    ui.spacing_mut().item_spacing.y = spacing;
     if let Some(layer) = clicked {
         let again = selection.layer == Some(layer);
         let layer = (!again).then_some(layer);
@@ -78,10 +92,34 @@ pub fn show(
             ..*selection
         }));
     }
-    ui.add_space(4.0);
     let text = "The tick is where a layer would end if its time followed its bytes: OpenELM gives later layers more heads and a \
                 wider feed-forward network, so they are slower by design.";
-    ui.label(RichText::new(text).small().weak());
+    ui.label(theme::aside(text));
+}
+
+/// Where bars begin and end in a picture of that place.
+fn bar_range(rect: Rect) -> egui::Rangef {
+    let (shape, figures) = match rect.width() > ROOMY {
+        true => (SHAPE, FIGURES),
+        false => (0.0, FEWER_FIGURES),
+    };
+    let left = rect.left() + NUMBER + shape;
+    egui::Rangef::new(left, (rect.right() - figures).max(left + 20.0))
+}
+
+/// The time that bars stand for.
+fn time_axis(ui: &mut egui::Ui, longest: f64) {
+    let size = vec2(ui.available_width(), BELOW);
+    let (response, painter) = canvas(ui, size, Sense::hover(), "Time a token");
+    let bars = bar_range(response.rect);
+    let area = Rect::from_x_y_ranges(bars, response.rect.top()..=response.rect.top());
+    let scale = Scale {
+        left: bars.min,
+        right: bars.max,
+        low: 0.0,
+        high: longest,
+    };
+    picture::marks_below(ui, &painter, area, &scale, "", picture::time_mark);
 }
 
 /// A layer with what is shown of it: all of it, or the selected kernel.
@@ -121,22 +159,11 @@ fn head(ui: &mut egui::Ui) {
         text(rect.left() + NUMBER, left, "heads · FFN width");
         text(rect.left() + NUMBER + SHAPE, left, "kernels");
     }
-    text(rect.right() - 4.0, right, "a token · bandwidth · of best");
-}
-
-/// The groups of kernels that there are.
-fn legend(ui: &mut egui::Ui, layers: &[LayerSum]) {
-    let kernels = layers.iter().flat_map(|layer| &layer.kernels);
-    let there: Vec<usize> = (0..GROUPS.len())
-        .filter(|of| kernels.clone().any(|sum| group(sum.kernel) == *of))
-        .collect();
-    ui.horizontal_wrapped(|ui| {
-        for (name, _, color) in there.into_iter().map(|group| GROUPS[group]) {
-            let (mark, painter) = ui.allocate_painter(vec2(10.0, 10.0), Sense::hover());
-            painter.rect_filled(mark.rect, 1.0, color);
-            ui.label(RichText::new(name).small());
-        }
-    });
+    let figures = match rect.width() > ROOMY {
+        true => "a token · bandwidth · of best",
+        false => "a token · of best",
+    };
+    text(rect.right() - 4.0, right, figures);
 }
 
 /// Heads and width of a layer.
@@ -155,6 +182,7 @@ fn shape(config: Option<&Config>, layer: Option<u32>) -> String {
 
 struct Row<'a> {
     shown: &'a Shown<'a>,
+    height: f32,
     shape: String,
     longest: f64,
     tokens: f64,
@@ -177,8 +205,11 @@ impl Row<'_> {
             duration(time / self.tokens),
             self.shape
         );
-        let (response, painter) = canvas(ui, vec2(width, ROW), Sense::click(), &name);
+        let (response, painter) = canvas(ui, vec2(width, self.height), Sense::click(), &name);
         let rect = response.rect;
+        if response.has_focus() {
+            picture::focus(ui, &painter, rect);
+        }
         if selection.layer == Some(of.layer) {
             painter.rect_filled(
                 rect,
@@ -202,7 +233,8 @@ impl Row<'_> {
         );
         // Where there is no room for everything, the bar stays.
         let has_shape = width > ROOMY && of.layer.is_some();
-        let left = rect.left() + NUMBER + if width > ROOMY { SHAPE } else { 0.0 };
+        let bars = bar_range(rect);
+        let left = bars.min;
         if has_shape {
             let left = egui::Align2::LEFT_CENTER;
             let weak = ui.visuals().weak_text_color();
@@ -214,8 +246,7 @@ impl Row<'_> {
                 weak,
             );
         }
-        let bar_end = rect.right() - FIGURES;
-        let full = (bar_end - left).max(20.0);
+        let full = bars.span();
         let mut x = left;
         let scale = full / self.longest as f32;
         let mut groups = [0.0_f64; GROUPS.len()];
@@ -227,10 +258,10 @@ impl Row<'_> {
                 groups[group(kernel.kernel)] += kernel.sum.duration_ns as f64;
             }
         }
-        for (time, (_, _, color)) in groups.iter().zip(GROUPS) {
+        for (time, color) in groups.iter().zip((0..).map(group_color)) {
             let end = (x + *time as f32 * scale).min(left + full);
             let part =
-                Rect::from_min_max(pos2(x, rect.top() + 3.0), pos2(end, rect.bottom() - 3.0));
+                Rect::from_min_max(pos2(x, rect.top() + 3.0), pos2(end, rect.bottom() - 2.0));
             painter.rect_filled(part, 0.0, color);
             x = end;
         }
@@ -246,10 +277,13 @@ impl Row<'_> {
             painter.vline(x, rect.y_range(), stroke);
         }
         let rate = sum.bytes_per_s();
+        let bandwidth = match width > ROOMY {
+            true => format!("  {} GB/s", giga(rate)),
+            false => String::new(),
+        };
         let figures = format!(
-            "{}  {} GB/s  {}",
+            "{}{bandwidth}  {}",
             duration(time / self.tokens),
-            giga(rate),
             share(rate, self.bandwidth)
         );
         painter.text(at(rect.right() - 4.0), right, figures, font, color);
@@ -276,11 +310,19 @@ impl Row<'_> {
             ));
         }
         for kernel in &of.kernels {
-            ui.label(format!(
-                "{}: {} a token",
-                kernel.kernel,
-                duration(kernel.sum.duration_ns as f64 / self.tokens)
-            ));
+            ui.horizontal(|ui| {
+                picture::swatch(ui, theme::kernel_color(kernel.kernel));
+                ui.label(format!(
+                    "{}: {} a token",
+                    kernel.kernel,
+                    duration(kernel.sum.duration_ns as f64 / self.tokens)
+                ));
+            });
         }
+        if sum.bytes_per_s() > self.bandwidth {
+            ui.label("Faster than memory gives: part of its bytes came from caches.");
+        }
+        ui.label(theme::aside(picture::BY_DEVICE));
+        ui.label(theme::aside(picture::BY_SHAPES));
     }
 }

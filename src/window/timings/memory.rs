@@ -1,64 +1,80 @@
-//! What lies in the device's memory.
+//! What lies in the device's memory, and how fast it could be read.
 
-use egui::{Color32, Rect, RichText, Sense, pos2, vec2};
+use egui::{Rect, Sense, Ui, pos2, vec2};
 
-use super::format::{bytes, grouped};
+use super::picture;
 use super::record::Record;
-use crate::window::theme::ink_on;
-use crate::window::widgets::canvas;
+use super::what_if::{WhatIf, rounded};
+use crate::engine::ModelInfo;
+use crate::trace::units::{bytes, grouped};
+use crate::window::theme::{self, ink_on};
+use crate::window::widgets::{canvas, section};
 
-pub fn show(ui: &mut egui::Ui, record: &Record) {
+/// Height of the bar of what lies there, and of one of a rate.
+const BAR: f32 = 30.0;
+const RATE: f32 = 22.0;
+
+/// Room for a format's name and its rate.
+const NAME: f32 = 44.0;
+const FIGURE: f32 = 96.0;
+
+pub fn show(ui: &mut Ui, record: &Record, what_if: Option<&WhatIf>) {
     let Some(info) = &record.info else {
-        ui.weak("No model is loaded.");
+        picture::nothing(ui, "No model is loaded.");
         return;
     };
+    lies(ui, info);
+    if let Some(what_if) = what_if {
+        section(ui, "What if the weights had another format");
+        rates(ui, what_if);
+        ui.label(theme::aside(what_if.why()));
+    }
+}
+
+/// What lies there.
+fn lies(ui: &mut Ui, info: &ModelInfo) {
     let memory = &info.memory;
     let parts = [
-        ("weights", memory.weights, Color32::from_rgb(0, 114, 178)),
-        (
-            "keys and values",
-            memory.kv_cache,
-            Color32::from_rgb(230, 159, 0),
-        ),
-        ("scratch", memory.scratch, Color32::from_rgb(0, 158, 115)),
+        ("weights", memory.weights, theme::series(0)),
+        ("keys and values", memory.kv_cache, theme::series(1)),
+        ("scratch", memory.scratch, theme::series(2)),
     ];
     let total: u64 = parts.iter().map(|(_, bytes, _)| bytes).sum();
     let name = format!("Device memory, {} in all", bytes(total));
-    let size = vec2(ui.available_width(), 30.0);
+    let size = vec2(ui.available_width(), BAR);
     let (response, painter) = canvas(ui, size, Sense::hover(), &name);
     let rect = response.rect;
     let mut x = rect.left();
-    let font = egui::TextStyle::Small.resolve(ui.style());
     for (label, size, color) in parts {
         let width = rect.width() * size as f32 / total.max(1) as f32;
         let part = Rect::from_min_max(pos2(x, rect.top()), pos2(x + width, rect.bottom()));
         painter.rect_filled(part, 0.0, color);
-        if width > 8.0 * label.len() as f32 {
+        let label = format!("{label}, {}", bytes(size));
+        if width > 7.5 * label.len() as f32 {
             let center = egui::Align2::CENTER_CENTER;
-            painter.text(part.center(), center, label, font.clone(), ink_on(color));
+            let font = picture::small(ui);
+            painter.text(part.center(), center, label, font, ink_on(color));
         }
         x += width;
     }
-    ui.add_space(6.0);
+    response.on_hover_text("Counted by this program as it asked the device for memory.");
+    ui.add_space(theme::GRID);
     egui::Grid::new("memory")
         .num_columns(3)
         .striped(true)
         .show(ui, |ui| {
             for (label, size, color) in parts {
                 ui.horizontal(|ui| {
-                    let (mark, painter) = ui.allocate_painter(vec2(10.0, 10.0), Sense::hover());
-                    painter.rect_filled(mark.rect, 1.0, color);
+                    picture::swatch(ui, color);
                     ui.label(label);
                 });
                 ui.label(bytes(size));
-                ui.label(format!(
-                    "{:.1} %",
-                    100.0 * size as f64 / total.max(1) as f64
-                ));
+                let share = 100.0 * size as f64 / total.max(1) as f64;
+                ui.label(format!("{share:.1} %"));
                 ui.end_row();
             }
-            ui.strong("together");
-            ui.strong(bytes(total));
+            ui.label(theme::strong("together"));
+            ui.label(theme::strong(bytes(total)));
             ui.end_row();
             if let Some(allocated) = memory.allocated {
                 ui.label("handed out by the driver");
@@ -66,7 +82,7 @@ pub fn show(ui: &mut egui::Ui, record: &Record) {
                 ui.end_row();
             }
         });
-    ui.add_space(6.0);
+    ui.add_space(theme::GRID);
     let per_position = memory.kv_cache / info.context_size.max(1) as u64;
     let text = format!(
         "{} parameters as {}; keys and values for {} positions, {} each. More is handed out than used, because memory is asked for in blocks.",
@@ -75,5 +91,41 @@ pub fn show(ui: &mut egui::Ui, record: &Record) {
         info.context_size,
         bytes(per_position)
     );
-    ui.label(RichText::new(text).small().weak());
+    ui.label(theme::aside(text));
+}
+
+/// A bar a format, and what is done now within that of the format in use.
+fn rates(ui: &mut Ui, what_if: &WhatIf) {
+    let most = what_if.rates.iter().map(|(_, rate)| *rate);
+    let most = most.fold(what_if.now.unwrap_or(0.0), f64::max).max(1e-9);
+    for (dtype, rate) in what_if.rates {
+        let now = what_if.now.filter(|_| dtype == what_if.dtype);
+        let figure = match now {
+            Some(now) => format!("{} of {} tok/s", rounded(now), rounded(rate)),
+            None => format!("{} tok/s", rounded(rate)),
+        };
+        let size = vec2(ui.available_width(), RATE);
+        let name = format!("{dtype}: {figure} at most, estimated");
+        let (response, painter) = canvas(ui, size, Sense::hover(), &name);
+        let rect = response.rect;
+        let palette = theme::palette(ui);
+        let text = |x: f32, align: egui::Align2, text: String| {
+            let at = pos2(x, rect.center().y);
+            painter.text(at, align, text, picture::small(ui), palette.text);
+        };
+        let left = egui::Align2::LEFT_CENTER;
+        text(rect.left(), left, dtype.to_string());
+        let full = (rect.width() - NAME - FIGURE).max(20.0);
+        let bar = |rate: f64| {
+            let width = full * (rate / most) as f32;
+            let corner = pos2(rect.left() + NAME, rect.top() + 4.0);
+            Rect::from_min_size(corner, vec2(width.max(1.0), RATE - 8.0))
+        };
+        painter.rect_filled(bar(rate), 2.0, palette.line);
+        if let Some(now) = now {
+            painter.rect_filled(bar(now), 2.0, theme::series(0));
+        }
+        let x = bar(rate.max(now.unwrap_or(0.0))).right() + 8.0;
+        text(x, left, figure);
+    }
 }

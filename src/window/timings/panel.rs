@@ -1,31 +1,48 @@
-//! The panel: what is timed, a summary, the token strip, and one view below them.
+//! The panel: one row of controls, the sentence, the strip, one view below them or two beside each other, and what stands quietly
+//! at its foot.
 
-use egui::{ComboBox, RichText, ScrollArea};
+use egui::{Align, ComboBox, FontSelection, Frame, Panel, Rect, ScrollArea, Ui, UiBuilder, pos2};
 
-use super::format::{count, layer_name};
+use super::axis::AxisView;
 use super::record::Record;
 use super::run::Sums;
 use super::selection::{Selection, Tab};
-use super::{compare, flame, heat, kernels, layers, memory, strip};
-use crate::trace::{Phase, TraceMode};
-use crate::window::action::{Action, Export};
-use crate::window::settings::{Setting, Settings};
-use crate::window::theme;
-use crate::window::widgets::name;
+use super::what_if::WhatIf;
+use super::{compare, controls, flame, foot, heat, kernels, layers, lesson, memory, strip};
+use crate::trace::units::layer_name;
+use crate::trace::{Explanation, Phase};
+use crate::window::action::Action;
+use crate::window::settings::Settings;
+use crate::window::theme::{self, GRID};
+use crate::window::widgets::{name, segments};
+
+/// From this width on two views stand beside each other.
+const TWO: f32 = 900.0;
+
+/// Below this width the names of the views take two rows.
+const ONE_ROW: f32 = 500.0;
+
+/// Below this height views scroll instead of getting smaller.
+const LEAST_ROOM: f32 = 180.0;
 
 /// What only the panel needs, and what it has worked out from the record: neither is read elsewhere.
 #[derive(Default)]
 pub struct TimingsView {
     sums: Sums,
+    /// Steps in sight: of the strip, and of whatever is drawn along it.
+    steps: AxisView,
+    /// The run and phase whose steps those are.
+    shown: Option<(u64, Phase)>,
     flame: flame::View,
     heat: heat::View,
     kernels: kernels::View,
+    compare: compare::View,
 }
 
 impl TimingsView {
     pub fn show(
         &mut self,
-        ui: &mut egui::Ui,
+        ui: &mut Ui,
         record: &Record,
         settings: &Settings,
         actions: &mut Vec<Action>,
@@ -37,175 +54,202 @@ impl TimingsView {
             tab,
             ..
         } = record;
-        ui.add_space(2.0);
-        controls(ui, record, settings, actions);
-        self.sums.update(run, *phase, selection);
-        summary(ui, record, &self.sums);
-        strip::show(ui, run, *phase, selection, actions);
-        chips(ui, selection, actions);
-        ui.horizontal_wrapped(|ui| {
-            for (choice, name) in Tab::ALL {
-                if ui.selectable_label(*tab == choice, name).clicked() {
-                    actions.push(Action::ShowTab(choice));
-                }
-            }
-        });
-        ui.separator();
-        if run.steps.is_empty() && !matches!(tab, Tab::Memory | Tab::Compare) {
-            ui.weak("Nothing has been timed yet: have the model write something.");
+        ui.add_space(GRID);
+        controls::show(ui, record, settings, actions);
+        self.sums.update(run, *phase, selection, record.run_peaks());
+        let shown = Some((run.number, *phase));
+        if self.shown != shown {
+            self.steps.show_all();
+            self.shown = shown;
+        }
+        let what_if = WhatIf::of(record);
+        Panel::bottom("timings foot")
+            .resizable(false)
+            .show_separator_line(false)
+            .frame(Frame::NONE)
+            .show(ui, |ui| {
+                foot::show(ui, record, &self.sums, what_if.as_ref())
+            });
+        if run.steps.is_empty() {
+            tabs(ui, *tab, actions);
+            let room = ui.available_rect_before_wrap();
+            pane(ui, room, "lesson", |ui, room| match tab {
+                Tab::Memory => memory::show(ui, record, what_if.as_ref()),
+                _ => lesson::show(ui, room, settings.trace),
+            });
             return;
         }
+        sentence(ui, self.sums.explanation.as_ref());
+        strip::show(ui, &mut self.steps, run, *phase, selection, actions);
+        ui.scope(|ui| chips(ui, selection, actions));
+        if ui.available_width() < TWO {
+            tabs(ui, *tab, actions);
+            let room = ui.available_rect_before_wrap();
+            self.view(ui, room, *tab, record, what_if.as_ref(), actions);
+            return;
+        }
+        let beside = tab.beside(record.beside);
+        let whole = ui.available_rect_before_wrap();
+        let middle = whole.center().x;
+        let [left, right] = [
+            whole.with_max_x(middle - 2.0 * GRID),
+            whole.with_min_x(middle + 2.0 * GRID),
+        ];
+        let half = |ui: &mut Ui, room: Rect| {
+            let layout = egui::Layout::top_down(Align::Min);
+            ui.new_child(
+                UiBuilder::new()
+                    .max_rect(room)
+                    .layout(layout)
+                    .id_salt(room.left() as i32),
+            )
+        };
+        let mut ui_left = half(ui, left);
+        tabs(&mut ui_left, *tab, actions);
+        let room = ui_left.available_rect_before_wrap();
+        self.view(&mut ui_left, room, *tab, record, what_if.as_ref(), actions);
+        let mut ui_right = half(ui, right);
+        second(&mut ui_right, *tab, beside, actions);
+        let room = ui_right.available_rect_before_wrap();
+        self.view(
+            &mut ui_right,
+            room,
+            beside,
+            record,
+            what_if.as_ref(),
+            actions,
+        );
+        let line = egui::Stroke::new(1.0, theme::palette(ui).line);
+        ui.painter().vline(middle, whole.y_range(), line);
+        ui.advance_cursor_after_rect(whole);
+    }
+
+    fn view(
+        &mut self,
+        ui: &mut Ui,
+        room: Rect,
+        tab: Tab,
+        record: &Record,
+        what_if: Option<&WhatIf>,
+        actions: &mut Vec<Action>,
+    ) {
+        let Record {
+            run,
+            phase,
+            selection,
+            ..
+        } = record;
         let peaks = record.run_peaks();
         let config = run.info.as_ref().map(|info| &info.config);
-        ScrollArea::vertical()
-            .id_salt(("view", *tab as u8))
-            .auto_shrink(false)
-            .show(ui, |ui| match tab {
-                Tab::Heat => self.heat.show(ui, run, *phase, selection, actions),
-                Tab::Flame => self.flame.show(ui, run, *phase, selection, actions),
-                Tab::Layers => layers::show(ui, &self.sums, config, peaks, selection, actions),
-                Tab::Kernels => self.kernels.show(ui, &self.sums, peaks, selection, actions),
-                Tab::Memory => memory::show(ui, record),
-                Tab::Compare => compare::show(ui, record, actions),
-            });
+        let totals = &self.sums.totals;
+        pane(ui, room, tab.name(), |ui, room| match tab {
+            Tab::Heat => {
+                let axis = &mut self.steps;
+                self.heat
+                    .show(ui, room, axis, run, *phase, selection, actions);
+            }
+            Tab::Flame => self.flame.show(ui, room, run, *phase, selection, actions),
+            Tab::Layers => layers::show(ui, room, totals, config, peaks, selection, actions),
+            Tab::Kernels => self
+                .kernels
+                .show(ui, room, totals, peaks, selection, actions),
+            Tab::Memory => memory::show(ui, record, what_if),
+            Tab::Compare => self.compare.show(ui, room, record, actions),
+        });
     }
 }
 
-fn controls(ui: &mut egui::Ui, record: &Record, settings: &Settings, actions: &mut Vec<Action>) {
-    ui.horizontal_wrapped(|ui| {
-        let modes = [
-            (TraceMode::Kernels, "kernels"),
-            (TraceMode::Layers, "layers"),
-            (TraceMode::Steps, "steps"),
-            (TraceMode::Off, "off"),
-        ];
-        let shown = modes.iter().find(|(mode, _)| *mode == settings.trace);
-        let choice = ComboBox::from_id_salt("trace mode")
-            .width(64.0)
-            .selected_text(shown.map_or("", |(_, name)| name))
-            .show_ui(ui, |ui| {
-                for (mode, name) in modes {
-                    if ui.selectable_label(settings.trace == mode, name).clicked() {
-                        actions.push(Action::Set(Setting::Trace(mode)));
-                    }
-                }
-            });
-        name(ui, &choice.response, "Trace mode");
-        choice
-            .response
-            .on_hover_text("How finely the next run is timed");
-        let every = ui
-            .selectable_label(settings.trace_all, "Every step")
-            .on_hover_text("Time all steps in detail but one in sixteen, whatever it costs; otherwise so many that the model gets 4 % slower at most, and the others as a whole");
-        if every.clicked() {
-            actions.push(Action::Set(Setting::TraceAll(!settings.trace_all)));
-        }
-        ui.separator();
-        for (phase, name) in [(Phase::Decode, "Decode"), (Phase::Prefill, "Prefill")] {
-            if ui.selectable_label(record.phase == phase, name).clicked() {
-                actions.push(Action::ShowPhase(phase));
-            }
-        }
-        let pause = ui
-            .selectable_label(record.is_paused, "Pause")
-            .on_hover_text("Keep what is shown; what comes now is not timed");
-        if pause.clicked() {
-            actions.push(Action::PauseTiming(!record.is_paused));
-        }
-        ui.menu_button("Export trace", |ui| {
-            for (label, export) in [
-                ("Chrome trace (Perfetto)…", Export::TraceChrome),
-                ("CSV…", Export::TraceCsv),
-                ("JSON…", Export::TraceJson),
-            ] {
-                if ui.button(label).clicked() {
-                    actions.push(Action::Save(export));
-                }
-            }
-        });
+/// A place in which something is drawn that may take all of its height, or scroll.
+fn pane(ui: &mut Ui, place: Rect, salt: &str, content: impl FnOnce(&mut Ui, f32)) {
+    let place = Rect::from_min_max(
+        pos2(place.left(), place.top() + GRID),
+        pos2(place.right(), place.bottom() - GRID),
+    );
+    let room = place.height().max(LEAST_ROOM);
+    let layout = egui::Layout::top_down(Align::Min);
+    // What stands above may come and go: a picture keeps its id, and so the focus.
+    let builder = UiBuilder::new()
+        .max_rect(place)
+        .layout(layout)
+        .scope_id(egui::Id::unique(("timings", salt)));
+    ui.scope_builder(builder, |ui| {
+        ScrollArea::vertical()
+            .id_salt(("view", salt))
+            .auto_shrink(false)
+            .show(ui, |ui| content(ui, room));
     });
 }
 
-/// What a token costs, what of it is known, and what knowing it costs.
-fn summary(ui: &mut egui::Ui, record: &Record, sums: &Sums) {
-    let run = &record.run;
-    if let Some(info) = run.info.as_deref().or(record.info.as_deref()) {
-        let mut text = format!("{} · {}", info.adapter.name, info.adapter.driver);
-        if let Some(peaks) = record.peaks_of(Some(info)) {
-            text += &format!(
-                " · at best {:.1} GB/s read, {:.0} GFLOP/s{}",
-                peaks.bytes_per_s / 1e9,
-                peaks.flops_per_s / 1e9,
-                if peaks.is_estimated {
-                    " (estimated)"
-                } else {
-                    ""
-                }
-            );
-        }
-        ui.add(egui::Label::new(RichText::new(text).small().weak()).truncate());
+/// What took the time and why; all parts of it when hovered over.
+fn sentence(ui: &mut Ui, explanation: Option<&Explanation>) {
+    let Some(explanation) = explanation else {
+        return;
+    };
+    let mut job = egui::text::LayoutJob::default();
+    let (what, why) = match explanation.sentence.split_once(": ") {
+        Some((what, why)) if !explanation.parts.is_empty() => (what, format!(": {why}")),
+        _ => ("", explanation.sentence.clone()),
+    };
+    for text in [theme::strong(what), why.into()] {
+        text.append_to(&mut job, ui.style(), FontSelection::Default, Align::BOTTOM);
     }
-    let Sums { all, timed, .. } = sums;
-    if all.steps == 0 {
+    // A line more or less would move all that is below it.
+    let lines = if ui.available_width() < ONE_ROW {
+        3.0
+    } else {
+        2.0
+    };
+    let height = lines * ui.text_style_height(&egui::TextStyle::Body);
+    let response = ui
+        .scope(|ui| {
+            ui.set_min_height(height);
+            ui.label(job)
+        })
+        .inner;
+    if explanation.parts.is_empty() {
         return;
     }
-    let mut text = format!(
-        "{}, {}: {:.2} ms a token",
-        count(all.steps as u64, "step"),
-        count(all.tokens, "token"),
-        1e3 * all.per_token(),
-    );
-    if timed.steps > 0 {
-        let wall = 1e3 * timed.per_token();
-        let device = 1e3 * sums.device_s / timed.tokens.max(1) as f64;
-        let gap = (wall - device).max(0.0);
-        text += &match timed.steps == all.steps {
-            true => ", ".to_owned(),
-            false => format!(". {} timed in detail: {wall:.2} ms a token, ", timed.steps),
-        };
-        text += &format!(
-            "{device:.2} ms in kernels, {gap:.2} ms ({:.0} %) between and around them",
-            100.0 * gap / wall.max(1e-9)
-        );
-    } else {
-        text += " (approximate)";
-    }
-    ui.label(text);
-    if sums.has_no_clock {
-        ui.colored_label(
-                theme::warning(ui),
-                "This adapter has no timestamps, or none that make sense: only whole steps are timed, by the host's clock. Approximate.",
-            );
-    }
-    let mut costs = Vec::new();
-    let (traced, untraced) = (&run.traced, &run.untraced);
-    if let (Some(with), Some(without)) = (traced.mean(), untraced.mean()) {
-        let cost = with - without;
-        let share = traced.count() / (traced.count() + untraced.count());
-        let percent = 100.0 * cost / without.max(1e-9);
-        let cost = match percent {
-            1.0.. => format!("{:.2} ms ({percent:+.0} %)", 1e3 * cost),
-            _ => "too little to be seen".to_owned(),
-        };
-        costs.push(format!(
-            "timing a token in detail costs {cost}, and {:.0} % of them are timed",
-            100.0 * share
+    response.on_hover_ui(|ui| {
+        ui.label(theme::strong("Where the time of tokens goes that were timed in detail"));
+        for part in &explanation.parts {
+            if part.share >= 0.005 {
+                ui.label(format!("{:.0} %  {}", 100.0 * part.share, part.name));
+            }
+        }
+        ui.label(theme::aside(
+            "Memory-bound, bound by arithmetic: that alone, at the measured best, takes more than half of the time.",
         ));
-    }
-    if let Some(frame) = record.frame.mean() {
-        costs.push(format!("a frame of this window {:.1} ms", 1e3 * frame));
-    }
-    if !costs.is_empty() {
-        ui.label(RichText::new(costs.join(" · ")).small().weak());
-    }
-    if run.dropped > 0 {
-        let text = format!("the first {} steps were let go", run.dropped);
-        ui.label(RichText::new(text).small().weak());
+    });
+}
+
+/// The views to choose from.
+fn tabs(ui: &mut Ui, tab: Tab, actions: &mut Vec<Action>) {
+    let each = if ui.available_width() < ONE_ROW { 3 } else { 6 };
+    for row in Tab::ALL.chunks(each) {
+        if let Some(tab) = segments(ui, tab, row) {
+            actions.push(Action::ShowTab(tab));
+        }
     }
 }
 
+/// Which view stands beside the first.
+fn second(ui: &mut Ui, tab: Tab, beside: Tab, actions: &mut Vec<Action>) {
+    ui.horizontal(|ui| {
+        let choice = ComboBox::from_id_salt("second view")
+            .selected_text(beside.name())
+            .show_ui(ui, |ui| {
+                for (choice, name) in Tab::ALL.into_iter().filter(|(choice, _)| *choice != tab) {
+                    if ui.selectable_label(choice == beside, name).clicked() {
+                        actions.push(Action::ShowBeside(choice));
+                    }
+                }
+            });
+        name(ui, &choice.response, "Second view");
+    });
+}
+
 /// What is selected, each with a button that ends it.
-fn chips(ui: &mut egui::Ui, selection: &Selection, actions: &mut Vec<Action>) {
+fn chips(ui: &mut Ui, selection: &Selection, actions: &mut Vec<Action>) {
     if *selection == Selection::default() {
         return;
     }

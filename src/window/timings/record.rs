@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 
 use super::run::{Mean, Run};
-use super::selection::{Selection, Tab};
+use super::selection::{Pair, Selection, Tab};
 use crate::engine::{ModelInfo, TokenEvent};
 use crate::trace::{Peaks, Phase, Step, TraceMode};
 
 /// Runs to compare with.
-const EARLIER: usize = 3;
+const EARLIER: usize = 8;
+
+/// Spans that these may have together, of some 64 bytes each; the oldest runs are let go before there are more.
+const MOST_SPANS: usize = 1 << 20;
 
 /// All that the timings panel shows.
 #[derive(Debug)]
@@ -17,11 +20,13 @@ pub struct Record {
     pub run: Run,
     /// Those before it, latest first.
     pub earlier: Vec<Run>,
-    /// The one of them that it is compared with.
-    pub compared: usize,
+    /// Which of all are compared.
+    pub compared: Pair,
     /// While it is set nothing is timed, and what is shown stays.
     pub is_paused: bool,
     pub tab: Tab,
+    /// The view beside it, where there is room for two.
+    pub beside: Tab,
     pub phase: Phase,
     pub selection: Selection,
     /// The model that was loaded last.
@@ -41,9 +46,10 @@ impl Default for Record {
         Self {
             run: Run::default(),
             earlier: Vec::new(),
-            compared: 0,
+            compared: Pair::default(),
             is_paused: false,
             tab: Tab::default(),
+            beside: Tab::Layers,
             phase: Phase::Decode,
             selection: Selection::default(),
             info: None,
@@ -102,12 +108,45 @@ impl Record {
         let before = std::mem::replace(&mut self.run, run);
         if !before.steps.is_empty() {
             self.earlier.insert(0, before);
-            self.earlier.truncate(EARLIER);
+            self.forget();
         }
         self.selection.steps = None;
     }
 
-    pub fn step(&mut self, step: Step) {
+    /// Lets the oldest runs go where there are too many, or where they take too much memory.
+    fn forget(&mut self) {
+        self.earlier.truncate(EARLIER);
+        let mut spans: usize = self.earlier.iter().map(|run| run.spans).sum();
+        while spans > MOST_SPANS
+            && self.earlier.len() > 1
+            && let Some(oldest) = self.earlier.pop()
+        {
+            spans -= oldest.spans;
+        }
+    }
+
+    /// The run of that number, if it is kept.
+    pub fn run_of(&self, number: u64) -> Option<&Run> {
+        let mut runs = std::iter::once(&self.run).chain(&self.earlier);
+        runs.find(|run| run.number == number)
+    }
+
+    /// The two runs that are compared; `None` if there is one so far.
+    pub fn pair(&self) -> Option<(&Run, &Run)> {
+        let wanted = |number: Option<u64>| number.and_then(|number| self.run_of(number));
+        let now = wanted(self.compared.now).unwrap_or(&self.run);
+        let others = || std::iter::once(&self.run).chain(&self.earlier);
+        let then = wanted(self.compared.then).filter(|then| then.number != now.number);
+        let then = then.or_else(|| {
+            let mut before = others().filter(|run| run.number < now.number);
+            before.next()
+        });
+        let then = then.or_else(|| others().find(|run| run.number != now.number))?;
+        Some((now, then))
+    }
+
+    /// Notes a step in which these requests had a part.
+    pub fn step(&mut self, step: Step, requests: Vec<u64>) {
         if self.is_paused {
             return;
         }
@@ -115,7 +154,7 @@ impl Record {
             self.record(&label);
         }
         if self.is_recording {
-            self.run.push(step);
+            self.run.push(step, requests);
         }
     }
 
@@ -145,5 +184,78 @@ impl Record {
             // Steps are of one phase or the other.
             self.selection.steps = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::Span;
+    use std::time::Duration;
+
+    fn step(spans: usize) -> Step {
+        let span = Span {
+            layer: None,
+            kernel: "head",
+            start_ns: 0,
+            duration_ns: 1,
+            read: 0,
+            written: 0,
+            flops: 0,
+        };
+        Step {
+            phase: Phase::Decode,
+            tokens: 1,
+            proposed: 0,
+            accepted: 0,
+            position: 0,
+            begin: Duration::ZERO,
+            wall: Duration::from_millis(1),
+            mode: TraceMode::Kernels,
+            spans: Some(vec![span; spans]),
+        }
+    }
+
+    fn numbers(record: &Record) -> Vec<u64> {
+        record.earlier.iter().map(|run| run.number).collect()
+    }
+
+    #[test]
+    fn eight_earlier_runs_are_kept_but_no_more_than_fit() {
+        let mut record = Record::default();
+        for _ in 0..12 {
+            record.begin("a text", TraceMode::Kernels);
+            record.step(step(3), vec![1]);
+        }
+        assert_eq!(numbers(&record), [11, 10, 9, 8, 7, 6, 5, 4]);
+        for _ in 0..3 {
+            record.begin("a long text", TraceMode::Kernels);
+            record.step(step(MOST_SPANS / 2 + 1), vec![1]);
+        }
+        assert_eq!(numbers(&record), [14]);
+    }
+
+    #[test]
+    fn two_runs_are_compared_whichever_were_chosen() {
+        let mut record = Record::default();
+        for _ in 0..3 {
+            record.begin("a text", TraceMode::Kernels);
+            record.step(step(1), vec![1]);
+        }
+        let pair = |record: &Record| record.pair().map(|(now, then)| (now.number, then.number));
+        assert_eq!(pair(&record), Some((3, 2)));
+        record.compared.then = Some(1);
+        assert_eq!(pair(&record), Some((3, 1)));
+        record.compared.now = Some(1);
+        // Not with itself.
+        assert_eq!(pair(&record), Some((1, 3)));
+        // What was let go is no longer meant.
+        record.compared = Pair {
+            now: Some(99),
+            then: Some(98),
+        };
+        assert_eq!(pair(&record), Some((3, 2)));
+        record.earlier.clear();
+        assert_eq!(pair(&record), None);
     }
 }

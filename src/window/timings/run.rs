@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 
 use super::selection::Selection;
 use crate::engine::ModelInfo;
-use crate::trace::{KernelSum, LayerSum, Phase, Step, by_kernel, by_layer};
+use crate::trace::{Explanation, Peaks, Phase, Step, Totals, explain};
 
-/// Steps to keep: what is older is let go.
+/// Steps to keep, and how many of the oldest are let go together when there are more: sums over the rest are made anew then.
 const MOST_STEPS: usize = 2048;
+const LET_GO: usize = 256;
 
 /// An arithmetic mean in the making.
 #[derive(Debug, Clone, Copy, Default)]
@@ -50,12 +51,16 @@ pub struct Run {
     pub traced: Mean,
     pub untraced: Mean,
     pub steps: VecDeque<Step>,
+    /// The requests that had a part in each of them.
+    pub requests: VecDeque<Vec<u64>>,
     /// Steps that were let go.
     pub dropped: usize,
     /// Tokens that took time.
     pub tokens: usize,
     /// Counts changes.
     pub version: u64,
+    /// Spans of all steps: nearly all the memory that a run takes.
+    pub spans: usize,
 }
 
 impl Run {
@@ -68,20 +73,54 @@ impl Run {
         }
     }
 
-    pub fn push(&mut self, step: Step) {
+    pub fn push(&mut self, step: Step, requests: Vec<u64>) {
         if self.steps.len() == MOST_STEPS {
-            self.steps.pop_front();
-            self.dropped += 1;
+            for step in self.steps.drain(..LET_GO) {
+                self.spans -= step.spans.map_or(0, |spans| spans.len());
+            }
+            self.requests.drain(..LET_GO);
+            self.dropped += LET_GO;
         }
+        self.spans += step.spans.as_ref().map_or(0, Vec::len);
         self.steps.push_back(step);
+        self.requests.push_back(requests);
         self.version += 1;
     }
 
+    /// Steps that there were, those that were let go included.
+    pub fn count(&self) -> usize {
+        self.dropped + self.steps.len()
+    }
+
     /// Steps of a phase with their numbers, counted from the begin of the run.
-    pub fn of_phase(&self, phase: Phase) -> impl Iterator<Item = (usize, &Step)> + Clone {
-        (self.dropped..)
-            .zip(&self.steps)
+    pub fn of_phase(
+        &self,
+        phase: Phase,
+    ) -> impl DoubleEndedIterator<Item = (usize, &Step)> + Clone {
+        let numbered = self.steps.iter().enumerate();
+        numbered
+            .map(|(i, step)| (self.dropped + i, step))
             .filter(move |(_, step)| step.phase == phase)
+    }
+
+    /// Number of the first step of a phase, and the one after the last.
+    pub fn ends(&self, phase: Phase) -> Option<(usize, usize)> {
+        let (first, _) = self.of_phase(phase).next()?;
+        let (last, _) = self.of_phase(phase).next_back()?;
+        Some((first, last + 1))
+    }
+
+    /// The step of that number, if it is there and of the phase.
+    pub fn step(&self, number: usize, phase: Phase) -> Option<&Step> {
+        let step = self.steps.get(number.checked_sub(self.dropped)?)?;
+        (step.phase == phase).then_some(step)
+    }
+
+    /// The requests that had a part in a step.
+    pub fn requests_of(&self, number: usize) -> &[u64] {
+        let at = number.checked_sub(self.dropped);
+        at.and_then(|at| self.requests.get(at))
+            .map_or(&[], Vec::as_slice)
     }
 
     /// Those of a phase that are selected.
@@ -89,7 +128,7 @@ impl Run {
         &self,
         phase: Phase,
         selection: &Selection,
-    ) -> impl Iterator<Item = (usize, &Step)> + Clone {
+    ) -> impl DoubleEndedIterator<Item = (usize, &Step)> + Clone {
         let range = selection.steps;
         self.of_phase(phase).filter(move |(number, _)| {
             range.is_none_or(|(first, last)| (first..=last).contains(number))
@@ -97,72 +136,91 @@ impl Run {
     }
 }
 
-/// What sums depend on: the run and its version, the phase, the steps.
-type Key = (u64, u64, Phase, Option<(usize, usize)>);
+/// What sums depend on beside the steps that have come: the run, how many of its steps were let go, the phase, the steps chosen.
+type Key = (u64, usize, Phase, Option<(usize, usize)>);
 
-/// Sums over the selected steps, kept until something changes.
+/// Sums over the selected steps, to which new ones are added as they come.
 #[derive(Default)]
 pub struct Sums {
     key: Option<Key>,
-    pub layers: Vec<LayerSum>,
-    pub kernels: Vec<KernelSum>,
-    /// All selected steps.
-    pub all: Wall,
-    /// Those that the device's clock has timed, which `layers` and `kernels` add up.
-    pub timed: Wall,
-    /// Seconds within their dispatches.
-    pub device_s: f64,
-    /// Whether the device was asked for its clock and had none.
-    pub has_no_clock: bool,
-}
-
-/// Some steps by the host's clock.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Wall {
-    pub steps: usize,
-    pub tokens: u64,
-    pub seconds: f64,
-}
-
-impl Wall {
-    fn of<'a>(steps: impl Iterator<Item = &'a Step>) -> Self {
-        let mut wall = Self::default();
-        for step in steps {
-            wall.steps += 1;
-            wall.tokens += u64::from(step.tokens);
-            wall.seconds += step.wall.as_secs_f64();
-        }
-        wall
-    }
-
-    /// Seconds a token.
-    pub fn per_token(&self) -> f64 {
-        self.seconds / self.tokens.max(1) as f64
-    }
+    /// Steps of the run that were looked at.
+    seen: usize,
+    peaks: Option<Peaks>,
+    pub totals: Totals,
+    /// What took the time.
+    pub explanation: Option<Explanation>,
 }
 
 impl Sums {
-    pub fn update(&mut self, run: &Run, phase: Phase, selection: &Selection) {
-        let key = Some((run.number, run.version, phase, selection.steps));
-        if self.key == key {
-            return;
+    pub fn update(&mut self, run: &Run, phase: Phase, selection: &Selection, peaks: Option<Peaks>) {
+        let key = Some((run.number, run.dropped, phase, selection.steps));
+        let is_new = self.key != key;
+        if is_new {
+            *self = Self {
+                key,
+                ..Self::default()
+            };
         }
-        *self = Self::of(run, phase, selection);
-        self.key = key;
+        let has_come = run.count() > self.seen;
+        if has_come {
+            let seen = self.seen;
+            let steps = run.selected(phase, selection).rev();
+            let new: Vec<&Step> = steps
+                .take_while(|(number, _)| *number >= seen)
+                .map(|(_, step)| step)
+                .collect();
+            new.iter().rev().for_each(|step| self.totals.add(step));
+            self.seen = run.count();
+        }
+        if is_new || has_come || self.peaks != peaks {
+            self.peaks = peaks;
+            self.explanation = explain(&self.totals, phase, peaks.as_ref());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::TraceMode;
+    use std::time::Duration;
+
+    fn step(phase: Phase, milliseconds: u64) -> Step {
+        Step {
+            phase,
+            tokens: 1,
+            proposed: 0,
+            accepted: 0,
+            position: 0,
+            begin: Duration::ZERO,
+            wall: Duration::from_millis(milliseconds),
+            mode: TraceMode::Steps,
+            spans: None,
+        }
     }
 
-    pub fn of(run: &Run, phase: Phase, selection: &Selection) -> Self {
-        let steps = || run.selected(phase, selection).map(|(_, step)| step);
-        let device: u64 = steps().filter_map(Step::device_ns).sum();
-        let mut asked = steps().filter(|step| step.mode.is_detailed()).peekable();
-        Self {
-            key: None,
-            layers: by_layer(steps()),
-            kernels: by_kernel(steps()),
-            all: Wall::of(steps()),
-            timed: Wall::of(steps().filter(|step| step.spans.is_some())),
-            device_s: device as f64 * 1e-9,
-            has_no_clock: asked.peek().is_some() && asked.all(|step| step.spans.is_none()),
+    #[test]
+    fn sums_follow_a_run_that_grows_and_forgets() {
+        let mut run = Run::new(1, String::new(), None);
+        let mut sums = Sums::default();
+        let all = Selection::default();
+        run.push(step(Phase::Prefill, 9), vec![1]);
+        for i in 0..MOST_STEPS + 10 {
+            run.push(step(Phase::Decode, i as u64 % 7), vec![1]);
+            sums.update(&run, Phase::Decode, &all, None);
+            if i % 500 == 3 || i > MOST_STEPS - 3 {
+                let fresh = Totals::of(run.of_phase(Phase::Decode).map(|(_, step)| step));
+                assert_eq!(sums.totals.all.steps, fresh.all.steps, "{i}");
+                assert!((sums.totals.all.seconds - fresh.all.seconds).abs() < 1e-9);
+            }
         }
+        assert_eq!(run.dropped, LET_GO);
+        assert_eq!(run.ends(Phase::Decode), Some((LET_GO, MOST_STEPS + 11)));
+        let steps = Some((LET_GO, LET_GO + 1));
+        let two = Selection { steps, ..all };
+        sums.update(&run, Phase::Decode, &two, None);
+        assert_eq!(sums.totals.all.steps, 2);
+        assert_eq!(run.requests_of(LET_GO), [1]);
+        assert_eq!(run.requests_of(0), [0; 0]);
     }
 }

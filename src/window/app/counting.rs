@@ -1,0 +1,124 @@
+//! How many tokens the model would be given, with and without what is being written.
+
+use std::time::{Duration, Instant};
+
+use super::App;
+use crate::engine::{Command, Prompt};
+use crate::error::Result;
+
+/// How long nothing is typed before the draft is counted: a count takes the model's thread as long as a prompt's tokens do.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Counts of tokens that were asked for.
+#[derive(Default)]
+pub(super) struct Counting {
+    /// How many.
+    asked: u64,
+    prompt: u64,
+    /// What the prompt's count is of.
+    counted: Option<Key>,
+    draft: u64,
+    /// What the draft's count is of, or will be.
+    drafted: Option<(Key, String)>,
+    /// When the draft was changed last.
+    changed: Option<Instant>,
+}
+
+/// What a prompt depends on: the conversation and how it is written, changes of its messages, the last of them.
+type Key = (String, u64, usize);
+
+impl Counting {
+    /// What was counted does not count any more.
+    pub(super) fn forget(&mut self) {
+        (self.counted, self.drafted) = (None, None);
+    }
+}
+
+impl App {
+    /// Keeps the counts true. Returns how soon to call it again, if something is to be counted then.
+    pub(super) fn count(&mut self) -> Option<Duration> {
+        if !self.state.can_generate() {
+            return None;
+        }
+        let key = self.count_key();
+        if self.counting.counted.as_ref() != Some(&key) {
+            self.counting.counted = Some(key.clone());
+            self.counting.prompt = self.ask_for_count(self.state.prompt());
+            if self.counting.prompt == 0 {
+                // What is wrong with it is told when something is sent.
+                self.state.positions = 0;
+            }
+        }
+        self.count_draft(key)
+    }
+
+    fn count_draft(&mut self, key: Key) -> Option<Duration> {
+        let draft = self.state.draft();
+        let is_counted = |(of, text): &(Key, String)| *of == key && text == draft;
+        if self.counting.drafted.as_ref().is_some_and(is_counted) {
+            let changed = self.counting.changed?;
+            let left = PAUSE.saturating_sub(changed.elapsed());
+            if !left.is_zero() {
+                return Some(left);
+            }
+            self.counting.changed = None;
+            let conversation = self.state.conversation();
+            let template = self.state.template();
+            let prompt = conversation.prompt_with(&template, conversation.last(), draft);
+            self.counting.draft = self.ask_for_count(prompt);
+            return None;
+        }
+        let (was_empty, is_empty) = (self.state.with_draft.is_none(), draft.is_empty());
+        self.counting.drafted = Some((key, draft.to_owned()));
+        // What was asked for before is of another text.
+        self.counting.draft = 0;
+        self.counting.changed = (!is_empty).then(Instant::now);
+        if is_empty && !was_empty {
+            self.state.with_draft = None;
+        }
+        self.counting.changed.map(|_| PAUSE)
+    }
+
+    /// Returns the number of the count, or 0 if there is nothing to count.
+    fn ask_for_count(&mut self, prompt: Result<Prompt>) -> u64 {
+        match prompt {
+            Ok(prompt) if !prompt.is_empty() => {
+                self.counting.asked += 1;
+                let id = self.counting.asked;
+                self.engine.send(Command::Count { id, text: prompt });
+                id
+            }
+            _ => 0,
+        }
+    }
+
+    /// Takes in a count.
+    pub(super) fn take_count(&mut self, id: u64, count: usize) {
+        // Of a text that was changed since there is another on its way.
+        if id == self.counting.prompt {
+            self.state.positions = count;
+        } else if id == self.counting.draft {
+            self.state.with_draft = Some(count);
+        }
+    }
+
+    fn count_key(&self) -> Key {
+        let conversation = self.state.conversation();
+        let changes = conversation
+            .path()
+            .iter()
+            .map(|at| conversation.message(*at).version + 1 + 131 * *at as u64)
+            .sum();
+        (
+            format!(
+                "{} {:?} {:?} {}",
+                conversation.id,
+                conversation.mode,
+                self.state.template(),
+                conversation.system
+            ),
+            changes,
+            conversation.last().map_or(0, |last| last + 1),
+        )
+    }
+}

@@ -1,0 +1,47 @@
+//! What goes into files and comes out of them.
+
+use super::super::action::{Action, Export, Picture};
+use super::super::icons::Icon;
+use super::super::pictures;
+use super::super::widgets::icon_button;
+
+/// Import and export, as a menu behind an icon.
+pub fn menu(ui: &mut egui::Ui, actions: &mut Vec<Action>) {
+    let more = icon_button(ui, Icon::More, "Import and export", "");
+    egui::Popup::menu(&more).show(|ui| {
+        for (label, hint, action) in [
+            (
+                "Import…",
+                "Conversations that were saved as JSON; dropping them on the window does the same",
+                Action::Import,
+            ),
+            (
+                "Markdown file…",
+                "This conversation, to be read (Ctrl+S)",
+                Action::Save(Export::ConversationMarkdown),
+            ),
+            (
+                "HTML file, with timings…",
+                "This conversation with what each answer took, and the timings of the last run, for any browser",
+                Action::Save(Export::ConversationHtml),
+            ),
+            (
+                "JSON file…",
+                "This conversation with all its branches, to be imported again",
+                Action::Save(Export::ConversationJson),
+            ),
+            (
+                "Copy as Markdown",
+                "This conversation",
+                Action::CopyMarkdown,
+            ),
+        ] {
+            if ui.button(label).on_hover_text(hint).clicked() {
+                actions.push(action);
+            }
+        }
+        for of in [Picture::Conversation, Picture::Window] {
+            pictures::menu(ui, of, actions);
+        }
+    });
+}
