@@ -18,6 +18,10 @@ pub const ZOOM: (f32, f32) = (0.7, 2.0);
 /// Characters of a preset's name.
 const MOST_NAME: usize = 40;
 
+/// Texts to recall, and the most bytes of one.
+const MOST_SENT: usize = 50;
+const MOST_RECALLED: usize = 4000;
+
 /// Models to offer again.
 const MOST_RECENT: usize = 8;
 
@@ -70,6 +74,8 @@ pub struct Settings {
     pub draft: String,
     /// What was written but not sent in conversations.
     pub drafts: Vec<Draft>,
+    /// What was sent last, latest first.
+    pub sent: Vec<String>,
     /// Messages that were being edited.
     pub edits: Vec<Edit>,
 }
@@ -142,6 +148,7 @@ impl Default for Settings {
             zoom: 1.0,
             draft: String::new(),
             drafts: Vec::new(),
+            sent: Vec::new(),
             edits: Vec::new(),
         }
     }
@@ -191,6 +198,16 @@ impl Settings {
             Setting::Probabilities(shows) => self.probabilities = shows,
             Setting::Trace(mode) => self.trace = mode,
             Setting::TraceAll(all) => self.trace_all = all,
+        }
+    }
+
+    /// Remembers a text that was sent, if it is one that somebody might have typed.
+    pub fn was_sent(&mut self, text: &str) {
+        let text = text.trim();
+        if !text.is_empty() && text.len() <= MOST_RECALLED {
+            self.sent.retain(|other| other != text);
+            self.sent.insert(0, text.to_owned());
+            self.sent.truncate(MOST_SENT);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the window shows, as plain data. Views read it; only the app changes it, by actions and by what has happened.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -269,30 +269,18 @@ impl State {
         };
     }
 
-    /// What the person sent so many texts ago: in the conversation in sight, then in the others that were read.
+    /// What the person sent so many texts ago: in the conversation in sight, then anywhere, latest first. No text comes twice.
     pub fn sent(&self, back: usize) -> Option<&str> {
         let current = self.conversation();
-        let others = self.conversations.iter().rev();
-        let others = others.filter(|other| other.id != current.id);
-        let mut left = back;
-        let mut last = None;
-        for conversation in std::iter::once(current).chain(others) {
-            for at in (0..conversation.total()).rev() {
-                let message = conversation.message(at);
-                let text = message.text.trim();
-                let counts = message.role == Role::User && !message.deleted && !text.is_empty();
-                // The same again is no other text.
-                if !counts || last == Some(text) {
-                    continue;
-                }
-                last = Some(text);
-                if left == 0 {
-                    return last;
-                }
-                left -= 1;
-            }
-        }
-        None
+        let messages = (0..current.total()).rev().map(|at| current.message(at));
+        let here = messages
+            .filter(|message| message.role == Role::User && !message.deleted)
+            .map(|message| message.text.trim());
+        let anywhere = self.settings.sent.iter().map(|text| text.trim());
+        let mut seen = HashSet::new();
+        here.chain(anywhere)
+            .filter(|text| !text.is_empty() && seen.insert(*text))
+            .nth(back)
     }
 
     /// The edit of the conversation in sight.

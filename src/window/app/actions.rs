@@ -196,6 +196,7 @@ impl App {
             },
             _ if text.trim().is_empty() => {}
             _ => {
+                self.state.settings.was_sent(&text);
                 let asked = self.conversation_mut().add(last, Role::User, &text);
                 self.answer(Some(asked), "", Vec::new());
             }

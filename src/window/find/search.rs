@@ -195,7 +195,7 @@ impl Search {
             self.seen.push(seen);
             (self.begun, self.next) = (0, None);
             // The clock costs more than most messages do.
-            if self.seen.len() % 64 == 0 && Instant::now() >= deadline {
+            if self.seen.len().is_multiple_of(64) && Instant::now() >= deadline {
                 return self.seen.len() == path.len();
             }
         }
