@@ -29,6 +29,7 @@ impl ChatView {
 
     /// Puts it into what is looked for.
     pub fn focus_find(&mut self) {
+        self.composer.leave();
         self.find.focus();
     }
 

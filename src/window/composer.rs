@@ -14,6 +14,9 @@ use super::widgets::{labelled_button, name, primary};
 /// Lines that are in sight; more are scrolled.
 const MOST_LINES: f32 = 8.0;
 
+/// The most of the window's height that they take.
+const MOST_SHARE: f32 = 0.35;
+
 /// What only the box needs.
 #[derive(Default)]
 pub struct Composer {
@@ -37,6 +40,11 @@ impl Composer {
     /// Puts the cursor into the box.
     pub fn focus(&mut self) {
         self.takes_focus = true;
+    }
+
+    /// The cursor goes elsewhere.
+    pub fn leave(&mut self) {
+        self.takes_focus = false;
     }
 
     pub fn show(&mut self, ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
@@ -120,10 +128,13 @@ impl Composer {
         let draft = recalled.as_deref().unwrap_or(state.draft());
         let row = ui.text_style_height(&egui::TextStyle::Body);
         let line = READING_LINE.max(row);
+        // A small window keeps room to read in.
+        let share = MOST_SHARE * ui.ctx().content_rect().height();
+        let most = (MOST_LINES * line).min(share).max(line);
         let scroll = ScrollArea::vertical()
             .id_salt("draft")
-            .max_height(MOST_LINES * line)
-            .min_scrolled_height(MOST_LINES * line)
+            .max_height(most)
+            .min_scrolled_height(most)
             .auto_shrink([false, true]);
         self.text.parts(ui, field_id(), draft);
         let scrolled = scroll.show(ui, |ui| {

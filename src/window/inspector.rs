@@ -6,10 +6,12 @@ use egui::{Color32, Rect};
 use super::action::Action;
 use super::conversation::Conversation;
 use super::find::{Marks, mark};
+use super::icons::Icon;
 use super::prose::{self, Set};
 use super::state::State;
 use super::theme;
 use super::tokens::{At, Stretch, starts, token_at};
+use super::widgets::{card, icon_button};
 use crate::text::Role;
 
 /// A probability as a tint: none for what was certain, strongest for what had one chance in a thousand or less.
@@ -146,28 +148,30 @@ pub fn show(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
         return;
     };
     let percent = |logprob: f32| 100.0 * logprob.exp();
-    egui::Frame::group(ui.style()).show(ui, |ui| {
+    card(ui, |ui| {
         ui.set_width(ui.available_width());
         ui.horizontal_wrapped(|ui| {
-            ui.strong(format!("Token {} of {}", at.token + 1, tokens.len()));
+            let which = format!("Token {} of {}", at.token + 1, tokens.len());
+            ui.label(theme::strong(which));
             ui.monospace(format!("{:?}", event.piece));
-            ui.label(format!(
+            ui.label(theme::aside(format!(
                 "id {}, probability {:.1} %, {:.2} ms",
                 event.token.id,
                 percent(event.token.logprob),
                 1e3 * event.token.time.as_secs_f64()
-            ));
-            let mut step = |ui: &mut egui::Ui, label: &str, to: Option<usize>| {
-                let button = egui::Button::new(label).small();
+            )));
+            let mut step = |ui: &mut egui::Ui, icon: Icon, name: &str, to: Option<usize>| {
+                let button = |ui: &mut egui::Ui| icon_button(ui, icon, name, "");
                 let is_clicked = ui.add_enabled(to.is_some(), button).clicked();
                 if let Some(token) = to.filter(|_| is_clicked) {
                     actions.push(Action::Inspect(At { token, ..at }));
                 }
             };
-            step(ui, "Previous token", at.token.checked_sub(1));
-            let next = at.token + 1;
-            step(ui, "Next token", (next < tokens.len()).then_some(next));
-            if ui.small_button("Close inspector").clicked() {
+            let before = at.token.checked_sub(1);
+            step(ui, Icon::Back, "Previous token", before);
+            let next = Some(at.token + 1).filter(|next| *next < tokens.len());
+            step(ui, Icon::Forward, "Next token", next);
+            if icon_button(ui, Icon::Close, "Close inspector", "").clicked() {
                 actions.push(Action::CloseInspector);
             }
         });
@@ -190,4 +194,5 @@ pub fn show(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
             }
         });
     });
+    ui.add_space(2.0 * theme::GRID);
 }

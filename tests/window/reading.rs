@@ -29,9 +29,7 @@ fn a_paragraph_is_one_text_and_what_the_person_wrote_stays_as_it_is() {
         assert_eq!(texts.count(), 1, "{text}");
     }
     assert!(stage.has("You") && stage.has("Assistant"));
-    // And is the conversation's name.
-    let question = stage.window.get_all_by_label("Which **animals**?");
-    assert_eq!(question.count(), 2);
+    assert!(stage.has("Which **animals**?"));
 }
 
 #[test]

@@ -129,24 +129,22 @@ impl App {
         let Some(find) = &mut self.state.find else {
             return;
         };
+        let entries = self.state.history.entries();
         find.found.clear();
-        let ids: Vec<String> = match find.everywhere && !find.query.is_empty() {
-            true => {
-                let entries = self.state.history.entries().iter();
-                entries.map(|entry| entry.id.clone()).collect()
-            }
-            false => Vec::new(),
-        };
-        find.searched = (0, ids.len());
-        if ids.is_empty() {
+        find.searched = (0, entries.len());
+        if !find.everywhere || find.query.is_empty() {
             return;
         }
+        let is_written = |id: &str| {
+            let entry = self.state.history.get(id);
+            entry.is_none_or(|entry| entry.stamp.is_some())
+        };
         let read = self.state.conversations.iter();
-        let changed = read.filter(|read| self.saving.changed().any(|id| *id == read.id));
+        let changed = read.filter(|read| !is_written(&read.id));
         let is_over = Arc::<AtomicBool>::default();
         let work = Work {
             needle: Needle::new(&find.query),
-            ids,
+            ids: entries.iter().map(|entry| entry.id.clone()).collect(),
             changed: changed
                 .map(|read| (read.id.clone(), read.clone()))
                 .collect(),
@@ -168,6 +166,12 @@ impl App {
 
     /// Searches on, and takes in what was found. Returns whether there is more to search in the conversation in sight.
     pub(super) fn search(&mut self) -> bool {
+        let all = self.state.history.entries().len();
+        // Some were listed or begun since.
+        let is_old = |find: &Find| find.everywhere && find.searched.1 != all;
+        if self.state.find.as_ref().is_some_and(is_old) {
+            self.search_everywhere();
+        }
         let Some(find) = &mut self.state.find else {
             return false;
         };
