@@ -14,11 +14,11 @@ pub const INDEPENDENT: usize = 16;
 pub const LEAST: f64 = 0.01;
 
 /// With fewer steps than this nothing is said about a difference.
-pub const FEWEST: usize = 4;
+pub const FEWEST: usize = 8;
 
 /// The rule in words.
 pub const NOISE_RULE: &str = "Medians over the latest 512 steps. A difference counts where it is more than both medians' uncertainties together (each 1.57 \
-    interquartile ranges over the root of the number of steps, of which 16 at most count as independent), more than 1 %, and of four steps or more.";
+    interquartile ranges over the root of the number of steps, of which 16 at most count as independent), more than 1 %, and of eight steps or more.";
 
 /// The latest so many steps of a run tell what it costs.
 const LATEST: usize = 512;

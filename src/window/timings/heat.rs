@@ -21,6 +21,9 @@ const LEGEND: f32 = 44.0;
 /// What is so many times as slow as the median is a hiccup, and not the layer's doing.
 const HICCUP: f64 = 4.0;
 
+/// How strong the colour is of steps that were timed as a whole, where the one before stands for them.
+const HELD: f32 = 0.3;
+
 /// What the cells are of: the run, how many of its steps were let go, the phase, one kernel or all.
 type Key = (u64, usize, Phase, Option<&'static str>);
 
@@ -126,12 +129,12 @@ impl Cells {
     }
 
     /// The scale of the layers among `columns`: the head, several times as large, would flatten it, and so would hiccups of the machine.
-    fn range(&self, columns: &[Vec<f64>]) -> Range {
+    fn range(&self, columns: &[(bool, Vec<f64>)]) -> Range {
         let has_layers = self.rows.iter().any(Option::is_some);
         let counts = |row: usize| !has_layers || self.rows[row].is_some();
         let mut sorted: Vec<f64> = columns
             .iter()
-            .flat_map(|values| values.iter().enumerate())
+            .flat_map(|(_, values)| values.iter().enumerate())
             .filter(|(row, value)| counts(*row) && !value.is_nan())
             .map(|(_, value)| *value)
             .collect();
@@ -146,8 +149,9 @@ impl Cells {
         }
     }
 
-    /// Means over `each` steps, from step `first` on, `count` times.
-    fn means(&self, first: usize, each: usize, count: usize) -> Vec<Vec<f64>> {
+    /// Means over `each` steps, from step `first` on, `count` times; with each whether any of them was timed in detail, or what was before
+    /// stands for them.
+    fn means(&self, first: usize, each: usize, count: usize) -> Vec<(bool, Vec<f64>)> {
         let mean = |i: usize| {
             let from = first + i * each;
             let begin = self.steps.partition_point(|column| column.number < from);
@@ -157,9 +161,9 @@ impl Cells {
             match &self.steps[begin..end] {
                 [] => {
                     let held = self.column(from).map(|column| column.values.clone());
-                    held.unwrap_or_default()
+                    (false, held.unwrap_or_default())
                 }
-                columns => average(columns, self.rows.len()),
+                columns => (true, average(columns, self.rows.len())),
             }
         };
         (0..count).map(mean).collect()
@@ -222,7 +226,8 @@ impl View {
         let extent = extent(run, phase, area.width());
         let scale = axis.navigate(ui, &response, area.x_range(), &extent, false);
         let order = self.cells.order();
-        self.paint(ui, &painter, area, &scale, &order);
+        let end = run.ends(phase).map_or(0, |(_, end)| end);
+        self.paint(ui, &painter, area, &scale, &order, end);
         let layers: Vec<Option<u32>> = order.iter().map(|row| self.cells.rows[*row]).collect();
         labels(ui, &painter, area, row, &layers);
         picture::marks_below(ui, &painter, area, &scale, "step", |value| {
@@ -284,7 +289,7 @@ impl View {
         legend(ui, self.range);
     }
 
-    /// Draws the cells, of which a picture is kept until something changes.
+    /// Draws the cells before step `last`, of which a picture is kept until something changes.
     fn paint(
         &mut self,
         ui: &Ui,
@@ -292,11 +297,11 @@ impl View {
         area: Rect,
         scale: &Scale,
         order: &[usize],
+        last: usize,
     ) {
         let pixels = (area.width() as usize).max(1);
         let sight = Some((self.cells.seen, scale.low, scale.high, pixels));
         let first = self.cells.steps.first().map_or(0, |column| column.number);
-        let last = self.cells.seen;
         let begin = (scale.low.floor().max(0.0) as usize).max(first);
         let end = (scale.high.ceil() as usize).min(last);
         let count = end.saturating_sub(begin);
@@ -328,13 +333,20 @@ impl View {
     }
 }
 
-fn image(columns: &[Vec<f64>], order: &[usize], range: Range) -> ColorImage {
+fn image(columns: &[(bool, Vec<f64>)], order: &[usize], range: Range) -> ColorImage {
     let color = |value: Option<&f64>| match value {
         Some(value) if !value.is_nan() => viridis(range.share(*value)),
         _ => Color32::from_gray(96),
     };
+    let cell = |row: &usize, (is_timed, values): &(bool, Vec<f64>)| {
+        let color = color(values.get(*row));
+        match is_timed {
+            true => color,
+            false => color.gamma_multiply(HELD),
+        }
+    };
     let rows = order.iter();
-    let pixels = rows.flat_map(|row| columns.iter().map(|values| color(values.get(*row))));
+    let pixels = rows.flat_map(|row| columns.iter().map(move |column| cell(row, column)));
     ColorImage::new([columns.len(), order.len()], pixels.collect())
 }
 
@@ -430,7 +442,8 @@ fn legend(ui: &mut Ui, range: Range) {
         }
         let highest = format!("{} and more", duration(range.highest));
         ui.label(RichText::new(highest).small());
-        let text = "OpenELM's later layers are wider by design, and so slower.";
+        let text = "Faint steps were timed as a whole: the one before that was timed in detail stands for them. \
+                    OpenELM's later layers are wider by design, and so slower.";
         ui.label(theme::aside("a token and layer"))
             .on_hover_text(text);
     });
@@ -477,11 +490,12 @@ mod tests {
         assert_eq!(layers, [Some(0), Some(1), None]);
         assert_eq!(cells.column(1).map(|column| column.number), Some(0));
         let columns = cells.means(0, 1, 3);
-        assert_eq!(columns[0], columns[1]);
+        assert_eq!(columns[0].1, columns[1].1);
+        assert!(columns[0].0 && !columns[1].0);
         // In the order in which rows came: outside, 0, 1.
-        assert_eq!(columns[2], [7.0, 3.0, 5.0]);
+        assert_eq!(columns[2], (true, vec![7.0, 3.0, 5.0]));
         let both = cells.means(0, 3, 1);
-        assert_eq!(both[0], [8.0, 2.0, 5.0]);
+        assert_eq!(both[0].1, [8.0, 2.0, 5.0]);
         // The head does not count in the scale.
         let range = cells.range(&columns);
         assert_eq!(range.lowest, 1.0);

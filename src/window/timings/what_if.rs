@@ -7,13 +7,21 @@ use crate::dtype::Dtype;
 use crate::model::kv_bytes;
 use crate::trace::{Peaks, Phase};
 
-/// The formats that are told apart: f16 takes as many bytes as bf16.
-const DTYPES: [Dtype; 4] = [Dtype::F32, Dtype::Bf16, Dtype::Q8, Dtype::Q4];
+/// How many formats are told apart: of the two of 16 bits, which take as many bytes, the one in use.
+const FORMATS: usize = 4;
+
+fn formats(used: Dtype) -> [Dtype; FORMATS] {
+    let half = match used {
+        Dtype::F16 => Dtype::F16,
+        _ => Dtype::Bf16,
+    };
+    [Dtype::F32, half, Dtype::Q8, Dtype::Q4]
+}
 
 /// Tokens a second.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct WhatIf {
-    pub rates: [(Dtype, f64); DTYPES.len()],
+    pub rates: [(Dtype, f64); FORMATS],
     /// The format that the weights have.
     pub dtype: Dtype,
     /// What it is now, where anything was decoded.
@@ -32,7 +40,7 @@ impl WhatIf {
         let last = run.steps.back();
         let position = last.map_or(0, |step| step.position as usize + step.tokens as usize);
         Some(Self {
-            rates: rates(&info.config, position, &peaks),
+            rates: rates(&info.config, info.dtype, position, &peaks),
             dtype: info.dtype,
             now: rate_of(run),
             position,
@@ -70,9 +78,9 @@ impl WhatIf {
     }
 }
 
-fn rates(config: &Config, position: usize, peaks: &Peaks) -> [(Dtype, f64); DTYPES.len()] {
+fn rates(config: &Config, used: Dtype, position: usize, peaks: &Peaks) -> [(Dtype, f64); FORMATS] {
     let cache = kv_bytes(config, position + 1, false);
-    DTYPES.map(|dtype| {
+    formats(used).map(|dtype| {
         let bytes = config.bytes_per_token(dtype) + cache;
         (dtype, peaks.bytes_per_s / bytes.max(1) as f64)
     })
@@ -115,7 +123,7 @@ mod tests {
             flops_per_s: 1e12,
             is_estimated: false,
         };
-        let rates = |position| rates(&config, position, &peaks).map(|(_, rate)| rate);
+        let rates = |position| rates(&config, Dtype::F16, position, &peaks).map(|(_, rate)| rate);
         let [f32, bf16, q8, q4] = rates(0);
         // 271.5 million parameters, nearly all of them read.
         assert!((17.5..18.5).contains(&f32), "{f32}");
