@@ -1,7 +1,7 @@
 #!/bin/sh
 # Opens the window on a display of its own, has the demo model write, and saves what it looks like.
 #   scripts/screenshot.sh FOLDER [WIDTHxHEIGHT] [SCALE]
-# Needs Xvfb, xdotool and ImageMagick's `import`.
+# APPEARANCE=light for the other theme; OPENELM for another binary than the release build. Needs Xvfb, xdotool and ImageMagick's `import`.
 set -eu
 cd "$(dirname "$0")/.."
 out=${1:?where to: scripts/screenshot.sh FOLDER [WIDTHxHEIGHT] [SCALE]}
@@ -14,7 +14,8 @@ for tool in Xvfb xdotool import; do
     }
 done
 mkdir -p "$out"
-cargo build --release --quiet
+binary=${OPENELM:-target/release/openelm}
+[ -n "${OPENELM:-}" ] || cargo build --release --quiet
 data=$(mktemp -d)
 display=:$(awk 'BEGIN { srand(); print 100 + int(rand() * 800) }')
 Xvfb "$display" -screen 0 "${size}x24" -nolisten tcp >/dev/null 2>&1 &
@@ -25,7 +26,7 @@ sleep 2
 export DISPLAY="$display" WINIT_X11_SCALE_FACTOR="$scale"
 unset WAYLAND_DISPLAY
 printf '{"appearance":"%s","trace_all":true}' "${APPEARANCE:-dark}" >"$data/settings.json"
-target/release/openelm window --data-dir "$data" &
+"$binary" window --data-dir "$data" &
 window=$!
 id=$(xdotool search --sync --onlyvisible --name '^OpenELM$' | head -1)
 xdotool windowmove "$id" 0 0 windowsize --sync "$id" "${size%x*}" "${size#*x}"

@@ -87,7 +87,7 @@ impl Calendar {
         const MINUTE: i64 = 60_000;
         let zoned = timestamp(time).to_zoned_datetime(self.zone.clone());
         let clock = zoned.strftime("%H:%M");
-        let minutes = (self.now - time).max(0) / MINUTE;
+        let minutes = self.now.saturating_sub(time).max(0) / MINUTE;
         match (self.days_ago(zoned.date()), minutes) {
             (_, 0) => "just now".into(),
             (_, 1) => "a minute ago".into(),

@@ -114,7 +114,8 @@ impl History {
     /// Whether the first looks no other than before: so it is with every word that a model writes.
     fn stays_first(&self, entry: &Entry) -> bool {
         let first = &self.entries[0];
-        first.is_listed_as(entry) && (0..FRESH).contains(&(entry.changed - first.changed))
+        first.is_listed_as(entry)
+            && (0..FRESH).contains(&entry.changed.saturating_sub(first.changed))
     }
 
     /// Says which file an entry is of.

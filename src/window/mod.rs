@@ -7,6 +7,7 @@
 mod action;
 mod advice;
 mod app;
+mod arrangement;
 mod banner;
 mod blocks;
 mod calendar;
@@ -91,7 +92,8 @@ pub fn run(options: Options) -> Result<()> {
             // Who began it by a click would see nothing happen.
             if !std::io::stderr().is_terminal() {
                 let text = format!(
-                    "{error}. Go on in that window, which may lie behind others or on another desktop; or close it, and open this one again."
+                    "This one was not opened: {error}. Go on in that window, which may lie behind others or on another desktop; or close it, \
+                     and open this one again."
                 );
                 notice::show("OpenELM is open already", text);
             }

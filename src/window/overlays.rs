@@ -5,35 +5,47 @@ use egui::RichText;
 use super::action::{Action, Overlay};
 use super::conversation::Mode;
 use super::state::State;
+use super::theme::GRID;
+
+/// Size of what lies over the rest, where there is room.
+const WIDTH: f32 = 560.0;
+const HEIGHT: f32 = 420.0;
 
 pub fn show(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
-    let room = ui.ctx().content_rect().size();
     if state.is_shown(Overlay::Prompt) {
-        let mut open = true;
-        egui::Window::new("Exact prompt")
-            .open(&mut open)
-            .default_size([520.0, 360.0])
-            .max_size(room - egui::vec2(24.0, 60.0))
-            .show(ui.ctx(), |ui| prompt(ui, state));
-        if !open {
-            actions.push(Action::HideOverlay(Overlay::Prompt));
-        }
+        let prompt = |ui: &mut egui::Ui| prompt(ui, state);
+        over(ui, "Exact prompt", Overlay::Prompt, actions, prompt);
     }
     if state.is_shown(Overlay::Shortcuts) {
-        let mut open = true;
-        egui::Window::new("Keyboard")
-            .open(&mut open)
-            .resizable(false)
-            .show(ui.ctx(), |ui| {
-                let room = room - egui::vec2(40.0, 80.0);
-                let scroll = egui::ScrollArea::both()
-                    .max_width(room.x)
-                    .max_height(room.y);
-                scroll.show(ui, shortcuts);
-            });
-        if !open {
-            actions.push(Action::HideOverlay(Overlay::Shortcuts));
-        }
+        over(ui, "Keyboard", Overlay::Shortcuts, actions, |ui| {
+            egui::ScrollArea::vertical()
+                .auto_shrink([false, true])
+                .show(ui, shortcuts);
+        });
+    }
+}
+
+/// A window over the others, which can be moved and closed.
+fn over(
+    ui: &egui::Ui,
+    title: &str,
+    overlay: Overlay,
+    actions: &mut Vec<Action>,
+    content: impl FnOnce(&mut egui::Ui),
+) {
+    let room = ui.ctx().content_rect();
+    let most = room.size() - egui::vec2(8.0 * GRID, 20.0 * GRID);
+    let mut is_open = true;
+    egui::Window::new(title)
+        .open(&mut is_open)
+        .collapsible(false)
+        .pivot(egui::Align2::CENTER_CENTER)
+        .default_pos(room.center())
+        .default_size(egui::vec2(WIDTH, HEIGHT).min(most))
+        .max_size(most)
+        .show(ui.ctx(), content);
+    if !is_open {
+        actions.push(Action::HideOverlay(overlay));
     }
 }
 

@@ -1,24 +1,19 @@
 //! The conversation, of which only what is in sight is laid out.
 
-use std::collections::HashMap;
-use std::ops::Range;
-
 use egui::style::ScrollAnimation;
 use egui::text_selection::LabelSelectionState;
 use egui::{Align, Layout, Rect, ScrollArea, UiBuilder, vec2};
 
 use super::action::Action;
-use super::blocks::{self, Cut, Pieces};
-use super::conversation::Mode;
+use super::arrangement::{Arrangement, GAP, Item};
+use super::blocks::{self, Pieces};
 use super::editor::Editor;
-use super::find::{Find, Hit, Marks};
-use super::flow::Flow;
-use super::message;
+use super::find::{Find, Marks};
 use super::pace::Pace;
 use super::prose::{Code, Source};
 use super::state::State;
-use super::theme::{self, CONTROL, CORNER, GRID, READING_LINE, READING_WIDTH};
-use super::{inspector, tokens};
+use super::theme::{self, CORNER, GRID, READING_WIDTH};
+use super::{inspector, message};
 use crate::text::Role;
 
 /// Between paragraphs.
@@ -29,12 +24,6 @@ const INSET: f32 = 2.0 * GRID;
 
 /// How far a bubble reaches beyond the column, so that its text stands where all other text does.
 pub const OUTSET: f32 = 3.0 * GRID;
-
-/// Height of the line that says who a message is by.
-const HEADER: f32 = READING_LINE + GRID;
-
-/// Between messages, beside the room for their buttons.
-const GAP: f32 = 2.0 * GRID;
 
 /// Above the first message, and beside what is widest.
 const EDGE: f32 = 2.0 * GRID;
@@ -48,40 +37,21 @@ const MOST_SELECTED: usize = 200;
 /// How often a match is looked for again after it was scrolled to: what was laid out on the way may have moved it.
 const LOOKS: u8 = 2;
 
+/// The place of an item: its row, and where it stands in that.
+type Place = (usize, usize);
+
 /// What only this view needs: what it has measured, and what it is to do when it is drawn next. Nothing else reads it.
 #[derive(Default)]
 pub struct Transcript {
     scrolls_to_end: bool,
     /// How many more times to scroll to the match that is looked at.
     looks: u8,
-    cache: blocks::Cache,
-    flow: Flow,
+    arrangement: Arrangement,
     editor: Editor,
-    /// The conversation that the heights are of.
-    conversation: String,
-    /// Of all that is not a piece of text, as it was last drawn.
-    heights: HashMap<Item, f32>,
     /// The message whose buttons the keyboard is on.
     focused: Option<usize>,
-    /// What was in sight since something is selected: egui ends a selection whose ends are not laid out.
-    selected: Option<Range<usize>>,
-}
-
-/// Something to draw, of a height that is known or guessed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Item {
-    Header(usize),
-    /// A piece of a message.
-    Piece(usize, usize),
-    /// A message whose tokens are shown.
-    Tokens(usize),
-    Editor(usize),
-    Footer(usize),
-    /// A line of a text that is written together.
-    Line(usize),
-    /// A text that is written together is being edited.
-    TextEditor,
-    TextFooter,
+    /// First and last of what was in sight since something is selected: egui ends a selection whose ends are not laid out.
+    selected: Option<(Place, Place)>,
 }
 
 impl Transcript {
@@ -109,17 +79,13 @@ impl Transcript {
         actions: &mut Vec<Action>,
     ) {
         let id = &state.conversation().id;
-        if self.conversation != *id {
-            self.conversation.clone_from(id);
-            self.heights.clear();
-            (self.focused, self.selected) = (None, None);
-        }
         let bar = ui.spacing().scroll.bar_width + 2.0 * GRID;
         let room = ui.available_width() - bar;
         let width = (room - 2.0 * (OUTSET + EDGE)).clamp(60.0, READING_WIDTH);
         let margin = ((room - width) / 2.0).max(0.0);
-        let items = self.items(state, width);
-        let target = self.target(state);
+        if self.arrangement.update(state, width) {
+            (self.focused, self.selected) = (None, None);
+        }
         ScrollArea::vertical()
             .id_salt(("messages", id))
             .auto_shrink(false)
@@ -129,10 +95,13 @@ impl Transcript {
                 let mut page = Page {
                     column: Rect::from_min_size(origin, vec2(width, 0.0)),
                     viewport,
-                    target,
+                    target: self.arrangement.target(state),
+                    pointer: hovered(ui, origin),
+                    shows_all: ui.input(egui::InputState::has_touch_screen),
+                    in_sight: None,
                     has_changed: false,
                 };
-                let end = self.draw(ui, state, items, &mut page, actions);
+                let end = self.draw(ui, state, &mut page, actions);
                 ui.set_height(end);
                 if std::mem::take(&mut self.scrolls_to_end) {
                     let end = Rect::from_min_size(origin + vec2(0.0, end), vec2(1.0, 0.0));
@@ -150,181 +119,90 @@ impl Transcript {
         &mut self,
         ui: &mut egui::Ui,
         state: &State,
-        items: Vec<(Item, f32)>,
         page: &mut Page,
         actions: &mut Vec<Action>,
     ) -> f32 {
-        let selected = self.still_selected(ui);
-        let pointer = ui
-            .rect_contains_pointer(ui.clip_rect())
-            .then(|| ui.ctx().pointer_hover_pos())
-            .flatten()
-            .map(|pointer| pointer.y - page.column.top());
-        // On a touch screen nothing hovers.
-        let shows_all = ui.input(egui::InputState::has_touch_screen);
-        let (mut y, mut message_top) = (EDGE, EDGE);
-        let mut in_sight: Option<Range<usize>> = None;
-        for (i, (item, height)) in items.into_iter().enumerate() {
-            if matches!(item, Item::Header(_)) {
-                message_top = y;
-            }
-            let reach = page.viewport.y_range().expand(MARGIN);
-            let is_in_sight = y + height >= reach.min && y <= reach.max;
-            if is_in_sight {
-                let begin = in_sight.map_or(i, |range| range.start);
-                in_sight = Some(begin..i + 1);
-            }
-            let is_selected = selected.as_ref().is_some_and(|range| range.contains(&i));
-            if !is_in_sight && !is_selected {
-                if page.target == Some(item) && self.looks > 0 {
-                    let rect = Rect::from_min_size(
-                        page.column.min + vec2(0.0, y),
-                        vec2(page.column.width(), height),
-                    );
-                    scroll_to(ui, rect);
-                }
+        let selection = ui.ctx().plugin::<LabelSelectionState>();
+        if !selection.lock().has_selection() {
+            self.selected = None;
+        }
+        let selected = self.selected;
+        let mut y = EDGE;
+        let mut out_of_sight = 0;
+        for row in 0..self.arrangement.rows() {
+            let height = self.arrangement.height(row);
+            let is_selected = selected.is_some_and(|(a, b)| (a.0..=b.0).contains(&row));
+            let is_target = page.target.is_some_and(|(at, _)| at == row) && self.looks > 0;
+            if !page.is_in_sight(y, height) && !is_selected && !is_target {
                 y += height;
                 continue;
             }
-            let rect = Rect::from_min_size(
-                page.column.min + vec2(0.0, y),
-                vec2(page.column.width(), height),
-            );
-            let builder = UiBuilder::new()
-                .max_rect(rect)
-                .layout(Layout::top_down(Align::Min))
-                // The same wherever it is scrolled to: a selection knows texts by it.
-                .scope_id(egui::Id::unique(("item", &self.conversation, item)));
-            let mut child = ui.new_child(builder);
-            child.set_width(page.column.width());
-            child.spacing_mut().item_spacing.y = 0.0;
-            let is_hovered = pointer.is_some_and(|y_of| (message_top..y + height).contains(&y_of));
-            let matched = self.item(&mut child, state, item, shows_all || is_hovered, actions);
-            if page.target == Some(item) && self.looks > 0 {
-                scroll_to(ui, matched.unwrap_or(rect));
-                self.looks -= 1;
+            let top = y;
+            let items = self.arrangement.items(state, row).into_iter().enumerate();
+            for (i, (item, height)) in items {
+                let place = (row, i);
+                let is_in_sight = page.is_in_sight(y, height);
+                if is_in_sight {
+                    let first = page.in_sight.map_or(place, |(first, _)| first);
+                    page.in_sight = Some((first, place));
+                }
+                let is_selected = selected.is_some_and(|(a, b)| a <= place && place <= b);
+                if is_in_sight || is_selected {
+                    out_of_sight += usize::from(!is_in_sight);
+                    y += self.draw_item(ui, state, item, (top, y, height), page, actions);
+                    continue;
+                }
+                if page.target.is_some_and(|(_, target)| target == item) && self.looks > 0 {
+                    scroll_to(ui, page.rect(y, height));
+                }
+                y += height;
             }
-            let drawn = child.min_rect().height();
-            page.has_changed |= self.remember(item, drawn, height);
-            // What follows must not lie over it, even if it has grown since it was last drawn.
-            y += match item {
-                Item::Header(_) => height,
-                _ => drawn,
-            };
+            self.arrangement.set_height(row, y - top);
         }
-        if let (Some(selected), Some(sight)) = (&mut self.selected, in_sight) {
-            let all = selected.start.min(sight.start)..selected.end.max(sight.end);
-            *selected = if all.len() > MOST_SELECTED {
-                sight
-            } else {
-                all
-            };
+        if selection.lock().has_selection() {
+            let sight = page.in_sight;
+            let all = sight.zip(self.selected);
+            let all = all.map(|(sight, old)| (sight.0.min(old.0), sight.1.max(old.1)));
+            self.selected = all.filter(|_| out_of_sight <= MOST_SELECTED).or(sight);
         }
         y
     }
 
-    /// What is to be laid out because of what is selected.
-    fn still_selected(&mut self, ui: &egui::Ui) -> Option<Range<usize>> {
-        let selection = ui.ctx().plugin::<LabelSelectionState>();
-        if selection.lock().has_selection() {
-            self.selected.get_or_insert(usize::MAX..0);
-        } else {
-            self.selected = None;
+    /// Draws an item of a message that begins at `top`. Returns how high it is.
+    fn draw_item(
+        &mut self,
+        ui: &mut egui::Ui,
+        state: &State,
+        item: Item,
+        (top, y, height): (f32, f32, f32),
+        page: &mut Page,
+        actions: &mut Vec<Action>,
+    ) -> f32 {
+        let rect = page.rect(y, height);
+        let builder = UiBuilder::new()
+            .max_rect(rect)
+            .layout(Layout::top_down(Align::Min))
+            // The same wherever it is scrolled to: a selection knows texts by it.
+            .scope_id(egui::Id::unique(("item", &state.conversation().id, item)));
+        let mut child = ui.new_child(builder);
+        child.set_width(page.column.width());
+        child.spacing_mut().item_spacing.y = 0.0;
+        let is_hovered = page
+            .pointer
+            .is_some_and(|pointer| (top..y + height).contains(&pointer));
+        let is_hovered = page.shows_all || is_hovered;
+        let matched = self.item(&mut child, state, item, is_hovered, actions);
+        if page.target.is_some_and(|(_, target)| target == item) && self.looks > 0 {
+            scroll_to(ui, matched.unwrap_or(rect));
+            self.looks -= 1;
         }
-        self.selected.clone()
-    }
-
-    /// What there is to draw, first to last, with heights.
-    fn items(&mut self, state: &State, width: f32) -> Vec<(Item, f32)> {
-        let conversation = state.conversation();
-        let mut items = Vec::new();
-        let editing = state.edit().map(|edit| edit.message);
-        let known = |item: Item, guess: f32| {
-            let height = self.heights.get(&item);
-            (item, height.copied().unwrap_or(guess))
-        };
-        if conversation.mode == Mode::Completion {
-            if editing.is_some() {
-                return vec![known(Item::TextEditor, 400.0)];
-            }
-            self.flow.update(conversation, width);
-            let heights = self.flow.heights.iter().enumerate();
-            items.extend(heights.map(|(i, height)| (Item::Line(i), *height)));
-            items.push(known(Item::TextFooter, CONTROL + GAP));
-            return items;
-        }
-        for at in conversation.path() {
-            let message = conversation.message(*at);
-            items.push((Item::Header(*at), HEADER));
-            if editing == Some(*at) {
-                items.push(known(Item::Editor(*at), 380.0));
-                continue;
-            }
-            let cut = match message.role {
-                Role::Assistant => Cut::Markdown,
-                _ => Cut::Plain,
-            };
-            let text = (message.text.as_str(), message.version, cut);
-            let pieces = self.cache.pieces(&conversation.id, *at, text, width);
-            if state.settings.probabilities && !message.tokens.is_empty() {
-                let guess = pieces.heights.iter().sum();
-                items.push((Item::Tokens(*at), guess));
-            } else {
-                let heights = pieces.heights.iter().enumerate();
-                items.extend(heights.map(|(i, height)| (Item::Piece(*at, i), *height)));
-            }
-            items.push(known(Item::Footer(*at), CONTROL + GAP));
-        }
-        items
-    }
-
-    /// Where the match is that is looked at.
-    fn target(&self, state: &State) -> Option<Item> {
-        let Hit { message, range } = state.find.as_ref()?.hit()?;
-        let conversation = state.conversation();
-        if conversation.mode == Mode::Completion {
-            let holds =
-                |(other, part): &(usize, Range<usize>)| other == message && range.start < part.end;
-            let line = self
-                .flow
-                .lines
-                .iter()
-                .position(|line| line.iter().any(holds));
-            return line.map(Item::Line);
-        }
-        let has_tokens = !conversation.message(*message).tokens.is_empty();
-        if state.settings.probabilities && has_tokens {
-            return Some(Item::Tokens(*message));
-        }
-        let pieces = self.cache.known(*message)?;
-        let piece = pieces
-            .all
-            .iter()
-            .position(|piece| range.start < piece.range.end);
-        piece.map(|piece| Item::Piece(*message, piece))
-    }
-
-    /// Keeps a height that turned out. Returns whether it was news.
-    fn remember(&mut self, item: Item, drawn: f32, expected: f32) -> bool {
-        if (drawn - expected).abs() < 0.5 {
-            return false;
-        }
+        let drawn = child.min_rect().height();
+        page.has_changed |= self.arrangement.remember(item, drawn, height);
+        // What follows must not lie over it, even if it has grown since it was last drawn.
         match item {
-            Item::Line(line) => match self.flow.heights.get_mut(line) {
-                Some(height) => *height = drawn,
-                None => return false,
-            },
-            Item::Piece(message, piece) => {
-                return self.cache.set_height(message, piece, drawn);
-            }
-            Item::Tokens(message) => return self.cache.set_total(message, drawn),
-            // One line, always.
-            Item::Header(_) => return false,
-            _ => {
-                self.heights.insert(item, drawn);
-            }
+            Item::Header(_) => height,
+            _ => drawn,
         }
-        true
     }
 
     /// Draws an item; `is_hovered`: the pointer is on its message. Returns where the match is that is looked at.
@@ -343,7 +221,7 @@ impl Transcript {
             Item::Header(at) => message::header(ui, conversation, at),
             Item::Piece(at, piece) => {
                 let message = conversation.message(at);
-                let pieces = self.cache.known(at)?;
+                let pieces = self.arrangement.pieces(at)?;
                 let source = Source {
                     text: &message.text,
                     marks: marks(at),
@@ -360,7 +238,7 @@ impl Transcript {
                 return matched;
             }
             Item::Line(line) => {
-                let stretches: &[tokens::Stretch] = &self.flow.lines[line];
+                let stretches = self.arrangement.line(line);
                 return inspector::text(ui, state, stretches, &marks, actions);
             }
             Item::Editor(at) => {
@@ -409,10 +287,34 @@ struct Page {
     column: Rect,
     /// What of it is in sight.
     viewport: Rect,
-    /// What has the match that is looked at.
-    target: Option<Item>,
+    /// The row and the item that have the match that is looked at.
+    target: Option<(usize, Item)>,
+    /// How far down the pointer is.
+    pointer: Option<f32>,
+    /// Whether all is shown that is shown where the pointer is.
+    shows_all: bool,
+    /// First and last of what is in sight.
+    in_sight: Option<(Place, Place)>,
     /// Whether a height was news.
     has_changed: bool,
+}
+
+impl Page {
+    fn is_in_sight(&self, y: f32, height: f32) -> bool {
+        y + height >= self.viewport.top() - MARGIN && y <= self.viewport.bottom() + MARGIN
+    }
+
+    fn rect(&self, y: f32, height: f32) -> Rect {
+        let corner = self.column.min + vec2(0.0, y);
+        Rect::from_min_size(corner, vec2(self.column.width(), height))
+    }
+}
+
+/// How far below `origin` the pointer is, if it is on the conversation.
+fn hovered(ui: &egui::Ui, origin: egui::Pos2) -> Option<f32> {
+    let is_here = ui.rect_contains_pointer(ui.clip_rect());
+    let pointer = ui.ctx().pointer_hover_pos().filter(|_| is_here)?;
+    Some(pointer.y - origin.y)
 }
 
 fn scroll_to(ui: &egui::Ui, rect: Rect) {

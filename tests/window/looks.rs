@@ -1,85 +1,174 @@
-//! What it looks like, with a scripted engine; and the whole of it with the real one.
+//! What it looks like, with a scripted engine: every view, dark and light, wide and small, and one at a scale of 2; and the whole of it
+//! with the real engine.
 
 use std::time::{Duration, Instant};
 
 use egui_kittest::kittest::Queryable;
 use egui_kittest::{Harness, SnapshotResults};
 use openelm::Finish;
-use openelm::engine::Engine;
-use openelm::window::App;
+use openelm::engine::{Engine, Event};
+use openelm::window::{Action, App, Options, SamplingSettings, Setting};
 
-use crate::scene::{Scene, stage, step, traced, window};
+use crate::scene::{Scene, loaded, stage, step, traced, window};
 use crate::timings::timed;
 
-#[test]
-fn it_looks_as_it_did() {
+/// Wide, and small.
+const SIZES: [(&str, [f32; 2]); 2] = [("wide", [1280.0, 800.0]), ("small", [800.0, 600.0])];
+
+/// Whether pictures can be compared here: every GPU draws edges a little differently.
+fn can_compare() -> bool {
     let adapters = openelm::adapters();
-    if !adapters.iter().any(|adapter| adapter.device_type == "cpu") {
-        eprintln!(
-            "no software adapter: every GPU draws edges a little differently, so not compared"
-        );
+    let is_there = adapters.iter().any(|adapter| adapter.device_type == "cpu");
+    if !is_there {
+        eprintln!("no software adapter: pictures are not compared");
+    }
+    is_there
+}
+
+/// Compares a view with what it looked like, in all its looks.
+fn look(results: &mut SnapshotResults, name: &str, stage: &mut Scene<'_>) {
+    for (theme, label) in [("dark", "Dark"), ("light", "Light")] {
+        set_appearance(stage, label);
+        for (size_name, size) in SIZES {
+            stage.window.set_size(size.into());
+            settle(stage);
+            let name = format!("{name}_{theme}_{size_name}");
+            results.add(stage.window.try_snapshot(name));
+        }
+    }
+}
+
+/// Runs until what was measured while drawing has settled.
+fn settle(stage: &mut Scene<'_>) {
+    stage.window.remove_cursor();
+    // The cursor of a text would blink.
+    (0..4).for_each(|_| stage.window.step());
+    stage.window.run();
+}
+
+fn set_appearance(stage: &mut Scene<'_>, label: &str) {
+    let appearance = serde_json::from_value(label.to_lowercase().into()).unwrap();
+    let set = Action::Set(Setting::Appearance(appearance));
+    stage.window.state_mut().act(set);
+    stage.window.run();
+}
+
+#[test]
+fn texts_and_chats_look_as_they_did() {
+    if !can_compare() {
         return;
     }
     let mut results = SnapshotResults::new();
+    look(&mut results, "welcome", &mut stage("demo"));
+    look(&mut results, "text", &mut timed(true));
+    let mut chat = a_chat();
+    look(&mut results, "chat", &mut chat);
+    chat.press(egui::Modifiers::COMMAND, egui::Key::F);
+    let field = chat.window.get_by_label("Find text");
+    field.type_text("fox");
+    chat.window.run();
+    look(&mut results, "find", &mut chat);
+    chat.press(egui::Modifiers::NONE, egui::Key::Escape);
+    chat.click("Probabilities");
+    chat.click("Inspect");
+    look(&mut results, "tokens", &mut chat);
+    chat.window.set_size(egui::vec2(320.0, 240.0));
+    settle(&mut chat);
+    results.add(chat.window.try_snapshot("chat_tiny"));
+}
+
+#[test]
+fn what_lies_beside_and_over_the_chat_looks_as_it_did() {
+    if !can_compare() {
+        return;
+    }
+    let mut results = SnapshotResults::new();
+    let mut chat = a_chat();
+    chat.click("Settings");
+    look(&mut results, "settings", &mut chat);
+    chat.click("History");
+    chat.click("Prompt");
+    look(&mut results, "prompt", &mut chat);
+    chat.click("Prompt");
+    chat.press(egui::Modifiers::NONE, egui::Key::F1);
+    look(&mut results, "shortcuts", &mut chat);
+    chat.press(egui::Modifiers::NONE, egui::Key::Escape);
+    chat.tell(Event::DeviceLost {
+        load: 0,
+        error: openelm::Error::DeviceLost("driver reset".into()),
+    });
+    look(&mut results, "problem", &mut chat);
+
+    let mut models = stage("demo");
+    // Not what is in the cache of whoever runs this.
+    let mut hub = openelm::hub::Settings::from_env().unwrap();
+    hub.cache = openelm::hub::Cache::new(models.folder.path().join("hub"));
+    let mut options = Options::default();
+    options.hub = Some(hub);
+    models.window.state_mut().begin(&options);
+    models.tell(loaded_again());
+    models.open_models();
+    look(&mut results, "models", &mut models);
+}
+
+fn loaded_again() -> Event {
+    let Event::Loaded { info, .. } = loaded("demo") else {
+        unreachable!("that is what it is");
+    };
+    Event::Loaded { load: 1, info }
+}
+
+#[test]
+fn timings_look_as_they_did() {
+    if !can_compare() {
+        return;
+    }
+    let mut results = SnapshotResults::new();
+    look(&mut results, "timings_empty", &mut stage("OpenELM-270M"));
     let mut stage = timed(true);
-    stage.window.set_size(egui::vec2(1100.0, 640.0));
-    // The cursor blinks.
-    stage.click("Heat map");
+    // Another run, for the comparison: a little slower.
+    stage.write(" more");
+    let request = stage.request();
+    for position in 41..61 {
+        stage.tell(traced(step(2 * position, position % 8 != 0)));
+    }
+    stage.finish(request.id, Finish::Length);
     for (tab, name) in [
         ("Heat map", "heat"),
         ("Layers", "layers"),
         ("Flame", "flame"),
         ("Kernels", "kernels"),
         ("Memory", "memory"),
+        ("Compare", "compare"),
     ] {
         stage.click(tab);
-        stage.window.remove_cursor();
-        stage.window.run();
-        results.add(stage.window.try_snapshot(format!("timings_{name}")));
+        look(&mut results, &format!("timings_{name}"), &mut stage);
     }
-    stage.write(" more");
-    let request = stage.request();
-    stage.tell(traced(step(50, true)));
-    stage.tell(traced(step(51, false)));
-    stage.finish(request.id, Finish::Length);
-    stage.click("Compare");
-    stage.window.remove_cursor();
-    stage.window.run();
-    results.add(stage.window.try_snapshot("timings_compare"));
-    stage.click("Settings");
-    stage.click("Light");
+    // Sharp where the screen is.
+    set_appearance(&mut stage, "Dark");
     stage.click("Layers");
-    stage.click("History");
-    stage.window.remove_cursor();
-    stage.window.run();
-    results.add(stage.window.try_snapshot("timings_light"));
-    let mut chat = chat_to_look_at();
-    results.add(chat.window.try_snapshot("chat_dark"));
-    chat.click("Settings");
-    chat.click("Light");
-    chat.window.remove_cursor();
-    chat.window.run();
-    results.add(chat.window.try_snapshot("chat_light"));
-    chat.window.set_size(egui::vec2(320.0, 240.0));
-    chat.window.run();
-    results.add(chat.window.try_snapshot("chat_small"));
+    stage.window.set_size(egui::vec2(1280.0, 800.0));
+    stage.window.set_pixels_per_point(2.0);
+    settle(&mut stage);
+    results.add(stage.window.try_snapshot("timings_scale_2"));
 }
 
-fn chat_to_look_at<'a>() -> Scene<'a> {
+/// A chat of two turns, its timings hidden.
+fn a_chat<'a>() -> Scene<'a> {
     let mut stage = stage("OpenELM-270M-Instruct");
-    stage.window.set_size(egui::vec2(1100.0, 640.0));
-    stage.window.run();
+    let mut warm = SamplingSettings::default();
+    (warm.own, warm.temperature) = (true, 0.7);
+    let set = Action::Set(Setting::SamplingParams(warm));
+    stage.window.state_mut().act(set);
     stage.click("Timings");
-    stage.write("Which animals live in the forest?");
-    let request = stage.request();
-    let answer = "Many do:\n\n1. **foxes**, which are *sly*,\n2. owls, and\n3. bears.\n\nIn Rust:\n\n```rust\nlet animals = [\"fox\", \"owl\", \"bear\"];\n```\n";
-    let pieces: Vec<&str> = answer.split_inclusive(' ').collect();
-    stage.say(request.id, &pieces);
-    stage.finish(request.id, Finish::Eos);
-    stage.window.remove_cursor();
-    stage.click("Probabilities");
-    stage.click("Probabilities");
-    stage.window.run();
+    stage.ask(
+        "What is a fox?",
+        "A small animal of the dog family that hunts mice at night.",
+    );
+    stage.ask(
+        "Which animals live in the forest?",
+        "Many do:\n\n1. **foxes**, which are *sly*,\n2. owls, and\n3. bears.\n\nIn Rust:\n\n```rust\nlet animals = [\"fox\", \"owl\", \"bear\"];\n```\n",
+    );
     stage
 }
 

@@ -1,6 +1,7 @@
 //! The window as people and screen readers see it, with a scripted engine; and once with the real one and the demo model.
 #![cfg(feature = "window")]
 
+mod access;
 mod chat;
 mod find;
 mod history;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::super::calendar::now;
 use super::super::conversation::Conversation;
 use super::super::history::Entry;
 use super::files::{read, stamp};
@@ -71,7 +72,9 @@ pub fn parse(path: &Path) -> Result<Conversation, String> {
     // Of a version of this program that kept no times, the file's own is the best there is; ids are times too.
     const MILLISECOND: u64 = 1_000_000;
     let modified = || stamp(path).map_or(0, |stamp| (stamp.modified / MILLISECOND) as i64);
-    if conversation.changed == 0 {
+    // None was written tomorrow, whatever its file says.
+    const DAY: i64 = 86_400_000;
+    if conversation.changed == 0 || conversation.changed > now().saturating_add(DAY) {
         conversation.changed = modified();
     }
     if conversation.created == 0 {

@@ -1,0 +1,143 @@
+//! The keyboard alone, and screen readers: everything can be reached and has a name.
+//!
+//! Beside this, every test that lets the window come to rest checks that no input lacks a name.
+
+use std::collections::BTreeSet;
+
+use egui::{Key, Modifiers};
+use egui_kittest::kittest::{NodeT, Queryable};
+
+use crate::scene::{Scene, stage};
+use crate::timings::timed;
+
+/// Presses Tab until it comes round, and says what had the focus on the way.
+fn walk(stage: &mut Scene<'_>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let mut first = None;
+    for _ in 0..400 {
+        stage.window.key_press(Key::Tab);
+        stage.window.run();
+        let focused = focused(stage);
+        let Some((id, name)) = focused else { continue };
+        if first == Some(id) {
+            return names;
+        }
+        first.get_or_insert(id);
+        assert!(!name.trim().is_empty(), "after {:?}: no name", names.last());
+        names.push(name);
+    }
+    panic!("the focus never comes round: {names:?}");
+}
+
+/// What has the keyboard's focus, with its name.
+fn focused(stage: &Scene<'_>) -> Option<(egui::accesskit::NodeId, String)> {
+    let root = stage.window.root();
+    let node = root
+        .children_recursive()
+        .find(|node| node.accesskit_node().is_focused())?;
+    let node = node.accesskit_node();
+    let name = node
+        .label()
+        .or_else(|| node.data().placeholder().map(str::to_owned));
+    Some((node.locate().0, name.unwrap_or_default()))
+}
+
+fn assert_reached(names: &[String], wanted: &[&str]) {
+    let there: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    for wanted in wanted {
+        assert!(
+            there.iter().any(|name| name.contains(wanted)),
+            "`{wanted}` is not among {there:?}"
+        );
+    }
+}
+
+#[test]
+fn tab_reaches_everything_of_a_chat() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.ask("Why?", "Because.");
+    let names = walk(&mut stage);
+    assert_reached(
+        &names,
+        &[
+            "Conversations",
+            "Model: ",
+            "Prompt",
+            "Probabilities",
+            "Timings",
+            "History",
+            "Settings",
+            "New text",
+            "New chat",
+            "Regenerate",
+            "Edit",
+            "Copy",
+            "Delete",
+            "Message",
+        ],
+    );
+}
+
+#[test]
+fn tab_reaches_every_view_of_the_timings() {
+    let mut stage = timed(true);
+    let mut all = Vec::new();
+    for tab in ["Heat map", "Layers", "Flame", "Kernels", "Memory"] {
+        stage.click(tab);
+        all.extend(walk(&mut stage));
+    }
+    assert_reached(
+        &all,
+        &[
+            "Decode",
+            "Prefill",
+            "Pause",
+            "How it is timed",
+            "Export timings",
+            "Token strip",
+            "Heat map of",
+            "layer 3: ",
+            "Flame chart of",
+        ],
+    );
+}
+
+/// From nothing to a text, another look at it, and out again, without a pointer.
+#[test]
+fn a_first_hour_by_keyboard() {
+    let mut stage = stage("demo");
+    let focus = |stage: &mut Scene<'_>, wanted: &str| {
+        for _ in 0..400 {
+            if focused(stage).is_some_and(|(_, name)| name.starts_with(wanted)) {
+                return;
+            }
+            stage.press(Modifiers::NONE, Key::Tab);
+        }
+        panic!("`{wanted}` is never reached");
+    };
+    focus(&mut stage, "Once upon a time there was a king");
+    stage.press(Modifiers::NONE, Key::Enter);
+    let request = stage.request();
+    stage.say(request.id, &[" who had", " three sons."]);
+    stage.finish(request.id, openelm::Finish::Length);
+    assert!(stage.has("who had three sons."));
+    for (modifiers, key, there) in [
+        (Modifiers::COMMAND, Key::F, "Find text"),
+        (Modifiers::NONE, Key::F1, "Enter"),
+    ] {
+        stage.press(modifiers, key);
+        assert!(stage.has(there), "{key:?}");
+        stage.press(Modifiers::NONE, Key::Escape);
+    }
+    stage.open_models();
+    assert!(stage.has("How it is loaded"));
+    stage.press(Modifiers::NONE, Key::Escape);
+    assert!(!stage.has("How it is loaded"));
+    focus(&mut stage, "Regenerate");
+    stage.press(Modifiers::NONE, Key::Space);
+    let again = stage.request();
+    assert_eq!(again.prompt, request.prompt);
+    stage.press(Modifiers::NONE, Key::Escape);
+    let cancel = again.options.cancel.as_ref().unwrap();
+    assert!(cancel.load(std::sync::atomic::Ordering::Relaxed));
+}
