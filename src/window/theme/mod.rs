@@ -113,14 +113,12 @@ pub fn kernel_color(kernel: &str) -> Color32 {
     group_color(group(kernel))
 }
 
-/// Black or white, whichever can be read on `background`.
+/// Black or white, whichever can be read better on `background`.
 pub fn ink_on(background: Color32) -> Color32 {
-    let [r, g, b, _] = background.to_array().map(f32::from);
-    // Rec. 601 luma.
-    if 0.299 * r + 0.587 * g + 0.114 * b > 140.0 {
-        Color32::BLACK
-    } else {
-        Color32::WHITE
+    let of = |ink| contrast(ink, background);
+    match of(Color32::BLACK) >= of(Color32::WHITE) {
+        true => Color32::BLACK,
+        false => Color32::WHITE,
     }
 }
 

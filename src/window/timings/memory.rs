@@ -1,6 +1,6 @@
 //! What lies in the device's memory, and how fast it could be read.
 
-use egui::{Rect, Sense, Ui, pos2, vec2};
+use egui::{Rect, RichText, Sense, Ui, pos2, vec2};
 
 use super::picture;
 use super::record::Record;
@@ -62,23 +62,24 @@ fn lies(ui: &mut Ui, info: &ModelInfo) {
     egui::Grid::new("memory")
         .num_columns(3)
         .striped(true)
+        .min_row_height(20.0)
         .show(ui, |ui| {
             for (label, size, color) in parts {
                 ui.horizontal(|ui| {
                     picture::swatch(ui, color);
-                    ui.label(label);
+                    ui.label(RichText::new(label).small());
                 });
-                ui.label(bytes(size));
+                ui.label(RichText::new(bytes(size)).small());
                 let share = 100.0 * size as f64 / total.max(1) as f64;
-                ui.label(format!("{share:.1} %"));
+                ui.label(RichText::new(format!("{share:.1} %")).small());
                 ui.end_row();
             }
-            ui.label(theme::strong("together"));
-            ui.label(theme::strong(bytes(total)));
+            ui.label(theme::strong("together").small());
+            ui.label(theme::strong(bytes(total)).small());
             ui.end_row();
             if let Some(allocated) = memory.allocated {
-                ui.label("handed out by the driver");
-                ui.label(bytes(allocated));
+                ui.label(RichText::new("handed out by the driver").small());
+                ui.label(RichText::new(bytes(allocated)).small());
                 ui.end_row();
             }
         });
