@@ -318,7 +318,7 @@ fn pulling_is_cancelled_and_gone_on_with() {
 /// Each model that is here is shown with its shape, what it needs, and what fits.
 #[test]
 fn the_page_shows_what_is_here() {
-    let mut stage = stage("demo");
+    let stage = stage("demo");
     let broken = stage.folder.path().join("broken");
     std::fs::create_dir_all(&broken).unwrap();
     std::fs::write(broken.join("config.json"), "{").unwrap();

@@ -1,40 +1,15 @@
 //! What is done to the list of conversations, and taken back: each change is followed by what undoes it.
 
 use super::App;
-use super::reading::{Read, SMALL, told};
+use super::changes::{Change, Removed};
+use super::reading::{Read, SMALL, tell_unreadable, told};
 use crate::window::action::{Action, BannerId};
 use crate::window::conversation::{Conversation, Mode, turn};
 use crate::window::history::{Entry, parse_tags};
-use crate::window::state::{Banner, NarrowView, OpenEdit};
+use crate::window::state::{Banner, NarrowView};
 
 /// Characters of a title.
 const MOST_TITLE: usize = 200;
-
-/// A change of the list.
-pub(super) enum Change {
-    Add(Vec<Removed>),
-    Remove(Vec<String>),
-    Title(String, String),
-    Pinned(String, bool),
-    Tags(String, Vec<String>),
-}
-
-/// What lies in the trash.
-pub(super) struct Removed {
-    entry: Entry,
-    /// If it had been read.
-    conversation: Option<Conversation>,
-    edit: Option<OpenEdit>,
-    draft: Option<String>,
-    was_shown: bool,
-}
-
-/// Changes of the list that can be taken back, or done again, with the turns that they were made in.
-#[derive(Default)]
-pub(super) struct Changes {
-    undo: Vec<(u64, Change)>,
-    redo: Vec<(u64, Change)>,
-}
 
 impl App {
     /// Place among those that were read of the conversation of that id. One that is not there yet is read: at once if it is small; if not,
@@ -415,16 +390,5 @@ impl App {
     fn go_to_chat(&mut self) {
         self.state.narrow = NarrowView::Chat;
         self.views.chat.focus_composer();
-    }
-}
-
-/// Says which files of the folder are no conversations.
-pub(super) fn tell_unreadable(state: &mut crate::window::state::State, problems: &[String]) {
-    if !problems.is_empty() {
-        let text = format!(
-            "{}. The files stay as they are; the other conversations are here.",
-            told(problems)
-        );
-        state.tell(Banner::problem(BannerId::ConversationsUnreadable, text));
     }
 }

@@ -2,6 +2,7 @@
 //! here is what they share.
 
 mod actions;
+mod changes;
 mod counting;
 mod dialogs;
 mod events;
@@ -9,8 +10,10 @@ mod exports;
 mod finding;
 mod frame;
 mod history;
+mod model_search;
 mod models;
 mod pictures;
+mod pulling;
 mod pulls;
 mod reading;
 mod requests;
@@ -20,15 +23,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use self::changes::Changes;
 use self::counting::Counting;
 pub use self::dialogs::Ask;
 use self::dialogs::Dialogs;
 use self::finding::Everywhere;
-use self::history::{Changes, tell_unreadable};
 use self::pictures::Pictures;
 pub use self::pulls::Fetch;
 use self::pulls::{Pulls, from_hub};
-use self::reading::{Reading, is_little};
+use self::reading::{Reading, is_little, tell_unreadable};
 use self::saving::Saving;
 use super::action::{Action, BannerId};
 use super::conversation::{Conversation, Mode};

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use super::models::Search;
+use super::model_search::Search;
+use crate::window::action::BannerId;
 use crate::window::catalog::Listed;
 use crate::window::conversation::Conversation;
 use crate::window::history::Entry;
+use crate::window::state::{Banner, State};
 use crate::window::store::{Listing, Reader, parse};
 
 /// Files of so many bytes are read between two frames.
@@ -141,5 +143,16 @@ pub(super) fn told(problems: &[String]) -> String {
     match problems.len().saturating_sub(SHOWN) {
         0 => shown.join("; "),
         more => format!("{}; and {more} others", shown.join("; ")),
+    }
+}
+
+/// Says which files of the folder are no conversations.
+pub(super) fn tell_unreadable(state: &mut State, problems: &[String]) {
+    if !problems.is_empty() {
+        let text = format!(
+            "{}. The files stay as they are; the other conversations are here.",
+            told(problems)
+        );
+        state.tell(Banner::problem(BannerId::ConversationsUnreadable, text));
     }
 }

@@ -4,9 +4,10 @@ use egui::{Align, FontSelection, TextEdit, vec2};
 
 use super::super::action::Action;
 use super::super::catalog::{APPLES, Pull, size};
+use super::super::icons::Icon;
 use super::super::state::{ModelState, State};
 use super::super::theme::{self, GRID};
-use super::super::widgets::{meter, name};
+use super::super::widgets::{labelled_button, meter, name};
 use crate::checkpoint::shapes;
 
 /// What a person must know who fetches them.
@@ -46,14 +47,15 @@ pub fn show(ui: &mut egui::Ui, state: &State, own: &mut String, actions: &mut Ve
         });
     }
     ui.horizontal(|ui| {
-        let width = (ui.available_width() - 80.0).max(80.0);
+        let width = (ui.available_width() - 96.0).max(80.0);
         let edit = TextEdit::singleline(own)
             .hint_text("another by its name, ORG/NAME or ORG/NAME@REVISION")
             .desired_width(width);
         let response = ui.add(edit);
         name(ui, &response, "Name on the hub");
         let entered = response.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
-        if (ui.button("Pull").clicked() || entered) && !own.trim().is_empty() {
+        let pulls = labelled_button(ui, Icon::Download, "Pull", "").clicked();
+        if (pulls || entered) && !own.trim().is_empty() {
             actions.push(Action::Pull(own.trim().to_owned()));
         }
     });

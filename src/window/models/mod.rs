@@ -11,7 +11,7 @@ use super::action::{Action, Overlay};
 use super::icons::Icon;
 use super::state::State;
 use super::theme::{self, GRID};
-use super::widgets::{icon_button, name, section};
+use super::widgets::{icon_button, labelled_button, name, section};
 use crate::checkpoint::shapes;
 
 /// The widest that the page gets.
@@ -75,7 +75,7 @@ impl ModelsView {
             "A folder with config.json and safetensors, or a GGUF file: drop it on the window, or",
         ));
         ui.horizontal(|ui| {
-            if ui.button("Open folder…").clicked() {
+            if labelled_button(ui, Icon::Folder, "Open folder…", "").clicked() {
                 actions.push(Action::PickModel);
             }
             let width = (ui.available_width() - 80.0).max(80.0);

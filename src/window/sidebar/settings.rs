@@ -4,11 +4,12 @@ use egui::{ComboBox, DragValue};
 
 use super::super::action::{Action, Overlay};
 use super::super::conversation::{MODELS_OWN, Mode};
+use super::super::icons::Icon;
 use super::super::settings::{Appearance, Setting};
 use super::super::state::State;
 use super::super::template::TemplateEditor;
 use super::super::theme::{self, GRID};
-use super::super::widgets::{lines, section, segments, switch};
+use super::super::widgets::{labelled_button, lines, section, segments, switch};
 use super::super::zoom;
 use super::sampling::SamplingView;
 use crate::text::ChatTemplate;
@@ -29,7 +30,7 @@ pub fn show(
     appearance(ui, state.settings.appearance, actions);
     zoom::control(ui, state.settings.zoom(), actions);
     ui.add_space(2.0 * GRID);
-    if ui.button("Keyboard shortcuts (F1)").clicked() {
+    if labelled_button(ui, Icon::Keyboard, "Keyboard shortcuts", "F1").clicked() {
         actions.push(Action::ShowOverlay(Overlay::Shortcuts));
     }
 }
