@@ -1,5 +1,7 @@
 //! What is known of all conversations without reading them: enough to list, find and sort ten thousand.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::conversation::{Conversation, Mode};
@@ -82,9 +84,13 @@ impl History {
         self.entries.iter().position(|entry| entry.id == id)
     }
 
-    /// Adds many at once; they are other ones than those that are there.
+    /// Adds many at once; what is said already of one of them is newer than that.
     pub fn extend(&mut self, entries: Vec<Entry>) {
-        self.entries.extend(entries);
+        let known: HashSet<String> = self.entries.iter().map(|entry| entry.id.clone()).collect();
+        let new = entries
+            .into_iter()
+            .filter(|entry| !known.contains(&entry.id));
+        self.entries.extend(new);
         self.entries
             .sort_by(|a, b| (b.changed, &b.id).cmp(&(a.changed, &a.id)));
         self.revision += 1;
@@ -186,7 +192,8 @@ mod tests {
         assert_eq!(ids(&history), ["c", "b", "a"]);
         history.put(entry("a", 9));
         history.put(entry("d", 2));
-        assert_eq!(ids(&history), ["a", "c", "d", "b"]);
+        history.extend(vec![entry("a", 1)]);
+        assert_eq!(ids(&history), ["a", "c", "d", "b"], "what is newer stays");
         assert!(history.remove("c").is_some() && history.remove("c").is_none());
         assert_eq!(ids(&history), ["a", "d", "b"]);
     }

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use egui::{Key, Modifiers};
-use egui_kittest::kittest::{NodeT, Queryable};
+use egui_kittest::kittest::NodeT;
 
 use crate::scene::{Scene, stage};
 use crate::timings::timed;
@@ -23,7 +23,11 @@ fn walk(stage: &mut Scene<'_>) -> Vec<String> {
             return names;
         }
         first.get_or_insert(id);
-        assert!(!name.trim().is_empty(), "after {:?}: no name", names.last());
+        assert!(
+            !name.is_empty(),
+            "no name: {:?} after {names:?}",
+            place(stage)
+        );
         names.push(name);
     }
     panic!("the focus never comes round: {names:?}");
@@ -36,10 +40,24 @@ fn focused(stage: &Scene<'_>) -> Option<(egui::accesskit::NodeId, String)> {
         .children_recursive()
         .find(|node| node.accesskit_node().is_focused())?;
     let node = node.accesskit_node();
+    // Where nothing has the focus, the whole has.
+    if node.parent().is_none() {
+        return None;
+    }
     let name = node
         .label()
         .or_else(|| node.data().placeholder().map(str::to_owned));
-    Some((node.locate().0, name.unwrap_or_default()))
+    Some((node.locate().0, name.unwrap_or_default().trim().to_owned()))
+}
+
+/// The role and the place of what has the focus.
+fn place(stage: &Scene<'_>) -> Option<String> {
+    let root = stage.window.root();
+    let node = root
+        .children_recursive()
+        .find(|node| node.accesskit_node().is_focused())?;
+    let node = node.accesskit_node();
+    Some(format!("{:?} at {:?}", node.role(), node.raw_bounds()))
 }
 
 fn assert_reached(names: &[String], wanted: &[&str]) {

@@ -457,9 +457,15 @@ fn a_large_conversation_opens_in_its_time() {
     drop(window);
     let mut stage = open_folder(folder);
     wait(&mut stage, "More about Large");
+    stage.click("Large");
+    stage.click("Small");
     stage.click("More about Large");
     stage.click("Pin to the top");
     wait(&mut stage, "Pinned");
+    assert!(
+        stage.has("Text of Small"),
+        "something else was opened meanwhile"
+    );
 }
 
 /// Many are listed at once, scrolled through, and only those in sight are laid out.

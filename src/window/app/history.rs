@@ -50,9 +50,10 @@ impl App {
             let read = reader.conversation(id);
             return self.was_read(read);
         }
+        self.waiting.push((id.to_owned(), action.clone()));
         if !self.state.opening.iter().any(|other| other == id) {
             self.state.opening.push(id.to_owned());
-            self.reading.conversation(id.to_owned(), action.clone());
+            self.reading.conversation(id.to_owned());
         }
         None
     }
@@ -65,6 +66,10 @@ impl App {
                 if let Some(name) = renamed.get(&conversation.template) {
                     conversation.template.clone_from(name);
                 }
+                // What was known of it may have been of another version of its file.
+                let known = self.state.history.get(&conversation.id);
+                let stamp = known.and_then(|entry| entry.stamp);
+                self.state.history.put(Entry::of(&conversation, stamp));
                 self.state.conversations.push(conversation);
                 return Some(self.state.conversations.len() - 1);
             }
@@ -78,11 +83,21 @@ impl App {
     /// Takes in what was read in the background.
     pub(super) fn take_read(&mut self, read: Read) {
         match read {
-            Read::Conversation { id, read, action } => {
+            Read::Conversation { id, read } => {
                 self.state.opening.retain(|other| *other != id);
-                // It may have been deleted meanwhile.
-                if self.state.history.get(&id).is_some() && self.was_read(*read).is_some() {
-                    self.act(action);
+                let waiting = std::mem::take(&mut self.waiting).into_iter();
+                let (due, waiting) = waiting.partition(|(of, _)| *of == id);
+                self.waiting = waiting;
+                // It may have been deleted meanwhile, or something else may have been opened.
+                let is_there = self.state.history.get(&id).is_some();
+                if !is_there || self.was_read(*read).is_none() {
+                    return;
+                }
+                let due: Vec<(String, Action)> = due;
+                for (_, action) in due {
+                    if !matches!(action, Action::Open(_)) || self.wanted == id {
+                        self.act(action);
+                    }
                 }
             }
             Read::Listed(entries, problems) => {
@@ -116,6 +131,7 @@ impl App {
     }
 
     pub(super) fn open(&mut self, id: &str) {
+        id.clone_into(&mut self.wanted);
         let action = Action::Open(id.to_owned());
         if let Some(at) = self.place_of(id, &action) {
             self.state.current = at;
@@ -370,6 +386,7 @@ impl App {
 
     /// Shows a conversation in which nothing was said yet.
     fn begin_conversation(&mut self, mode: Mode) {
+        self.wanted.clear();
         let template = self.state.template_for(mode);
         let conversations = &mut self.state.conversations;
         // An empty one is as good as a new one.

@@ -30,7 +30,7 @@ pub use self::pulls::Fetch;
 use self::pulls::{Pulls, from_hub};
 use self::reading::{Reading, is_little};
 use self::saving::Saving;
-use super::action::BannerId;
+use super::action::{Action, BannerId};
 use super::conversation::{Conversation, Mode};
 use super::options::Options;
 use super::pace::Pace;
@@ -57,6 +57,10 @@ pub struct App {
     pictures: Pictures,
     /// Of the list of conversations, to be taken back.
     changes: Changes,
+    /// What is to be done with conversations that are being read, by their ids.
+    waiting: Vec<(String, Action)>,
+    /// Id of the conversation that was asked for last, which may still be being read.
+    wanted: String,
     pace: Pace,
     egui: egui::Context,
     /// What is loaded or loading; events of other loads are of no interest.
@@ -109,6 +113,8 @@ impl App {
             pulls: Pulls::new(context),
             hub: None,
             changes: Changes::default(),
+            waiting: Vec::new(),
+            wanted: String::new(),
             saving: Saving::new(store, &state.settings, &state.drafts),
             state,
             views: Views::default(),

@@ -5,7 +5,6 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::models::Search;
-use crate::window::action::Action;
 use crate::window::catalog::Listed;
 use crate::window::conversation::Conversation;
 use crate::window::history::Entry;
@@ -25,8 +24,6 @@ pub(super) enum Read {
     Conversation {
         id: String,
         read: Box<Result<Conversation, String>>,
-        /// What is to be done with it.
-        action: Action,
     },
     /// Conversations of the folder, and what is wrong with others.
     Listed(Vec<Entry>, Vec<String>),
@@ -64,11 +61,11 @@ impl Reading {
         self.done.try_recv().ok()
     }
 
-    /// Reads a conversation, and has `action` done then.
-    pub(super) fn conversation(&self, id: String, action: Action) {
+    /// Reads a conversation.
+    pub(super) fn conversation(&self, id: String) {
         self.spawn(move |reader, tell| {
             let read = Box::new(reader.conversation(&id));
-            tell(Read::Conversation { id, read, action });
+            tell(Read::Conversation { id, read });
         });
     }
 

@@ -323,7 +323,7 @@ mod tests {
         let some = found(&[long]).unwrap();
         assert_eq!(
             some.line,
-            "The Straße of the KING is long, and goes on and on and on an"
+            "The Straße of the KING is long, and goes on and on and on and"
         );
         assert_eq!(&some.line[some.marked], "KING");
         let some = found(&[&"ü".repeat(100).replacen("üüü", "üKing", 20)]).unwrap();

@@ -108,7 +108,8 @@ impl View {
             let table = TableBuilder::new(ui)
                 .striped(true)
                 .vscroll(false)
-                .sense(egui::Sense::click())
+                // The keyboard stops at the names alone.
+                .sense(egui::Sense::CLICK)
                 .cell_layout(egui::Layout::left_to_right(egui::Align::Center))
                 .column(Column::exact(NAME));
             let table = WIDTHS.iter().fold(table, |table, width| {
@@ -135,12 +136,16 @@ impl View {
                 for row in &rows {
                     body.row(height, |mut line| {
                         line.set_selected(selection.kernel == Some(row.kernel));
+                        let mut is_chosen = false;
                         line.col(|ui| {
                             let size = egui::vec2(8.0, 12.0);
                             let (mark, painter) = ui.allocate_painter(size, egui::Sense::hover());
                             painter.rect_filled(mark.rect, 1.0, kernel_color(row.kernel));
                             let name = RichText::new(row.kernel).small();
-                            ui.add(egui::Label::new(name).selectable(false).extend());
+                            let name = egui::Button::new(name)
+                                .frame(false)
+                                .wrap_mode(egui::TextWrapMode::Extend);
+                            is_chosen = ui.add(name).clicked();
                         });
                         for (i, text) in figures(row, all, peaks).into_iter().enumerate() {
                             line.col(|ui| {
@@ -158,7 +163,7 @@ impl View {
                                 ui.with_layout(layout, |ui| ui.add(label));
                             });
                         }
-                        if line.response().clicked() {
+                        if is_chosen || line.response().clicked() {
                             let again = selection.kernel == Some(row.kernel);
                             let kernel = (!again).then_some(row.kernel);
                             actions.push(Action::Select(Selection {
