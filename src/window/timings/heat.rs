@@ -444,7 +444,7 @@ fn legend(ui: &mut Ui, range: Range) {
         ui.label(RichText::new(highest).small());
         let text = "Faint steps were timed as a whole: the one before that was timed in detail stands for them. \
                     OpenELM's later layers are wider by design, and so slower.";
-        ui.label(theme::aside("a token and layer"))
+        ui.label(theme::aside("a token and layer; faint: as the step before"))
             .on_hover_text(text);
     });
 }
