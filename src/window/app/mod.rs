@@ -3,8 +3,10 @@
 
 mod actions;
 mod counting;
+mod counts;
 mod dialogs;
 mod events;
+mod everywhere;
 mod exports;
 mod finding;
 mod frame;
@@ -20,10 +22,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use self::counting::Counting;
+use self::counts::Counting;
 pub use self::dialogs::Ask;
 use self::dialogs::Dialogs;
-use self::finding::Everywhere;
+use self::everywhere::Everywhere;
 use self::history::{Changes, tell_unreadable};
 use self::pictures::Pictures;
 pub use self::pulls::Fetch;
