@@ -78,7 +78,6 @@ impl Palette {
 }
 
 /// Contrast of two opaque colours, 1 to 21 (WCAG 2.1's definition).
-#[cfg(test)]
 pub fn contrast(a: Color32, b: Color32) -> f32 {
     let luminance = |color: Color32| {
         let [r, g, b, _] = egui::Rgba::from(color).to_array();
