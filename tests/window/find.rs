@@ -151,7 +151,7 @@ fn keep(folder: &std::path::Path, id: &str, title: &str, mode: &str, messages: s
 #[test]
 fn many_conversations_are_searched_without_a_frame_that_waits() {
     let folder = tempfile::tempdir().unwrap();
-    const CONVERSATIONS: usize = 10_000;
+    const CONVERSATIONS: usize = 2_000;
     for i in 0..CONVERSATIONS {
         let messages: Vec<serde_json::Value> = (0..10)
             .map(|j| {

@@ -3,36 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::App;
+use super::counts::Key;
 use crate::engine::{Command, Prompt};
 use crate::error::Result;
 
 /// How long nothing is typed before the draft is counted: a count takes the model's thread as long as a prompt's tokens do.
 const PAUSE: Duration = Duration::from_millis(250);
-
-/// Counts of tokens that were asked for.
-#[derive(Default)]
-pub(super) struct Counting {
-    /// How many.
-    asked: u64,
-    prompt: u64,
-    /// What the prompt's count is of.
-    counted: Option<Key>,
-    draft: u64,
-    /// What the draft's count is of, or will be.
-    drafted: Option<(Key, String)>,
-    /// When the draft was changed last.
-    changed: Option<Instant>,
-}
-
-/// What a prompt depends on: the conversation and how it is written, changes of its messages, the last of them.
-type Key = (String, u64, usize);
-
-impl Counting {
-    /// What was counted does not count any more.
-    pub(super) fn forget(&mut self) {
-        (self.counted, self.drafted) = (None, None);
-    }
-}
 
 impl App {
     /// Keeps the counts true. Returns how soon to call it again, if something is to be counted then.

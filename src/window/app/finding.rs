@@ -1,86 +1,13 @@
 //! How texts are found: a little in each frame in the conversation in sight, and by a thread in all.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use super::App;
-use crate::window::conversation::Conversation;
-use crate::window::find::{Find, Found, Needle, Search};
-use crate::window::store::Reader;
+use super::everywhere::{Everywhere, Work};
+use crate::window::find::{Find, Needle};
 
 /// How long a frame may search.
 const BUDGET: Duration = Duration::from_millis(4);
-
-/// How often the thread tells what it has found, and looks whether that is still wanted.
-const EVERY: Duration = Duration::from_millis(50);
-
-/// A search of all conversations. It ends when this is dropped.
-pub(super) struct Everywhere {
-    is_over: Arc<AtomicBool>,
-    progress: Receiver<Progress>,
-}
-
-impl Drop for Everywhere {
-    fn drop(&mut self) {
-        self.is_over.store(true, Ordering::Relaxed);
-    }
-}
-
-/// What was found since the last time, and how many conversations were searched.
-struct Progress {
-    found: Vec<Found>,
-    searched: usize,
-}
-
-/// What the thread searches.
-struct Work {
-    needle: Needle,
-    ids: Vec<String>,
-    /// Those that are not on disk as they are.
-    changed: HashMap<String, Conversation>,
-    reader: Reader,
-    is_over: Arc<AtomicBool>,
-}
-
-impl Work {
-    fn run(mut self, tell: impl Fn(Progress)) {
-        let mut found = Vec::new();
-        let mut last = Instant::now();
-        for (searched, id) in std::mem::take(&mut self.ids).into_iter().enumerate() {
-            // One that cannot be read is told where it is opened.
-            let changed = self.changed.remove(&id);
-            let conversation = changed.or_else(|| self.reader.conversation(&id).ok());
-            found.extend(conversation.and_then(|conversation| self.search(&conversation)));
-            if self.is_over() {
-                return;
-            }
-            if last.elapsed() > EVERY {
-                last = Instant::now();
-                let found = std::mem::take(&mut found);
-                tell(Progress { found, searched });
-            }
-        }
-        let searched = usize::MAX;
-        tell(Progress { found, searched });
-    }
-
-    fn search(&self, conversation: &Conversation) -> Option<Found> {
-        let mut search = Search::default();
-        while !search.run(&self.needle, conversation, Instant::now() + EVERY) {
-            if self.is_over() {
-                return None;
-            }
-        }
-        search.found(conversation)
-    }
-
-    fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::Relaxed)
-    }
-}
 
 impl App {
     pub(super) fn open_find(&mut self) {
@@ -141,27 +68,15 @@ impl App {
         };
         let read = self.state.conversations.iter();
         let changed = read.filter(|read| !is_written(&read.id));
-        let is_over = Arc::<AtomicBool>::default();
+        let changed = changed.map(|read| (read.id.clone(), read.clone()));
         let work = Work {
             needle: Needle::new(&find.query),
             ids: entries.iter().map(|entry| entry.id.clone()).collect(),
-            changed: changed
-                .map(|read| (read.id.clone(), read.clone()))
-                .collect(),
+            changed: changed.collect(),
             reader: self.reading.reader().clone(),
-            is_over: Arc::clone(&is_over),
         };
-        let (outbox, progress) = channel();
         let (pace, egui) = (self.pace.clone(), self.egui.clone());
-        let tell = move |progress| {
-            // Nobody listens any more when something else is looked for.
-            let _ = outbox.send(progress);
-            pace.repaint(&egui);
-        };
-        let thread = std::thread::Builder::new().name("finding".into());
-        // Without a thread nothing is found, and nothing lost.
-        drop(thread.spawn(move || work.run(tell)));
-        self.everywhere = Some(Everywhere { is_over, progress });
+        self.everywhere = Some(Everywhere::begin(work, move || pace.repaint(&egui)));
     }
 
     /// Searches on, and takes in what was found. Returns whether there is more to search in the conversation in sight.
@@ -175,11 +90,7 @@ impl App {
         let Some(find) = &mut self.state.find else {
             return false;
         };
-        for progress in self
-            .everywhere
-            .iter()
-            .flat_map(|all| all.progress.try_iter())
-        {
+        for progress in self.everywhere.iter().flat_map(|all| all.progress()) {
             find.found.extend(progress.found);
             find.searched.0 = progress.searched.min(find.searched.1);
         }

@@ -4,8 +4,10 @@
 mod actions;
 mod changes;
 mod counting;
+mod counts;
 mod dialogs;
 mod events;
+mod everywhere;
 mod exports;
 mod finding;
 mod frame;
@@ -24,10 +26,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use self::changes::Changes;
-use self::counting::Counting;
+use self::counts::Counting;
 pub use self::dialogs::Ask;
 use self::dialogs::Dialogs;
-use self::finding::Everywhere;
+use self::everywhere::Everywhere;
 use self::pictures::Pictures;
 pub use self::pulls::Fetch;
 use self::pulls::{Pulls, from_hub};

@@ -116,7 +116,7 @@ pub fn kernel_color(kernel: &str) -> Color32 {
 
 /// Black or white, whichever can be read better on `background`.
 pub fn ink_on(background: Color32) -> Color32 {
-    let of = |ink| contrast(ink, background);
+    let of = |ink| palette::contrast(ink, background);
     match of(Color32::BLACK) >= of(Color32::WHITE) {
         true => Color32::BLACK,
         false => Color32::WHITE,
