@@ -48,6 +48,14 @@ fn switches(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
     if probabilities.on_hover_text(hint).clicked() {
         actions.push(Action::Set(Setting::Probabilities(!tints)));
     }
+    let finds = state.find.is_some();
+    let find = icon_switch(ui, Icon::Find, finds, "Find", "Ctrl+F");
+    if find.clicked() {
+        actions.push(match finds {
+            true => Action::CloseFind,
+            false => Action::OpenFind,
+        });
+    }
     let shows = state.is_shown(Overlay::Prompt);
     let prompt = icon_switch(ui, Icon::Braces, shows, "Prompt", "");
     let hint = "Show exactly what the model is given";

@@ -41,9 +41,7 @@ fn focused(stage: &Scene<'_>) -> Option<(egui::accesskit::NodeId, String)> {
         .find(|node| node.accesskit_node().is_focused())?;
     let node = node.accesskit_node();
     // Where nothing has the focus, the whole has.
-    if node.parent().is_none() {
-        return None;
-    }
+    node.parent()?;
     let name = node
         .label()
         .or_else(|| node.data().placeholder().map(str::to_owned));

@@ -161,11 +161,11 @@ impl Scene<'_> {
     /// What was put on the clipboard in the last frame.
     pub fn copied(&self) -> Option<String> {
         let commands = self.window.output().platform_output.commands.iter();
-        let texts = commands.filter_map(|command| match command {
+        let mut texts = commands.filter_map(|command| match command {
             egui::OutputCommand::CopyText(text) => Some(text.clone()),
             _ => None,
         });
-        texts.last()
+        texts.next_back()
     }
 
     /// Presses a key, and says what that put on the clipboard.

@@ -15,7 +15,6 @@ use egui::{
 };
 
 pub use self::palette::Palette;
-use self::palette::contrast;
 use super::settings::Appearance;
 use crate::trace::{GROUPS, Phase, group};
 
@@ -303,6 +302,7 @@ pub fn icon() -> egui::IconData {
 
 #[cfg(test)]
 mod tests {
+    use super::palette::contrast;
     use super::*;
 
     #[test]

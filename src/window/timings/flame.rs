@@ -143,14 +143,14 @@ impl View {
         }
         let pointer = response.hover_pos();
         let inside = painter.with_clip_rect(area);
-        let hovered = bars
-            .iter()
-            .filter(|bar| {
-                draw(
-                    ui, &inside, area, row, &scale, bar, spans, selection, pointer,
-                )
-            })
-            .last();
+        let mut hovered = None;
+        for bar in &bars {
+            if draw(
+                ui, &inside, area, row, &scale, bar, spans, selection, pointer,
+            ) {
+                hovered = Some(bar);
+            }
+        }
         picture::marks_below(ui, &painter, area, &scale, "time", picture::time_mark);
         if let Some(bar) = hovered {
             if response.clicked() {
