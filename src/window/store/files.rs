@@ -9,6 +9,9 @@ use super::super::history::Stamp;
 /// Larger files are none of ours.
 pub const MOST_BYTES: u64 = 256 << 20;
 
+/// Digits of an id, which is the time that it was given at, in nanoseconds since 1970.
+pub const ID_DIGITS: usize = 20;
+
 /// What a clock says: names that are made of it are in the order of time.
 pub fn nanoseconds() -> u128 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-pub use self::files::replace;
+pub use self::files::{ID_DIGITS, replace};
 pub use self::index::Listing;
 pub use self::lock::lock;
 pub use self::reader::{Reader, parse};
@@ -24,9 +24,6 @@ pub use self::writer::Saved;
 use self::writer::{Job, work};
 use super::conversation::Conversation;
 use super::history::Entry;
-
-/// Digits of an id, which is the time that it was given at, in nanoseconds since 1970.
-pub const ID_DIGITS: usize = 20;
 
 /// A folder with what the window keeps.
 pub struct Store {

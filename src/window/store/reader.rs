@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::super::calendar::now;
 use super::super::conversation::Conversation;
 use super::super::history::Entry;
-use super::files::{read, stamp};
+use super::files::{ID_DIGITS, read, stamp};
 use super::index::{self, Listing};
 
 /// Reads conversations of a folder. It is small, and can be handed to other threads.
@@ -78,7 +78,7 @@ pub fn parse(path: &Path) -> Result<Conversation, String> {
         conversation.changed = modified();
     }
     if conversation.created == 0 {
-        let is_time = conversation.id.len() == super::ID_DIGITS;
+        let is_time = conversation.id.len() == ID_DIGITS;
         let begun = conversation.id.parse::<u64>().ok().filter(|_| is_time);
         let begun = begun.map(|nanoseconds| (nanoseconds / MILLISECOND) as i64);
         conversation.created = begun
