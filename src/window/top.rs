@@ -123,8 +123,12 @@ fn gauge(ui: &mut egui::Ui, state: &State) {
         if let Some(first) = running.first_token
             && running.tokens > 1
         {
-            let rate = (running.tokens - 1) as f64 / first.elapsed().as_secs_f64().max(1e-3);
-            speed = Some(format!("{rate:.1} tok/s"));
+            // Of the first few there is no telling yet.
+            let seconds = first.elapsed().as_secs_f64();
+            if seconds > 0.2 {
+                let rate = (running.tokens - 1) as f64 / seconds;
+                speed = Some(format!("{rate:.1} tok/s"));
+            }
         } else if running.prompt.1 > 0 {
             speed = Some(format!(
                 "prompt {} of {}",

@@ -2,7 +2,8 @@
 
 use egui::{FontData, FontDefinitions, FontFamily};
 
-use super::SEMIBOLD;
+/// The family of headings.
+pub const SEMIBOLD: &str = "semibold";
 
 const REGULAR_FILE: &[u8] = include_bytes!("../../../assets/fonts/Inter-Regular.otf");
 const SEMIBOLD_FILE: &[u8] = include_bytes!("../../../assets/fonts/Inter-SemiBold.otf");

@@ -14,6 +14,7 @@ use egui::{
     Color32, CornerRadius, FontFamily, FontId, RichText, Stroke, TextStyle, ThemePreference,
 };
 
+use self::fonts::SEMIBOLD;
 pub use self::palette::Palette;
 use super::settings::Appearance;
 use crate::trace::{GROUPS, Phase, group};
@@ -38,9 +39,6 @@ pub const CONTROL: f32 = 28.0;
 
 /// How round corners are.
 pub const CORNER: u8 = 6;
-
-/// The family of headings.
-pub const SEMIBOLD: &str = "semibold";
 
 /// Okabe and Ito's palette, which people with any colour vision can tell apart (jfly.uni-koeln.de/color).
 const OKABE_ITO: [Color32; 7] = [
