@@ -14,7 +14,7 @@ use egui::{
     Color32, CornerRadius, FontFamily, FontId, RichText, Stroke, TextStyle, ThemePreference,
 };
 
-use self::fonts::SEMIBOLD;
+pub use self::fonts::SEMIBOLD;
 pub use self::palette::Palette;
 use super::settings::Appearance;
 use crate::trace::{GROUPS, Phase, group};
