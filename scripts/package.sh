@@ -32,6 +32,7 @@ gzip -9n "$usr"/share/man/man1/*
 for file in README.md CHANGELOG.md LICENSE; do
     install -D -m 644 "$file" "$usr/share/doc/openelm/$file"
 done
+install -D -m 644 assets/fonts/LICENSE "$usr/share/doc/openelm/LICENSE-Inter"
 for page in assets/docs/*.md; do
     install -D -m 644 "$page" "$usr/share/doc/openelm/$page"
 done
