@@ -25,7 +25,7 @@ pub fn show(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
     }
 }
 
-/// A window over the others, which can be moved and closed.
+/// A window in the middle of the others, which can be closed.
 fn over(
     ui: &egui::Ui,
     title: &str,
@@ -39,8 +39,7 @@ fn over(
     egui::Window::new(title)
         .open(&mut is_open)
         .collapsible(false)
-        .pivot(egui::Align2::CENTER_CENTER)
-        .default_pos(room.center())
+        .anchor(egui::Align2::CENTER_CENTER, egui::Vec2::ZERO)
         .default_size(egui::vec2(WIDTH, HEIGHT).min(most))
         .max_size(most)
         .show(ui.ctx(), content);

@@ -10,6 +10,9 @@ use super::timings::TimingsView;
 use super::zoom::ZoomHint;
 use super::{banner, overlays, theme, top};
 
+/// Widths of the window that a size of the panel of timings counts for.
+const CLASS: f32 = 320.0;
+
 /// Width that panels leave the chat.
 const LEAST_CHAT: f32 = 330.0;
 
@@ -78,7 +81,9 @@ impl Views {
             let most = (ui.available_width() - LEAST_CHAT)
                 .min(width * 0.65)
                 .max(281.0);
-            egui::Panel::right("timings")
+            // A window that was small for a while gets its panel back: each width has its own.
+            let id = format!("timings {}", (width / CLASS) as u32);
+            egui::Panel::right(id)
                 .frame(theme::page(ui))
                 .default_size((width * 0.46).clamp(320.0, 1100.0))
                 .size_range(280.0..=most)

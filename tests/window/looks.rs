@@ -26,12 +26,13 @@ fn can_compare() -> bool {
 }
 
 /// Compares a view with what it looked like, in all its looks.
-fn look(results: &mut SnapshotResults, name: &str, stage: &mut Scene<'_>) {
-    for (theme, label) in [("dark", "Dark"), ("light", "Light")] {
-        set_appearance(stage, label);
-        for (size_name, size) in SIZES {
-            stage.window.set_size(size.into());
-            settle(stage);
+fn look<'a>(results: &mut SnapshotResults, name: &str, view: impl Fn() -> Scene<'a>) {
+    for (size_name, size) in SIZES {
+        let mut stage = view();
+        stage.window.set_size(size.into());
+        for (theme, label) in [("dark", "Dark"), ("light", "Light")] {
+            set_appearance(&mut stage, label);
+            settle(&mut stage);
             let name = format!("{name}_{theme}_{size_name}");
             results.add(stage.window.try_snapshot(name));
         }
@@ -59,19 +60,26 @@ fn texts_and_chats_look_as_they_did() {
         return;
     }
     let mut results = SnapshotResults::new();
-    look(&mut results, "welcome", &mut stage("demo"));
-    look(&mut results, "text", &mut timed(true));
+    look(&mut results, "welcome", || stage("demo"));
+    look(&mut results, "text", || timed(true));
+    look(&mut results, "chat", a_chat);
+    look(&mut results, "find", || {
+        let mut chat = a_chat();
+        chat.press(egui::Modifiers::COMMAND, egui::Key::F);
+        chat.window.get_by_label("Find text").type_text("fox");
+        chat.window.run();
+        chat
+    });
+    look(&mut results, "tokens", || {
+        let mut chat = a_chat();
+        chat.click("Probabilities");
+        let mut buttons = chat.window.get_all_by_label("Inspect");
+        buttons.next().unwrap().click();
+        drop(buttons);
+        chat.window.run();
+        chat
+    });
     let mut chat = a_chat();
-    look(&mut results, "chat", &mut chat);
-    chat.press(egui::Modifiers::COMMAND, egui::Key::F);
-    let field = chat.window.get_by_label("Find text");
-    field.type_text("fox");
-    chat.window.run();
-    look(&mut results, "find", &mut chat);
-    chat.press(egui::Modifiers::NONE, egui::Key::Escape);
-    chat.click("Probabilities");
-    chat.click("Inspect");
-    look(&mut results, "tokens", &mut chat);
     chat.window.set_size(egui::vec2(320.0, 240.0));
     settle(&mut chat);
     results.add(chat.window.try_snapshot("chat_tiny"));
@@ -83,32 +91,38 @@ fn what_lies_beside_and_over_the_chat_looks_as_it_did() {
         return;
     }
     let mut results = SnapshotResults::new();
-    let mut chat = a_chat();
-    chat.click("Settings");
-    look(&mut results, "settings", &mut chat);
-    chat.click("History");
-    chat.click("Prompt");
-    look(&mut results, "prompt", &mut chat);
-    chat.click("Prompt");
-    chat.press(egui::Modifiers::NONE, egui::Key::F1);
-    look(&mut results, "shortcuts", &mut chat);
-    chat.press(egui::Modifiers::NONE, egui::Key::Escape);
-    chat.tell(Event::DeviceLost {
-        load: 0,
-        error: openelm::Error::DeviceLost("driver reset".into()),
+    for (button, name) in [("Settings", "settings"), ("Prompt", "prompt")] {
+        look(&mut results, name, || {
+            let mut chat = a_chat();
+            chat.click(button);
+            chat
+        });
+    }
+    look(&mut results, "shortcuts", || {
+        let mut chat = a_chat();
+        chat.press(egui::Modifiers::NONE, egui::Key::F1);
+        chat
     });
-    look(&mut results, "problem", &mut chat);
-
-    let mut models = stage("demo");
-    // Not what is in the cache of whoever runs this.
-    let mut hub = openelm::hub::Settings::from_env().unwrap();
-    hub.cache = openelm::hub::Cache::new(models.folder.path().join("hub"));
-    let mut options = Options::default();
-    options.hub = Some(hub);
-    models.window.state_mut().begin(&options);
-    models.tell(loaded_again());
-    models.open_models();
-    look(&mut results, "models", &mut models);
+    look(&mut results, "problem", || {
+        let mut chat = a_chat();
+        chat.tell(Event::DeviceLost {
+            load: 0,
+            error: openelm::Error::DeviceLost("driver reset".into()),
+        });
+        chat
+    });
+    look(&mut results, "models", || {
+        let mut models = stage("demo");
+        // Not what is in the cache of whoever runs this.
+        let mut hub = openelm::hub::Settings::from_env().unwrap();
+        hub.cache = openelm::hub::Cache::new(models.folder.path().join("hub"));
+        let mut options = Options::default();
+        options.hub = Some(hub);
+        models.window.state_mut().begin(&options);
+        models.tell(loaded_again());
+        models.open_models();
+        models
+    });
 }
 
 fn loaded_again() -> Event {
@@ -124,15 +138,7 @@ fn timings_look_as_they_did() {
         return;
     }
     let mut results = SnapshotResults::new();
-    look(&mut results, "timings_empty", &mut stage("OpenELM-270M"));
-    let mut stage = timed(true);
-    // Another run, for the comparison: a little slower.
-    stage.write(" more");
-    let request = stage.request();
-    for position in 41..61 {
-        stage.tell(traced(step(2 * position, position % 8 != 0)));
-    }
-    stage.finish(request.id, Finish::Length);
+    look(&mut results, "timings_empty", || stage("OpenELM-270M"));
     for (tab, name) in [
         ("Heat map", "heat"),
         ("Layers", "layers"),
@@ -141,16 +147,26 @@ fn timings_look_as_they_did() {
         ("Memory", "memory"),
         ("Compare", "compare"),
     ] {
-        stage.click(tab);
-        look(&mut results, &format!("timings_{name}"), &mut stage);
+        look(&mut results, &format!("timings_{name}"), || two_runs(tab));
     }
     // Sharp where the screen is.
-    set_appearance(&mut stage, "Dark");
-    stage.click("Layers");
-    stage.window.set_size(egui::vec2(1280.0, 800.0));
+    let mut stage = two_runs("Layers");
     stage.window.set_pixels_per_point(2.0);
     settle(&mut stage);
     results.add(stage.window.try_snapshot("timings_scale_2"));
+}
+
+/// Two runs, of which the second is a little slower, in one of the views.
+fn two_runs<'a>(tab: &str) -> Scene<'a> {
+    let mut stage = timed(true);
+    stage.write(" more");
+    let request = stage.request();
+    for position in 41..61 {
+        stage.tell(traced(step(2 * position, position % 8 != 0)));
+    }
+    stage.finish(request.id, Finish::Length);
+    stage.click(tab);
+    stage
 }
 
 /// A chat of two turns, its timings hidden.
