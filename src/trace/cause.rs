@@ -446,7 +446,7 @@ mod tests {
 
     #[test]
     fn parts_add_up_to_the_whole() {
-        let mut step = decode(layers(|i| u64::from(i), 0.5));
+        let mut step = decode(layers(u64::from, 0.5));
         step.wall *= 2;
         let explanation = explain(&Totals::of([&step]), Phase::Decode, None).unwrap();
         let all: f64 = explanation.parts.iter().map(|part| part.share).sum();
