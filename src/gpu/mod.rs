@@ -17,7 +17,9 @@ pub(crate) use adapter::first_that_works;
 pub use adapter::{AdapterFeatures, AdapterSummary, adapters};
 pub use arrival::{Arrival, Notice};
 pub(crate) use candidate::Candidate;
-pub use device::{Gpu, free_memory};
+pub use device::Gpu;
+#[cfg(feature = "window")]
+pub use device::free_memory;
 pub use memory::{Readback, Uploader};
 pub use pipeline::{BindingKind, KernelSpec, Pipeline};
 pub use timing::Timer;

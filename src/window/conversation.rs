@@ -412,7 +412,7 @@ impl Conversation {
         self.undo.push((turn(), change));
     }
 
-    /// When the last change was made that can be taken back, in [`turn`]s.
+    /// When the last change was made that can be taken back, in turns, which are counted from the start of the program.
     pub fn last_change(&self) -> Option<u64> {
         self.undo.last().map(|(turn, _)| *turn)
     }

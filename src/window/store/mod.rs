@@ -124,7 +124,7 @@ impl Store {
         self.send(Job::Remove(self.conversation_path(id)));
     }
 
-    /// Puts a conversation into the trash, where it stays for [`trash::KEPT`].
+    /// Puts a conversation into the trash, where it stays for 30 days.
     pub fn throw_conversation(&self, id: &str) {
         self.send(Job::Throw(self.conversation_path(id)));
     }
