@@ -25,6 +25,24 @@ fn marked(stage: &Scene<'_>, text: &str) -> usize {
     backgrounds.iter().filter(|(part, _)| part == text).count()
 }
 
+/// Who types on without waiting for a frame writes into the bar, not into the box below.
+#[test]
+fn what_is_typed_at_once_is_looked_for() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.ask("Why?", "Because of the king.");
+    stage.window.key_press_modifiers(Modifiers::COMMAND, Key::F);
+    stage.window.step();
+    stage.window.event(egui::Event::Text("king".into()));
+    stage.window.step();
+    settle(&mut stage);
+    assert_eq!(
+        stage.window.get_by_label("Find text").value().as_deref(),
+        Some("king")
+    );
+    let message = stage.window.get_by_label("Message").value();
+    assert_eq!(message.unwrap_or_default(), "");
+}
+
 #[test]
 fn matches_are_counted_marked_and_stepped_through() {
     let mut stage = stage("OpenELM-270M-Instruct");

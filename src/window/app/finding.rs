@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::App;
 use super::everywhere::{Everywhere, Work};
-use crate::window::find::{Find, Needle};
+use crate::window::find::{Find, Needle, field};
 
 /// How long a frame may search.
 const BUDGET: Duration = Duration::from_millis(4);
@@ -13,6 +13,7 @@ impl App {
     pub(super) fn open_find(&mut self) {
         self.state.find.get_or_insert_default();
         self.views.chat.focus_find();
+        self.egui.memory_mut(|memory| memory.request_focus(field()));
     }
 
     pub(super) fn close_find(&mut self) {

@@ -21,6 +21,11 @@ pub struct FindBar {
     takes_focus: bool,
 }
 
+/// The field's id, by which it has the keyboard from the frame on in which it is drawn first: what is typed then is for it.
+pub fn field() -> egui::Id {
+    egui::Id::unique("find")
+}
+
 impl FindBar {
     /// Puts the cursor into the bar.
     pub fn focus(&mut self) {
@@ -60,7 +65,7 @@ impl FindBar {
     fn field(&mut self, ui: &mut egui::Ui, find: &Find, actions: &mut Vec<Action>) {
         let mut query = Cow::Borrowed(find.query.as_str());
         let edit = TextEdit::singleline(&mut query)
-            .id(egui::Id::unique("find"))
+            .id(field())
             .hint_text("Find")
             .desired_width(180.0)
             // Enter goes on to the next match.
