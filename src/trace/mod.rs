@@ -4,11 +4,12 @@
 //! Architecture invariant: no GPU here; a trace can be kept, compared and exported long after the device is gone.
 
 mod cause;
+pub mod colors;
 mod export;
 mod groups;
 mod html;
 #[cfg(test)]
-mod made_up;
+pub(crate) mod made_up;
 mod mode;
 mod rationing;
 mod spread;

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::figures::{axis, color, giga, ink_on, percent};
+use super::figures::{axis, giga, percent};
+use crate::trace::colors::{Rgb, group_color, ink_on};
 use crate::trace::units::{bytes, count, duration};
 use crate::trace::{Span, Step, Sum, group};
 
@@ -38,7 +39,7 @@ struct Bar<'a> {
     name: &'a str,
     hint: &'a str,
     class: &'a str,
-    color: &'a str,
+    color: Rgb,
 }
 
 impl Bar<'_> {
@@ -99,7 +100,7 @@ pub fn chart(text: &mut String, steps: &[&Step]) {
         name: &format!("step {number}"),
         hint: &hint,
         class: "box",
-        color: "#8a8a8a",
+        color: Rgb(138, 138, 138),
     };
     whole.draw(text, total);
     for layer in spans.chunk_by(|a, b| a.layer == b.layer) {
@@ -114,7 +115,11 @@ pub fn chart(text: &mut String, steps: &[&Step]) {
             name: &name,
             hint: &format!("{name}: {}", duration(end - start)),
             class: "box",
-            color: if is_even { "#9e9e9e" } else { "#b8b8b8" },
+            color: if is_even {
+                Rgb(158, 158, 158)
+            } else {
+                Rgb(184, 184, 184)
+            },
         };
         bar.draw(text, total);
         for span in layer.iter().filter(|_| has_kernels) {
@@ -153,7 +158,7 @@ fn kernel(text: &mut String, span: &Span, layer: &str, total: f64) {
         name: span.kernel,
         hint: &hint,
         class: "box kernel",
-        color: color(group(span.kernel)),
+        color: group_color(group(span.kernel)),
     };
     bar.draw(text, total);
 }

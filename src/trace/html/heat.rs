@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::figures::{COLUMNS, axis, percent, quantile, viridis};
+use super::figures::{COLUMNS, axis, percent, quantile};
 use crate::trace::Step;
+use crate::trace::colors::viridis;
 use crate::trace::units::duration;
 
 /// Cells in all: models with very many layers get fewer columns.

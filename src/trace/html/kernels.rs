@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 use std::fmt::Write;
 
-use super::figures::{color, giga, share, swatch};
+use super::figures::{giga, share, swatch};
+use crate::trace::colors::group_color;
 use crate::trace::units::{bytes, duration};
 use crate::trace::{KernelSum, Peaks, group};
 
@@ -28,7 +29,7 @@ pub fn table(text: &mut String, sums: &[KernelSum], peaks: Option<Peaks>) {
         let _ = writeln!(
             text,
             "<tr><th scope=\"row\">{}{kernel}</th><td>{}</td>{}{}<td>{part:.1} %</td><td data-sort=\"{}\">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class=\"word\">{}</td></tr>",
-            swatch(color(group(kernel))),
+            swatch(group_color(group(kernel))),
             sum.calls,
             time(sum.duration_ns as f64),
             time(sum.duration_ns as f64 / calls as f64),

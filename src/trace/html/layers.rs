@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::about::About;
-use super::figures::{color, giga, legend, percent, share};
+use super::figures::{giga, legend, percent, share};
+use crate::trace::colors::group_color;
 use crate::trace::units::duration;
 use crate::trace::{GROUPS, LayerSum, Sum, group};
 
@@ -102,7 +103,7 @@ impl Scale {
                 "<rect x=\"{}\" width=\"{}\" height=\"{HEIGHT}\" fill=\"{}\"><title>{name}: {} a token</title></rect>",
                 percent(left),
                 percent(end - left),
-                color(of),
+                group_color(of),
                 each(time),
             );
             left = end;

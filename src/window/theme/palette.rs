@@ -76,13 +76,3 @@ impl Palette {
         self.page.lerp_to_gamma(self.accent, 0.14)
     }
 }
-
-/// Contrast of two opaque colours, 1 to 21 (WCAG 2.1's definition).
-pub fn contrast(a: Color32, b: Color32) -> f32 {
-    let luminance = |color: Color32| {
-        let [r, g, b, _] = egui::Rgba::from(color).to_array();
-        0.2126 * r + 0.7152 * g + 0.0722 * b
-    };
-    let (a, b) = (luminance(a), luminance(b));
-    (a.max(b) + 0.05) / (a.min(b) + 0.05)
-}

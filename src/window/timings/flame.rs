@@ -2,17 +2,16 @@
 
 use std::borrow::Cow;
 
-use egui::{Color32, Rect, Sense, Stroke, Ui, pos2, vec2};
+use egui::{Color32, Rect, Stroke, Ui, pos2, vec2};
 
-use super::axis::{AxisView, Extent, Scale, keep_arrows};
-use super::picture::{self, BELOW, LEFT};
+use super::axis::{AxisView, Extent, Scale};
+use super::picture::{self, BELOW};
 use super::run::Run;
 use super::selection::Selection;
 use crate::trace::units::{bytes, count, duration, giga, layer_name};
 use crate::trace::{GROUPS, Phase, Span, Step, Sum, group};
 use crate::window::action::Action;
 use crate::window::theme::{self, group_color, ink_on, kernel_color};
-use crate::window::widgets::canvas;
 
 /// Heights of a row.
 const LOWEST: f32 = 24.0;
@@ -125,14 +124,7 @@ impl View {
         let row = ((room - 260.0) / 3.0).clamp(LOWEST, HIGHEST);
         let size = vec2(ui.available_width(), 3.0 * row + BELOW);
         let name = format!("Flame chart of step {number}");
-        let (response, painter) = canvas(ui, size, Sense::click_and_drag(), &name);
-        let rect = response.rect;
-        let area = Rect::from_min_max(
-            pos2(rect.left() + LEFT, rect.top()),
-            pos2(rect.right(), rect.bottom() - BELOW),
-        );
-        picture::ground(ui, &painter, area, &response);
-        keep_arrows(ui, &response);
+        let (response, painter, area) = picture::plot(ui, size, &name);
         let scale = self
             .axis
             .navigate(ui, &response, area.x_range(), &extent, true);

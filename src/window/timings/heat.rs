@@ -2,8 +2,8 @@
 
 use egui::{Align2, Color32, ColorImage, Pos2, Rect, RichText, Sense, Stroke, Ui, pos2, vec2};
 
-use super::axis::{AxisView, Scale, keep_arrows, moves};
-use super::picture::{self, BELOW, LEFT};
+use super::axis::{AxisView, Scale, moves};
+use super::picture::{self, BELOW};
 use super::run::Run;
 use super::selection::Selection;
 use super::strip::{chosen, extent};
@@ -215,14 +215,8 @@ impl View {
         let columns = self.cells.steps.len();
         let name = format!("Heat map of {rows} rows and {columns} columns");
         let size = vec2(width, row * rows as f32 + BELOW);
-        let (response, painter) = canvas(ui, size, Sense::click_and_drag(), &name);
+        let (response, painter, area) = picture::plot(ui, size, &name);
         let rect = response.rect;
-        let area = Rect::from_min_max(
-            pos2(rect.left() + LEFT, rect.top()),
-            pos2(rect.right(), rect.bottom() - BELOW),
-        );
-        picture::ground(ui, &painter, area, &response);
-        keep_arrows(ui, &response);
         let extent = extent(run, phase, area.width());
         let scale = axis.navigate(ui, &response, area.x_range(), &extent, false);
         let order = self.cells.order();
@@ -452,30 +446,16 @@ fn legend(ui: &mut Ui, range: Range) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::{Span, TraceMode};
-    use std::time::Duration;
+    use crate::trace::made_up::{decode, span};
 
     fn step(layers: &[(Option<u32>, u64)]) -> Step {
-        let span = |(layer, duration_ns): &(Option<u32>, u64)| Span {
-            layer: *layer,
-            kernel: "layer",
-            start_ns: 0,
-            duration_ns: *duration_ns,
-            read: 0,
-            written: 0,
-            flops: 0,
-        };
-        Step {
-            phase: Phase::Decode,
-            tokens: 1,
-            proposed: 0,
-            accepted: 0,
-            position: 0,
-            begin: Duration::ZERO,
-            wall: Duration::from_millis(1),
-            mode: TraceMode::Layers,
-            spans: (!layers.is_empty()).then(|| layers.iter().map(span).collect()),
+        let spans = layers.iter();
+        let spans = spans.map(|(layer, duration_ns)| span(*layer, "layer", *duration_ns, 0));
+        let mut step = decode(spans.collect());
+        if layers.is_empty() {
+            step.spans = None;
         }
+        step
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! What pictures share: room for labels, axes with marks, legends, and what says how to use them.
 
-use egui::{Align2, Color32, FontId, Painter, Rect, Response, Sense, Stroke, Ui, pos2, vec2};
+use egui::{Align2, Color32, FontId, Painter, Rect, Response, Sense, Stroke, Ui, Vec2, pos2, vec2};
 
-use super::axis::Scale;
+use super::axis::{Scale, keep_arrows};
 use crate::trace::units::{duration, ticks};
 use crate::trace::{GROUPS, LayerSum, group};
 use crate::window::theme::{self, CORNER, group_color};
+use crate::window::widgets::canvas;
 
 /// Room at the left for the labels of rows and heights: the same everywhere, so that pictures of steps stand below each other.
 pub const LEFT: f32 = 52.0;
@@ -28,6 +29,19 @@ pub const MOVES: &str =
 
 pub fn small(ui: &Ui) -> FontId {
     egui::TextStyle::Small.resolve(ui.style())
+}
+
+/// A picture to be moved and chosen in, and the area of it that the marks at its left and below it leave.
+pub fn plot(ui: &mut Ui, size: Vec2, name: &str) -> (Response, Painter, Rect) {
+    let (response, painter) = canvas(ui, size, Sense::click_and_drag(), name);
+    let rect = response.rect;
+    let area = Rect::from_min_max(
+        pos2(rect.left() + LEFT, rect.top()),
+        pos2(rect.right(), rect.bottom() - BELOW),
+    );
+    ground(ui, &painter, area, &response);
+    keep_arrows(ui, &response);
+    (response, painter, area)
 }
 
 /// The surface of a picture, with the mark of the focus.

@@ -190,30 +190,10 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::Span;
-    use std::time::Duration;
+    use crate::trace::made_up::{decode, span};
 
     fn step(spans: usize) -> Step {
-        let span = Span {
-            layer: None,
-            kernel: "head",
-            start_ns: 0,
-            duration_ns: 1,
-            read: 0,
-            written: 0,
-            flops: 0,
-        };
-        Step {
-            phase: Phase::Decode,
-            tokens: 1,
-            proposed: 0,
-            accepted: 0,
-            position: 0,
-            begin: Duration::ZERO,
-            wall: Duration::from_millis(1),
-            mode: TraceMode::Kernels,
-            spans: Some(vec![span; spans]),
-        }
+        decode(vec![span(None, "head", 1, 0); spans])
     }
 
     fn numbers(record: &Record) -> Vec<u64> {
