@@ -2,17 +2,15 @@
 
 use super::action::Action;
 use super::composer::Composer;
-use super::find::FindBar;
 use super::pace::Pace;
 use super::state::State;
 use super::transcript::Transcript;
-use super::{inspector, theme, welcome};
+use super::{find, inspector, theme, welcome};
 
 /// What only these views need, each its own.
 #[derive(Default)]
 pub struct ChatView {
     composer: Composer,
-    find: FindBar,
     transcript: Transcript,
 }
 
@@ -27,10 +25,9 @@ impl ChatView {
         self.transcript.focus_editor();
     }
 
-    /// Puts it into what is looked for.
-    pub fn focus_find(&mut self) {
+    /// The cursor goes elsewhere, whatever was asked for in this frame.
+    pub fn leave_composer(&mut self) {
         self.composer.leave();
-        self.find.focus();
     }
 
     /// Shows the end, where something was asked for.
@@ -52,7 +49,7 @@ impl ChatView {
         actions: &mut Vec<Action>,
     ) {
         if let Some(find) = &state.find {
-            self.find.show(ui, find, actions);
+            find::show(ui, find, actions);
         }
         let page = theme::palette(ui).page;
         let margin = egui::Margin::same(2 * theme::GRID as i8);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::App;
 use super::everywhere::{Everywhere, Work};
-use crate::window::find::{Find, Needle, field};
+use crate::window::find::{self, Find, Needle};
 
 /// How long a frame may search.
 const BUDGET: Duration = Duration::from_millis(4);
@@ -12,8 +12,12 @@ const BUDGET: Duration = Duration::from_millis(4);
 impl App {
     pub(super) fn open_find(&mut self) {
         self.state.find.get_or_insert_default();
-        self.views.chat.focus_find();
-        self.egui.memory_mut(|memory| memory.request_focus(field()));
+        self.focus_find();
+    }
+
+    fn focus_find(&mut self) {
+        self.views.chat.leave_composer();
+        find::focus(&self.egui);
     }
 
     pub(super) fn close_find(&mut self) {
@@ -47,7 +51,7 @@ impl App {
         if let Some(id) = found.map(|found| found.conversation.clone()) {
             self.open(&id);
             // Who looks through what was found goes on to look.
-            self.views.chat.focus_find();
+            self.focus_find();
         }
     }
 

@@ -15,76 +15,64 @@ use crate::window::widgets::{icon_button, name, switch};
 /// The most of the page that the list takes.
 const LIST_SHARE: f32 = 0.4;
 
-/// What only the bar needs.
-#[derive(Default)]
-pub struct FindBar {
-    takes_focus: bool,
-}
-
-/// The field's id, by which it has the keyboard from the frame on in which it is drawn first: what is typed then is for it.
-pub fn field() -> egui::Id {
+fn id() -> egui::Id {
     egui::Id::unique("find")
 }
 
-impl FindBar {
-    /// Puts the cursor into the bar.
-    pub fn focus(&mut self) {
-        self.takes_focus = true;
-    }
+/// Puts the cursor into the bar, from the frame on in which it is drawn next: what is typed then is for it.
+pub fn focus(context: &egui::Context) {
+    context.memory_mut(|memory| memory.request_focus(id()));
+}
 
-    pub fn show(&mut self, ui: &mut egui::Ui, find: &Find, actions: &mut Vec<Action>) {
-        let room = ui.available_height();
-        let panel = egui::Panel::top("find").resizable(false);
-        panel.frame(theme::bar(ui)).show(ui, |ui| {
-            ui.horizontal_wrapped(|ui| {
-                self.field(ui, find, actions);
-                ui.label(theme::aside(tally(find)));
-                let can_step = !find.hits().is_empty();
-                ui.add_enabled_ui(can_step, |ui| {
-                    if icon_button(ui, Icon::Up, "Previous match", "Shift+Enter").clicked() {
-                        actions.push(Action::StepFind { is_back: true });
-                    }
-                    if icon_button(ui, Icon::Down, "Next match", "Enter").clicked() {
-                        actions.push(Action::StepFind { is_back: false });
-                    }
-                });
-                let (_, everywhere) = switch(ui, find.everywhere, "All conversations");
-                actions.extend(everywhere.map(Action::FindEverywhere));
-                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                    if icon_button(ui, Icon::Close, "Close find", "Escape").clicked() {
-                        actions.push(Action::CloseFind);
-                    }
-                });
-            });
-            if find.everywhere && !find.query.is_empty() {
-                list(ui, find, room * LIST_SHARE, actions);
-            }
-        });
-    }
-
-    fn field(&mut self, ui: &mut egui::Ui, find: &Find, actions: &mut Vec<Action>) {
-        let mut query = Cow::Borrowed(find.query.as_str());
-        let edit = TextEdit::singleline(&mut query)
-            .id(field())
-            .hint_text("Find")
-            .desired_width(180.0)
-            // Enter goes on to the next match.
-            .return_key(None);
-        let response = ui.add(edit);
-        name(ui, &response, "Find text");
-        if std::mem::take(&mut self.takes_focus) {
-            response.request_focus();
-        }
-        if response.has_focus() {
-            for (modifiers, is_back) in [(Modifiers::SHIFT, true), (Modifiers::NONE, false)] {
-                if ui.input_mut(|input| input.consume_key(modifiers, Key::Enter)) {
-                    actions.push(Action::StepFind { is_back });
+pub fn show(ui: &mut egui::Ui, find: &Find, actions: &mut Vec<Action>) {
+    let room = ui.available_height();
+    let panel = egui::Panel::top("find").resizable(false);
+    panel.frame(theme::bar(ui)).show(ui, |ui| {
+        ui.horizontal_wrapped(|ui| {
+            field(ui, find, actions);
+            ui.label(theme::aside(tally(find)));
+            let can_step = !find.hits().is_empty();
+            ui.add_enabled_ui(can_step, |ui| {
+                if icon_button(ui, Icon::Up, "Previous match", "Shift+Enter").clicked() {
+                    actions.push(Action::StepFind { is_back: true });
                 }
+                if icon_button(ui, Icon::Down, "Next match", "Enter").clicked() {
+                    actions.push(Action::StepFind { is_back: false });
+                }
+            });
+            let (_, everywhere) = switch(ui, find.everywhere, "All conversations");
+            actions.extend(everywhere.map(Action::FindEverywhere));
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                if icon_button(ui, Icon::Close, "Close find", "Escape").clicked() {
+                    actions.push(Action::CloseFind);
+                }
+            });
+        });
+        if find.everywhere && !find.query.is_empty() {
+            list(ui, find, room * LIST_SHARE, actions);
+        }
+    });
+}
+
+fn field(ui: &mut egui::Ui, find: &Find, actions: &mut Vec<Action>) {
+    let mut query = Cow::Borrowed(find.query.as_str());
+    let edit = TextEdit::singleline(&mut query)
+        .id(id())
+        .hint_text("Find")
+        .desired_width(180.0)
+        // Enter goes on to the next match.
+        .return_key(None);
+    let response = ui.add(edit);
+    name(ui, &response, "Find text");
+    if response.has_focus() {
+        for (modifiers, is_back) in [(Modifiers::SHIFT, true), (Modifiers::NONE, false)] {
+            if ui.input_mut(|input| input.consume_key(modifiers, Key::Enter)) {
+                actions.push(Action::StepFind { is_back });
             }
         }
-        if let Cow::Owned(query) = query {
-            actions.push(Action::SetFind(query));
-        }
+    }
+    if let Cow::Owned(query) = query {
+        actions.push(Action::SetFind(query));
     }
 }
 

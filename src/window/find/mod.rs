@@ -5,7 +5,7 @@ mod fold;
 mod marks;
 mod search;
 
-pub use self::bar::{FindBar, field};
+pub use self::bar::{focus, show};
 pub use self::fold::Needle;
 pub use self::marks::mark;
 pub use self::search::{Find, Found, Hit, Marks, Search};
