@@ -23,7 +23,7 @@ pub enum Action {
     Stop,
     /// Another answer in place of this one, as a branch.
     Regenerate(usize),
-    /// So many other answers, one after the other, as branches.
+    /// So many other answers, written together, as branches.
     RegenerateSeveral(usize, usize),
     /// More of this message.
     Continue(usize),

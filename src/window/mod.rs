@@ -6,6 +6,7 @@
 
 mod action;
 mod advice;
+mod answers;
 mod app;
 mod arrangement;
 mod banner;
@@ -32,6 +33,7 @@ mod pace;
 mod page;
 mod pictures;
 mod prose;
+mod running;
 mod sampling;
 mod settings;
 mod sidebar;

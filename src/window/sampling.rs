@@ -40,6 +40,11 @@ impl From<&SamplingParams> for SamplingSettings {
 }
 
 impl SamplingSettings {
+    /// Whether two texts with other seeds may differ.
+    pub fn has_chance(&self) -> bool {
+        self.temperature > 0.0 && self.top_k != 1 && self.top_p > 0.0
+    }
+
     /// Whether tokens are chosen alike, but for the seed.
     pub fn is_like(&self, other: &Self) -> bool {
         let numbers = |of: &Self| {

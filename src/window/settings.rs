@@ -18,6 +18,9 @@ pub const ZOOM: (f32, f32) = (0.7, 2.0);
 /// Characters of a preset's name.
 const MOST_NAME: usize = 40;
 
+/// The most answers that are asked for together.
+pub const MOST_ANSWERS: usize = 4;
+
 /// Texts to recall, and the most bytes of one.
 const MOST_SENT: usize = 50;
 const MOST_RECALLED: usize = 4000;
@@ -51,6 +54,8 @@ pub struct Settings {
     /// Sampling that the person has given names.
     pub presets: Vec<Preset>,
     pub max_tokens: usize,
+    /// How many answers are written together.
+    pub answers: usize,
     /// Generation ends before one of these, beside the template's own.
     pub stop: Vec<String>,
     pub ignore_eos: bool,
@@ -111,6 +116,7 @@ pub enum Setting {
     SavePreset(String),
     DeletePreset(String),
     MaxTokens(usize),
+    Answers(usize),
     Stop(Vec<String>),
     IgnoreEos(bool),
     PromptLookup(bool),
@@ -134,6 +140,7 @@ impl Default for Settings {
             model_sampling: BTreeMap::new(),
             presets: Vec::new(),
             max_tokens: 256,
+            answers: 1,
             stop: Vec::new(),
             ignore_eos: false,
             prompt_lookup: false,
@@ -190,6 +197,7 @@ impl Settings {
             Setting::SavePreset(name) => self.save_preset(&name),
             Setting::DeletePreset(name) => self.presets.retain(|preset| preset.name != name),
             Setting::MaxTokens(most) => self.max_tokens = most,
+            Setting::Answers(count) => self.answers = count,
             Setting::Stop(texts) => self.stop = texts,
             Setting::IgnoreEos(ignores) => self.ignore_eos = ignores,
             Setting::PromptLookup(looks) => self.prompt_lookup = looks,
@@ -198,6 +206,14 @@ impl Settings {
             Setting::Probabilities(shows) => self.probabilities = shows,
             Setting::Trace(mode) => self.trace = mode,
             Setting::TraceAll(all) => self.trace_all = all,
+        }
+    }
+
+    /// How many answers to ask for, whatever the file says: one where chance has no part, since all would be the same.
+    pub fn answers(&self) -> usize {
+        match self.sampling.has_chance() {
+            true => self.answers.clamp(1, MOST_ANSWERS),
+            false => 1,
         }
     }
 

@@ -2,6 +2,7 @@
 #![cfg(feature = "window")]
 
 mod access;
+mod answers;
 mod chat;
 mod find;
 mod history;

@@ -242,6 +242,15 @@ impl Scene<'_> {
         requests.last().expect("a request")
     }
 
+    /// All requests that the window has sent since it was last asked.
+    pub fn requests(&self) -> Vec<Request> {
+        let requests = self.commands.try_iter().filter_map(|command| match command {
+            Command::Generate(request) => Some(*request),
+            _ => None,
+        });
+        requests.collect()
+    }
+
     pub fn say(&mut self, request: u64, pieces: &[&str]) {
         for piece in pieces {
             self.events

@@ -48,7 +48,7 @@ impl App {
             }
             Action::Send(text) => self.send(text),
             Action::Stop => self.stop(),
-            Action::Regenerate(at) => self.regenerate(at, 1),
+            Action::Regenerate(at) => self.regenerate(at, self.state.settings.answers()),
             Action::RegenerateSeveral(at, count) => self.regenerate(at, count),
             Action::Continue(at) => self.go_on(at),
             Action::Edit(at) => self.edit(at),
@@ -82,7 +82,7 @@ impl App {
             Action::Undo => self.undo(),
             Action::Redo => self.redo(),
             Action::Choose(at) => {
-                self.state.inspected = None;
+                (self.state.inspected, self.state.offered) = (None, None);
                 self.conversation_mut().choose(at);
             }
             Action::Inspect(at) => self.state.inspected = Some(at),
@@ -189,28 +189,28 @@ impl App {
             Mode::Chat => text.trim().to_owned(),
         };
         let last = self.conversation().last();
+        let count = self.state.settings.answers();
         match last {
             Some(last) if text.trim().is_empty() => match self.conversation().message(last).role {
-                Role::Assistant => self.go_on(last),
-                _ => self.answer(Some(last), "", Vec::new()),
+                Role::Assistant if count == 1 || self.conversation().mode == Mode::Chat => {
+                    self.go_on(last);
+                }
+                _ => self.answers(Some(last), count),
             },
             _ if text.trim().is_empty() => {}
             _ => {
                 self.state.settings.was_sent(&text);
                 let asked = self.conversation_mut().add(last, Role::User, &text);
-                self.answer(Some(asked), "", Vec::new());
+                self.answers(Some(asked), count);
             }
         }
     }
 
-    /// Has the model write `count` other answers, one after the other.
-    pub(super) fn regenerate(&mut self, message: usize, count: usize) {
+    /// Has the model write `count` other answers together.
+    fn regenerate(&mut self, message: usize, count: usize) {
         if self.state.can_generate() {
             let parent = self.conversation().message(message).parent;
-            self.answer(parent, "", Vec::new());
-            if let Some(running) = &mut self.state.running {
-                running.more = count - 1;
-            }
+            self.answers(parent, count);
         }
     }
 
@@ -219,7 +219,7 @@ impl App {
         if self.state.can_generate() {
             let conversation = self.conversation();
             match conversation.prompt(&self.state.template(), Some(message)) {
-                Ok(prompt) => self.generate(message, prompt, Vec::new()),
+                Ok(prompt) => self.generate(&[message], &prompt, Vec::new()),
                 Err(error) => self.tell_failure(&error),
             }
         }
@@ -284,7 +284,7 @@ impl App {
         if let Some(OpenEdit { message, text }) = self.take_edit() {
             let parent = self.conversation().message(message).parent;
             let asked = self.conversation_mut().add(parent, Role::User, &text);
-            self.answer(Some(asked), "", Vec::new());
+            self.answers(Some(asked), self.state.settings.answers());
         }
     }
 
@@ -305,7 +305,7 @@ impl App {
 
     fn undo(&mut self) {
         // What the model is writing to must stay as it is.
-        if !self.undo_last_listed() && self.state.writing().is_none() {
+        if !self.undo_last_listed() && !self.state.is_writing_here() {
             self.state.inspected = None;
             self.conversation_mut().undo();
             self.state.dismiss(BannerId::MessageDeleted);
@@ -313,7 +313,7 @@ impl App {
     }
 
     fn redo(&mut self) {
-        if !self.redo_last_listed() && self.state.writing().is_none() {
+        if !self.redo_last_listed() && !self.state.is_writing_here() {
             self.state.inspected = None;
             self.conversation_mut().redo();
         }

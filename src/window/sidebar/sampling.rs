@@ -5,7 +5,7 @@ use egui::{ComboBox, DragValue, Slider, SliderClamping, TextEdit, vec2};
 use super::super::action::Action;
 use super::super::icons::Icon;
 use super::super::sampling::{Preset, SamplingSettings};
-use super::super::settings::Setting;
+use super::super::settings::{MOST_ANSWERS, Setting, Settings};
 use super::super::state::State;
 use super::super::theme::{self, CONTROL};
 use super::super::widgets::{icon_button, name, switch};
@@ -147,6 +147,7 @@ fn params(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
     if sampling != *before {
         actions.push(Action::Set(Setting::SamplingParams(sampling)));
     }
+    answers(ui, &state.settings, actions);
     let (response, looks) = switch(ui, state.settings.prompt_lookup, "Prompt-lookup decoding");
     response
         .on_hover_text("The same text, sooner where it repeats itself: lists, code, quotations");
@@ -157,69 +158,82 @@ fn params(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
 
 /// Returns whether one was changed.
 fn numbers(ui: &mut egui::Ui, sampling: &mut SamplingSettings) -> bool {
-    let mut has_changed = false;
-    let mut number = |ui: &mut egui::Ui,
-                      value: &mut f32,
-                      range: std::ops::RangeInclusive<f32>,
-                      text: &str,
-                      hint: &str| {
-        // What the model suggests may lie outside, or be finer; showing it must not change it.
-        let mut shown = *value;
-        let response = ui.horizontal(|ui| {
-            let from_left = egui::Layout::left_to_right(egui::Align::Center);
-            let label = egui::Label::new(theme::aside(text)).truncate();
-            ui.allocate_ui_with_layout(vec2(LABEL, CONTROL), from_left, |ui| {
-                ui.set_min_width(LABEL);
-                ui.add(label).on_hover_text(hint);
-            });
-            let slider = (ui.available_width() - FIGURE - ui.spacing().item_spacing.x).max(0.0);
-            let mut response = None;
-            if slider >= LEAST_SLIDER {
-                ui.spacing_mut().slider_width = slider.min(MOST_SLIDER);
-                let slider = Slider::new(&mut shown, range.clone())
-                    .show_value(false)
-                    .clamping(SliderClamping::Edits);
-                let slid = ui.add(slider);
-                name(ui, &slid, text);
-                response = Some(slid.on_hover_text(hint));
-            }
-            let drag = DragValue::new(&mut shown)
-                .range(range)
-                .clamp_existing_to_range(false)
-                .speed(0.01)
-                .max_decimals(3);
-            let figure = ui.add_sized([FIGURE, CONTROL], drag);
-            name(ui, &figure, &format!("{text}, figure"));
-            response.map_or(figure.clone(), |slid| slid | figure)
-        });
-        if response.inner.changed() {
-            *value = shown;
-            has_changed = true;
-        }
-    };
     let hint = "0: always the most probable token";
-    number(
-        ui,
-        &mut sampling.temperature,
-        0.0..=2.0,
-        "Temperature",
-        hint,
-    );
+    let temperature = &mut sampling.temperature;
+    let mut has_changed = number(ui, temperature, 0.0..=2.0, "Temperature", hint);
     let hint = "Only the most probable tokens that together reach this";
-    number(ui, &mut sampling.top_p, 0.0..=1.0, "Top-p", hint);
+    has_changed |= number(ui, &mut sampling.top_p, 0.0..=1.0, "Top-p", hint);
     let hint = "Only tokens at least so many times as probable as the most probable one";
-    number(ui, &mut sampling.min_p, 0.0..=1.0, "Min-p", hint);
+    has_changed |= number(ui, &mut sampling.min_p, 0.0..=1.0, "Min-p", hint);
     let hint = "Only so many of the most probable tokens; 0: all";
     let top_k = sampling.top_k as f32;
     let mut shown = top_k;
-    number(ui, &mut shown, 0.0..=200.0, "Top-k", hint);
+    has_changed |= number(ui, &mut shown, 0.0..=200.0, "Top-k", hint);
     if shown != top_k {
         sampling.top_k = shown.max(0.0) as u32;
     }
     let hint = "Makes tokens that occurred less likely; 1: off";
     let penalty = &mut sampling.repetition_penalty;
-    number(ui, penalty, 0.5..=2.0, "Repetition penalty", hint);
+    has_changed | number(ui, penalty, 0.5..=2.0, "Repetition penalty", hint)
+}
+
+/// Returns whether it was changed.
+fn number(
+    ui: &mut egui::Ui,
+    value: &mut f32,
+    range: std::ops::RangeInclusive<f32>,
+    text: &str,
+    hint: &str,
+) -> bool {
+    // What the model suggests may lie outside, or be finer; showing it must not change it.
+    let mut shown = *value;
+    let response = ui.horizontal(|ui| {
+        let from_left = egui::Layout::left_to_right(egui::Align::Center);
+        let label = egui::Label::new(theme::aside(text)).truncate();
+        ui.allocate_ui_with_layout(vec2(LABEL, CONTROL), from_left, |ui| {
+            ui.set_min_width(LABEL);
+            ui.add(label).on_hover_text(hint);
+        });
+        let slider = (ui.available_width() - FIGURE - ui.spacing().item_spacing.x).max(0.0);
+        let mut response = None;
+        if slider >= LEAST_SLIDER {
+            ui.spacing_mut().slider_width = slider.min(MOST_SLIDER);
+            let slider = Slider::new(&mut shown, range.clone())
+                .show_value(false)
+                .clamping(SliderClamping::Edits);
+            let slid = ui.add(slider);
+            name(ui, &slid, text);
+            response = Some(slid.on_hover_text(hint));
+        }
+        let drag = DragValue::new(&mut shown)
+            .range(range)
+            .clamp_existing_to_range(false)
+            .speed(0.01)
+            .max_decimals(3);
+        let figure = ui.add_sized([FIGURE, CONTROL], drag);
+        name(ui, &figure, &format!("{text}, figure"));
+        response.map_or(figure.clone(), |slid| slid | figure)
+    });
+    let has_changed = response.inner.changed();
+    if has_changed {
+        *value = shown;
+    }
     has_changed
+}
+
+/// How many answers are written together.
+fn answers(ui: &mut egui::Ui, settings: &Settings, actions: &mut Vec<Action>) {
+    let mut shown = settings.answers as f32;
+    let range = 1.0..=MOST_ANSWERS as f32;
+    let hint = "So many are written together, to choose from";
+    if number(ui, &mut shown, range, "Answers", hint) {
+        let count = shown.round().max(1.0) as usize;
+        actions.push(Action::Set(Setting::Answers(count)));
+    }
+    if settings.answers > 1 && !settings.sampling.has_chance() {
+        let text = "One is written: at temperature 0 all would be the same.";
+        ui.label(theme::aside(text));
+    }
 }
 
 fn seed(ui: &mut egui::Ui, sampling: &mut SamplingSettings) {

@@ -158,16 +158,18 @@ impl Record {
         }
     }
 
-    pub fn token(&mut self, token: &TokenEvent) {
+    pub fn token(&mut self, request: u64, token: &TokenEvent) {
         if !self.is_recording {
             return;
         }
-        // Tokens that were given took no time, and that of the first other is the prompt's.
+        // Tokens that were given took no time, and that of the first other of each text is the prompt's.
         if token.token.time.is_zero() {
             return;
         }
-        let is_first = self.run.tokens == 0;
-        self.run.tokens += 1;
+        let is_first = !self.run.texts.contains(&request);
+        if is_first {
+            self.run.texts.push(request);
+        }
         if !is_first && !self.is_paused {
             let mean = match token.traced {
                 true => &mut self.run.traced,

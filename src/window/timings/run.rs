@@ -55,8 +55,8 @@ pub struct Run {
     pub requests: VecDeque<Vec<u64>>,
     /// Steps that were let go.
     pub dropped: usize,
-    /// Tokens that took time.
-    pub tokens: usize,
+    /// Requests of which a token has come that took time.
+    pub texts: Vec<u64>,
     /// Counts changes.
     pub version: u64,
     /// Spans of all steps: nearly all the memory that a run takes.
