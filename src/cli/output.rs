@@ -190,6 +190,7 @@ impl<'a> TraceFile<'a> {
             "model": model.name(),
             "dtype": model.dtype().name(),
             "adapter": model.adapter(),
+            "layers": report::shapes(model),
         });
         let ending = self.0.path.extension().unwrap_or_default();
         let text = match ending.to_ascii_lowercase().to_str() {

@@ -8,6 +8,7 @@ pub mod colors;
 mod export;
 mod groups;
 mod html;
+mod import;
 #[cfg(test)]
 pub(crate) mod made_up;
 mod mode;
@@ -21,6 +22,7 @@ pub use cause::{Explanation, Part, explain};
 pub use export::{chrome, csv, json};
 pub use groups::{GROUPS, group};
 pub use html::{About, LayerShape, escaped, html};
+pub use import::{Imported, MOST_BYTES, read_json};
 pub use mode::TraceMode;
 pub use rationing::{Rationing, TracePlan};
 pub use spread::{Costs, Difference, FEWEST, INDEPENDENT, LEAST, NOISE_RULE, Spread, Verdict};

@@ -81,6 +81,9 @@ impl SamplingSettings {
 pub struct Preset {
     pub name: String,
     pub sampling: SamplingSettings,
+    /// The system prompt that goes with it in chats, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
 }
 
 /// Those that are always there: name, temperature, top-p, min-p, repetition penalty.
@@ -105,6 +108,7 @@ impl Preset {
                     top_k: 0,
                     seed: None,
                 },
+                system: None,
             },
         )
     }

@@ -112,8 +112,8 @@ pub enum Setting {
     SamplingParams(SamplingSettings),
     /// Whether the sampling in use is to be used whenever this model is loaded.
     KeepSampling(String, bool),
-    /// Gives the sampling in use a name.
-    SavePreset(String),
+    /// Gives the sampling in use a name, and a system prompt with it.
+    SavePreset(String, Option<String>),
     DeletePreset(String),
     MaxTokens(usize),
     Answers(usize),
@@ -194,7 +194,7 @@ impl Settings {
             Setting::KeepSampling(model, false) => {
                 self.model_sampling.remove(&model);
             }
-            Setting::SavePreset(name) => self.save_preset(&name),
+            Setting::SavePreset(name, system) => self.save_preset(&name, system),
             Setting::DeletePreset(name) => self.presets.retain(|preset| preset.name != name),
             Setting::MaxTokens(most) => self.max_tokens = most,
             Setting::Answers(count) => self.answers = count,
@@ -235,12 +235,16 @@ impl Settings {
         }
     }
 
-    fn save_preset(&mut self, name: &str) {
+    fn save_preset(&mut self, name: &str, system: Option<String>) {
         let name: String = name.trim().chars().take(MOST_NAME).collect();
         if !name.is_empty() && !Preset::is_built_in(&name) {
             self.presets.retain(|preset| preset.name != name);
             let sampling = self.sampling.clone();
-            self.presets.push(Preset { name, sampling });
+            self.presets.push(Preset {
+                name,
+                sampling,
+                system,
+            });
         }
     }
 
@@ -313,10 +317,15 @@ mod tests {
     fn presets_have_names_of_their_own() {
         let mut settings = Settings::default();
         for name in ["  Mine ", "Mine", "Precise", " "] {
-            settings.set(Setting::SavePreset(name.into()));
+            settings.set(Setting::SavePreset(name.into(), Some("Be brief.".into())));
         }
         let names: Vec<&str> = settings.presets.iter().map(|p| p.name.as_str()).collect();
         assert_eq!(names, ["Mine"]);
+        assert_eq!(settings.presets[0].system.as_deref(), Some("Be brief."));
+        // Those of an earlier version have none.
+        let old = r#"{"name":"Old","sampling":{}}"#;
+        let old: Preset = serde_json::from_str(old).unwrap();
+        assert_eq!(old.system, None);
         settings.set(Setting::DeletePreset("Mine".into()));
         assert!(settings.presets.is_empty());
         let all: Vec<Preset> = Preset::built_in().collect();

@@ -10,6 +10,7 @@ use super::find::Find;
 use super::history::History;
 use super::running::{Offered, Running};
 use super::settings::Settings;
+use super::store::Thrown;
 use super::timings::Record;
 use super::tokens::At;
 use crate::engine::{ModelInfo, Prompt};
@@ -26,9 +27,13 @@ pub struct State {
     pub current: usize,
     /// What is known of all conversations.
     pub history: History,
+    /// What lies in the trash, once that was read.
+    pub trash: Option<Vec<Thrown>>,
     /// Ids of large conversations that are being read.
     pub opening: Vec<String>,
     pub model: ModelState,
+    /// What the model that is loaded was loaded by; the settings may remember another, for which the demo stands in.
+    pub loaded: String,
     /// Models that are on this machine.
     pub catalog: Catalog,
     /// Models that are being fetched.

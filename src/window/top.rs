@@ -152,7 +152,7 @@ pub fn drop_hint(ui: &egui::Ui) {
     painter.text(
         rect.center(),
         egui::Align2::CENTER_CENTER,
-        "Drop a model's folder to load it, or conversations to import them",
+        "Drop a model's folder to load it, conversations to import, a trace or a text",
         egui::TextStyle::Heading.resolve(ui.style()),
         egui::Color32::WHITE,
     );

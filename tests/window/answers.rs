@@ -14,10 +14,7 @@ use crate::scene::{Scene, ask_to_close, is_held_open, scene_of, stage, step};
 fn set(stage: &mut Scene<'_>, answers: usize, temperature: f32) {
     let mut sampling = SamplingSettings::default();
     (sampling.own, sampling.temperature) = (true, temperature);
-    for setting in [
-        Setting::SamplingParams(sampling),
-        Setting::Answers(answers),
-    ] {
+    for setting in [Setting::SamplingParams(sampling), Setting::Answers(answers)] {
         stage.window.state_mut().act(Action::Set(setting));
     }
     stage.window.run();
@@ -42,9 +39,19 @@ fn texts(stage: &Scene<'_>) -> Vec<String> {
 fn answers_come_together_and_one_is_chosen() {
     let (mut stage, requests) = three_answers();
     assert_eq!(requests.len(), 3);
-    assert!(requests.iter().all(|other| other.prompt == requests[0].prompt));
-    let seeds: Vec<u64> = requests.iter().map(|one| one.options.sampling.seed).collect();
-    assert_eq!(seeds[1..], [seeds[0].wrapping_add(1), seeds[0].wrapping_add(2)]);
+    assert!(
+        requests
+            .iter()
+            .all(|other| other.prompt == requests[0].prompt)
+    );
+    let seeds: Vec<u64> = requests
+        .iter()
+        .map(|one| one.options.sampling.seed)
+        .collect();
+    assert_eq!(
+        seeds[1..],
+        [seeds[0].wrapping_add(1), seeds[0].wrapping_add(2)]
+    );
     for (request, words) in requests.iter().zip(["Because.", "So.", "Who"]) {
         stage.say(request.id, &[words]);
     }
@@ -187,7 +194,10 @@ fn a_text_is_continued_in_several_ways_and_again() {
     stage.click("Continue");
     let more = stage.requests();
     assert_eq!(more.len(), 2);
-    assert_eq!(more[0].prompt, "Once upon a time there was a king who sang.");
+    assert_eq!(
+        more[0].prompt,
+        "Once upon a time there was a king who sang."
+    );
     more.iter()
         .for_each(|request| stage.finish(request.id, Finish::Eos));
     stage.press(egui::Modifiers::COMMAND, egui::Key::R);
@@ -211,7 +221,10 @@ fn three_more_answers_come_together_as_branches() {
         stage.say(request.id, &[answer]);
         stage.finish(request.id, Finish::Eos);
     }
-    assert!(!stage.has("Because."), "that is none of those that were asked for");
+    assert!(
+        !stage.has("Because."),
+        "that is none of those that were asked for"
+    );
     stage.click("Choose answer 3");
     assert!(stage.has("Ask me again.") && stage.has("4/4"));
 }
@@ -257,7 +270,9 @@ fn answers_are_lanes_of_the_strip() {
             .for_each(|request| stage.say(request.id, &[" word"]));
     }
     let strip = stage.window.get_by_label("Token strip, 7 steps").rect();
-    stage.window.hover_at(strip.left_top() + egui::vec2(strip.width() * 0.3, 30.0));
+    stage
+        .window
+        .hover_at(strip.left_top() + egui::vec2(strip.width() * 0.3, 30.0));
     stage.window.run();
     assert!(stage.has("Shared by 3 texts"));
 }

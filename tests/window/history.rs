@@ -298,12 +298,12 @@ fn exported_conversations_are_imported_and_that_is_undone() {
         .state_mut()
         .set_dialog(move |_| Some(answer.clone()));
     stage.click("Kings");
-    stage.click("Import and export");
+    stage.click("Import, export and trash");
     stage.click("JSON file…");
     wait(&mut stage, "Saved");
     assert!(target.exists());
     // The same again is another one: nothing is written over.
-    stage.click("Import and export");
+    stage.click("Import, export and trash");
     stage.click("Import…");
     wait(&mut stage, "One conversation.");
     assert_eq!(titles(&stage), ["Foxes", "Kings", "Kings"]);

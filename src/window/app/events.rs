@@ -297,6 +297,7 @@ impl App {
 
     fn model_is_ready(&mut self, info: Box<ModelInfo>) {
         self.state.timings.model_loaded(&info);
+        self.state.loaded.clone_from(&self.load.model);
         self.state.model = ModelState::Ready(info);
         self.counting.forget();
     }

@@ -113,6 +113,16 @@ impl Saving {
         self.thrown.remove(id);
     }
 
+    /// Deletes a file of the trash.
+    pub(super) fn delete_for_good(&self, path: PathBuf) {
+        self.store.delete_for_good(path);
+    }
+
+    /// Whether conversations are on their way to the disk, or to the trash.
+    pub(super) fn is_busy(&self) -> bool {
+        self.on_its_way > 0
+    }
+
     /// Whether a conversation was put into the trash.
     pub(super) fn is_thrown(&self, id: &str) -> bool {
         self.thrown.contains(id)

@@ -3,6 +3,7 @@
 use egui::{ComboBox, DragValue, Slider, SliderClamping, TextEdit, vec2};
 
 use super::super::action::Action;
+use super::super::conversation::Mode;
 use super::super::icons::Icon;
 use super::super::sampling::{Preset, SamplingSettings};
 use super::super::settings::{MOST_ANSWERS, Setting, Settings};
@@ -20,10 +21,41 @@ const MOST_SLIDER: f32 = 200.0;
 const MODELS: &str = "As the model suggests";
 
 /// What only this view needs: nothing else reads it.
-#[derive(Default)]
 pub struct SamplingView {
     /// The name of a preset in the making.
     naming: Option<String>,
+    /// Whether the system prompt goes with it.
+    with_system: bool,
+}
+
+impl Default for SamplingView {
+    fn default() -> Self {
+        Self {
+            naming: None,
+            with_system: true,
+        }
+    }
+}
+
+/// Whether the conversation in sight has room for a system prompt, and whether it has one.
+fn has_system(state: &State) -> bool {
+    state.conversation().mode == Mode::Chat
+}
+
+fn has_own_system(state: &State) -> bool {
+    has_system(state) && !state.conversation().system.trim().is_empty()
+}
+
+/// Whether all is as a preset has it.
+fn is_in_use(preset: &Preset, state: &State) -> bool {
+    let is_said = |system: &String| *system == state.conversation().system;
+    let is_told = !has_system(state) || preset.system.as_ref().is_none_or(is_said);
+    is_told && state.settings.sampling.is_like(&preset.sampling)
+}
+
+/// Whether there is a system prompt that a preset has not.
+fn lacks_system(preset: &Preset, state: &State) -> bool {
+    has_own_system(state) && preset.system.is_none()
 }
 
 impl SamplingView {
@@ -45,9 +77,7 @@ impl SamplingView {
                 .as_ref()
                 .is_some_and(|model| sampling.is_like(model))
         };
-        let chosen = presets
-            .iter()
-            .find(|preset| sampling.is_like(&preset.sampling));
+        let chosen = presets.iter().find(|preset| is_in_use(preset, state));
         let label = match chosen {
             _ if is_suggested(sampling) => MODELS,
             Some(preset) => &preset.name,
@@ -76,6 +106,11 @@ impl SamplingView {
                                 ..preset.sampling.clone()
                             };
                             actions.push(Action::Set(Setting::SamplingParams(to)));
+                            if has_system(state)
+                                && let Some(system) = &preset.system
+                            {
+                                actions.push(Action::SetSystem(system.clone()));
+                            }
                         }
                     }
                 });
@@ -87,18 +122,20 @@ impl SamplingView {
                     actions.push(Action::Set(Setting::DeletePreset(name)));
                 }
             }
-            if label == "Custom"
+            let has_news =
+                label == "Custom" || chosen.is_none_or(|preset| lacks_system(preset, state));
+            if has_news
                 && self.naming.is_none()
                 && icon_button(ui, Icon::Add, "Save as a preset", "").clicked()
             {
                 self.naming = Some(String::new());
             }
         });
-        self.name(ui, actions);
+        self.name(ui, state, actions);
     }
 
     /// The field for a preset's name.
-    fn name(&mut self, ui: &mut egui::Ui, actions: &mut Vec<Action>) {
+    fn name(&mut self, ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
         let Some(naming) = &mut self.naming else {
             return;
         };
@@ -114,10 +151,16 @@ impl SamplingView {
                 response.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
             let saves = ui.button("Save preset").clicked() || entered;
             if saves && !naming.trim().is_empty() {
-                actions.push(Action::Set(Setting::SavePreset(naming.clone())));
+                let system = &state.conversation().system;
+                let system = (has_own_system(state) && self.with_system).then(|| system.clone());
+                actions.push(Action::Set(Setting::SavePreset(naming.clone(), system)));
             }
             is_done = saves;
         });
+        if has_own_system(state) {
+            let (_, with) = switch(ui, self.with_system, "With the system prompt");
+            self.with_system = with.unwrap_or(self.with_system);
+        }
         if is_done {
             self.naming = None;
         }
@@ -129,7 +172,7 @@ fn for_model(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
     if state.info().is_none() {
         return;
     }
-    let model = &state.settings.model;
+    let model = &state.loaded;
     let kept = state.settings.model_sampling.get(model);
     let is_kept = kept == Some(&state.settings.sampling);
     let (response, keeps) = switch(ui, is_kept, "Keep for this model");

@@ -16,10 +16,11 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-pub use self::files::{ID_DIGITS, replace};
+pub use self::files::{ID_DIGITS, read, replace};
 pub use self::index::Listing;
 pub use self::lock::lock;
 pub use self::reader::{Reader, parse};
+pub use self::trash::Thrown;
 pub use self::writer::Saved;
 use self::writer::{Job, work};
 use super::conversation::Conversation;
@@ -132,6 +133,11 @@ impl Store {
     /// Takes a conversation out of the trash.
     pub fn restore_conversation(&self, id: &str) {
         self.send(Job::Restore(self.conversation_path(id)));
+    }
+
+    /// Deletes a file of the trash for ever.
+    pub fn delete_for_good(&self, path: PathBuf) {
+        self.send(Job::DeleteForGood(path));
     }
 
     /// Keeps what is known of the conversations for the next start.

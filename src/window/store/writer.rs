@@ -14,6 +14,8 @@ pub enum Job {
     /// To the trash, and back.
     Throw(PathBuf),
     Restore(PathBuf),
+    /// Out of the trash, for ever.
+    DeleteForGood(PathBuf),
     Index(Vec<Entry>),
 }
 
@@ -23,7 +25,8 @@ impl Job {
             Self::Write(path, _) | Self::Remove(path) | Self::Throw(path) | Self::Restore(path) => {
                 Some(path)
             }
-            Self::Index(_) => None,
+            // What cannot be deleted is still there to be seen.
+            Self::DeleteForGood(_) | Self::Index(_) => None,
         }
     }
 }
@@ -72,6 +75,9 @@ fn run(folder: &Path, job: &Job) -> std::io::Result<Option<Stamp>> {
         },
         Job::Throw(path) => trash::throw(folder, path)?,
         Job::Restore(path) => trash::restore(folder, path)?,
+        Job::DeleteForGood(path) => {
+            let _ = std::fs::remove_file(path);
+        }
         // It only saves time: without it files are read.
         Job::Index(entries) => {
             let _ = index::write(folder, entries);
