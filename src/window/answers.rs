@@ -10,8 +10,8 @@ use super::icons::Icon;
 use super::prose::Source;
 use super::state::State;
 use super::theme::{self, CORNER, GRID, READING_WIDTH};
-use super::transcript::written;
 use super::widgets::{labelled_button, name};
+use super::written::written;
 use super::{inspector, message};
 
 /// The least that one is wide, and what lies between two.

@@ -51,6 +51,7 @@ mod trash;
 mod views;
 mod welcome;
 mod widgets;
+mod written;
 mod zoom;
 
 use std::io::IsTerminal;

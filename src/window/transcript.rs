@@ -6,18 +6,16 @@ use egui::{Align, Layout, Rect, ScrollArea, UiBuilder, vec2};
 
 use super::action::Action;
 use super::arrangement::{Arrangement, GAP, Item};
-use super::blocks::{self, Pieces};
+use super::blocks::Pieces;
 use super::editor::Editor;
 use super::find::{Find, Marks};
 use super::pace::Pace;
-use super::prose::{Code, Source};
+use super::prose::Source;
 use super::state::State;
 use super::theme::{self, CORNER, GRID, READING_WIDTH};
+use super::written::{PARAGRAPH, written};
 use super::{answers, inspector, message};
 use crate::text::Role;
-
-/// Between paragraphs.
-const PARAGRAPH: f32 = 3.0 * GRID;
 
 /// Above and below what stands in a bubble.
 const INSET: f32 = 2.0 * GRID;
@@ -346,33 +344,6 @@ fn hovered(ui: &egui::Ui, origin: egui::Pos2) -> Option<f32> {
 
 fn scroll_to(ui: &egui::Ui, rect: Rect) {
     ui.scroll_to_rect_animation(rect, Some(Align::Center), ScrollAnimation::none());
-}
-
-/// What the model wrote stands on the page.
-pub fn written(
-    ui: &mut egui::Ui,
-    source: Source<'_>,
-    pieces: &Pieces,
-    piece: usize,
-) -> Option<Rect> {
-    let range = &pieces.all[piece].range;
-    let matched = match &pieces.all[piece].kind {
-        blocks::Kind::Prose => source.markdown(ui, range),
-        blocks::Kind::Code { opening } => {
-            let code = Code {
-                opening: &source.text[opening.clone()],
-                whole: pieces.code(piece),
-            };
-            let is_last = range.end == code.whole.end;
-            let matched = source.code(ui, code, range);
-            if !is_last {
-                return matched;
-            }
-            matched
-        }
-    };
-    ui.add_space(PARAGRAPH);
-    matched
 }
 
 /// What the person wrote stands in a bubble.

@@ -72,8 +72,7 @@ impl TrashView {
                     ui.add(egui::Label::new(theme::strong(&one.title)).truncate());
                     let thrown = calendar.ago(one.thrown);
                     let left = match one.days_left {
-                        0 => "goes today".to_owned(),
-                        1 => "1 day left".to_owned(),
+                        0 | 1 => "the last day".to_owned(),
                         days => format!("{days} days left"),
                     };
                     ui.label(theme::aside(format!("deleted {thrown}, {left}")));

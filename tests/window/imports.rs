@@ -71,7 +71,8 @@ fn llama_cpp_conversations_of_both_versions_are_read() {
             { "id": id(3), "type": "text", "role": "assistant", "content": "Hey", "parent": id(1) },
         ])
     };
-    for id in [|id| json!(id), |id: u64| json!(format!("m{id}"))] {
+    let forms: [fn(u64) -> Value; 2] = [|id| json!(id), |id| json!(format!("m{id}"))];
+    for id in forms {
         let one = json!({ "conv": { "id": "c", "name": "Greetings", "currNode": id(2),
             "lastModified": 1_700_000_000_000_u64 }, "messages": messages(id) });
         for file in [json!([one]), one.clone()] {

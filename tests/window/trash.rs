@@ -30,7 +30,7 @@ fn what_was_deleted_is_seen_and_restored() {
     open(&mut stage);
     wait(&mut stage, "Restore Kings");
     stage.window.run();
-    assert!(stage.has("29 days left") && stage.has("Restore Foxes"));
+    assert!(stage.has("30 days left") && stage.has("Restore Foxes"));
     stage.click("Restore Kings");
     assert!(!stage.has("Restore Kings") && stage.has("Restore Foxes"));
     stage.press(egui::Modifiers::NONE, Key::Escape);

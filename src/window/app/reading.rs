@@ -13,7 +13,7 @@ use crate::window::conversation::Conversation;
 use crate::window::history::Entry;
 use crate::window::import::{self, Found};
 use crate::window::state::{Banner, State};
-use crate::window::store::{Listing, Reader, Thrown};
+use crate::window::store::{Listing, Reader, Thrown, thrown};
 
 /// Files of so many bytes are read between two frames.
 pub(super) const SMALL: u64 = 2 << 20;
@@ -145,7 +145,7 @@ impl Reading {
 
     /// Reads what lies in the trash.
     pub(super) fn trash(&self) {
-        self.spawn(|reader, tell| tell(Read::Trash(reader.thrown())));
+        self.spawn(|reader, tell| tell(Read::Trash(thrown(reader))));
     }
 
     /// Reads texts.

@@ -64,6 +64,7 @@ impl App {
         }]);
         self.list_changes();
         self.changes.undo.push((turn(), Change::Remove(ids)));
+        self.changes.redo.clear();
         self.forget_thrown(id);
     }
 
@@ -71,7 +72,8 @@ impl App {
     pub(super) fn delete_for_good(&mut self, id: &str) {
         self.take_removed(id);
         let thrown = self.state.trash.iter().flatten();
-        for thrown in thrown.filter(|thrown| thrown.id == id) {
+        let of_it = thrown.filter(|thrown| thrown.id == id);
+        for thrown in of_it {
             self.saving.delete_for_good(thrown.path.clone());
         }
         self.forget_thrown(id);

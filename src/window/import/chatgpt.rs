@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::json::{Loose, Nodes, Words};
+use super::json::{Loose, Nodes, Words, or_default};
 use super::tree::{Node, Tree, milliseconds};
 use crate::text::Role;
 
@@ -26,11 +26,14 @@ struct MappingNode {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Message {
+    #[serde(deserialize_with = "or_default")]
     author: Author,
     create_time: Loose<f64>,
+    #[serde(deserialize_with = "or_default")]
     content: Content,
     /// Who it is for: anybody else than `all` is a tool.
     recipient: Loose<String>,
+    #[serde(deserialize_with = "or_default")]
     metadata: Metadata,
 }
 

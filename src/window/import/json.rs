@@ -119,6 +119,16 @@ impl<'de, T: TryFrom<Scalar>> Deserialize<'de> for Loose<T> {
     }
 }
 
+/// What a program has not written, or written as nothing.
+///
+/// # Errors
+/// Those of the value.
+pub fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    from: D,
+) -> Result<T, D::Error> {
+    Option::<T>::deserialize(from).map(Option::unwrap_or_default)
+}
+
 /// A name by which messages are told apart: a text or a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Id(pub String);
@@ -254,6 +264,10 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for NodesVisitor<T> {
 
     fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(to, "at most {MOST_NODES} messages")
+    }
+
+    fn visit_unit<E>(self) -> Result<Nodes<T>, E> {
+        Ok(Nodes::default())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Nodes<T>, A::Error> {

@@ -2,14 +2,16 @@
 //! words. Ids are numbers in its first version, texts since.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use super::json::{Id, Loose, Nodes, Words};
+use super::json::{Id, Loose, Nodes, Words, or_default};
 use super::tree::{Node, Tree};
 use crate::text::Role;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct Conversation {
+    #[serde(deserialize_with = "or_default")]
     conv: Head,
     messages: Nodes<Message>,
 }
@@ -31,12 +33,9 @@ struct Message {
     r#type: Loose<String>,
     role: Loose<String>,
     content: Words,
-    extra: Nodes<Attachment>,
+    /// Files, some of which are texts. They are apart from what was said.
+    extra: Nodes<IgnoredAny>,
 }
-
-/// A file. Of texts there is the content; it is left out too, since what was said is apart from it.
-#[derive(Deserialize)]
-struct Attachment {}
 
 impl From<Conversation> for Tree {
     fn from(from: Conversation) -> Self {

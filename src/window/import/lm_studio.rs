@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::json::{Loose, Nodes, Words};
+use super::json::{Loose, Nodes, Words, or_default};
 use super::tree::{Node, Tree};
 use crate::text::Role;
 
@@ -38,6 +38,7 @@ struct Version {
 struct Step {
     r#type: Loose<String>,
     content: Words,
+    #[serde(deserialize_with = "or_default")]
     style: Style,
 }
 

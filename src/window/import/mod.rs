@@ -62,7 +62,6 @@ enum Format {
 #[serde(default, rename_all = "camelCase")]
 struct Fields {
     steps: Option<IgnoredAny>,
-    metadata: Option<IgnoredAny>,
     mapping: Option<IgnoredAny>,
     conv: Option<IgnoredAny>,
     chat: Option<IgnoredAny>,
@@ -84,7 +83,7 @@ impl Fields {
             Format::LlamaCpp
         } else if self.chat.is_some() {
             Format::OpenWebUi
-        } else if self.steps.is_some() && self.metadata.is_some() {
+        } else if self.steps.is_some() && self.messages.is_none() {
             Format::Trace
         } else if self.trace_events.is_some() {
             Format::Events

@@ -1,8 +1,9 @@
 //! What Open WebUI exports: a list of chats, each with `chat.history`, a mapping from ids to messages with parents, and the one that is shown.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use super::json::{Id, Loose, Nodes, Words};
+use super::json::{Id, Loose, Nodes, Words, or_default};
 use super::tree::{Node, Tree, milliseconds};
 use crate::text::Role;
 
@@ -10,11 +11,13 @@ use crate::text::Role;
 #[serde(default)]
 pub struct Conversation {
     title: Loose<String>,
+    #[serde(deserialize_with = "or_default")]
     chat: Chat,
     /// Seconds.
     created_at: Loose<f64>,
     updated_at: Loose<f64>,
     pinned: Loose<bool>,
+    #[serde(deserialize_with = "or_default")]
     meta: Meta,
 }
 
@@ -29,6 +32,7 @@ struct Meta {
 struct Chat {
     title: Loose<String>,
     system: Loose<String>,
+    #[serde(deserialize_with = "or_default")]
     history: History,
     /// What is shown, in order: all there is where a chat has no history.
     messages: Nodes<Message>,
@@ -49,12 +53,9 @@ struct Message {
     role: Loose<String>,
     content: Words,
     timestamp: Loose<f64>,
-    files: Nodes<File>,
+    /// Images and documents.
+    files: Nodes<IgnoredAny>,
 }
-
-/// An image or a document.
-#[derive(Deserialize)]
-struct File {}
 
 impl From<Conversation> for Tree {
     fn from(from: Conversation) -> Self {

@@ -53,11 +53,6 @@ fn is_in_use(preset: &Preset, state: &State) -> bool {
     is_told && state.settings.sampling.is_like(&preset.sampling)
 }
 
-/// Whether there is a system prompt that a preset has not.
-fn lacks_system(preset: &Preset, state: &State) -> bool {
-    has_own_system(state) && preset.system.is_none()
-}
-
 impl SamplingView {
     pub fn show(&mut self, ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
         self.presets(ui, state, actions);
@@ -211,7 +206,7 @@ fn numbers(ui: &mut egui::Ui, sampling: &mut SamplingSettings) -> bool {
     let hint = "Only so many of the most probable tokens; 0: all";
     let top_k = sampling.top_k as f32;
     let mut shown = top_k;
-    has_changed |= number(ui, &mut shown, 0.0..=200.0, "Top-k", hint);
+    has_changed |= figure(ui, &mut shown, 0.0..=200.0, ("Top-k", hint), true);
     if shown != top_k {
         sampling.top_k = shown.max(0.0) as u32;
     }
@@ -227,6 +222,17 @@ fn number(
     range: std::ops::RangeInclusive<f32>,
     text: &str,
     hint: &str,
+) -> bool {
+    figure(ui, value, range, (text, hint), false)
+}
+
+/// As [`number`]; if it `is_whole` there is nothing between 1 and 2.
+fn figure(
+    ui: &mut egui::Ui,
+    value: &mut f32,
+    range: std::ops::RangeInclusive<f32>,
+    (text, hint): (&str, &str),
+    is_whole: bool,
 ) -> bool {
     // What the model suggests may lie outside, or be finer; showing it must not change it.
     let mut shown = *value;
@@ -244,15 +250,19 @@ fn number(
             let slider = Slider::new(&mut shown, range.clone())
                 .show_value(false)
                 .clamping(SliderClamping::Edits);
-            let slid = ui.add(slider);
+            // A key moves it by a pixel otherwise, which is less than one.
+            let slid = ui.add(match is_whole {
+                true => slider.integer(),
+                false => slider,
+            });
             name(ui, &slid, text);
             response = Some(slid.on_hover_text(hint));
         }
         let drag = DragValue::new(&mut shown)
             .range(range)
             .clamp_existing_to_range(false)
-            .speed(0.01)
-            .max_decimals(3);
+            .speed(if is_whole { 1.0 } else { 0.01 })
+            .max_decimals(if is_whole { 0 } else { 3 });
         let figure = ui.add_sized([FIGURE, CONTROL], drag);
         name(ui, &figure, &format!("{text}, figure"));
         response.map_or(figure.clone(), |slid| slid | figure)
@@ -269,7 +279,7 @@ fn answers(ui: &mut egui::Ui, settings: &Settings, actions: &mut Vec<Action>) {
     let mut shown = settings.answers as f32;
     let range = 1.0..=MOST_ANSWERS as f32;
     let hint = "So many are written together, to choose from";
-    if number(ui, &mut shown, range, "Answers", hint) {
+    if figure(ui, &mut shown, range, ("Answers", hint), true) {
         let count = shown.round().max(1.0) as usize;
         actions.push(Action::Set(Setting::Answers(count)));
     }

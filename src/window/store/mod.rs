@@ -9,6 +9,7 @@ mod files;
 mod index;
 mod lock;
 mod reader;
+mod thrown;
 mod trash;
 mod writer;
 
@@ -20,7 +21,7 @@ pub use self::files::{ID_DIGITS, read, replace};
 pub use self::index::Listing;
 pub use self::lock::lock;
 pub use self::reader::{Reader, parse};
-pub use self::trash::Thrown;
+pub use self::thrown::{Thrown, thrown};
 pub use self::writer::Saved;
 use self::writer::{Job, work};
 use super::conversation::Conversation;

@@ -7,7 +7,6 @@ use super::super::conversation::Conversation;
 use super::super::history::Entry;
 use super::files::{ID_DIGITS, read, stamp};
 use super::index::{self, Listing};
-use super::trash::{self, Thrown};
 
 /// Reads conversations of a folder. It is small, and can be handed to other threads.
 #[derive(Debug, Clone)]
@@ -20,6 +19,10 @@ impl Reader {
         Self {
             folder: folder.to_owned(),
         }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Where the conversation of that id lies.
@@ -47,11 +50,6 @@ impl Reader {
         // The file's name counts: what is saved must go back to where it came from.
         id.clone_into(&mut conversation.id);
         Ok(conversation)
-    }
-
-    /// What lies in the trash, the latest first. It takes a while.
-    pub fn thrown(&self) -> Vec<Thrown> {
-        trash::list(&self.folder)
     }
 
     /// What is to be listed of the conversation in a file of the folder.

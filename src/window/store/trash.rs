@@ -1,65 +1,15 @@
 //! Where deleted conversations lie until it is emptied: `trash/ID.SECONDS.json`, with the time of the deletion in the name, since the file's
 //! own time is that of the last word.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::history::Entry;
 use super::files::nanoseconds;
-use super::reader::parse;
 
 /// How long a deleted conversation can be had back.
 pub(super) const KEPT: Duration = Duration::from_hours(30 * 24);
 
-const NANOSECONDS: u128 = 1_000_000_000;
-const DAY: u64 = 24 * 60 * 60;
-
-/// Characters of what is said of a file that cannot be read.
-const MOST_PROBLEM: usize = 200;
-
-/// A conversation in the trash.
-#[derive(Debug, Clone)]
-pub struct Thrown {
-    pub id: String,
-    pub path: PathBuf,
-    /// As it is to be listed again; `None` where the file cannot be read.
-    pub entry: Option<Entry>,
-    pub title: String,
-    /// Milliseconds since 1970.
-    pub thrown: i64,
-    /// Whole days until it goes.
-    pub days_left: u64,
-}
-
-/// What lies in the trash, the latest first; of each conversation what was thrown there last.
-pub fn list(folder: &Path) -> Vec<Thrown> {
-    let now = nanoseconds() / NANOSECONDS;
-    let mut all = thrown(folder);
-    all.sort_by(|a, b| (b.1, &b.0).cmp(&(a.1, &a.0)));
-    let mut seen = HashSet::new();
-    all.retain(|(id, ..)| seen.insert(id.clone()));
-    let describe = |(id, seconds, path): (String, u128, PathBuf)| {
-        let read = parse(&path).map(|mut conversation| {
-            conversation.id.clone_from(&id);
-            Entry::of(&conversation, None)
-        });
-        let age = now.saturating_sub(seconds) as u64;
-        let left = KEPT.as_secs().saturating_sub(age);
-        Thrown {
-            title: match &read {
-                Ok(entry) => entry.title.clone(),
-                Err(problem) => problem.chars().take(MOST_PROBLEM).collect(),
-            },
-            entry: read.ok(),
-            thrown: (seconds * 1000).try_into().unwrap_or(i64::MAX),
-            days_left: left / DAY,
-            id,
-            path,
-        }
-    };
-    all.into_iter().map(describe).collect()
-}
+pub(super) const NANOSECONDS: u128 = 1_000_000_000;
 
 /// Moves a conversation into the trash. Fine if it is not there.
 ///
@@ -106,7 +56,7 @@ pub fn empty(folder: &Path) {
 }
 
 /// What lies in the trash: id, when it was thrown there, and its file. What has another name is none of ours.
-fn thrown(folder: &Path) -> Vec<(String, u128, PathBuf)> {
+pub fn thrown(folder: &Path) -> Vec<(String, u128, PathBuf)> {
     let entries = std::fs::read_dir(folder.join("trash"));
     let paths = entries.into_iter().flatten().flatten();
     let named = paths.filter_map(|entry| {
@@ -134,12 +84,6 @@ mod tests {
         assert!(!path.exists());
         throw(folder.path(), &path).unwrap();
         empty(folder.path());
-        let listed = list(folder.path());
-        assert_eq!((&*listed[0].id, listed[0].days_left), ("1", 29));
-        assert!(
-            listed[0].entry.is_none() && listed[0].title.contains("1."),
-            "it is no conversation"
-        );
         restore(folder.path(), &path).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "first");
         // What is there stays, and what is not there cannot come back.

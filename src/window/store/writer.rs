@@ -22,11 +22,12 @@ pub enum Job {
 impl Job {
     fn path(&self) -> Option<&Path> {
         match self {
-            Self::Write(path, _) | Self::Remove(path) | Self::Throw(path) | Self::Restore(path) => {
-                Some(path)
-            }
-            // What cannot be deleted is still there to be seen.
-            Self::DeleteForGood(_) | Self::Index(_) => None,
+            Self::Write(path, _)
+            | Self::Remove(path)
+            | Self::Throw(path)
+            | Self::Restore(path)
+            | Self::DeleteForGood(path) => Some(path),
+            Self::Index(_) => None,
         }
     }
 }
@@ -75,6 +76,7 @@ fn run(folder: &Path, job: &Job) -> std::io::Result<Option<Stamp>> {
         },
         Job::Throw(path) => trash::throw(folder, path)?,
         Job::Restore(path) => trash::restore(folder, path)?,
+        // What cannot be deleted is still there to be seen.
         Job::DeleteForGood(path) => {
             let _ = std::fs::remove_file(path);
         }
