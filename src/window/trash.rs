@@ -84,7 +84,7 @@ impl TrashView {
     }
 
     fn buttons(&mut self, ui: &mut egui::Ui, one: &Thrown, actions: &mut Vec<Action>) {
-        let mut button = |ui: &mut egui::Ui, can: bool, label: &str, full: &str| {
+        let button = |ui: &mut egui::Ui, can: bool, label: &str, full: &str| {
             let response = ui.add_enabled(can, egui::Button::new(label));
             name(ui, &response, &format!("{full} {}", one.title));
             response.clicked()

@@ -87,7 +87,11 @@ fn the_keyboard_reaches_what_there_is_to_choose() {
     stage.window.get_by_label("Message").focus();
     stage.window.run();
     for _ in 0..60 {
-        let has_focus = stage.window.get_by_label("Choose answer 3").accesskit_node().is_focused();
+        let has_focus = stage
+            .window
+            .get_by_label("Choose answer 3")
+            .accesskit_node()
+            .is_focused();
         if has_focus {
             break;
         }
@@ -162,7 +166,9 @@ fn the_number_of_answers_is_set_in_the_settings() {
     let mut stage = stage("OpenELM-270M-Instruct");
     set(&mut stage, 1, 1.0);
     stage.click("Settings");
-    stage.window.get_by_label("Answers").focus();
+    let slider = egui::accesskit::Role::Slider;
+    let answers = stage.window.get_by_role_and_label(slider, "Answers");
+    answers.focus();
     stage.window.run();
     for _ in 0..2 {
         stage.press(egui::Modifiers::NONE, egui::Key::ArrowRight);
@@ -190,7 +196,9 @@ fn a_text_is_continued_in_several_ways_and_again() {
     stage.click("Choose answer 2");
     assert!(stage.has("Once upon a time there was a king who sang."));
     // Continuing gives two ways to go on, not one.
-    stage.click("Continue");
+    stage.window.get_by_label("Message").focus();
+    stage.window.run();
+    stage.press(egui::Modifiers::NONE, egui::Key::Enter);
     let more = stage.requests();
     assert_eq!(more.len(), 2);
     assert_eq!(
@@ -266,9 +274,10 @@ fn answers_are_lanes_of_the_strip() {
             .for_each(|request| stage.say(request.id, &[" word"]));
     }
     let strip = stage.window.get_by_label("Token strip, 7 steps").rect();
+    // Beside the labels there, on the third bar.
     stage
         .window
-        .hover_at(strip.left_top() + egui::vec2(strip.width() * 0.3, 30.0));
+        .hover_at(strip.left_top() + egui::vec2(46.0 + 30.0, 30.0));
     stage.window.run();
     assert!(stage.has("Shared by 3 texts"));
 }

@@ -9,7 +9,7 @@ use openelm::trace::{TraceMode, json};
 use openelm::window::{Options, Store};
 
 use crate::history::drop_files;
-use crate::scene::{Scene, scene_of, stage, step, traced, wait};
+use crate::scene::{scene_of, stage, step, traced, wait};
 use crate::timings::timed;
 
 /// A trace as the command line writes it.
@@ -84,7 +84,7 @@ fn a_trace_does_not_disturb_a_run_that_is_coming() {
     for position in 2..9 {
         stage.tell(traced(step(position, true)));
     }
-    assert!(stage.has("8 steps") && stage.has("before.json: OpenELM-450M"));
+    assert!(stage.has("model: OpenELM-270M, then OpenELM-450M"));
     stage.finish(request.id, Finish::Length);
 }
 
@@ -118,7 +118,7 @@ fn what_was_exported_comes_back_with_its_lanes() {
     wait(&mut stage, "From own.json: OpenELM-270M bf16 on Test GPU");
     stage.window.run();
     let strip = stage.window.get_by_label("Token strip, 8 steps").rect();
-    let at = strip.left_top() + egui::vec2(strip.width() * 0.3, 30.0);
+    let at = strip.left_top() + egui::vec2(46.0 + 30.0, 30.0);
     stage.window.hover_at(at);
     stage.window.run();
     assert!(stage.has("Shared by 3 texts"));

@@ -53,6 +53,7 @@ fn what_was_deleted_before_the_start_comes_back_too() {
     assert_eq!(titles(&stage), ["Foxes"]);
     open(&mut stage);
     wait(&mut stage, "Restore Kings");
+    stage.window.run();
     stage.click("Restore Kings");
     stage.click("Close the trash");
     stage.click("Kings");
@@ -66,6 +67,7 @@ fn deleting_for_good_asks_once_and_cannot_be_undone() {
     delete(&mut stage, "Kings");
     open(&mut stage);
     wait(&mut stage, "Delete for good Kings");
+    stage.window.run();
     stage.click("Delete for good Kings");
     stage.click("Keep Kings");
     assert!(stage.has("Restore Kings"));

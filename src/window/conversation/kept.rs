@@ -1,6 +1,7 @@
 //! A conversation as it is kept on disk.
 
-use super::{Conversation, Message};
+use super::message::Message;
+use super::tree::Conversation;
 
 impl Conversation {
     /// For each message its index on disk; none for what was deleted and for what answered that.

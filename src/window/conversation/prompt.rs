@@ -1,6 +1,7 @@
 //! What is shown of a conversation as one text: for the model, and for people.
 
-use super::{Conversation, Mode};
+use super::mode::Mode;
+use super::tree::Conversation;
 use crate::engine::{Chat, Prompt};
 use crate::error::Error;
 use crate::text::{ChatTemplate, Role, Turn};
@@ -68,17 +69,6 @@ impl Conversation {
             }
         }
         text + "\n"
-    }
-}
-
-/// Name of the template that a model brings along.
-pub const MODELS_OWN: &str = "The model's own";
-
-/// The template that a new conversation gets where the model brings none.
-pub fn template_for(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Chat => "Instruct",
-        Mode::Completion => "Plain",
     }
 }
 

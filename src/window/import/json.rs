@@ -59,19 +59,19 @@ impl<'de> Visitor<'de> for WordsVisitor {
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Words, E> {
-        self.visit_unit()
+        Ok(Words::default())
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Words, E> {
-        self.visit_unit()
+        Ok(Words::default())
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<Words, E> {
-        self.visit_unit()
+        Ok(Words::default())
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Words, E> {
-        self.visit_unit()
+        Ok(Words::default())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Words, A::Error> {

@@ -117,8 +117,10 @@ impl SamplingView {
                     actions.push(Action::Set(Setting::DeletePreset(name)));
                 }
             }
-            let has_news =
-                label == "Custom" || chosen.is_none_or(|preset| lacks_system(preset, state));
+            // A system prompt is worth a preset too.
+            let has_prompt =
+                has_own_system(state) && chosen.is_none_or(|preset| preset.system.is_none());
+            let has_news = label == "Custom" || has_prompt;
             if has_news
                 && self.naming.is_none()
                 && icon_button(ui, Icon::Add, "Save as a preset", "").clicked()
