@@ -1,6 +1,6 @@
 //! Answers that are written together: side by side where there is room, until one is chosen to go on from.
 
-use egui::{Frame, Margin, Rect, Stroke, vec2};
+use egui::{Align, Frame, Layout, Margin, Rect, Stroke, vec2};
 
 use super::action::Action;
 use super::arrangement::Arrangement;
@@ -54,8 +54,13 @@ pub fn show<'a>(
             for (i, (ui, at)) in all.iter_mut().zip(answers).enumerate() {
                 ui.spacing_mut().item_spacing = vec2(2.0 * GRID, GRID);
                 let which = (row * columns + i + 1, offered.len());
-                let of = ui.push_id(at, |ui| {
-                    answer(ui, state, arrangement, (*at, which), marks, actions)
+                // Columns would stretch lines to both edges.
+                let layout = Layout::top_down(Align::Min);
+                let of = ui.with_layout(layout, |ui| {
+                    let draw = |ui: &mut egui::Ui| {
+                        answer(ui, state, arrangement, (*at, which), marks, actions)
+                    };
+                    ui.push_id(at, draw).inner
                 });
                 matched = matched.or(of.inner);
             }
@@ -76,13 +81,13 @@ fn answer<'a>(
 ) -> Option<Rect> {
     let palette = theme::palette(ui);
     let conversation = state.conversation();
-    let stroke = match conversation.last() == Some(at) {
-        true => Stroke::new(1.5, palette.accent),
-        false => Stroke::new(1.0, palette.line),
+    let color = match conversation.last() == Some(at) {
+        true => palette.accent,
+        false => palette.line,
     };
     let frame = Frame::new()
         .fill(palette.field())
-        .stroke(stroke)
+        .stroke(Stroke::new(1.5, color))
         .corner_radius(CORNER)
         .inner_margin(Margin::same(INSET as i8));
     let drawn = frame.show(ui, |ui| {

@@ -95,6 +95,21 @@ fn texts_and_chats_look_as_they_did() {
         chat.click("Timings");
         chat
     });
+    // With a lane for each below the strip.
+    let (mut stage, requests) = three_answers();
+    let ids: Vec<u64> = requests.iter().map(|request| request.id).collect();
+    for position in 0..30 {
+        let mut shared = step(position, position % 4 != 3);
+        shared.tokens = 3;
+        let requests = ids[..if position < 20 { 3 } else { 2 }].to_vec();
+        let step = Box::new(shared);
+        stage.tell(Event::Step { requests, step });
+    }
+    for request in &requests {
+        stage.say(request.id, &["A fox is a small animal of the dog family."]);
+    }
+    settle(&mut stage);
+    results.add(stage.window.try_snapshot("answers_lanes"));
     let mut chat = a_chat();
     chat.window.set_size(egui::vec2(320.0, 240.0));
     settle(&mut chat);
