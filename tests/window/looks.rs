@@ -108,6 +108,8 @@ fn texts_and_chats_look_as_they_did() {
     for request in &requests {
         stage.say(request.id, &["A fox is a small animal of the dog family."]);
     }
+    // The cursor goes from the box.
+    stage.click("Decode");
     settle(&mut stage);
     results.add(stage.window.try_snapshot("answers_lanes"));
     let mut chat = a_chat();

@@ -22,6 +22,7 @@ mod pulls;
 mod reading;
 mod requests;
 mod saving;
+mod texts;
 mod trash;
 
 use std::path::PathBuf;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use super::drops::read_text;
 use super::model_search::Search;
+use super::texts::read_text;
 use crate::trace;
 use crate::window::action::BannerId;
 use crate::window::catalog::Listed;
