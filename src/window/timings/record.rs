@@ -70,13 +70,17 @@ impl Record {
         self.peaks.get(&info?.adapter.name).copied()
     }
 
-    /// As [`Record::peaks_of`], for the run that is shown: as its file says, if it was read from one.
+    /// As [`Record::peaks_of`], for the run that is shown. Of one from a file as that says, or else as this adapter was measured, if it is the same.
     pub fn run_peaks(&self) -> Option<Peaks> {
-        let file = self.run.subject.file.as_ref();
-        file.map_or_else(
-            || self.peaks_of(self.run.info.as_deref()),
-            |file| file.peaks,
-        )
+        let subject = &self.run.subject;
+        let Some(file) = &subject.file else {
+            return self.peaks_of(self.run.info.as_deref());
+        };
+        let is_same = |info: &&ModelInfo| {
+            info.adapter.name == subject.adapter && info.adapter.driver == subject.driver
+        };
+        let here = self.info.as_deref().filter(is_same);
+        file.peaks.or_else(|| self.peaks_of(here))
     }
 
     pub fn model_loaded(&mut self, info: &ModelInfo) {
