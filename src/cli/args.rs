@@ -34,6 +34,12 @@ pub enum KvDtype {
     F32,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum PrefillDtype {
+    F32,
+    F16,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 pub enum PathChoice {
     Auto,
@@ -95,6 +101,10 @@ pub struct ModelArgs {
     /// What q8 weights are multiplied with while decoding; auto takes int8 where it measures clearly faster
     #[arg(long, default_value = "auto")]
     pub activations: Activations,
+    /// What products of prompts are computed in; f16, with sums in f32, takes cooperative matrices (tensor cores, WMMA, simdgroup matrices), which
+    /// `openelm devices` lists
+    #[arg(long, env = "OPENELM_PREFILL_DTYPE", default_value = "f32")]
+    pub prefill_dtype: PrefillDtype,
     /// Do not measure which kernels suit the adapter, take the usual ones
     #[arg(long, conflicts_with = "retune")]
     pub no_tune: bool,
@@ -432,6 +442,7 @@ impl ModelArgs {
             DtypeChoice::Q4 => Some(Dtype::Q4),
         };
         options.exact_kv = self.has_exact_kv();
+        options.f16_prefill = self.has_f16_prefill();
         options.compute_path = match self.compute_path {
             PathChoice::Auto => None,
             PathChoice::Gpu => Some(ComputePath::Gpu),
@@ -457,6 +468,11 @@ impl ModelArgs {
     /// The adapter that was asked for.
     pub fn adapter(&self) -> Option<String> {
         self.device.as_deref().and_then(adapter)
+    }
+
+    /// Whether prompts are to be multiplied in f16.
+    pub fn has_f16_prefill(&self) -> bool {
+        matches!(self.prefill_dtype, PrefillDtype::F16)
     }
 
     /// Whether keys and values are to be f32.

@@ -57,6 +57,10 @@ pub fn features(features: &AdapterFeatures) -> String {
     [
         subgroups,
         has(features.f16, "f16"),
+        match features.cooperative_matrices {
+            0 => "no cooperative matrices".to_owned(),
+            size => format!("cooperative matrices of {size} x {size}"),
+        },
         has(features.timestamps, "timestamps"),
         has(features.pipeline_cache, "pipeline cache"),
         format!("{} shader compiler{advice}", features.shader_compiler),

@@ -25,6 +25,10 @@ pub struct LoadOptions {
     /// Whether activations of generated tokens are quantised to eight bits on the fly where they meet weights in q8; `None`: where that
     /// is clearly faster, by a short measurement.
     pub int8: Option<bool>,
+    /// Products of prompts in f16, with sums in f32, by cooperative matrices (tensor cores, WMMA, simdgroup matrices), instead of f32: faster,
+    /// and rounded. [`crate::Error::Unsupported`] where the adapter has none; where numbers of the model are too large for f16, prompts become
+    /// f32 again ([`crate::Model::WIDENED`]).
+    pub f16_prefill: bool,
     /// Whether kernel sizes, and the compute path where it is open, are found by measuring.
     pub tune: Tune,
     /// A file to keep measurements in, so that the next start need not repeat them; compiled kernels are kept beside it. `None`: every load
