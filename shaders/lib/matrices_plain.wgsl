@@ -60,17 +60,18 @@ fn add_products(sums: Sums, w: Rows, x: Tokens) -> Sums {
     let row = w.at + (lane_of_team % 16u) * STRIDE;
     let token = x.at + (lane_of_team / 16u) * 8u * STRIDE;
     for (var k = 0u; k < 16u; k += 2u) {
-        let a = unpack2x16float(tile_w[(row + k) / 2u]);
-        var at = (token + k) / 2u;
-        for (var i = 0u; i < 8u; i += 1u) {
-            let b = unpack2x16float(tile_x[at]);
-            let sum = a.x * b.x + a.y * b.y;
-            let here = vec4<u32>(i) == vec4<u32>(0u, 1u, 2u, 3u);
-            let there = vec4<u32>(i) == vec4<u32>(4u, 5u, 6u, 7u);
-            lo += select(vec4<f32>(), vec4<f32>(sum), here);
-            hi += select(vec4<f32>(), vec4<f32>(sum), there);
-            at += STRIDE / 2u;
-        }
+        let w = unpack2x16float(tile_w[(row + k) / 2u]);
+        let at = (token + k) / 2u;
+        let a = unpack2x16float(tile_x[at]);
+        let b = unpack2x16float(tile_x[at + STRIDE / 2u]);
+        let c = unpack2x16float(tile_x[at + STRIDE]);
+        let d = unpack2x16float(tile_x[at + 3u * STRIDE / 2u]);
+        let e = unpack2x16float(tile_x[at + 2u * STRIDE]);
+        let f = unpack2x16float(tile_x[at + 5u * STRIDE / 2u]);
+        let g = unpack2x16float(tile_x[at + 3u * STRIDE]);
+        let h = unpack2x16float(tile_x[at + 7u * STRIDE / 2u]);
+        lo += w.x * vec4<f32>(a.x, b.x, c.x, d.x) + w.y * vec4<f32>(a.y, b.y, c.y, d.y);
+        hi += w.x * vec4<f32>(e.x, f.x, g.x, h.x) + w.y * vec4<f32>(e.y, f.y, g.y, h.y);
     }
     return Sums(lo, hi);
 }

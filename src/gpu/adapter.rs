@@ -85,7 +85,8 @@ impl AdapterFeatures {
                 false => 0,
             },
             f16: features.contains(wgpu::Features::SHADER_F16),
-            cooperative_matrices: CooperativeMatrices::of(adapter).map_or(0, |matrices| matrices.size),
+            cooperative_matrices: CooperativeMatrices::of(adapter)
+                .map_or(0, |matrices| matrices.size),
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
             pipeline_cache: features.contains(wgpu::Features::PIPELINE_CACHE),
             shader_compiler: shader_compiler.to_owned(),

@@ -359,10 +359,7 @@ impl Sample {
             bytes,
             pairs: shape.pairs,
             shape: uniform(gpu, shape),
-            first_row: uniform(
-                gpu,
-                FirstRow::of(0..tokens),
-            ),
+            first_row: uniform(gpu, FirstRow::of(0..tokens)),
             // Zeros: the arithmetic takes as long with any numbers.
             weights: Store::new(gpu, "tune", bytes as u64, path),
             output: gpu.buffer(

@@ -121,9 +121,7 @@ impl MatrixLayout {
     }
 }
 
-fn each_mut(
-    layers: &mut [LayerMatrices<MatrixLayout>],
-) -> impl Iterator<Item = &mut MatrixLayout> {
+fn each_mut(layers: &mut [LayerMatrices<MatrixLayout>]) -> impl Iterator<Item = &mut MatrixLayout> {
     layers.iter_mut().flat_map(|layer| {
         [
             &mut layer.qkv,

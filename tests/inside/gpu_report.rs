@@ -43,7 +43,9 @@ impl Compiler {
             let name = properties.properties.device_name_as_c_str().unwrap();
             let name = name.to_string_lossy().into_owned();
             let subgroup_lanes = subgroups.min_subgroup_size;
-            let known = instance.enumerate_device_extension_properties(adapter).unwrap();
+            let known = instance
+                .enumerate_device_extension_properties(adapter)
+                .unwrap();
             let has_matrices = known
                 .iter()
                 .any(|one| one.extension_name_as_c_str() == Ok(khr::cooperative_matrix::NAME));
@@ -281,7 +283,9 @@ fn report() {
         }
         for (column, names) in COLUMNS {
             let number = names.iter().find_map(|name| found.get(*name));
-            let may_spill = may_spill.as_ref().is_ok_and(|file| label.starts_with(file));
+            let may_spill = may_spill
+                .as_ref()
+                .is_ok_and(|files| files.split(' ').any(|file| label.starts_with(file)));
             if column == "spills" && number.is_some_and(|spills| *spills > 0) && !may_spill {
                 spilling.push(label.clone());
             }

@@ -309,7 +309,7 @@ pub fn strided(values: &[f32], width: usize, stride: usize) -> Vec<f32> {
         .collect()
 }
 
-pub fn close(actual: f32, expected: f64, magnitude: f64) -> Result<(), TestCaseError> {
+fn close(actual: f32, expected: f64, magnitude: f64) -> Result<(), TestCaseError> {
     let error = (f64::from(actual) - expected).abs();
     prop_assert!(
         error <= 2e-6 * magnitude + 1e-6,

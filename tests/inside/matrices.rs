@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use super::common::{self, goldens, noise, synthetic};
 use super::golden;
-use super::kernels::{Lab, close, config, strided};
+use super::kernels::{Lab, config, strided};
 use super::{consistency, steps, twin};
 use openelm::gpu::{Candidate, CooperativeMatrices};
 use openelm::kernels::linear::{self, Arithmetic, Input, Mapping, Output};
@@ -52,6 +52,21 @@ fn half(x: f64) -> f64 {
     half::f16::from_f32(x as f32).to_f64()
 }
 
+fn close(case: &Case, actual: f32, expected: f64, magnitude: f64) -> Result<(), TestCaseError> {
+    // Quantised weights are not to the last bit what they are here, so one may become the next f16.
+    let part = if case.dtype.is_quantized() {
+        1e-4
+    } else {
+        2e-6
+    };
+    let error = (f64::from(actual) - expected).abs();
+    prop_assert!(
+        error <= part * magnitude + 1e-6,
+        "{actual} instead of {expected} (magnitude {magnitude})"
+    );
+    Ok(())
+}
+
 /// A product for some tokens of a prompt.
 struct Case {
     which: CooperativeMatrices,
@@ -80,7 +95,11 @@ impl std::fmt::Debug for Case {
             ..
         } = self;
         write!(f, "{which:?} {dtype} {input:?} {output:?} {}", self.rows)?;
-        write!(f, " x {} tokens {}+{}", self.columns, self.first, self.count)?;
+        write!(
+            f,
+            " x {} tokens {}+{}",
+            self.columns, self.first, self.count
+        )?;
         write!(f, " offset {}", self.out_offset)
     }
 }
@@ -201,7 +220,7 @@ fn cases() -> impl Strategy<Value = Case> {
 }
 
 proptest! {
-    #![proptest_config(config(48))]
+    #![proptest_config(config(16))]
 
     /// Inputs and weights are rounded to f16, their products and sums are not: random shapes, formats, outputs, tokens that begin anywhere.
     #[test]
@@ -231,7 +250,7 @@ proptest! {
                         (twin::activate(0, products[o]) * linear, magnitudes[o] * magnitudes[outputs + o])
                     }
                 };
-                close(out[at], expected, magnitude)?;
+                close(&case, out[at], expected, magnitude)?;
             }
             for o in 0..case.out_offset {
                 prop_assert_eq!(out[t * stride + o], before[t * stride + o]);
@@ -242,6 +261,11 @@ proptest! {
         prop_assert_eq!(&out[..case.first * stride], &before[..case.first * stride]);
         prop_assert_eq!(&out[end..before.len()], &before[end..]);
     }
+
+}
+
+proptest! {
+    #![proptest_config(config(6))]
 
     /// What a token gets does not depend on which others there are, nor where in a tile it lies.
     #[test]
@@ -296,7 +320,9 @@ fn numbers_beyond_f16_are_noticed() {
             let mut large = case(dtype, Input::Plain);
             if dtype == Dtype::Q8 {
                 // A scale of 600, whose numbers are up to 127.
-                large.w[row * 40..][..40].iter_mut().for_each(|w| *w *= 127.0 * 600.0);
+                large.w[row * 40..][..40]
+                    .iter_mut()
+                    .for_each(|w| *w *= 127.0 * 600.0);
             } else {
                 large.w[row * 40 + 5] = 70_000.0;
             }
@@ -407,12 +433,15 @@ fn matrices_too_small_for_f16_stay_with_f32() {
         options.dtype = Some(Dtype::Bf16);
         let model = load(&path, which, &options);
         let warnings = model.warnings().join("\n");
-        assert!(warnings.contains("and 11 more are too large or too small for f16"), "{warnings}");
+        assert!(
+            warnings.contains("and 11 more are too large or too small for f16"),
+            "{warnings}"
+        );
         options.f16_prefill = false;
         let plain = Model::load(&path, &options).unwrap();
         let ids = consistency::tokens(&model, 30);
-        let [ours, theirs] = [&model, &plain]
-            .map(|model| steps::logits(model, &ids, &[30], BatchClass::Prompt));
+        let [ours, theirs] =
+            [&model, &plain].map(|model| steps::logits(model, &ids, &[30], BatchClass::Prompt));
         assert_eq!(ours, theirs);
     }
 }
@@ -444,5 +473,10 @@ fn an_adapter_without_matrices_says_so() {
     // Nobody else gets them.
     options.f16_prefill = false;
     options.tune = Tune::Off;
-    assert!(!Model::load("demo", &options).unwrap().network().has_f16_prefill());
+    assert!(
+        !Model::load("demo", &options)
+            .unwrap()
+            .network()
+            .has_f16_prefill()
+    );
 }

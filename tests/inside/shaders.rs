@@ -82,7 +82,10 @@ fn every_spec() -> Vec<KernelSpec> {
             ..Tuning::default()
         };
         for output in Output::ALL {
-            for (dtype, input) in Dtype::ALL.into_iter().zip([Input::Plain, Input::Wide].into_iter().cycle()) {
+            for (dtype, input) in Dtype::ALL
+                .into_iter()
+                .zip([Input::Plain, Input::Wide].into_iter().cycle())
+            {
                 let product = Product {
                     path: ComputePath::Gpu,
                     mapping: Mapping::PrefillMatrices,
@@ -237,7 +240,10 @@ pub fn parse(spec: &KernelSpec) -> (String, Module, ModuleInfo) {
         .unwrap_or_else(|error| panic!("{variant:?}: {}", error.emit_to_string(&text)));
     // Nothing beyond core WebGPU may be needed, of which naga calls unpack2x16float a capability.
     let mut capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
-    capabilities.set(Capabilities::SUBGROUP, has_subgroups(spec) || has_matrices(spec));
+    capabilities.set(
+        Capabilities::SUBGROUP,
+        has_subgroups(spec) || has_matrices(spec),
+    );
     let of_matrices = Capabilities::COOPERATIVE_MATRIX | Capabilities::SHADER_FLOAT16;
     capabilities.set(of_matrices, has_matrices(spec));
     let info = Validator::new(ValidationFlags::all(), capabilities)
@@ -326,7 +332,11 @@ fn every_variant_translates_to_every_backend() {
 
         let options = back::msl::Options {
             fake_missing_bindings: true,
-            lang_version: if has_matrices(&spec) { (2, 3) } else { back::msl::Options::default().lang_version },
+            lang_version: if has_matrices(&spec) {
+                (2, 3)
+            } else {
+                back::msl::Options::default().lang_version
+            },
             ..Default::default()
         };
         let pipeline = back::msl::PipelineOptions {
@@ -449,7 +459,14 @@ fn workgroups_fit_the_least_adapter() {
             "attention_lanes.wgsl" => 8,
             "qk_norm_rope.wgsl" => spec.constants.first().map_or(32, |lanes| lanes.1 as u32),
             "linear_prefill_single.wgsl" => 32,
-            "linear_prefill_wide.wgsl" if spec.variant.slots.contains(&("stage", "lib/stage_large.wgsl")) => 128,
+            "linear_prefill_wide.wgsl"
+                if spec
+                    .variant
+                    .slots
+                    .contains(&("stage", "lib/stage_large.wgsl")) =>
+            {
+                128
+            }
             "sample_ngrams.wgsl" | "sample_pick.wgsl" => 256,
             _ => {
                 let mut constants = spec.constants.iter();
