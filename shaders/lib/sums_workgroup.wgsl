@@ -1,12 +1,6 @@
 // How the sums of a group's lanes meet (lib/rows.wgsl): in workgroup memory, on any adapter.
 
-struct Invocation {
-    @builtin(local_invocation_index) lane: u32,
-}
-
-fn lane_of(invocation: Invocation) -> u32 {
-    return invocation.lane;
-}
+#import lib/entry_workgroup.wgsl
 
 // Of one row of a lane and of another, and a quarter as many sums of four neighbours, the former's first.
 override NEIGHBOURS: u32 = LANES / 2u;

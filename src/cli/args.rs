@@ -430,7 +430,7 @@ pub struct Show {
 }
 
 impl ModelArgs {
-    fn options(&self) -> LoadOptions {
+    pub fn options(&self) -> LoadOptions {
         let mut options = LoadOptions::default();
         options.device = self.adapter();
         options.dtype = match self.dtype {
@@ -503,16 +503,19 @@ impl ModelArgs {
 
     /// Loads the model with a progress bar, and prints its warnings.
     pub fn load(&self, files: ModelFiles) -> Result<Model> {
-        self.load_with(self.options(), |options, progress| {
-            files.load(options, progress)
-        })
+        self.load_as(files, self.options())
+    }
+
+    /// As [`Self::load`], with options that began as [`Self::options`].
+    pub fn load_as(&self, files: ModelFiles, options: LoadOptions) -> Result<Model> {
+        self.load_with(options, |options, progress| files.load(options, progress))
     }
 
     /// As [`Self::load`], for sessions that are to be saved.
     pub fn load_to_save(&self, files: ModelFiles) -> Result<Model> {
         let mut options = self.options();
         options.can_save = true;
-        self.load_with(options, |options, progress| files.load(options, progress))
+        self.load_as(files, options)
     }
 
     /// Loads another model on the device of `model`, in the same way.

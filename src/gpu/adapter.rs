@@ -78,9 +78,7 @@ impl AdapterFeatures {
             _ => "the driver's",
         };
         Self {
-            // naga 30 forgets what DirectX calls subgroup built-ins where they are members of a structure, as ours are: no compiler takes
-            // that.
-            subgroup_lanes: match has_subgroups && !is_dx12 {
+            subgroup_lanes: match has_subgroups {
                 true => info.subgroup_min_size,
                 false => 0,
             },

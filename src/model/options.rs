@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::dtype::Dtype;
+use crate::gpu::adapters;
 use crate::kernels::ComputePath;
 use crate::kernels::linear::Tuning;
 
@@ -49,6 +50,24 @@ pub struct LoadOptions {
     pub cancel: Option<Arc<AtomicBool>>,
 }
 
+impl LoadOptions {
+    /// Has the next load take another adapter than the one of this name, which was lost again and again. False where there is no other, or one was
+    /// asked for.
+    pub fn distrust(&mut self, adapter: &str) -> bool {
+        let known = adapters().into_iter();
+        self.distrust_among(adapter, known.map(|known| known.name))
+    }
+
+    fn distrust_among(&mut self, adapter: &str, known: impl IntoIterator<Item = String>) -> bool {
+        if self.device.is_some() || self.distrusted.iter().any(|name| name == adapter) {
+            return false;
+        }
+        self.distrusted.push(adapter.to_owned());
+        let mut known = known.into_iter();
+        known.any(|name| !self.distrusted.contains(&name))
+    }
+}
+
 /// Whether to measure, at load, which kernels suit the adapter. It takes less than a second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Tune {
@@ -70,4 +89,29 @@ pub struct Progress {
     pub done: u64,
     /// Bytes in all.
     pub total: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_adapter_is_distrusted_while_there_is_another() {
+        let known = || ["a", "b"].map(str::to_owned);
+        let mut options = LoadOptions::default();
+        assert!(options.distrust_among("a", known()));
+        assert!(!options.distrust_among("b", known()));
+        assert_eq!(options.distrusted, ["a", "b"]);
+    }
+
+    #[test]
+    fn an_adapter_that_was_asked_for_is_not_replaced() {
+        let known = ["a", "b"].map(str::to_owned);
+        let mut options = LoadOptions {
+            device: Some("a".into()),
+            ..LoadOptions::default()
+        };
+        assert!(!options.distrust_among("a", known));
+        assert!(options.distrusted.is_empty());
+    }
 }
