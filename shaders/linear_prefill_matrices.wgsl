@@ -2,7 +2,7 @@
 //     y[t] = W x[t]           W: [rows, K], x: [tokens, K], y: [tokens, rows]
 // A workgroup covers a tile of 32 row pairs by 64 tokens and walks along K in steps of 32 through workgroup memory, where numbers are f16;
 // what the next step takes is on its way from memory meanwhile. Four teams of lanes have a quarter of the tile each: 16 row pairs by 32
-// tokens, which are four matrices of 16 x 16. What such matrices are, and who is a team, is in lib/matrices_*.wgsl.
+// tokens, which are four matrices of 16 x 16. What such matrices are, who is a team, and the entry point are in lib/matrices_*.wgsl.
 #import <matrices>
 #import lib/linear_shape.wgsl
 #import lib/first_row.wgsl
@@ -69,10 +69,7 @@ fn put(pieces: Pieces, first_token: u32, block: u32, place: u32) -> f32 {
     return max(largest(w), select(0.0, largest(x), first_token + in_tile < class_rows.end));
 }
 
-@compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, invocation: Invocation) {
-    let lane = invocation.lane;
-    let team = team_of(invocation);
+fn run(workgroup: vec3<u32>, team: u32, lane: u32) {
     let first_pair = workgroup.x * 32u;
     let first_token = class_rows.first + workgroup.y * 64u;
     // Where a team's rows and tokens begin in the tiles.

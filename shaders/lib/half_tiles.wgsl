@@ -2,13 +2,13 @@
 // those that matrices are read from.
 #import lib/block.wgsl
 
-struct Invocation {
-    @builtin(local_invocation_index) lane: u32,
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(subgroup_id) subgroup: u32,
-}
-
-fn team_of(invocation: Invocation) -> u32 {
-    return invocation.subgroup;
+    @builtin(local_invocation_index) lane: u32,
+) {
+    run(workgroup, subgroup, lane);
 }
 
 // [64 rows, or tokens, STRIDE k]

@@ -2,15 +2,12 @@
 // eight tokens, and a matrix to multiply is where it lies.
 #import lib/block.wgsl
 
-struct Invocation {
-    @builtin(local_invocation_index) lane: u32,
-}
-
 var<private> lane_of_team: u32;
 
-fn team_of(invocation: Invocation) -> u32 {
-    lane_of_team = invocation.lane % 32u;
-    return invocation.lane / 32u;
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    lane_of_team = lane % 32u;
+    run(workgroup, lane / 32u, lane);
 }
 
 // [64 rows, or tokens, STRIDE k], two k in a word.
