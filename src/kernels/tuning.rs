@@ -19,8 +19,8 @@ pub struct Tuning {
     pub tile: u32,
     /// Whether activations of generated rows are quantised to eight bits on the fly where they meet `q8` weights.
     pub int8: bool,
-    /// Cooperative matrices that long and short prompts are computed by in f16, if that was asked for: it is never chosen, because it changes
-    /// numbers.
+    /// Cooperative matrices that prompts are multiplied by in f16. It changes numbers, so it is neither measured nor fixed, but asked for:
+    /// [`crate::LoadOptions::f16_prefill`].
     pub matrices: Option<CooperativeMatrices>,
 }
 

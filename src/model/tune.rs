@@ -137,9 +137,10 @@ fn as_requested(gpu: &Gpu, dtype: Dtype, options: &LoadOptions, chosen: Chosen) 
             ),
         });
     }
-    if options.f16_prefill {
-        tuning.matrices = Some(f16_prefill::matrices(gpu, path)?);
-    }
+    tuning.matrices = match options.f16_prefill {
+        true => Some(f16_prefill::matrices(gpu, path)?),
+        false => None,
+    };
     if let Some(int8) = options.int8 {
         if int8 && dtype != Dtype::Q8 {
             return Err(Error::Int8NeedsQ8 { dtype });
