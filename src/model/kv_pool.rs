@@ -273,14 +273,14 @@ impl KvPool {
             .try_allocating(|| layers(resident, capacity, true))?;
         self.layers = wide;
         self.exact = true;
-        self.version += 1;
         self.forget();
         Ok(())
     }
 
-    /// Everything that was computed is worth nothing.
+    /// Everything that was computed is worth nothing, and launches are bound anew: the plan has changed.
     fn forget(&mut self) {
         self.rows.forget_all();
+        self.version += 1;
         self.epoch += 1;
     }
 }
