@@ -21,7 +21,7 @@ fn gather(lane: u32, a: Sum, b: Sum) -> Sum {
     }
     workgroupBarrier();
     let pair = min(lane, 2u * LANES / COLUMNS - 1u);
-    var sum = Sum();
+    var sum: Sum;
     for (var i = 0u; i < COLUMNS / 4u; i += 1u) {
         sum += quarters[pair * (COLUMNS / 4u) + i];
     }
@@ -42,7 +42,7 @@ fn meet_squares(lane: u32, own: Sum) -> Sum {
     partial[lane] = own;
     workgroupBarrier();
     let group = lane % (LANES / COLUMNS);
-    var sum = Sum();
+    var sum: Sum;
     for (var i = 0u; i < COLUMNS; i += 1u) {
         sum += partial[group * COLUMNS + i];
     }
