@@ -423,7 +423,7 @@ fn matrices_too_small_for_f16_stay_with_f32() {
     let (config, folder) = (consistency::ODD[0], tempfile::tempdir().unwrap());
     std::fs::write(folder.path().join("config.json"), config).unwrap();
     let mut tensors = common::synthetic_tensors(config, &[Dtype::F32]);
-    for (_, (_, shape, bytes)) in &mut tensors {
+    for (_, shape, bytes) in tensors.values_mut() {
         if shape.len() == 2 {
             let values: Vec<f32> = bytemuck::pod_collect_to_vec(bytes);
             let values: Vec<f32> = values.iter().map(|x| x * 1e-6).collect();
