@@ -1,7 +1,10 @@
 #!/bin/sh
 # Drivers that scripts/drivers.sh and scripts/gpu_report.sh can use beside the system's, on Debian 12; nothing of the system is replaced:
 #     mesa25/       Mesa of bookworm-backports with the libraries that it needs: another software adapter, and newer chips of AMD's
+#     swiftshader/  SwiftShader, Google's software adapter, as Debian's chromium has it
 #     intel_noop/   Intel's driver with a library that stands in for its kernel and executes nothing, built from Mesa's source (a minute or two)
+# and, where it is named, what has cooperative matrices (360 MB):
+#     mesa_sid/     Mesa of Debian sid with all libraries that it needs, the C library too, so programs run by the loader that lies there
 # They go to the folder that it prints: OPENELM_DRIVERS, or openelm/drivers where the system keeps caches. What is there is kept.
 # Lists of packages are kept there too, so that no root is needed, except to install what building takes (meson, ninja and libraries).
 set -eu
@@ -41,6 +44,37 @@ mesa25() {
     rm -r "$work"
 }
 
+mesa_sid() {
+    [ -e "$folder/mesa_sid/usr" ] && return 0
+    work=$(mktemp -d)
+    mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian sid main" >"$work/sources.list"
+    # Nothing counts as installed, so that all comes along.
+    : >"$work/status"
+    for action in update "install -y --no-install-recommends --download-only mesa-vulkan-drivers libc6"; do
+        # shellcheck disable=SC2086
+        apt-get -q -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=- -o Dir::State::Lists="$work/lists" \
+            -o Dir::Cache="$work/cache" -o Dir::State::status="$work/status" -o APT::Sandbox::User="$(id -un)" $action >&2
+    done
+    for package in "$work"/cache/archives/*.deb; do dpkg-deb -x "$package" "$work/tree"; done
+    for icd in "$work"/tree/usr/share/vulkan/icd.d/*.json; do
+        sed -i "s|\"library_path\": \".*/\\{0,1\\}\\(lib[^/\"]*\\)\"|\"library_path\": \"$folder/mesa_sid/usr/lib/x86_64-linux-gnu/\\1\"|" "$icd"
+    done
+    mv "$work/tree" "$folder/mesa_sid"
+    rm -r "$work"
+}
+
+swiftshader() {
+    [ -e "$folder/swiftshader/vk_swiftshader_icd.json" ] && return 0
+    update
+    work=$(mktemp -d)
+    (cd "$work" && apt apt-get -q download chromium-common/bookworm)
+    dpkg-deb --fsys-tarfile "$work"/*.deb |
+        tar -x -C "$work" ./usr/lib/chromium/libvk_swiftshader.so ./usr/lib/chromium/vk_swiftshader_icd.json
+    mv "$work/usr/lib/chromium" "$folder/swiftshader"
+    rm -r "$work"
+}
+
 intel_noop() {
     [ -e "$folder/intel_noop/libintel_noop_drm_shim.so" ] && return 0
     for tool in meson ninja glslangValidator bison flex pkg-config; do
@@ -69,6 +103,6 @@ intel_noop() {
     rm -r "$work"
 }
 
-for part in "${@:-mesa25 intel_noop}"; do
+for part in "${@:-mesa25 swiftshader intel_noop}"; do
     for name in $part; do $name; done
 done

@@ -4,8 +4,9 @@
 #     scripts/gpu_report.sh            every chip that there is a driver for
 #     scripts/gpu_report.sh --check    only says whether the tables would change, which a change of kernels must bring along
 #     scripts/gpu_report.sh --host     microseconds of the host a token, on Intel's driver with a kernel that executes nothing
-# gfx1100 and navi21 are AMD's, by RADV's null device in the system's Mesa; gfx1200 needs Mesa 25, and dg2 (Intel's Arc) a library that stands
-# in for the kernel: scripts/fetch_drivers.sh gets both. Inverse throughput ("cycles") and latency are the drivers' estimates, in which every
+# gfx1100 and navi21 are AMD's, by RADV's null device in the system's Mesa; gfx1200 needs Mesa 25, as does navi31, gfx1100's other name, which has
+# cooperative matrices there and is asked about products of prompts only; dg2 (Intel's Arc) needs a library that stands in for the kernel:
+# scripts/fetch_drivers.sh gets both. Inverse throughput ("cycles") and latency are the drivers' estimates, in which every
 # loop runs several times, whatever its bound.
 set -eu
 cd "$(dirname "$0")/.."
@@ -30,7 +31,7 @@ on() {
     shift
     case $chip in
         dg2) env VK_ICD_FILENAMES="$anv" VK_DRIVER_FILES="$anv" INTEL_STUB_GPU_PLATFORM=dg2 LD_PRELOAD="$shim" "$@" ;;
-        gfx1200) env VK_ICD_FILENAMES="$radv25" VK_DRIVER_FILES="$radv25" RADV_FORCE_FAMILY="$chip" \
+        gfx1200 | navi31) env VK_ICD_FILENAMES="$radv25" VK_DRIVER_FILES="$radv25" RADV_FORCE_FAMILY="$chip" \
             LD_LIBRARY_PATH="$mesa25/lib/x86_64-linux-gnu" "$@" ;;
         *) env VK_ICD_FILENAMES="$radv" VK_DRIVER_FILES="$radv" RADV_FORCE_FAMILY="$chip" "$@" ;;
     esac
@@ -53,7 +54,7 @@ fi
 
 chips=""
 [ -n "$radv" ] && chips="gfx1100 navi21"
-[ -n "$radv25" ] && chips="$chips gfx1200"
+[ -n "$radv25" ] && chips="$chips gfx1200 navi31"
 [ -n "$anv" ] && [ -e "$shim" ] && chips="$chips dg2"
 if [ -z "$chips" ]; then
     echo "gpu_report: no RADV here (Debian's package mesa-vulkan-drivers): nothing was asked" >&2
@@ -67,11 +68,14 @@ cargo test --quiet --all-features --lib --no-run
 tests=$(cargo test --all-features --lib --no-run 2>&1 | sed -n 's/^ *Executable .*(\(.*\))$/\1/p')
 for chip in $chips; do
     mesa="Mesa $version"
-    [ "$chip" = gfx1200 ] && mesa="Mesa 25"
+    only=""
+    case $chip in gfx1200 | navi31) mesa="Mesa 25" ;; esac
+    [ "$chip" = navi31 ] && only=linear_prefill
     may_spill="nothing"
-    # Four registers of the random choice among all logits, by Intel's driver of Mesa 22.
-    [ "$chip" = dg2 ] && may_spill=sample_pick
-    OPENELM_GPU_REPORT="$folder/$chip.txt" OPENELM_GPU_REPORT_MAY_SPILL="$may_spill" \
+    # By Intel's driver of Mesa 22 four registers of the random choice among all logits, and up to eight of tiles with 64 sums a lane, which are
+    # there for the tuning: the usual tile has 32.
+    [ "$chip" = dg2 ] && may_spill="sample_pick linear_prefill_wide"
+    OPENELM_GPU_REPORT="$folder/$chip.txt" OPENELM_GPU_REPORT_MAY_SPILL="$may_spill" OPENELM_GPU_REPORT_ONLY="$only" \
         on "$chip" "$tests" --quiet gpu_report::report --ignored >&2
     sed -i "1s/\$/, $mesa/" "$folder/$chip.txt"
 done

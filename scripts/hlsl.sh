@@ -1,35 +1,44 @@
 #!/bin/sh
 # Has Microsoft's two shader compilers take every kernel as wgpu hands it to DirectX 12: FXC, which Windows brings along, and DXC. Both run
 # under Wine, on any Debian machine.
-#     scripts/hlsl.sh
+#     scripts/hlsl.sh [fxc|dxc]     both, or one of them: FXC takes hours for all of the path for software adapters
 # Needs gcc-mingw-w64-x86-64, wine64 and pip. The compilers are Microsoft's, and not ours to hand on: they are taken from what others ship
-# with theirs (FXC of 2025 from PyPI's kivy_deps.angle, DXC of 2023 from the crate dxcwr), into target/hlsl (or $OPENELM_HLSL_FOLDER).
+# with theirs on PyPI (FXC of 2025 with kivy_deps.angle, DXC 1.9.2602 with slangpy), into target/hlsl (or $OPENELM_HLSL_FOLDER).
 set -eu
 cd "$(dirname "$0")/.."
+case "${1:-}" in
+fxc) models=5 ;;
+dxc) models=6 ;;
+'') models= ;;
+*)
+    echo "hlsl: $1 is not known; see the beginning of $0" >&2
+    exit 2
+    ;;
+esac
 folder=${OPENELM_HLSL_FOLDER:-$PWD/target/hlsl}
-mkdir -p "$folder/fetch/src" "$folder/shaders"
-if [ ! -e "$folder/d3dcompiler_47.dll" ]; then
-    pip download --quiet --no-deps --platform win_amd64 --python-version 3.11 --only-binary=:all: \
-        --dest "$folder/fetch" kivy_deps.angle==0.5.0
-    python3 - "$folder" <<'PYTHON'
+mkdir -p "$folder/shaders"
+# take PACKAGE FILE...: what a wheel for Windows brings along.
+take() {
+    wheel=$1
+    shift
+    [ -e "$folder/$1" ] && return 0
+    pip download --quiet --no-deps --platform win_amd64 --python-version 3.11 --only-binary=:all: --dest "$folder/fetch" "$wheel"
+    python3 - "$folder" "$@" <<'PYTHON'
 import glob, sys, zipfile
-folder = sys.argv[1]
-wheel = zipfile.ZipFile(glob.glob(f"{folder}/fetch/kivy_deps*.whl")[0])
-[name] = [name for name in wheel.namelist() if name.endswith("/d3dcompiler_47.dll")]
-open(f"{folder}/d3dcompiler_47.dll", "wb").write(wheel.read(name))
+folder, *files = sys.argv[1:]
+[path] = glob.glob(f"{folder}/fetch/*.whl")
+wheel = zipfile.ZipFile(path)
+for file in files:
+    [name] = [name for name in wheel.namelist() if name.endswith(f"/{file}")]
+    open(f"{folder}/{file}", "wb").write(wheel.read(name))
 PYTHON
-fi
-if [ ! -e "$folder/dxil.dll" ]; then
-    printf '[package]\nname = "fetch"\nversion = "0.0.0"\nedition = "2021"\n[dependencies]\ndxcwr = "=0.1.1"\n[workspace]\n' \
-        >"$folder/fetch/Cargo.toml"
-    : >"$folder/fetch/src/lib.rs"
-    (cd "$folder/fetch" && cargo vendor --quiet vendor >/dev/null)
-    cp "$folder/fetch/vendor/dxcwr/dxcompiler.dll" "$folder/fetch/vendor/dxcwr/dxil.dll" "$folder"
-    rm -rf "$folder/fetch/vendor"
-fi
+    rm -r "$folder/fetch"
+}
+take kivy_deps.angle==0.5.0 d3dcompiler_47.dll
+take slangpy==0.43.1 dxil.dll dxcompiler.dll
 x86_64-w64-mingw32-gcc -O1 -Wall -o "$folder/hlsl.exe" scripts/windows/hlsl.c
 rm -f "$folder"/shaders/*.hlsl
 OPENELM_HLSL="$folder/shaders" cargo test --quiet --all-features --lib hlsl::written -- --ignored >&2
 export WINEPREFIX="$folder/wine" WINEDEBUG=-all WINEARCH=win64 WINEDLLOVERRIDES=d3dcompiler_47=n
 cd "$folder"
-wine hlsl.exe shaders
+wine hlsl.exe shaders $models

@@ -31,9 +31,7 @@ fn entry_of(row: u32, kv_head: u32, block: u32) -> u32 {
     return (row * shape.kv_heads + kv_head) * shape.blocks + block;
 }
 
-@compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, invocation: Invocation) {
-    let lane = lane_of(invocation);
+fn run(workgroup: vec3<u32>, lane: u32) {
     let group = lane / BLOCK_LANES;
     let kv_head = workgroup.x / shape.quads;
     let quad = workgroup.x % shape.quads;

@@ -111,10 +111,7 @@ fn block_scores(query: Queries, key: Block) -> vec4<f32> {
     );
 }
 
-@compute @workgroup_size(8)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, invocation: Invocation) {
-    let lane = invocation.lane;
-    let own = reader(invocation);
+fn run(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, own: Reader) {
     let chunks = (shape.blocks + COVERED - 1u) / COVERED;
     let chunk = workgroup.x % chunks;
     let quad_index = workgroup.x / chunks;

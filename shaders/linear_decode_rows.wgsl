@@ -19,9 +19,7 @@ fn add_step(sums: Sums, rows: PackedRows, at: Walk, first: u32) -> Sums {
 
 #import lib/rows_walk.wgsl
 
-@compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, invocation: Invocation) {
-    let lane = lane_of(invocation);
+fn run(workgroup: vec3<u32>, lane: u32) {
     let all = walk_rows(Walk(lane_rows(workgroup.x, lane), workgroup.y * shape.in_stride, lane % COLUMNS));
     var sums = meet(lane, all.a, all.b, all.c, all.d);
     if NORMED {

@@ -32,9 +32,7 @@ fn add_step(sums: Sums, rows: PackedRows, at: Walk, first: u32) -> Sums {
 
 #import lib/rows_walk.wgsl
 
-@compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, invocation: Invocation) {
-    let lane = lane_of(invocation);
+fn run(workgroup: vec3<u32>, lane: u32) {
     let first_token = workgroup.y * 4u * QUADS;
     let own_token = first_token + 4u * ((lane / COLUMNS) % QUADS);
     let all = walk_rows(Walk(lane_rows(workgroup.x, lane), own_token * shape.in_stride, lane % COLUMNS));

@@ -10,15 +10,9 @@
 #import lib/lanes.wgsl
 #import <inputs>
 
-@compute @workgroup_size(LANES)
-fn main(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    invocation: Invocation,
-) {
-    let own = reader(invocation);
+fn run(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, own: Reader) {
     let input_start = workgroup.x * shape.in_stride;
-    let pairs = lane_pairs(workgroup.y, invocation.lane);
+    let pairs = lane_pairs(workgroup.y, lane);
     let first = weight_rows(pairs);
     let second = weight_rows(pairs + shape.second);
     var sums_0 = Sums();

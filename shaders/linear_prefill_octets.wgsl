@@ -8,14 +8,8 @@
 #import lib/lanes.wgsl
 #import <inputs>
 
-@compute @workgroup_size(LANES)
-fn main(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    invocation: Invocation,
-) {
-    let own = reader(invocation);
-    let pairs = lane_pairs(workgroup.y, invocation.lane);
+fn run(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, own: Reader) {
+    let pairs = lane_pairs(workgroup.y, lane);
     let first = weight_rows(pairs);
     let second = weight_rows(pairs + shape.second);
     let columns = workgroups.x;

@@ -12,6 +12,7 @@
 @group(0) @binding(4) var<uniform> class_rows: FirstRow;
 
 const TOKEN_QUADS = 8u;
+#import lib/stage_small.wgsl
 #import lib/tiles.wgsl
 
 @compute @workgroup_size(64)

@@ -1,4 +1,4 @@
-// Matrix times matrix for GPUs: as linear_prefill_tiles.wgsl, in tiles of 32 row pairs by 64 tokens.
+// Matrix times matrix for GPUs: as linear_prefill_tiles.wgsl, to the bit, in tiles of 32 or 64 row pairs by 64 tokens.
 //     y[t] = W x[t]           W: [rows, K], x: [tokens, K], y: [tokens, rows]
 // A lane computes four pairs for four tokens of each half: per k it loads four vec4s and does 64 multiply-adds, at the price of 64
 // registers for sums.
@@ -11,14 +11,15 @@
 @group(0) @binding(4) var<uniform> class_rows: FirstRow;
 
 const TOKEN_QUADS = 16u;
+#import <stage>
 #import lib/tiles.wgsl
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let first_pair = workgroup.x * 32u;
+    let first_pair = workgroup.x * PAIR_QUADS * 4u;
     let first_token = class_rows.first + workgroup.y * 64u;
-    let row_quad = lane % 8u;
-    let token_quad = lane / 8u;
+    let row_quad = lane % PAIR_QUADS;
+    let token_quad = lane / PAIR_QUADS;
     // Named by row of the pair's quad, and by half of the tokens.
     var first_0a = vec4<f32>();
     var first_1a = vec4<f32>();
@@ -37,16 +38,16 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var second_2b = vec4<f32>();
     var second_3b = vec4<f32>();
 
-    for (var block = 0u; block < shape.blocks; block += 4u) {
+    for (var block = 0u; block < shape.blocks; block += STEP / 8u) {
         stage(first_pair, first_token, block, lane);
         workgroupBarrier();
-        for (var k = 0u; k < 32u; k += 1u) {
+        for (var k = 0u; k < STEP; k += 1u) {
             let x_start = x_at(k, token_quad);
             let x_a = tile_x[x_start];
             let x_b = tile_x[x_start + 8u];
             let at = w_at(k, row_quad);
             let first = tile_w[at];
-            let second = tile_w[at + 8u];
+            let second = tile_w[at + PAIR_QUADS];
             first_0a += first.x * x_a;
             first_1a += first.y * x_a;
             first_2a += first.z * x_a;

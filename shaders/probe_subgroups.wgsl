@@ -13,16 +13,14 @@ alias Sum = u32;
 // Lanes of a subgroup, at least.
 override LEAST: u32 = 4u;
 
-struct Invocation {
+@compute @workgroup_size(64)
+fn main(
     @builtin(local_invocation_index) index: u32,
     @builtin(subgroup_id) subgroup: u32,
     @builtin(subgroup_size) size: u32,
-    @builtin(subgroup_invocation_id) lane: u32,
-}
-
-@compute @workgroup_size(64)
-fn main(invocation: Invocation) {
-    let lane = invocation.subgroup * invocation.size + invocation.lane;
+    @builtin(subgroup_invocation_id) subgroup_lane: u32,
+) {
+    let lane = subgroup * size + subgroup_lane;
     let own = lane + shape.count;
-    found[invocation.index] = vec4<u32>(lane, invocation.size, xor_sum(own, LEAST), subgroupBroadcast(own, 3u));
+    found[index] = vec4<u32>(lane, size, xor_sum(own, LEAST), subgroupBroadcast(own, 3u));
 }

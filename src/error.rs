@@ -343,6 +343,8 @@ pub enum Feature {
     Textures,
     /// Activations of eight bits that meet weights in textures.
     Int8InTextures,
+    /// Prompts in f16, by cooperative matrices.
+    F16Prefill,
     /// Kernels with sizes that the caller fixed.
     Layout,
     /// A model as large as this one, whatever its memory.
@@ -355,6 +357,7 @@ impl std::fmt::Display for Feature {
         f.write_str(match self {
             Self::Textures => "keep weights in textures",
             Self::Int8InTextures => "multiply activations of eight bits with weights in textures",
+            Self::F16Prefill => "compute prompts in f16",
             Self::Layout => "run kernels of the sizes asked for",
             Self::Model => "run this model",
         })
@@ -375,6 +378,8 @@ pub enum Origin {
     ComputePath,
     /// Format of keys and values.
     KvDtype,
+    /// What prompts are multiplied in.
+    PrefillDtype,
     /// What this crate's kernels compute.
     Kernels,
 }
@@ -439,7 +444,7 @@ fn other_origin(origin: Origin, saved: &str, here: &str) -> String {
         Origin::Weights => format!("of weights in {value}"),
         Origin::Adapter => format!("computed by {value}"),
         Origin::ComputePath => format!("of the {value} kernels"),
-        Origin::KvDtype => format!("in {value}"),
+        Origin::KvDtype | Origin::PrefillDtype => format!("in {value}"),
         Origin::Kernels => format!("of kernels in the version {value}"),
     };
     format!(

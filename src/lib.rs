@@ -59,7 +59,7 @@ pub use generate::{
     SampleOn, Sampler, SamplingParams, SavedSession, Score, Session, Speculation,
     SpeculationSummary, Text, TextPool, Timing, Token, clock_seed, log_sum_exp,
 };
-pub use gpu::{AdapterFeatures, AdapterSummary, Gpu, adapters};
+pub use gpu::{AdapterFeatures, AdapterSummary, CooperativeMatrices, Gpu, adapters};
 pub use kernels::{ComputePath, Tuning};
 #[cfg(any(feature = "cli", feature = "window"))]
 pub use model::tuning_cache;

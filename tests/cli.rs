@@ -872,6 +872,10 @@ fn failures_exit_with_1_and_misuse_with_2() {
             vec!["--no-tune", "--activations", "int8", "--dtype", "f16"],
             vec!["in f16", "add --dtype q8"],
         ),
+        (
+            vec!["--prefill-dtype", "f16", "--compute-path", "software"],
+            vec!["cannot compute prompts in f16", "leave out --prefill-dtype"],
+        ),
         (vec!["score"], vec!["no prompt"]),
         (
             vec!["show", "apple/OpenELM-270M-of-nobody", "--offline"],

@@ -58,6 +58,7 @@ fn a_measurement_is_kept_and_used_again() {
             subgroups: false,
             tile: 64,
             int8: true,
+            matrices: None,
         },
     );
     assert_eq!(load(&path, Tune::Auto, None), expected);

@@ -1,4 +1,5 @@
-/* Compiles every FOLDER/NAME.cs_X_Y.hlsl as wgpu does: with FXC (d3dcompiler_47.dll) up to model 5.1, with DXC (dxcompiler.dll) from 6.0 on.
+/* hlsl FOLDER [MODELS]: compiles every FOLDER/NAME.cs_X_Y.hlsl, or those whose model begins so, such as 6, as wgpu does: with FXC
+ * (d3dcompiler_47.dll) up to model 5.1, with DXC (dxcompiler.dll) from 6.0 on.
  * Prints what was refused and why, then one line "N compiled, N refused". */
 #define COBJMACROS
 #include <windows.h>
@@ -69,7 +70,7 @@ static HRESULT compile(const char *text, SIZE_T size, const char *model, ID3DBlo
 
 int main(int count, char **arguments)
 {
-    const char *folder = count > 1 ? arguments[1] : ".";
+    const char *folder = count > 1 ? arguments[1] : ".", *models = count > 2 ? arguments[2] : "";
     HMODULE fxc_dll = LoadLibraryA("d3dcompiler_47.dll"), dxc_dll = LoadLibraryA("dxcompiler.dll");
     DxcCreateInstanceFn create = dxc_dll ? (DxcCreateInstanceFn)(void *)GetProcAddress(dxc_dll, "DxcCreateInstance") : NULL;
     d3d_compile = fxc_dll ? (D3DCompileFn)(void *)GetProcAddress(fxc_dll, "D3DCompile") : NULL;
@@ -78,7 +79,7 @@ int main(int count, char **arguments)
         return 2;
     }
     char pattern[MAX_PATH], path[2 * MAX_PATH];
-    snprintf(pattern, sizeof pattern, "%s\\*.hlsl", folder);
+    snprintf(pattern, sizeof pattern, "%s\\*.cs_%s*.hlsl", folder, models);
     WIN32_FIND_DATAA found;
     HANDLE search = FindFirstFileA(pattern, &found);
     int compiled = 0, refused = 0;
@@ -109,5 +110,7 @@ int main(int count, char **arguments)
         free(text);
     }
     printf("%d compiled, %d refused\n", compiled, refused);
-    return refused > 0 || compiled == 0;
+    fflush(stdout);
+    /* At once: DXC's own end falls over under Wine. */
+    TerminateProcess(GetCurrentProcess(), refused > 0 || compiled == 0);
 }

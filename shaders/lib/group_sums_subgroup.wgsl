@@ -1,6 +1,6 @@
 // How a group's lanes of attention add up: lane to lane, where subgroups hold whole groups and all that meet lane to lane.
 alias Sum = vec4<f32>;
-#import lib/subgroup_invocation.wgsl
+#import lib/entry_subgroup.wgsl
 #import lib/xor_sum.wgsl
 
 fn group_sum(lane: u32, own: vec4<f32>) -> vec4<f32> {

@@ -1,11 +1,5 @@
 // How a group's lanes of attention add up: in workgroup memory, on any adapter. There are 64 lanes.
-struct Invocation {
-    @builtin(local_invocation_index) lane: u32,
-}
-
-fn lane_of(invocation: Invocation) -> u32 {
-    return invocation.lane;
-}
+#import lib/entry_workgroup.wgsl
 
 // Which half of the places below is next: 0 or 64.
 var<private> next_half: u32 = 0u;

@@ -2,17 +2,19 @@
 // lanes read alike lane by lane (ARCHITECTURE.md). Subgroups must have eight lanes or more.
 #import lib/block.wgsl
 
-struct Invocation {
-    @builtin(local_invocation_index) lane: u32,
-    @builtin(subgroup_invocation_id) subgroup_lane: u32,
-}
-
 // Which value of a block a lane reads: vec4 and component.
 alias Reader = vec2<u32>;
 
-fn reader(invocation: Invocation) -> Reader {
-    let own = invocation.subgroup_lane & 7u;
-    return vec2<u32>(own >> 2u, own & 3u);
+// Arguments and no structure: as in lib/entry_subgroup.wgsl.
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_invocation_id) subgroup_lane: u32,
+) {
+    let own = subgroup_lane & 7u;
+    run(workgroup, workgroups, lane, vec2<u32>(own >> 2u, own & 3u));
 }
 
 fn share(own: f32) -> Block {

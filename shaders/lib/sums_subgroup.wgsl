@@ -1,6 +1,6 @@
 // How the sums of a group's lanes meet (lib/rows.wgsl): lane to lane, where the subgroups of an adapter hold whole groups.
 
-#import lib/subgroup_invocation.wgsl
+#import lib/entry_subgroup.wgsl
 #import lib/xor_sum.wgsl
 
 fn meet(lane: u32, a: Sum, b: Sum, c: Sum, d: Sum) -> Pair {

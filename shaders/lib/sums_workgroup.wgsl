@@ -1,12 +1,6 @@
 // How the sums of a group's lanes meet (lib/rows.wgsl): in workgroup memory, on any adapter.
 
-struct Invocation {
-    @builtin(local_invocation_index) lane: u32,
-}
-
-fn lane_of(invocation: Invocation) -> u32 {
-    return invocation.lane;
-}
+#import lib/entry_workgroup.wgsl
 
 // Of one row of a lane and of another, and a quarter as many sums of four neighbours, the former's first.
 override NEIGHBOURS: u32 = LANES / 2u;
@@ -27,7 +21,7 @@ fn gather(lane: u32, a: Sum, b: Sum) -> Sum {
     }
     workgroupBarrier();
     let pair = min(lane, 2u * LANES / COLUMNS - 1u);
-    var sum = Sum();
+    var sum: Sum;
     for (var i = 0u; i < COLUMNS / 4u; i += 1u) {
         sum += quarters[pair * (COLUMNS / 4u) + i];
     }
@@ -48,7 +42,7 @@ fn meet_squares(lane: u32, own: Sum) -> Sum {
     partial[lane] = own;
     workgroupBarrier();
     let group = lane % (LANES / COLUMNS);
-    var sum = Sum();
+    var sum: Sum;
     for (var i = 0u; i < COLUMNS; i += 1u) {
         sum += partial[group * COLUMNS + i];
     }

@@ -1,16 +1,17 @@
-// What the three `tiles` products share: 32 row pairs by TOKEN_QUADS * 4 tokens a workgroup, and steps of 32 along K through workgroup
-// memory, where a vec4 holds one k of four rows or tokens.
+// What the `tiles` products share: a workgroup has PAIR_QUADS * 4 row pairs by TOKEN_QUADS * 4 tokens, and goes along K in steps of STEP through
+// workgroup memory, where a vec4 holds one k of four rows or tokens.
 
 // A step's tiles are written between two barriers, each place by one lane, and read between the second and the next step's first.
-// [32 k, 16 quads of rows]: quads 0 to 7 are the pairs' first rows, 8 to 15 their second.
-var<workgroup> tile_w: array<vec4<f32>, 512>;
-// [32 k, TOKEN_QUADS quads of tokens]
-var<workgroup> tile_x: array<vec4<f32>, 32u * TOKEN_QUADS>;
+// [STEP k, ROW_QUADS quads of rows]: the first half are the pairs' first rows, the others their second.
+const ROW_QUADS = 2u * PAIR_QUADS;
+var<workgroup> tile_w: array<vec4<f32>, STEP * ROW_QUADS>;
+// [STEP k, TOKEN_QUADS quads of tokens]
+var<workgroup> tile_x: array<vec4<f32>, STEP * TOKEN_QUADS>;
 
 // Where quads lie. They are permuted within eight, otherwise for every k that another lane stores at the same time, so that such
 // lanes hit different banks.
 fn w_at(k: u32, quad: u32) -> u32 {
-    return k * 16u + (quad ^ ((k / 8u) * 2u));
+    return k * ROW_QUADS + (quad ^ ((k / 8u) * 2u));
 }
 
 fn x_at(k: u32, quad: u32) -> u32 {
@@ -32,13 +33,13 @@ fn stage_weights(row: u32, block: u32, k: u32, quad: u32) {
     let d = row_block(row + 3u, block);
     let to = w_at(k, quad);
     tile_w[to] = vec4<f32>(a.lo.x, b.lo.x, c.lo.x, d.lo.x);
-    tile_w[to + 16u] = vec4<f32>(a.lo.y, b.lo.y, c.lo.y, d.lo.y);
-    tile_w[to + 32u] = vec4<f32>(a.lo.z, b.lo.z, c.lo.z, d.lo.z);
-    tile_w[to + 48u] = vec4<f32>(a.lo.w, b.lo.w, c.lo.w, d.lo.w);
-    tile_w[to + 64u] = vec4<f32>(a.hi.x, b.hi.x, c.hi.x, d.hi.x);
-    tile_w[to + 80u] = vec4<f32>(a.hi.y, b.hi.y, c.hi.y, d.hi.y);
-    tile_w[to + 96u] = vec4<f32>(a.hi.z, b.hi.z, c.hi.z, d.hi.z);
-    tile_w[to + 112u] = vec4<f32>(a.hi.w, b.hi.w, c.hi.w, d.hi.w);
+    tile_w[to + ROW_QUADS] = vec4<f32>(a.lo.y, b.lo.y, c.lo.y, d.lo.y);
+    tile_w[to + 2u * ROW_QUADS] = vec4<f32>(a.lo.z, b.lo.z, c.lo.z, d.lo.z);
+    tile_w[to + 3u * ROW_QUADS] = vec4<f32>(a.lo.w, b.lo.w, c.lo.w, d.lo.w);
+    tile_w[to + 4u * ROW_QUADS] = vec4<f32>(a.hi.x, b.hi.x, c.hi.x, d.hi.x);
+    tile_w[to + 5u * ROW_QUADS] = vec4<f32>(a.hi.y, b.hi.y, c.hi.y, d.hi.y);
+    tile_w[to + 6u * ROW_QUADS] = vec4<f32>(a.hi.z, b.hi.z, c.hi.z, d.hi.z);
+    tile_w[to + 7u * ROW_QUADS] = vec4<f32>(a.hi.w, b.hi.w, c.hi.w, d.hi.w);
 }
 
 // Four tokens' vec4 of activations likewise.
@@ -61,14 +62,9 @@ fn stage_input(token: u32, vector: u32, k: u32, quad: u32) {
     tile_x[to + 3u * TOKEN_QUADS] = vec4<f32>(a.w, b.w, c.w, d.w);
 }
 
-// Stages the tile's step of K that begins at `block`, all lanes together.
-fn stage(first_pair: u32, first_token: u32, block: u32, lane: u32) {
-    let row_quad = lane / 4u;
-    let row = select(shape.second, 0u, row_quad < 8u) + first_pair + (row_quad % 8u) * 4u;
-    stage_weights(row, block + lane % 4u, (lane % 4u) * 8u, row_quad);
-    for (var quad = lane / 8u; quad < TOKEN_QUADS; quad += 8u) {
-        stage_input(first_token + quad * 4u, 2u * block + lane % 8u, (lane % 8u) * 4u, quad);
-    }
+// The first row of a tile's quad.
+fn row_of_quad(first_pair: u32, quad: u32) -> u32 {
+    return select(shape.second, 0u, quad < PAIR_QUADS) + first_pair + (quad % PAIR_QUADS) * 4u;
 }
 
 fn emit_pair(token: u32, pair: u32, first: f32, second: f32) {

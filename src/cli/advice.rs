@@ -63,6 +63,7 @@ pub fn advice(error: &Error) -> Option<String> {
         Error::Unsupported { feature, .. } => match feature {
             Feature::Textures => "use --compute-path gpu".into(),
             Feature::Int8InTextures => "use --activations f32 or --compute-path gpu".into(),
+            Feature::F16Prefill => format!("leave out --prefill-dtype f16, or {ANOTHER_DEVICE}"),
             Feature::Model => ANOTHER_DEVICE.into(),
             _ => return None,
         },
@@ -122,6 +123,7 @@ fn other_origin(origin: Origin, saved: &str, here: &str) -> String {
             format!("add --compute-path {saved}, ")
         }
         Origin::KvDtype => format!("add --kv-dtype {saved}, "),
+        Origin::PrefillDtype => format!("add --prefill-dtype {saved}, "),
         _ => String::new(),
     };
     format!("{again}name another file with --prompt-cache, or delete this one")
@@ -299,6 +301,7 @@ mod tests {
             Error::DeviceLost("reset".into()),
             unsupported(Feature::Textures),
             unsupported(Feature::Int8InTextures),
+            unsupported(Feature::F16Prefill),
             unsupported(Feature::Model),
             Error::Int8NeedsQ8 { dtype: Dtype::F16 },
             Error::SavedSession {
@@ -308,6 +311,7 @@ mod tests {
             other_origin(Origin::Weights),
             other_origin(Origin::ComputePath),
             other_origin(Origin::KvDtype),
+            other_origin(Origin::PrefillDtype),
             other_origin(Origin::Kernels),
             Error::OutOfMemory {
                 adapter: adapter(),

@@ -34,6 +34,12 @@ pub enum KvDtype {
     F32,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum PrefillDtype {
+    F32,
+    F16,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 pub enum PathChoice {
     Auto,
@@ -95,6 +101,10 @@ pub struct ModelArgs {
     /// What q8 weights are multiplied with while decoding; auto takes int8 where it measures clearly faster
     #[arg(long, default_value = "auto")]
     pub activations: Activations,
+    /// What products of prompts are computed in; f16, with sums in f32, takes cooperative matrices (tensor cores, WMMA, simdgroup matrices), which
+    /// `openelm devices` lists
+    #[arg(long, env = "OPENELM_PREFILL_DTYPE", default_value = "f32")]
+    pub prefill_dtype: PrefillDtype,
     /// Do not measure which kernels suit the adapter, take the usual ones
     #[arg(long, conflicts_with = "retune")]
     pub no_tune: bool,
@@ -423,7 +433,7 @@ pub struct Show {
 }
 
 impl ModelArgs {
-    fn options(&self) -> LoadOptions {
+    pub fn options(&self) -> LoadOptions {
         let mut options = LoadOptions::default();
         options.device = self.adapter();
         options.dtype = match self.dtype {
@@ -435,6 +445,7 @@ impl ModelArgs {
             DtypeChoice::Q4 => Some(Dtype::Q4),
         };
         options.exact_kv = self.has_exact_kv();
+        options.f16_prefill = self.has_f16_prefill();
         options.compute_path = match self.compute_path {
             PathChoice::Auto => None,
             PathChoice::Gpu => Some(ComputePath::Gpu),
@@ -460,6 +471,11 @@ impl ModelArgs {
     /// The adapter that was asked for.
     pub fn adapter(&self) -> Option<String> {
         self.device.as_deref().and_then(adapter)
+    }
+
+    /// Whether prompts are to be multiplied in f16.
+    pub fn has_f16_prefill(&self) -> bool {
+        matches!(self.prefill_dtype, PrefillDtype::F16)
     }
 
     /// Whether keys and values are to be f32.
@@ -490,16 +506,19 @@ impl ModelArgs {
 
     /// Loads the model with a progress bar, and prints its warnings.
     pub fn load(&self, files: ModelFiles) -> Result<Model> {
-        self.load_with(self.options(), |options, progress| {
-            files.load(options, progress)
-        })
+        self.load_as(files, self.options())
+    }
+
+    /// As [`Self::load`], with options that began as [`Self::options`].
+    pub fn load_as(&self, files: ModelFiles, options: LoadOptions) -> Result<Model> {
+        self.load_with(options, |options, progress| files.load(options, progress))
     }
 
     /// As [`Self::load`], for sessions that are to be saved.
     pub fn load_to_save(&self, files: ModelFiles) -> Result<Model> {
         let mut options = self.options();
         options.can_save = true;
-        self.load_with(options, |options, progress| files.load(options, progress))
+        self.load_as(files, options)
     }
 
     /// Loads another model on the device of `model`, in the same way.

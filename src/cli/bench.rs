@@ -74,6 +74,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
                 "subgroups": model.network().tuning().subgroups,
                 "tile": model.network().tuning().tile,
                 "int8": model.network().tuning().int8,
+                "f16_prefill": model.network().has_f16_prefill(),
             },
             "load_s": model.load_time().as_secs_f64(),
             "read_bandwidth": rates.reads()

@@ -51,15 +51,37 @@ pub fn features(features: &AdapterFeatures) -> String {
         lanes => format!("subgroups of {lanes} lanes or more"),
     };
     let advice = match features.shader_compiler.as_str() {
-        "FXC" => " (dxcompiler.dll beside this program brings DXC)",
+        "FXC" => {
+            " (DXC needs dxcompiler.dll, of Microsoft's DirectXShaderCompiler, beside this program)"
+        }
         _ => "",
     };
     [
         subgroups,
         has(features.f16, "f16"),
+        match features.cooperative_matrices {
+            0 => "no cooperative matrices".to_owned(),
+            size => format!("cooperative matrices of {size} x {size}"),
+        },
         has(features.timestamps, "timestamps"),
         has(features.pipeline_cache, "pipeline cache"),
         format!("{} shader compiler{advice}", features.shader_compiler),
     ]
     .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_no_dxc_is_told_how_to_get_it() {
+        let with = |compiler: &str| {
+            let mut of_adapter = AdapterFeatures::default();
+            of_adapter.shader_compiler = compiler.into();
+            features(&of_adapter)
+        };
+        assert!(with("FXC").contains("dxcompiler.dll"));
+        assert!(!with("DXC").contains("dxcompiler.dll"));
+    }
 }

@@ -97,8 +97,12 @@ pub fn heading(model: &Model) -> String {
         true => " and int8 activations",
         false => "",
     };
+    let prefill = match network.has_f16_prefill() {
+        true => " and prompts in f16",
+        false => "",
+    };
     format!(
-        "{}, {}{activations}, {} kernels\n{} ({}, {})\n",
+        "{}, {}{activations}{prefill}, {} kernels\n{} ({}, {})\n",
         model.name(),
         model.dtype(),
         network.path().name(),

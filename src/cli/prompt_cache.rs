@@ -14,6 +14,8 @@ pub struct PromptCache<'a> {
     is_read_only: bool,
     /// Whether f32 was asked for, and not only turned out to be needed.
     is_exact: bool,
+    /// Whether prompts are to be multiplied in f16.
+    has_f16_prefill: bool,
     saved: Option<SavedSession>,
 }
 
@@ -39,6 +41,7 @@ impl<'a> PromptCache<'a> {
             path,
             is_read_only: arguments.prompt_cache_ro,
             is_exact: arguments.model.has_exact_kv(),
+            has_f16_prefill: arguments.model.has_f16_prefill(),
             saved,
         }))
     }
@@ -69,10 +72,16 @@ impl<'a> PromptCache<'a> {
             return Ok(());
         }
         let path = self.path.display();
-        if session.model().network().has_exact_kv() && !self.is_exact {
+        let network = session.model().network();
+        let has_changed = network.has_f16_prefill() != self.has_f16_prefill;
+        if has_changed || network.has_exact_kv() && !self.is_exact {
+            let also = match has_changed {
+                true => " --prefill-dtype f32",
+                false => "",
+            };
             output::note(&format!(
                 "openelm: warning: {path} is not written, because its keys and values would be in f32 and the next run begins in f16; with \
-                 --kv-dtype f32 they are kept"
+                 --kv-dtype f32{also} they are kept"
             ));
             return Ok(());
         }

@@ -10,11 +10,15 @@ pub fn about(model: &Model, peaks: Option<Peaks>) -> About<'_> {
         true => ", activations in eight bits while decoding",
         false => "",
     };
+    let prefill = match network.has_f16_prefill() {
+        true => ", prompts in f16",
+        false => "",
+    };
     let cache = match network.has_exact_kv() {
         true => "f32",
         false => "f16",
     };
-    let kernels = format!("{} kernels{activations}", network.path().name());
+    let kernels = format!("{} kernels{activations}{prefill}", network.path().name());
     let context = format!("{} positions, cache in {cache}", model.context_size());
     let facts = vec![
         (

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
-use openelm::ModelFiles;
 use openelm::hub::TokenizerNeed;
 use openelm::server::{Server, Settings, Stop};
 use openelm::text::{ChatTemplate, is_instruct};
+use openelm::{Error, LoadOptions, Model, ModelFiles};
 
 use super::args::{ModelArgs, Serve};
 use super::files::read_text_file;
@@ -31,8 +31,8 @@ pub fn run(arguments: &Serve) -> Result<()> {
     let mut server = Server::bind(settings)?;
     let model = arguments.model.load(files)?;
     let name = name.unwrap_or_else(|| model.name().to_owned());
-    let again = arguments.clone();
-    server.reload_with(Box::new(move || reload(&again.model)));
+    let (again, mut options) = (arguments.model.clone(), arguments.model.options());
+    server.reload_with(Box::new(move |broken| reload(&again, &mut options, broken)));
     end_on_ctrl_c(server.stop());
     let url = format!("http://{}", server.address()?);
     let key = match server.needs_key() {
@@ -50,16 +50,36 @@ fn open(model: &ModelArgs) -> Result<ModelFiles> {
     model.open_with(TokenizerNeed::Wanted)
 }
 
-/// Loads the model once more, after its device was lost.
-fn reload(arguments: &ModelArgs) -> openelm::Result<openelm::Model> {
-    output::note("openelm: the device was lost; the model is loaded again");
-    let loaded = open(arguments).and_then(|files| arguments.load(files));
-    let loaded = loaded.map_err(|error| match error.downcast::<openelm::Error>() {
-        Ok(error) => error,
-        Err(error) => openelm::Error::Misuse(format!("{error:#}")),
-    });
-    if let Err(error) = &loaded {
-        output::note(&format!("openelm: {error}"));
+/// Loads the model once more, after its device was lost: on another adapter where one is `broken`.
+fn reload(
+    arguments: &ModelArgs,
+    options: &mut LoadOptions,
+    broken: Option<&str>,
+) -> openelm::Result<Model> {
+    let what = match broken {
+        None => "the device was lost; the model is loaded again".to_owned(),
+        Some(adapter) => {
+            format!("`{adapter}` was lost again before a token came; another adapter is taken")
+        }
+    };
+    output::note(&format!("openelm: {what}"));
+    let loaded = match broken {
+        Some(adapter) if !options.distrust(adapter) => Err(Error::DeviceLost(format!(
+            "again at once, and there is no adapter to take in place of `{adapter}`"
+        ))),
+        _ => open(arguments)
+            .and_then(|files| arguments.load_as(files, options.clone()))
+            .map_err(|error| match error.downcast::<Error>() {
+                Ok(error) => error,
+                Err(error) => Error::Misuse(format!("{error:#}")),
+            }),
+    };
+    match &loaded {
+        Ok(model) => output::note(&format!(
+            "openelm: the model is on `{}`",
+            model.adapter().name
+        )),
+        Err(error) => output::note(&format!("openelm: {error}")),
     }
     loaded
 }

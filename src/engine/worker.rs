@@ -10,7 +10,6 @@ use super::pieces::{given_tokens, prompt_ids, token_event};
 use super::sink::Sink;
 use crate::error::{Error, Result};
 use crate::generate::{Driver, Finish, Generator, Lane, Model, ModelFiles, begin};
-use crate::gpu::adapters;
 use crate::model::{Progress, Sequence, common_prefix};
 use crate::text::{Fitted, Jinja};
 use crate::trace::Rationing;
@@ -71,19 +70,6 @@ fn is_cancelled(load: &Load) -> bool {
     cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed))
 }
 
-/// Whether there is another adapter to load on, now that this one was lost again and again; the next load takes that.
-fn distrust(adapter: &str, load: &mut Load) -> bool {
-    let distrusted = &mut load.options.distrusted;
-    let is_chosen_freely = load.options.device.is_none();
-    if is_chosen_freely && !distrusted.iter().any(|name| name == adapter) {
-        distrusted.push(adapter.to_owned());
-        return adapters()
-            .iter()
-            .any(|other| !distrusted.contains(&other.name));
-    }
-    false
-}
-
 impl Worker {
     fn run(mut self) {
         let mut opened = self.next_load();
@@ -97,7 +83,7 @@ impl Worker {
                 Ok(After::Quit) => None,
                 Ok(After::Load(next)) => Some(*next),
                 Ok(After::Lost(adapter, error))
-                    if !self.lost_before || distrust(&adapter, &mut load) =>
+                    if !self.lost_before || load.options.distrust(&adapter) =>
                 {
                     self.lost_before = true;
                     let id = load.id;

@@ -164,7 +164,7 @@ impl ModelFiles {
     /// # Errors
     /// As [`Model::load`].
     pub fn load(self, options: &LoadOptions, progress: impl FnMut(Progress)) -> Result<Model> {
-        let mut candidates = Candidate::of(options.device.as_deref())?;
+        let mut candidates = Candidate::of(options.device.as_deref(), options.f16_prefill)?;
         candidates.sort_by_key(|candidate| options.distrusted.contains(&candidate.name));
         self.load_on_first(&candidates, options, progress)
     }
@@ -236,8 +236,8 @@ impl ModelFiles {
 
 impl Model {
     /// What is to be said where [`Network::take_widened`] is true.
-    pub const WIDENED: &'static str = "this model's keys or values are too large for f16: they are kept in f32 from now on, which takes \
-        twice the memory";
+    pub const WIDENED: &'static str = "this model's keys, values or activations are too large for f16: they are f32 from now on, which \
+        takes more memory";
 
     /// Loads a model: a folder with `config.json` and safetensors, a GGUF file, `demo` (embedded), or `shape:270M|450M|1_1B|3B`.
     ///

@@ -28,6 +28,8 @@ pub struct AdapterFeatures {
     pub subgroup_lanes: u32,
     /// Arithmetic in f16.
     pub f16: bool,
+    /// Rows and columns of the cooperative matrices that prompts can be computed by, of f16 with sums in f32: 16 or 8; 0 where there are none.
+    pub cooperative_matrices: u32,
     /// Timestamps, by which kernels are timed.
     pub timestamps: bool,
     /// Whether compiled kernels can be kept for the next start.
@@ -57,14 +59,15 @@ impl AdapterSummary {
                 .to_owned(),
             backend: info.backend.to_string(),
             device_type: device_type.to_owned(),
-            features: AdapterFeatures::new(adapter.features(), &info),
+            features: AdapterFeatures::new(adapter, &info),
             name: info.name,
         }
     }
 }
 
 impl AdapterFeatures {
-    fn new(features: wgpu::Features, info: &wgpu::AdapterInfo) -> Self {
+    fn new(adapter: &wgpu::Adapter, info: &wgpu::AdapterInfo) -> Self {
+        let features = adapter.features();
         let has_subgroups = features.contains(wgpu::Features::SUBGROUP);
         let is_dx12 = info.backend == wgpu::Backend::Dx12;
         let shader_compiler = match info.backend {
@@ -75,17 +78,64 @@ impl AdapterFeatures {
             _ => "the driver's",
         };
         Self {
-            // naga 30 forgets what DirectX calls subgroup built-ins where they are members of a structure, as ours are: no compiler takes
-            // that.
-            subgroup_lanes: match has_subgroups && !is_dx12 {
+            subgroup_lanes: match has_subgroups {
                 true => info.subgroup_min_size,
                 false => 0,
             },
             f16: features.contains(wgpu::Features::SHADER_F16),
+            cooperative_matrices: CooperativeMatrices::of(adapter)
+                .map_or(0, |matrices| matrices.size),
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
             pipeline_cache: features.contains(wgpu::Features::PIPELINE_CACHE),
             shader_compiler: shader_compiler.to_owned(),
         }
+    }
+}
+
+/// Cooperative matrices, as kernels for prompts use them: f16 by f16, square, with sums in f32. The lanes of a subgroup multiply them together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CooperativeMatrices {
+    /// Rows and columns: 16 or 8.
+    pub size: u32,
+    /// The most lanes of a subgroup.
+    pub subgroup_lanes: u32,
+}
+
+impl CooperativeMatrices {
+    /// What a device is asked for that is to have them.
+    pub(super) const FEATURES: wgpu::Features = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX
+        .union(wgpu::Features::SHADER_F16)
+        .union(wgpu::Features::SUBGROUP);
+
+    /// Plain arithmetic in place of those that an adapter has not, for tests.
+    #[cfg(test)]
+    pub(crate) const PLAIN: Self = Self {
+        size: 0,
+        subgroup_lanes: 32,
+    };
+
+    /// Larger subgroups than kernels divide their work among are had by no adapter that has these.
+    const MOST_LANES: u32 = 64;
+
+    pub(super) fn of(adapter: &wgpu::Adapter) -> Option<Self> {
+        let subgroup_lanes = adapter.get_info().subgroup_max_size;
+        if !adapter.features().contains(Self::FEATURES) || subgroup_lanes > Self::MOST_LANES {
+            return None;
+        }
+        let all = adapter.cooperative_matrix_properties();
+        let has = |size: &u32| {
+            all.iter().any(|one| {
+                [one.m_size, one.n_size, one.k_size] == [*size; 3]
+                    && one.ab_type == wgpu::CooperativeScalarType::F16
+                    && one.cr_type == wgpu::CooperativeScalarType::F32
+                    && !one.saturating_accumulation
+            })
+        };
+        let size = [16, 8].into_iter().find(has)?;
+        Some(Self {
+            size,
+            subgroup_lanes,
+        })
     }
 }
 

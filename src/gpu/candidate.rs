@@ -21,15 +21,16 @@ impl Candidate {
         }
     }
 
-    /// The adapters that a wish may mean (see [`Gpu::open`]), in the order in which to try them.
+    /// The adapters that a wish may mean (see [`Gpu::open`]), in the order in which to try them; `with_matrices`: opened with their cooperative
+    /// matrices, where they have some.
     ///
     /// # Errors
     /// [`crate::Error::NoAdapter`].
-    pub fn of(requested: Option<&str>) -> Result<Vec<Self>> {
+    pub fn of(requested: Option<&str>, with_matrices: bool) -> Result<Vec<Self>> {
         let adapters = block_on(wanted(requested))??.into_iter();
         let candidate = |adapter: wgpu::Adapter| {
             Self::new(adapter.get_info().name, move || {
-                block_on(Gpu::on(&adapter, |limits| limits))?
+                block_on(Gpu::on(&adapter, with_matrices, |limits| limits))?
             })
         };
         Ok(adapters.map(candidate).collect())

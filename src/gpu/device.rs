@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::adapter::{AdapterSummary, wanted};
+use super::adapter::{AdapterSummary, CooperativeMatrices, wanted};
 use super::pipeline_cache::PipelineCache;
 use crate::error::{Error, Result};
 use crate::threads::{self, block_on};
@@ -40,6 +40,8 @@ pub struct Gpu {
     pub has_texel_stores: bool,
     /// The fewest lanes of a subgroup; 0 where there are no subgroup operations, or none that keep their promises.
     pub subgroup_lanes: u32,
+    /// Cooperative matrices, where the device was opened with them and they were not found to compute wrongly.
+    pub(crate) matrices: Option<CooperativeMatrices>,
     /// Shader files that others take the place of, because this driver does not compute what they should.
     pub(crate) stand_ins: Vec<(&'static str, &'static str)>,
     /// Compiled kernels that outlive the program.
@@ -77,7 +79,7 @@ impl Gpu {
     pub async fn open_async(requested: Option<&str>) -> Result<Self> {
         let mut first_error = None;
         for adapter in wanted(requested).await? {
-            match Self::on(&adapter, |limits| limits).await {
+            match Self::on(&adapter, false, |limits| limits).await {
                 Err(error) => _ = first_error.get_or_insert(error),
                 opened => return opened,
             }
@@ -98,27 +100,39 @@ impl Gpu {
     ) -> Result<Self> {
         let found = block_on(wanted(requested))??;
         match &found[..] {
-            [adapter, ..] => block_on(Self::on(adapter, restrict))?,
+            [adapter, ..] => block_on(Self::on(adapter, false, restrict))?,
             [] => Self::open(requested),
         }
     }
 
-    /// Opens `adapter`, with its limits narrowed by `restrict`.
+    /// Opens `adapter`, `with_matrices` with its cooperative matrices, where it has some, and with its limits narrowed by `restrict`.
     ///
     /// # Errors
     /// [`Error::NoDevice`].
     pub(super) async fn on(
         adapter: &wgpu::Adapter,
+        with_matrices: bool,
         restrict: impl FnOnce(wgpu::Limits) -> wgpu::Limits,
     ) -> Result<Self> {
         let limits = restrict(adapter.limits());
         // No optional feature is needed: f16 and bf16 weights are unpacked from integers. Timestamps and subgroup operations are used
         // where there are some.
         let features = adapter.features() & FEATURES;
+        let matrices = with_matrices.then(|| CooperativeMatrices::of(adapter));
+        let matrices = matrices.flatten();
+        let (features, experimental) = match matrices {
+            None => (features, wgpu::ExperimentalFeatures::disabled()),
+            // SAFETY: wgpu checks less of experimental features than of others. Ours are in one kernel, whose sizes are those that the adapter
+            // names, whose addresses are constants within its own memory, and which a test runs wherever there are such matrices.
+            Some(_) => (features | CooperativeMatrices::FEATURES, unsafe {
+                wgpu::ExperimentalFeatures::enabled()
+            }),
+        };
         let asked = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("openelm"),
             required_features: features,
             required_limits: limits.clone(),
+            experimental_features: experimental,
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         });
@@ -147,6 +161,7 @@ impl Gpu {
         let summary = AdapterSummary::new(adapter);
         Ok(Self {
             subgroup_lanes: summary.features.subgroup_lanes,
+            matrices,
             stand_ins: Vec::new(),
             pipeline_cache: None,
             has_texel_stores: texels
@@ -294,6 +309,13 @@ impl Gpu {
                 },
             ),
             ("f16 arithmetic", yes(self.adapter.features.f16)),
+            (
+                "cooperative matrices",
+                match self.adapter.features.cooperative_matrices {
+                    0 => "none of f16".to_owned(),
+                    size => format!("{size} x {size} of f16"),
+                },
+            ),
             ("timestamps", yes(self.adapter.features.timestamps)),
             ("pipeline cache", yes(self.adapter.features.pipeline_cache)),
             (

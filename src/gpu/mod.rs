@@ -14,7 +14,7 @@ pub mod shader;
 pub mod timing;
 
 pub(crate) use adapter::first_that_works;
-pub use adapter::{AdapterFeatures, AdapterSummary, adapters};
+pub use adapter::{AdapterFeatures, AdapterSummary, CooperativeMatrices, adapters};
 pub use arrival::{Arrival, Notice};
 pub(crate) use candidate::Candidate;
 pub use device::Gpu;

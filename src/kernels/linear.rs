@@ -1,4 +1,4 @@
-//! `linear_*.wgsl`: matrix products, nine ways that share one `Shape` and one set of outputs.
+//! `linear_*.wgsl`: matrix products, ten ways that share one `Shape` and one set of outputs.
 
 use super::layout::{bindings, uniform_struct};
 pub use super::tuning::{Arithmetic, Tuning};
@@ -56,6 +56,19 @@ bindings! {
 }
 
 bindings! {
+    /// Of the mapping by cooperative matrices.
+    MatrixBindings |path| {
+        shape: Uniform,
+        weights: path.read(),
+        output: Write,
+        input: Read,
+        first_row: Uniform,
+        /// Not 0 once a number was too large for f16.
+        overflow: Write,
+    }
+}
+
+bindings! {
     /// Of the mappings for generated rows on [`ComputePath::Gpu`].
     RowBindings |path| {
         shape: Uniform,
@@ -102,6 +115,8 @@ pub const UNIFORM_WINDOW: u64 = 65536;
 pub enum Input {
     /// What is there.
     Plain,
+    /// What is there, of numbers that may be far beyond f16's range; elsewhere the same as `Plain`.
+    Wide,
     /// Its RMSNorm, which is fused into the product.
     Normed,
     /// What the splits of attention have together, which is added up in the product.
@@ -173,11 +188,15 @@ pub enum Mapping {
     PrefillTiles,
     /// A workgroup 32 row pairs by 64 tokens (`linear_prefill_wide.wgsl`).
     PrefillWide,
+    /// A workgroup 64 row pairs by 64 tokens (`linear_prefill_wide.wgsl`).
+    PrefillLarge,
+    /// A workgroup 32 row pairs by 64 tokens by cooperative matrices, in f16 with sums in f32 (`linear_prefill_matrices.wgsl`).
+    PrefillMatrices,
 }
 
 impl Mapping {
     #[cfg(test)]
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::DecodeLanes,
         Self::PrefillLanes,
         Self::PrefillOctets,
@@ -189,10 +208,11 @@ impl Mapping {
         Self::PrefillNarrow,
         Self::PrefillTiles,
         Self::PrefillWide,
+        Self::PrefillLarge,
     ];
 
     /// The mappings for rows of `class`, smallest first. All add up in the same order, so any of them may compute any of the rows. Tiles
-    /// of long prompts cover `tile` tokens; uniform windows hold `in_window`.
+    /// of long prompts are as [`Tuning::tile`] says; uniform windows hold `in_window`.
     pub fn all_for(
         path: ComputePath,
         class: BatchClass,
@@ -214,6 +234,9 @@ impl Mapping {
             (ComputePath::Gpu, BatchClass::Prompt) if tile == 64 => {
                 &[Self::PrefillSingle, Self::PrefillNarrow, Self::PrefillWide]
             }
+            (ComputePath::Gpu, BatchClass::Prompt) if tile == 128 => {
+                &[Self::PrefillSingle, Self::PrefillNarrow, Self::PrefillLarge]
+            }
             (ComputePath::Gpu, BatchClass::Prompt) => {
                 &[Self::PrefillSingle, Self::PrefillNarrow, Self::PrefillTiles]
             }
@@ -228,7 +251,7 @@ impl Mapping {
             Self::FewRows(quads) => 4 * quads,
             Self::PrefillOctets | Self::PrefillNarrow => 8,
             Self::PrefillTiles => 32,
-            Self::PrefillWide => 64,
+            Self::PrefillWide | Self::PrefillLarge | Self::PrefillMatrices => 64,
         }
     }
 
@@ -241,11 +264,16 @@ impl Mapping {
         }
     }
 
-    /// Whether it is of those that add up as tiles do, one k after the other.
+    /// Whether it is of those for prompts on [`ComputePath::Gpu`].
     fn is_tile(self) -> bool {
         matches!(
             self,
-            Self::PrefillSingle | Self::PrefillNarrow | Self::PrefillTiles | Self::PrefillWide
+            Self::PrefillSingle
+                | Self::PrefillNarrow
+                | Self::PrefillTiles
+                | Self::PrefillWide
+                | Self::PrefillLarge
+                | Self::PrefillMatrices
         )
     }
 
@@ -267,9 +295,8 @@ impl Mapping {
             }
             Self::DecodeRows => pairs.div_ceil(groups(1, tuning) * tuning.pairs),
             Self::FewRows(quads) => pairs.div_ceil(groups(quads, tuning) * tuning.pairs),
-            Self::PrefillSingle | Self::PrefillNarrow | Self::PrefillTiles | Self::PrefillWide => {
-                pairs.div_ceil(32)
-            }
+            Self::PrefillLarge => pairs.div_ceil(64),
+            _ => pairs.div_ceil(32),
         }
     }
 
@@ -298,6 +325,8 @@ impl Mapping {
                 ("QUADS", quads),
                 ("LANES", rows_lanes(quads, tuning)),
             ],
+            // Four subgroups, however many lanes the adapter gives them.
+            Self::PrefillMatrices => vec![("LANES", (4 * subgroup_lanes(tuning)).max(128))],
             _ => Vec::new(),
         };
         let constants = constants.into_iter();
@@ -338,6 +367,25 @@ impl Mapping {
                 vec![("arithmetic", lanes), ("input", input), ("inputs", inputs)]
             }
             Self::DecodeRows | Self::FewRows(_) => vec![("arithmetic", rows), ("sums", sums)],
+            Self::PrefillWide => vec![("stage", "lib/stage_small.wgsl")],
+            Self::PrefillLarge => vec![("stage", "lib/stage_large.wgsl")],
+            Self::PrefillMatrices => vec![
+                (
+                    "matrices",
+                    match tuning.matrices.map(|matrices| matrices.size) {
+                        Some(16) => "lib/matrices_16.wgsl",
+                        Some(8) => "lib/matrices_8.wgsl",
+                        _ => "lib/matrices_plain.wgsl",
+                    },
+                ),
+                (
+                    "staged",
+                    match dtype.is_quantized() {
+                        true => "lib/staged_scaled.wgsl",
+                        false => "lib/staged_float.wgsl",
+                    },
+                ),
+            ],
             _ => Vec::new(),
         }
     }
@@ -352,10 +400,21 @@ impl Mapping {
             Self::PrefillSingle => "linear_prefill_single.wgsl",
             Self::PrefillNarrow => "linear_prefill_narrow.wgsl",
             Self::PrefillTiles => "linear_prefill_tiles.wgsl",
-            Self::PrefillWide => "linear_prefill_wide.wgsl",
+            Self::PrefillWide | Self::PrefillLarge => "linear_prefill_wide.wgsl",
+            Self::PrefillMatrices => "linear_prefill_matrices.wgsl",
         }
     }
 }
+
+fn subgroup_lanes(tuning: Tuning) -> u32 {
+    tuning
+        .matrices
+        .map_or(0, |matrices| matrices.subgroup_lanes)
+}
+
+/// What f16 inputs are multiplied with that may be far beyond its range: they reach to 4 million then, and down to 4e-6 in steps of that. An
+/// FFN's inner activations are of the order of 0.01 to 1, with few that are thousands.
+const WIDE_SCALE: f64 = 1.0 / 64.0;
 
 /// Lanes of a workgroup of the `rows` mappings whose groups are for `quads` quads of tokens.
 fn rows_lanes(quads: u32, tuning: Tuning) -> u32 {
@@ -391,14 +450,19 @@ impl Product {
             Mapping::PrefillSingle
             | Mapping::PrefillNarrow
             | Mapping::PrefillTiles
-            | Mapping::PrefillWide => TileBindings::<()>::kinds(path),
+            | Mapping::PrefillWide
+            | Mapping::PrefillLarge => TileBindings::<()>::kinds(path),
+            Mapping::PrefillMatrices => MatrixBindings::<()>::kinds(path),
         };
         let mut slots = path.weight_slots(self.dtype);
         slots.push(("output", self.output.file()));
         slots.extend(mapping.slots(self.dtype, self.arithmetic, tuning));
         let mut constants = mapping.constants(self.dtype, self.blocks, tuning);
         match self.input {
-            Input::Plain => {}
+            Input::Wide if self.mapping == Mapping::PrefillMatrices => {
+                constants.push(("INPUT_SCALE", WIDE_SCALE));
+            }
+            Input::Plain | Input::Wide => {}
             Input::Normed => constants.push(("NORMED", 1.0)),
             Input::Attended(attended) => constants.extend([
                 ("HEAD_DIM", f64::from(attended.head_dim)),

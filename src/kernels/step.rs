@@ -67,11 +67,24 @@ impl TokenInput {
 }
 
 uniform_struct! {
-    /// `FirstRow` of `lib/first_row.wgsl`: where the rows of a class begin.
+    /// `FirstRow` of `lib/first_row.wgsl`: where the rows of a class begin, and end.
     FirstRow {
         first: u32,
+        /// Behind the last.
+        end: u32,
         padding_0: u32,
         padding_1: u32,
-        padding_2: u32,
+    }
+}
+
+impl FirstRow {
+    /// Of a class with these rows.
+    pub fn of(rows: std::ops::Range<u32>) -> Self {
+        Self {
+            first: rows.start,
+            end: rows.end,
+            padding_0: 0,
+            padding_1: 0,
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{BLOCK, BatchClass, ComputePath};
 use crate::dtype::Dtype;
+use crate::gpu::CooperativeMatrices;
 
 /// What the best kernels of an adapter differ in. Whatever it is, the rows of a class get the same bits in any company.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,17 +15,20 @@ pub struct Tuning {
     pub pairs: u32,
     /// Whether lanes tell each other what they have read, or added up, by subgroup operations.
     pub subgroups: bool,
-    /// Tokens that a tile of a long prompt covers on [`ComputePath::Gpu`].
+    /// How large a tile of a long prompt is on [`ComputePath::Gpu`]: 32 row pairs by 32 or 64 tokens, or, 128, so many rows by 64 tokens.
     pub tile: u32,
     /// Whether activations of generated rows are quantised to eight bits on the fly where they meet `q8` weights.
     pub int8: bool,
+    /// Cooperative matrices that prompts are multiplied by in f16. It changes numbers, so it is neither measured nor fixed, but asked for:
+    /// [`crate::LoadOptions::f16_prefill`].
+    pub matrices: Option<CooperativeMatrices>,
 }
 
 impl Tuning {
     pub const LANES: [u32; 4] = [8, 16, 32, 64];
     pub const COLUMNS: [u32; 4] = [8, 16, 32, 64];
     pub const PAIRS: [u32; 2] = [1, 2];
-    pub const TILES: [u32; 2] = [32, 64];
+    pub const TILES: [u32; 3] = [32, 64, 128];
 
     /// Whether there are such kernels on `path`, on an adapter whose subgroups have at least so many lanes (0: it has none).
     pub fn is_possible(self, path: ComputePath, subgroup_lanes: u32) -> bool {
@@ -40,6 +44,7 @@ impl Tuning {
             && (!self.subgroups || together <= subgroup_lanes)
             // There lanes quantise together.
             && (!self.int8 || path == ComputePath::Gpu || self.subgroups)
+            && (self.matrices.is_none() || path == ComputePath::Gpu)
     }
 
     /// How rows of `class` meet weights of `dtype`.
@@ -61,6 +66,7 @@ impl Default for Tuning {
             subgroups: false,
             tile: 32,
             int8: false,
+            matrices: None,
         }
     }
 }

@@ -47,6 +47,8 @@ pub struct Probed {
     pub subgroups: bool,
     /// Whether its own instructions keep numbers below f16's normal range.
     pub halves: bool,
+    /// Whether its cooperative matrices compute; `None`: they were not asked for.
+    pub matrices: Option<bool>,
 }
 
 /// What an adapter can do at best, as measured.

@@ -2,6 +2,7 @@
 //! device. Results are read later, so steps can be ahead of the host.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -101,21 +102,24 @@ pub struct Executor {
     rate: f64,
     inputs: Vec<TokenInput>,
     sample_rows: Vec<sample::Row>,
-    /// What the device was told last: where the rows and logits of prompts begin.
-    first_rows: [u32; 2],
+    /// What the device was told last: where the rows and logits of prompts begin and end.
+    first_rows: [Range<u32>; 2],
 }
 
-/// What a network's plan is made from, for a cache in f32 or not.
-pub fn blueprint(resident: &Resident, exact_kv: bool) -> Blueprint<'_> {
+/// What a network's plan is made from once all is f32.
+fn exact_blueprint(resident: &Resident) -> Blueprint<'_> {
     Blueprint {
         config: &resident.config,
         layout: &resident.layout,
         path: resident.path,
-        tuning: resident.tuning,
+        tuning: crate::kernels::Tuning {
+            matrices: None,
+            ..resident.tuning
+        },
         subgroup_lanes: resident.gpu.subgroup_lanes,
         sizes: resident.sizes,
         context_size: resident.context_size,
-        exact_kv,
+        exact_kv: true,
     }
 }
 
@@ -160,7 +164,7 @@ impl Executor {
             rate: FIRST_RATE,
             inputs: Vec::new(),
             sample_rows: Vec::new(),
-            first_rows: [0; 2],
+            first_rows: [0..0, 0..0],
         })
     }
 
@@ -206,7 +210,7 @@ impl Executor {
     /// # Errors
     /// Those of compiling.
     pub fn widen(&mut self, resident: &Resident, pool: &KvPool) -> Result<()> {
-        let plan = Plan::new(blueprint(resident, true));
+        let plan = Plan::new(exact_blueprint(resident));
         self.pipelines.add(&resident.gpu, plan.kernels())?;
         self.plan = plan;
         self.in_flight.clear();
@@ -217,7 +221,12 @@ impl Executor {
         self.rebind(resident, pool)
     }
 
-    /// Where kernels note that a key or value was too large for the cache's format: its first word is no longer 0.
+    /// Whether prompts are multiplied in f16.
+    pub fn has_f16_prefill(&self) -> bool {
+        self.plan.has_f16_prefill
+    }
+
+    /// Where kernels note that a number was too large for f16: its first word is no longer 0.
     pub fn overflow(&self) -> Result<&wgpu::Buffer> {
         self.buffers.get(BufferId::Overflow)
     }
@@ -526,7 +535,7 @@ impl Executor {
             input.writes_cache = u32::from(!has_runs);
         }
         extents.trunk.has_runs = has_runs;
-        let first_rows = [rows.prompt.start, logits.prompt.start];
+        let first_rows = [rows.prompt.clone(), logits.prompt.clone()];
         extents.sample.rows.generated = counts.reports;
         let has_windows = resident.path == ComputePath::Software;
         extents.wanted = Extent {
@@ -547,12 +556,7 @@ impl Executor {
             .enumerate()
         {
             if first_rows[i] != self.first_rows[i] {
-                let first = FirstRow {
-                    first: first_rows[i],
-                    padding_0: 0,
-                    padding_1: 0,
-                    padding_2: 0,
-                };
+                let first = FirstRow::of(first_rows[i].clone());
                 queue.write_buffer(self.buffers.get(id)?, 0, bytemuck::bytes_of(&first));
             }
         }

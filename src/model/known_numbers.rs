@@ -7,10 +7,10 @@ use super::store::Store;
 use super::time::uniform;
 use crate::dtype::Dtype;
 use crate::gpu::pipeline::window;
-use crate::gpu::{Gpu, KernelSpec, Pipeline};
+use crate::gpu::{CooperativeMatrices, Gpu, KernelSpec, Pipeline};
 use crate::kernels::linear::{
-    Arithmetic, Input, LaneBindings, Mapping, Output, Product, RowBindings, Shape, Tuning,
-    UNIFORM_WINDOW,
+    Arithmetic, Input, LaneBindings, Mapping, MatrixBindings, Output, Product, RowBindings, Shape,
+    Tuning, UNIFORM_WINDOW,
 };
 use crate::kernels::{BatchClass, ComputePath, FirstRow, LANES, TokenInput};
 use crate::kernels::{probe, rms_norm};
@@ -51,6 +51,7 @@ enum Expected {
 impl Known {
     pub const SUBGROUPS: &'static str = "exchange within subgroups";
     pub const HALVES: &'static str = "unpacking of f16";
+    pub const MATRICES: &'static str = "product of two matrices in f16";
 
     /// What an adapter is tested with that computes on `path`: what is usual there, and no more, since a software adapter takes tens of
     /// milliseconds to compile a kernel.
@@ -62,6 +63,7 @@ impl Known {
         if gpu.subgroup_lanes > 0 {
             all.push(subgroups(gpu));
         }
+        all.extend(gpu.matrices.map(|which| matrices(gpu, which)));
         all
     }
 
@@ -250,6 +252,59 @@ fn product(gpu: &Gpu, path: ComputePath) -> Known {
     }
 }
 
+/// A tile of 64 rows by 64 tokens by cooperative matrices, with weights in q8. Halves hold all numbers, and sums are exact in f32.
+fn matrices(gpu: &Gpu, which: CooperativeMatrices) -> Known {
+    const TILE: usize = 64;
+    let tuning = Tuning {
+        matrices: Some(which),
+        ..Tuning::default()
+    };
+    let units = units(COLUMNS, Dtype::Q8);
+    let shape = Shape::stored(TILE, COLUMNS, units);
+    let bytes = (0..TILE).flat_map(q8_row).collect::<Vec<u8>>();
+    let value = |token: usize, k: usize| input_value(token * 5 + k);
+    let input: Vec<f32> = (0..TILE)
+        .flat_map(|token| (0..COLUMNS).map(move |k| value(token, k)))
+        .collect();
+    let bindings = MatrixBindings {
+        shape: Resource::Whole(uniform(gpu, shape)),
+        weights: Resource::Weights,
+        output: Resource::Output,
+        input: storage(gpu, bytemuck::cast_slice(&input)),
+        first_row: Resource::Whole(uniform(gpu, FirstRow::of(0..TILE as u32))),
+        overflow: storage(gpu, &[0; 16]),
+    };
+    let expected = (0..TILE).flat_map(|token| {
+        (0..TILE).map(move |row| {
+            let products = (0..COLUMNS)
+                .map(|k| scale(row, k / 32) * f32::from(weight(row, k)) * value(token, k));
+            products.sum::<f32>()
+        })
+    });
+    Known {
+        name: Known::MATRICES,
+        spec: Product {
+            path: ComputePath::Gpu,
+            mapping: Mapping::PrefillMatrices,
+            dtype: Dtype::Q8,
+            arithmetic: Arithmetic::Float,
+            input: Input::Plain,
+            output: Output::Store,
+            blocks: shape.blocks,
+        }
+        .spec(tuning),
+        output: output(gpu, TILE * TILE),
+        resources: bindings.into_list(),
+        weights: Some((
+            Store::new(gpu, "self-test", bytes.len() as u64, ComputePath::Gpu),
+            buffer(gpu, &bytes, wgpu::BufferUsages::COPY_SRC),
+        )),
+        offsets: vec![],
+        grid: (1, 1),
+        expected: Expected::Numbers(expected.collect(), 0.0),
+    }
+}
+
 /// As `checkpoint::quantize` lays a row out: scales, then integers.
 fn q8_row(row: usize) -> Vec<u8> {
     let scales = (0..8).flat_map(|group| f16::from_f32(scale(row, group)).to_le_bytes());
@@ -289,12 +344,7 @@ fn norm(gpu: &Gpu) -> Known {
         gather: 0,
         epsilon: 1e-6,
     };
-    let first_row = FirstRow {
-        first: 0,
-        padding_0: 0,
-        padding_1: 0,
-        padding_2: 0,
-    };
+    let first_row = FirstRow::of(0..1);
     let squares: f32 = input.iter().map(|x| x * x).sum();
     let scale = (squares / COLUMNS as f32 + 1e-6).sqrt().recip();
     let pairs = input.iter().zip(&weights);

@@ -22,14 +22,16 @@ pub struct KvOrigin {
     /// With what of the tuning changes bits.
     compute_path: String,
     kv_dtype: String,
+    /// What prompts are multiplied in.
+    prefill_dtype: String,
     adapter: String,
     /// A number for the text of all kernels.
     kernels: String,
 }
 
 impl KvOrigin {
-    /// `model` as [`crate::Checkpoint::fingerprint`] has it; `exact`: keys and values are f32.
-    pub fn new(resident: &Resident, model: u128, exact: bool) -> Self {
+    /// `model` as [`crate::Checkpoint::fingerprint`] has it; `exact`: keys and values are f32; `f16_prefill`: prompts are multiplied in f16.
+    pub fn new(resident: &Resident, model: u128, exact: bool, f16_prefill: bool) -> Self {
         let adapter = &resident.gpu.adapter;
         Self {
             model: format!("{model:032x}"),
@@ -40,6 +42,7 @@ impl KvOrigin {
                 false => resident.path.name().to_owned(),
             },
             kv_dtype: if exact { "f32" } else { "f16" }.to_owned(),
+            prefill_dtype: if f16_prefill { "f16" } else { "f32" }.to_owned(),
             // Another device, or its driver, may round otherwise.
             adapter: format!("{} ({}, {})", adapter.name, adapter.backend, adapter.driver),
             kernels: format!("{:032x}", kernels::fingerprint()),
@@ -54,6 +57,11 @@ impl KvOrigin {
             (Origin::Adapter, &self.adapter, &other.adapter),
             (Origin::ComputePath, &self.compute_path, &other.compute_path),
             (Origin::KvDtype, &self.kv_dtype, &other.kv_dtype),
+            (
+                Origin::PrefillDtype,
+                &self.prefill_dtype,
+                &other.prefill_dtype,
+            ),
             (Origin::Kernels, &self.kernels, &other.kernels),
         ]
         .into_iter()

@@ -261,6 +261,10 @@ impl KvPool {
     pub fn widen(&mut self, resident: &Resident) -> Result<()> {
         let most = sizes::most_cache_rows(&resident.gpu, &resident.config, resident.path, true);
         let capacity = self.rows.capacity();
+        if self.exact {
+            self.forget();
+            return Ok(());
+        }
         if capacity > most {
             return Err(out_of_memory(&resident.gpu));
         }
@@ -269,10 +273,15 @@ impl KvPool {
             .try_allocating(|| layers(resident, capacity, true))?;
         self.layers = wide;
         self.exact = true;
+        self.forget();
+        Ok(())
+    }
+
+    /// Everything that was computed is worth nothing, and launches are bound anew: the plan has changed.
+    fn forget(&mut self) {
         self.rows.forget_all();
         self.version += 1;
         self.epoch += 1;
-        Ok(())
     }
 }
 

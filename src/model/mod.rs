@@ -5,6 +5,7 @@
 mod adapter_facts;
 mod batch;
 mod executor;
+pub(crate) mod f16_prefill;
 mod known_numbers;
 mod kv_origin;
 mod kv_pool;

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard};
 use super::adapter_facts::{AdapterFacts, AdapterKey, AdapterRates};
 use super::batch::{Batch, Room};
 use super::executor::{Executor, Outcome, Ticket};
+use super::f16_prefill;
 use super::kv_origin::KvOrigin;
 use super::kv_pool::KvPool;
 use super::options::{LoadOptions, Progress, Tune};
@@ -37,6 +38,7 @@ pub struct Network {
     core: Mutex<Core>,
     /// As of the pool, to be read without waiting for a step.
     epoch: AtomicU64,
+    /// Whether nothing was in f16 from the beginning that could become f32.
     was_exact: bool,
     /// As [`Checkpoint::fingerprint`], where sessions can be saved.
     fingerprint: Option<u128>,
@@ -68,6 +70,9 @@ impl Network {
         if options.dtype.is_none() {
             weights::keep_in_range(&mut layout, checkpoint)?;
         }
+        if options.f16_prefill {
+            f16_prefill::note_range(&mut layout, checkpoint)?;
+        }
         let exact = options.exact_kv;
         // What cannot fit on any path need not be measured first.
         let least = layout.bytes() + context_size as u64 * sizes::position_bytes(&config, exact);
@@ -77,13 +82,17 @@ impl Network {
             tune::choose(&gpu, &config, layout.main_dtype(), options)?;
         sizes::check_context(&gpu, &config, path, context_size, exact)?;
         layout.split_into(weights::most_part_bytes(&gpu, path));
+        let sizes = StepSizes::new(&gpu, &config, path)?;
+        if options.f16_prefill {
+            f16_prefill::check_sizes(&gpu, &sizes)?;
+        }
         let plan = Plan::new(super::plan::Blueprint {
             config: &config,
             layout: &layout,
             path,
             tuning,
             subgroup_lanes: gpu.subgroup_lanes,
-            sizes: StepSizes::new(&gpu, &config, path)?,
+            sizes,
             context_size,
             exact_kv: exact,
         });
@@ -127,9 +136,9 @@ impl Network {
             }
             other => other,
         };
-        let (weights, warnings) = weights.map_err(in_full)?;
+        let (weights, mut warnings) = weights.map_err(in_full)?;
+        warnings.extend(f16_prefill::warning(&layout));
         gpu.keep_pipeline_cache();
-        let sizes = StepSizes::new(&gpu, &config, path)?;
         let rotations = upload_rotations(&gpu, &config, context_size);
         let activations = plan.bytes();
         let resident = Resident {
@@ -167,7 +176,7 @@ impl Network {
             measurements: options.tuning_cache.clone(),
             core: Mutex::new(core),
             epoch: AtomicU64::new(0),
-            was_exact: exact,
+            was_exact: exact && !options.f16_prefill,
             fingerprint: fingerprint?,
             has_widened: AtomicBool::new(false),
         };
@@ -267,9 +276,14 @@ impl Network {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// True once after keys and values had to become f32.
+    /// True once after keys and values had to become f32, and prompts with them.
     pub fn take_widened(&self) -> bool {
         self.has_widened.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether prompts are multiplied in f16, and have not had to become f32.
+    pub fn has_f16_prefill(&self) -> bool {
+        self.core().executor.has_f16_prefill()
     }
 
     /// Whether keys and values are f32, from the beginning or since they had to be.
@@ -287,8 +301,14 @@ impl Network {
                 "sessions are saved and restored only with `can_save` in LoadOptions".into(),
             )
         })?;
-        let exact = self.has_exact_kv();
-        Ok(KvOrigin::new(&self.resident, fingerprint, exact))
+        let core = self.core();
+        let has_f16_prefill = core.executor.has_f16_prefill();
+        Ok(KvOrigin::new(
+            &self.resident,
+            fingerprint,
+            core.pool.exact,
+            has_f16_prefill,
+        ))
     }
 
     /// Lends the pool. Whoever has it must not wait for the device, nor ask the network.
@@ -343,7 +363,7 @@ impl Network {
     }
 
     /// Waits for a step and hands each of its results to `read`, which must not ask the network, with its row in the batch. False where they are worth nothing, because
-    /// keys or values were too large for f16: from then on they are f32, and every sequence computes again what it held.
+    /// keys, values or what prompts are multiplied in were too large for f16: from then on all is f32, and every sequence computes again what it held.
     ///
     /// # Errors
     /// Those of the device; [`Error::OutOfMemory`] where it has no room for f32.
@@ -397,9 +417,9 @@ impl Network {
         }
     }
 
-    /// Keys and values become f32, unless they are; everything that was computed is lost.
+    /// Keys, values and prompts become f32, unless they are; everything that was computed is lost.
     fn widen(&self, core: &mut Core) -> Result<()> {
-        if !core.pool.exact {
+        if !core.pool.exact || core.executor.has_f16_prefill() {
             core.pool.widen(&self.resident)?;
             core.executor.widen(&self.resident, &core.pool)?;
             self.epoch.store(core.pool.epoch, Ordering::Release);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::dtype::Dtype;
+use crate::gpu::adapters;
 use crate::kernels::ComputePath;
 use crate::kernels::linear::Tuning;
 
@@ -25,6 +26,10 @@ pub struct LoadOptions {
     /// Whether activations of generated tokens are quantised to eight bits on the fly where they meet weights in q8; `None`: where that
     /// is clearly faster, by a short measurement.
     pub int8: Option<bool>,
+    /// Products of prompts in f16, with sums in f32, by cooperative matrices (tensor cores, WMMA, simdgroup matrices), instead of f32: faster,
+    /// and rounded. [`crate::Error::Unsupported`] where the adapter has none; where numbers of the model are too large for f16, prompts become
+    /// f32 again ([`crate::Model::WIDENED`]).
+    pub f16_prefill: bool,
     /// Whether kernel sizes, and the compute path where it is open, are found by measuring.
     pub tune: Tune,
     /// A file to keep measurements in, so that the next start need not repeat them; compiled kernels are kept beside it. `None`: every load
@@ -43,6 +48,24 @@ pub struct LoadOptions {
     pub can_save: bool,
     /// Set from another thread to end loading with [`crate::Error::Cancelled`].
     pub cancel: Option<Arc<AtomicBool>>,
+}
+
+impl LoadOptions {
+    /// Has the next load take another adapter than the one of this name, which was lost again and again. False where there is no other, or one was
+    /// asked for.
+    pub fn distrust(&mut self, adapter: &str) -> bool {
+        let known = adapters().into_iter();
+        self.distrust_among(adapter, known.map(|known| known.name))
+    }
+
+    fn distrust_among(&mut self, adapter: &str, known: impl IntoIterator<Item = String>) -> bool {
+        if self.device.is_some() || self.distrusted.iter().any(|name| name == adapter) {
+            return false;
+        }
+        self.distrusted.push(adapter.to_owned());
+        let mut known = known.into_iter();
+        known.any(|name| !self.distrusted.contains(&name))
+    }
 }
 
 /// Whether to measure, at load, which kernels suit the adapter. It takes less than a second.
@@ -66,4 +89,29 @@ pub struct Progress {
     pub done: u64,
     /// Bytes in all.
     pub total: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_adapter_is_distrusted_while_there_is_another() {
+        let known = || ["a", "b"].map(str::to_owned);
+        let mut options = LoadOptions::default();
+        assert!(options.distrust_among("a", known()));
+        assert!(!options.distrust_among("b", known()));
+        assert_eq!(options.distrusted, ["a", "b"]);
+    }
+
+    #[test]
+    fn an_adapter_that_was_asked_for_is_not_replaced() {
+        let known = ["a", "b"].map(str::to_owned);
+        let mut options = LoadOptions {
+            device: Some("a".into()),
+            ..LoadOptions::default()
+        };
+        assert!(!options.distrust_among("a", known));
+        assert!(options.distrusted.is_empty());
+    }
 }

@@ -45,7 +45,7 @@ pub enum BufferId {
     /// The FFN's inner activations, likewise.
     Ffn(Option<usize>),
     Logits,
-    /// Not 0 once a key or value did not fit the cache's format.
+    /// Not 0 once a key, a value or an input of a product in f16 did not fit that.
     Overflow,
     /// Logits with the repetition penalty, and what is known of every group of them.
     Adjusted,
@@ -135,6 +135,8 @@ pub struct Plan {
     pub buffers: Vec<PlannedBuffer>,
     /// Whether prompts and generated rows are computed differently.
     pub has_classes: bool,
+    /// Whether prompts are multiplied in f16.
+    pub has_f16_prefill: bool,
 }
 
 /// What a plan is made from.
@@ -189,6 +191,7 @@ impl Plan {
             },
             buffers: blueprint.buffers(),
             has_classes: blueprint.has_classes(),
+            has_f16_prefill: blueprint.tuning.matrices.is_some(),
         }
     }
 

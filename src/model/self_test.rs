@@ -23,7 +23,9 @@ pub fn pass(gpu: &mut Gpu, file: Option<&Path>) -> Result<()> {
     let key = AdapterKey::new(gpu);
     // With other files than the usual ones nothing that was found out counts.
     let is_usual = gpu.stand_ins.is_empty();
-    let probed = match known(&key, file).filter(|_| is_usual) {
+    let known = known(&key, file).filter(|_| is_usual);
+    let is_enough = |known: &Probed| known.matrices.is_some() || gpu.matrices.is_none();
+    let probed = match known.filter(is_enough) {
         Some(probed) => probed,
         None => {
             let probed = run(gpu)?;
@@ -39,7 +41,7 @@ pub fn pass(gpu: &mut Gpu, file: Option<&Path>) -> Result<()> {
 
 fn known(key: &AdapterKey, file: Option<&Path>) -> Option<Probed> {
     let passed = PASSED.lock().unwrap_or_else(|poison| poison.into_inner());
-    let here = passed.iter().find(|(other, _)| other == key);
+    let here = passed.iter().rev().find(|(other, _)| other == key);
     let here = here.map(|(_, probed)| *probed);
     here.or_else(|| tune_cache::facts(file?, key).probed)
 }
@@ -61,6 +63,9 @@ fn heed(gpu: &mut Gpu, probed: Probed) {
     }
     if !probed.halves {
         gpu.stand_ins.push((NATIVE_HALVES, EXACT_HALVES));
+    }
+    if probed.matrices == Some(false) {
+        gpu.matrices = None;
     }
 }
 
@@ -88,6 +93,7 @@ fn run(gpu: &Gpu) -> Result<Probed> {
     let mut probed = Probed {
         subgroups: true,
         halves: true,
+        matrices: gpu.matrices.map(|_| true),
     };
     let mut rest = &found[..];
     for known in &known {
@@ -97,6 +103,7 @@ fn run(gpu: &Gpu) -> Result<Probed> {
             match known.name {
                 Known::SUBGROUPS => probed.subgroups = false,
                 Known::HALVES => probed.halves = false,
+                Known::MATRICES => probed.matrices = Some(false),
                 _ => {
                     return Err(Error::ComputesWrongly {
                         adapter: gpu.adapter.name.clone(),

@@ -117,6 +117,11 @@ impl StepSizes {
         })
     }
 
+    /// Whether there is room for what the largest tiles compute in vain.
+    pub fn has_large_tiles(&self) -> bool {
+        self.rows != LEAST_ROWS
+    }
+
     /// Rows that buffers of activations are made for.
     pub fn activation_rows(&self) -> usize {
         self.rows

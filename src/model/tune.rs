@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use web_time::Instant;
 
+use super::f16_prefill;
 use super::options::{LoadOptions, Tune};
 use super::pack::{GROUP, UNIT, units};
 use super::store::Store;
@@ -92,6 +93,8 @@ fn texture_obstacle(gpu: &Gpu, config: &Config) -> Option<&'static str> {
 pub fn choose(gpu: &Gpu, config: &Config, dtype: Dtype, options: &LoadOptions) -> Result<Chosen> {
     let obstacle = texture_obstacle(gpu, config);
     let possible: Vec<ComputePath> = match (options.compute_path, obstacle) {
+        // Only there they are.
+        (None, _) if options.f16_prefill => vec![ComputePath::Gpu],
         (Some(ComputePath::Software), Some(why)) => {
             return Err(Error::Unsupported {
                 adapter: gpu.adapter.name.clone(),
@@ -134,6 +137,10 @@ fn as_requested(gpu: &Gpu, dtype: Dtype, options: &LoadOptions, chosen: Chosen) 
             ),
         });
     }
+    tuning.matrices = match options.f16_prefill {
+        true => Some(f16_prefill::matrices(gpu, path)?),
+        false => None,
+    };
     if let Some(int8) = options.int8 {
         if int8 && dtype != Dtype::Q8 {
             return Err(Error::Int8NeedsQ8 { dtype });
@@ -353,15 +360,7 @@ impl Sample {
             bytes,
             pairs: shape.pairs,
             shape: uniform(gpu, shape),
-            first_row: uniform(
-                gpu,
-                FirstRow {
-                    first: 0,
-                    padding_0: 0,
-                    padding_1: 0,
-                    padding_2: 0,
-                },
-            ),
+            first_row: uniform(gpu, FirstRow::of(0..tokens)),
             // Zeros: the arithmetic takes as long with any numbers.
             weights: Store::new(gpu, "tune", bytes as u64, path),
             output: gpu.buffer(

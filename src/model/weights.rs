@@ -81,6 +81,8 @@ pub struct MatrixLayout {
     pub dtype: Dtype,
     /// Whether it would be f16 if f16 could hold its numbers.
     is_beyond_f16: bool,
+    /// Whether f16 holds its numbers well enough for prompts to be multiplied in it.
+    pub suits_f16: bool,
     /// Whether its first half is the gate of its second.
     is_gated: bool,
     /// Once it is known how much a binding holds.
@@ -119,6 +121,17 @@ impl MatrixLayout {
     }
 }
 
+fn each_mut(layers: &mut [LayerMatrices<MatrixLayout>]) -> impl Iterator<Item = &mut MatrixLayout> {
+    layers.iter_mut().flat_map(|layer| {
+        [
+            &mut layer.qkv,
+            &mut layer.out,
+            &mut layer.proj_1,
+            &mut layer.proj_2,
+        ]
+    })
+}
+
 /// How every matrix lies on the device, decided before anything is uploaded.
 pub type Layout = Matrices<MatrixLayout>;
 
@@ -149,17 +162,14 @@ impl Layout {
     }
 
     fn all_mut(&mut self) -> impl Iterator<Item = &mut MatrixLayout> {
-        let layers = self.layers.iter_mut().flat_map(|layer| {
-            [
-                &mut layer.qkv,
-                &mut layer.out,
-                &mut layer.proj_1,
-                &mut layer.proj_2,
-            ]
-        });
         std::iter::once(&mut self.embedding)
             .chain(&mut self.head)
-            .chain(layers)
+            .chain(each_mut(&mut self.layers))
+    }
+
+    /// All but the embedding and the head.
+    pub fn in_layers_mut(&mut self) -> impl Iterator<Item = &mut MatrixLayout> {
+        each_mut(&mut self.layers)
     }
 
     /// Splits every matrix into parts of at most so many bytes.
@@ -205,6 +215,7 @@ pub fn layout(checkpoint: &Checkpoint, requested: Option<Dtype>) -> Result<Layou
             spec,
             dtype,
             is_beyond_f16: false,
+            suits_f16: true,
             is_gated,
             parts: Vec::new(),
         })

@@ -91,7 +91,8 @@ impl Server {
         !self.settings.api_keys.is_empty()
     }
 
-    /// Loads the model again when its device was lost.
+    /// Loads the model again when its device was lost. `reload` is given nothing at first, and where the device is lost again before a token came,
+    /// the name of its adapter: then it loads on another, or fails.
     pub fn reload_with(&mut self, reload: Reload) {
         self.reload = Some(reload);
     }

@@ -57,8 +57,8 @@ impl Drop for LostAtEnd {
     }
 }
 
-/// Loads the model again, after its device was lost.
-pub type Reload = Box<dyn FnMut() -> Result<Model> + Send>;
+/// Loads the model again, after its device was lost; given the name of an adapter that was lost again at once, on another.
+pub type Reload = Box<dyn FnMut(Option<&str>) -> Result<Model> + Send>;
 
 /// Whose a text is.
 struct Tag {
@@ -96,18 +96,19 @@ impl Worker {
         let _at_end = LostAtEnd(Arc::clone(&self.pulse));
         let mut tokens = None;
         while let Err(error) = self.serve() {
-            // A device that is lost at once, again and again, is broken.
+            // A device that is lost at once, again and again, is broken; another adapter's may not be.
             let tokens_before = tokens.replace(self.metrics.now().generated_tokens);
             let is_broken = tokens_before == tokens;
-            let reload = self.reload.as_mut().filter(|_| !is_broken);
-            match reload.map(|reload| reload()) {
-                Some(Ok(model)) => {
+            let adapter = self.model.adapter().name.clone();
+            let broken = is_broken.then_some(adapter.as_str());
+            match self.reload.as_mut().map(|reload| reload(broken)) {
+                Some(Ok(model)) if broken != Some(&model.adapter().name) => {
                     (self.on_reload)(&model);
                     self.model = model;
                     self.pulse.set(Health::Ready);
                 }
                 Some(Err(why)) => return self.refuse(&why),
-                None => return self.refuse(&error),
+                Some(Ok(_)) | None => return self.refuse(&error),
             }
         }
     }

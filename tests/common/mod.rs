@@ -80,6 +80,7 @@ pub fn other_tuning(path: ComputePath) -> Tuning {
         subgroups: true,
         tile: 64,
         int8: false,
+        matrices: None,
     };
     Tuning {
         subgroups: tuning.is_possible(path, subgroup_lanes()),

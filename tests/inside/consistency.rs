@@ -10,7 +10,7 @@ use openelm::{ComputePath, Dtype, GenerateOptions, Gpu, LoadOptions, Model, Tune
 const CONTEXT: usize = 96;
 
 /// Odd in every way that a configuration allows: widths that fill no block or tile, groups of 3, head_dim 6 and 80.
-const ODD: [&str; 5] = [
+pub const ODD: [&str; 5] = [
     r#"{"model_type":"openelm","num_transformer_layers":3,"model_dim":37,"vocab_size":101,"head_dim":6,"num_gqa_groups":3,
         "num_query_heads":[3,6,9],"num_kv_heads":[1,2,3],"ffn_dim_divisor":5,"ffn_multipliers":[0.5,2.0],
         "normalize_qk_projections":true,"share_input_output_layers":true,"max_context_length":96}"#,
@@ -29,7 +29,7 @@ const ODD: [&str; 5] = [
         "share_input_output_layers":true,"max_context_length":96}"#,
 ];
 
-fn tokens(model: &Model, count: usize) -> Vec<u32> {
+pub fn tokens(model: &Model, count: usize) -> Vec<u32> {
     let vocab = model.config().vocab_size as f32;
     noise(9, count)
         .iter()
@@ -37,7 +37,7 @@ fn tokens(model: &Model, count: usize) -> Vec<u32> {
         .collect()
 }
 
-fn assert_close(a: &[Vec<f32>], b: &[Vec<f32>], tolerance: f32, what: &str) {
+pub fn assert_close(a: &[Vec<f32>], b: &[Vec<f32>], tolerance: f32, what: &str) {
     for (position, (a, b)) in a.iter().zip(b).enumerate() {
         let size = a.iter().fold(1.0f32, |most, x| most.max(x.abs()));
         for (x, y) in a.iter().zip(b) {

@@ -36,7 +36,7 @@ fn most_probable(model: &Model, ids: &[u32], first: usize) -> Vec<u32> {
         .collect()
 }
 
-fn check(model: &Model, golden: &Value, tolerance: f64, penalized: usize) {
+pub fn check(model: &Model, golden: &Value, tolerance: f64, penalized: usize) {
     let mut session = model.session().unwrap();
     for case in golden["cases"].as_array().unwrap() {
         let prompt = ids(&case["ids"]);

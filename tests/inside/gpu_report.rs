@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use ash::{khr, vk};
 use naga::back;
-use openelm::gpu::{BindingKind, KernelSpec};
+use openelm::gpu::{BindingKind, CooperativeMatrices, KernelSpec};
 use openelm::kernels::linear::Tuning;
 use openelm::model::kernels_of;
 use openelm::{ComputePath, Dtype};
@@ -23,6 +23,8 @@ struct Compiler {
     name: String,
     /// Lanes of a subgroup at least.
     subgroup_lanes: u32,
+    /// Cooperative matrices, where it has some.
+    matrices: Option<CooperativeMatrices>,
 }
 
 impl Compiler {
@@ -41,13 +43,32 @@ impl Compiler {
             let name = properties.properties.device_name_as_c_str().unwrap();
             let name = name.to_string_lossy().into_owned();
             let subgroup_lanes = subgroups.min_subgroup_size;
+            let known = instance
+                .enumerate_device_extension_properties(adapter)
+                .unwrap();
+            let has_matrices = known
+                .iter()
+                .any(|one| one.extension_name_as_c_str() == Ok(khr::cooperative_matrix::NAME));
+            // AMD's are 16 x 16, which is what is asked about here.
+            let matrices = has_matrices.then_some(CooperativeMatrices {
+                size: 16,
+                subgroup_lanes: subgroups.max_subgroup_size,
+            });
             let mut executables =
                 vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR::default()
                     .pipeline_executable_info(true);
             let mut sizes = vk::PhysicalDeviceSubgroupSizeControlFeatures::default()
                 .subgroup_size_control(true);
             let queue = [vk::DeviceQueueCreateInfo::default().queue_priorities(&[1.0])];
-            let extensions = [khr::pipeline_executable_properties::NAME.as_ptr()];
+            let mut extensions = vec![khr::pipeline_executable_properties::NAME.as_ptr()];
+            extensions.extend(matrices.map(|_| khr::cooperative_matrix::NAME.as_ptr()));
+            let mut cooperative =
+                vk::PhysicalDeviceCooperativeMatrixFeaturesKHR::default().cooperative_matrix(true);
+            let mut memory_model = vk::PhysicalDeviceVulkanMemoryModelFeatures::default()
+                .vulkan_memory_model(true)
+                .vulkan_memory_model_device_scope(true);
+            let mut halves =
+                vk::PhysicalDeviceShaderFloat16Int8Features::default().shader_float16(true);
             let features = vk::PhysicalDeviceFeatures::default().robust_buffer_access(true);
             let info = vk::DeviceCreateInfo::default()
                 .queue_create_infos(&queue)
@@ -55,6 +76,13 @@ impl Compiler {
                 .enabled_features(&features)
                 .push_next(&mut executables)
                 .push_next(&mut sizes);
+            let info = match matrices {
+                None => info,
+                Some(_) => info
+                    .push_next(&mut cooperative)
+                    .push_next(&mut memory_model)
+                    .push_next(&mut halves),
+            };
             let device = instance
                 .create_device(adapter, &info, None)
                 .expect("a device");
@@ -66,6 +94,7 @@ impl Compiler {
                 executables,
                 name,
                 subgroup_lanes,
+                matrices,
             }
         }
     }
@@ -178,16 +207,26 @@ pub fn label(spec: &KernelSpec) -> String {
     format!("{file} {}", words.join(" "))
 }
 
-/// Every kernel for GPUs at 270M, in the formats that people decode with, with and without subgroup operations; subgroups have at least so many
-/// lanes.
-fn kernels(subgroup_lanes: u32) -> BTreeMap<String, KernelSpec> {
+/// Every kernel for GPUs at 270M, in the formats that people decode with, with and without subgroup operations, in tiles of every size, and
+/// by cooperative matrices where there are some; subgroups have at least so many lanes.
+fn kernels(
+    subgroup_lanes: u32,
+    matrices: Option<CooperativeMatrices>,
+) -> BTreeMap<String, KernelSpec> {
     let mut kernels = BTreeMap::new();
+    let default = Tuning::default();
+    let mut tunings = vec![default];
+    tunings.push(Tuning {
+        subgroups: true,
+        ..default
+    });
+    tunings.extend(Tuning::TILES.map(|tile| Tuning { tile, ..default }));
+    tunings.extend(matrices.map(|_| Tuning {
+        matrices,
+        ..default
+    }));
     for dtype in [Dtype::F16, Dtype::Bf16, Dtype::Q8, Dtype::Q4] {
-        for subgroups in [false, true] {
-            let tuning = Tuning {
-                subgroups,
-                ..Tuning::default()
-            };
+        for tuning in tunings.iter().copied() {
             let specs = kernels_of(
                 "shape:270M",
                 dtype,
@@ -232,15 +271,21 @@ fn report() {
     }
     table += "  kernel\n";
     let may_spill = std::env::var("OPENELM_GPU_REPORT_MAY_SPILL");
+    let only = std::env::var("OPENELM_GPU_REPORT_ONLY").unwrap_or_default();
     let mut spilling = Vec::new();
-    for (label, spec) in kernels(compiler.subgroup_lanes) {
+    for (label, spec) in kernels(compiler.subgroup_lanes, compiler.matrices) {
+        if !label.starts_with(&only) {
+            continue;
+        }
         let found = compiler.statistics(&spec);
         if std::env::var_os("OPENELM_GPU_REPORT_ALL").is_some() {
             eprintln!("{label}: {found:?}");
         }
         for (column, names) in COLUMNS {
             let number = names.iter().find_map(|name| found.get(*name));
-            let may_spill = may_spill.as_ref().is_ok_and(|file| label.starts_with(file));
+            let may_spill = may_spill
+                .as_ref()
+                .is_ok_and(|files| files.split(' ').any(|file| label.starts_with(file)));
             if column == "spills" && number.is_some_and(|spills| *spills > 0) && !may_spill {
                 spilling.push(label.clone());
             }

@@ -114,6 +114,11 @@ impl Lab {
         out
     }
 
+    /// What a buffer holds now, in whole numbers.
+    pub fn words(&self, buffer: &wgpu::Buffer) -> Vec<u32> {
+        bytemuck::cast_slice(&self.bytes(buffer)).to_vec()
+    }
+
     /// What a buffer holds now.
     fn bytes(&self, buffer: &wgpu::Buffer) -> Vec<u8> {
         let floats = self.read(&Store::Buffer(buffer.clone()));
@@ -353,12 +358,7 @@ pub fn permutation(seed: u64, count: usize) -> Vec<u32> {
 }
 
 pub fn first_row(first: usize) -> FirstRow {
-    FirstRow {
-        first: first as u32,
-        padding_0: 0,
-        padding_1: 0,
-        padding_2: 0,
-    }
+    FirstRow::of(first as u32..u32::MAX)
 }
 
 /// What outputs hold where a kernel must not write.
@@ -847,7 +847,8 @@ proptest! {
             Mapping::PrefillSingle => 1 + extra % 3,
             Mapping::PrefillNarrow => 1 + extra % 24,
             Mapping::PrefillTiles => 1 + extra,
-            Mapping::PrefillWide => 1 + 2 * extra,
+            Mapping::PrefillWide | Mapping::PrefillLarge => 1 + 2 * extra,
+            Mapping::PrefillMatrices => unreachable!("in `matrices`"),
         };
         // Rows that were generated come first; windows begin anywhere.
         let first = if matches!(mapping, Mapping::DecodeRows | Mapping::FewRows(_)) { 0 } else { first };
@@ -920,7 +921,9 @@ proptest! {
                 Mapping::PrefillSingle
                 | Mapping::PrefillNarrow
                 | Mapping::PrefillTiles
-                | Mapping::PrefillWide => {
+                | Mapping::PrefillWide
+                | Mapping::PrefillLarge
+                | Mapping::PrefillMatrices => {
                     let bindings = linear::TileBindings {
                         shape, weights, output: out_buffer.as_entire_binding(), input: input.as_entire_binding(),
                         first_row: first_row.as_entire_binding(),
@@ -937,10 +940,13 @@ proptest! {
             Mapping::PrefillLanes => &[Mapping::DecodeLanes],
             Mapping::PrefillOctets => &[Mapping::PrefillLanes, Mapping::DecodeLanes],
             Mapping::FewRows(_) => &[Mapping::DecodeRows],
-            Mapping::PrefillNarrow => &[Mapping::PrefillTiles, Mapping::PrefillWide],
-            Mapping::PrefillSingle | Mapping::PrefillTiles | Mapping::PrefillWide => {
+            Mapping::PrefillNarrow => {
+                &[Mapping::PrefillTiles, Mapping::PrefillWide, Mapping::PrefillLarge]
+            }
+            Mapping::PrefillSingle | Mapping::PrefillTiles | Mapping::PrefillWide | Mapping::PrefillLarge => {
                 &[Mapping::PrefillNarrow]
             }
+            Mapping::PrefillMatrices => &[],
         };
         // Nor does it matter whether a kernel is made for the width.
         let others = others.iter().map(|other| (*other, blocks));
@@ -958,7 +964,7 @@ proptest! {
             let x = &x[t * columns..][..columns];
             // A norm's weights come before, its division after whatever is lost to eight bits.
             let (weighed, scale) = match kind {
-                Input::Plain | Input::Attended(_) => (x.to_vec(), 1.0),
+                Input::Plain | Input::Wide | Input::Attended(_) => (x.to_vec(), 1.0),
                 Input::Normed => {
                     let weighed = x.iter().zip(&norm).map(|(x, weight)| x * weight);
                     (weighed.collect(), twin::rms_scale(&widen(x), 1e-6))

@@ -15,6 +15,7 @@ mod gpu_report;
 mod hlsl;
 mod kernels;
 mod kv_transfer;
+mod matrices;
 #[cfg(feature = "server")]
 mod openai;
 mod processors;

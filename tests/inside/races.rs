@@ -31,7 +31,6 @@ fn with_lanes(files: Files, by: u32) -> Files {
                 "@builtin(local_invocation_index) ordered_lane: u32) {{\n    let lane = ordered_lane ^ {by}u;\n"
             ),
         );
-        let text = text.replace("invocation.lane", &format!("(invocation.lane ^ {by}u)"));
         (*name, &*text.leak())
     };
     files.iter().map(file).collect::<Vec<_>>().leak()
@@ -46,19 +45,14 @@ pub fn is_reorderable(spec: &KernelSpec, order: usize) -> bool {
     };
     let (plain, other) = (resolve(FILES), resolve(reordered(order)));
     let lanes = match spec.variant.file {
+        "attention_lanes.wgsl" => 8,
         "qk_norm_rope.wgsl" => 32,
         "sample_ngrams.wgsl" | "sample_pick.wgsl" => 256,
         _ => spec
             .constants
             .iter()
             .find(|(name, _)| *name == "LANES")
-            .map_or(
-                match plain.contains("workgroup_size(8)") {
-                    true => 8,
-                    false => 64,
-                },
-                |(_, lanes)| *lanes as u32,
-            ),
+            .map_or(64, |(_, lanes)| *lanes as u32),
     };
     plain != other && !plain.contains("subgroup") && ORDERS[order] < lanes
 }

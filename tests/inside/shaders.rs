@@ -6,13 +6,14 @@ use std::io::Write;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess, TypeInner, back};
 use openelm::gpu::shader::{Variant, resolve};
-use openelm::gpu::{BindingKind, KernelSpec};
+use openelm::gpu::{BindingKind, CooperativeMatrices, KernelSpec};
 use openelm::kernels::attention::Spread;
 use openelm::kernels::linear::{Arithmetic, Attended, Input, Mapping, Output, Product};
 use openelm::kernels::{
     self, BatchClass, FirstRow, TokenInput, arithmetic_peak, attention, embed, linear, probe,
     qk_norm_rope, read_bandwidth, rms_norm, sample,
 };
+use openelm::model::f16_prefill;
 use openelm::{ComputePath, Dtype, Error, Tuning};
 
 /// Name and offset of a struct's members.
@@ -75,6 +76,29 @@ fn every_spec() -> Vec<KernelSpec> {
             }
         }
     }
+    for which in MATRICES {
+        let tuning = Tuning {
+            matrices: Some(which),
+            ..Tuning::default()
+        };
+        for output in Output::ALL {
+            for (dtype, input) in Dtype::ALL
+                .into_iter()
+                .zip([Input::Plain, Input::Wide].into_iter().cycle())
+            {
+                let product = Product {
+                    path: ComputePath::Gpu,
+                    mapping: Mapping::PrefillMatrices,
+                    dtype,
+                    arithmetic: Arithmetic::Float,
+                    input,
+                    output,
+                    blocks: 160,
+                };
+                specs.push(product.spec(tuning));
+            }
+        }
+    }
     let mut unique: Vec<KernelSpec> = Vec::new();
     for spec in specs {
         if !unique.contains(&spec) {
@@ -82,6 +106,29 @@ fn every_spec() -> Vec<KernelSpec> {
         }
     }
     unique
+}
+
+/// Every kind of cooperative matrices, and what stands in for them.
+const MATRICES: [CooperativeMatrices; 4] = [
+    CooperativeMatrices::PLAIN,
+    CooperativeMatrices {
+        size: 8,
+        subgroup_lanes: 32,
+    },
+    CooperativeMatrices {
+        size: 16,
+        subgroup_lanes: 32,
+    },
+    CooperativeMatrices {
+        size: 16,
+        subgroup_lanes: 64,
+    },
+];
+
+/// Whether a variant is only for adapters with cooperative matrices.
+pub fn has_matrices(spec: &KernelSpec) -> bool {
+    let mut slots = spec.variant.slots.iter();
+    slots.any(|(_, file)| ["lib/matrices_16.wgsl", "lib/matrices_8.wgsl"].contains(file))
 }
 
 /// Every mapping that a path may take, with the arithmetic it may take it with.
@@ -193,7 +240,12 @@ pub fn parse(spec: &KernelSpec) -> (String, Module, ModuleInfo) {
         .unwrap_or_else(|error| panic!("{variant:?}: {}", error.emit_to_string(&text)));
     // Nothing beyond core WebGPU may be needed, of which naga calls unpack2x16float a capability.
     let mut capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
-    capabilities.set(Capabilities::SUBGROUP, has_subgroups(spec));
+    capabilities.set(
+        Capabilities::SUBGROUP,
+        has_subgroups(spec) || has_matrices(spec),
+    );
+    let of_matrices = Capabilities::COOPERATIVE_MATRIX | Capabilities::SHADER_FLOAT16;
+    capabilities.set(of_matrices, has_matrices(spec));
     let info = Validator::new(ValidationFlags::all(), capabilities)
         .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
         .subgroup_operations(naga::valid::SubgroupOperationSet::all())
@@ -280,6 +332,11 @@ fn every_variant_translates_to_every_backend() {
 
         let options = back::msl::Options {
             fake_missing_bindings: true,
+            lang_version: if has_matrices(&spec) {
+                (2, 3)
+            } else {
+                back::msl::Options::default().lang_version
+            },
             ..Default::default()
         };
         let pipeline = back::msl::PipelineOptions {
@@ -290,6 +347,10 @@ fn every_variant_translates_to_every_backend() {
             .unwrap_or_else(|error| panic!("{what:?} to MSL: {error}"));
         assert!(text.contains("kernel void"));
 
+        // There are no cooperative matrices in the HLSL that naga writes, and wgpu shows none on DirectX.
+        if has_matrices(&spec) {
+            continue;
+        }
         let options = back::hlsl::Options::default();
         let pipeline = back::hlsl::PipelineOptions {
             entry_point: Some(entry),
@@ -398,6 +459,14 @@ fn workgroups_fit_the_least_adapter() {
             "attention_lanes.wgsl" => 8,
             "qk_norm_rope.wgsl" => spec.constants.first().map_or(32, |lanes| lanes.1 as u32),
             "linear_prefill_single.wgsl" => 32,
+            "linear_prefill_wide.wgsl"
+                if spec
+                    .variant
+                    .slots
+                    .contains(&("stage", "lib/stage_large.wgsl")) =>
+            {
+                128
+            }
             "sample_ngrams.wgsl" | "sample_pick.wgsl" => 256,
             _ => {
                 let mut constants = spec.constants.iter();
@@ -415,7 +484,11 @@ fn workgroups_fit_the_least_adapter() {
             .filter(|(_, variable)| variable.space == AddressSpace::WorkGroup)
             .map(|(_, variable)| layouter[variable.ty].size)
             .sum();
-        assert!(bytes <= 16384, "{:?} takes {bytes} bytes", spec.variant);
+        match spec.variant.file {
+            // Whoever has cooperative matrices has more, which is asked.
+            "linear_prefill_matrices.wgsl" => assert_eq!(bytes, f16_prefill::WORKGROUP_BYTES),
+            _ => assert!(bytes <= 16384, "{:?} takes {bytes} bytes", spec.variant),
+        }
     }
 }
 
@@ -481,7 +554,9 @@ fn tint_accepts_every_variant() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    for (i, spec) in every_spec().into_iter().enumerate() {
+    // It does not know wgpu's cooperative matrices.
+    let specs = every_spec().into_iter().filter(|spec| !has_matrices(spec));
+    for (i, spec) in specs.enumerate() {
         let (mut text, ..) = parse(&spec);
         if has_subgroups(&spec) {
             // What browsers want to be told, naga does not know.

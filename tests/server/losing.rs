@@ -15,7 +15,15 @@ struct Devices(Arc<Mutex<Option<Gpu>>>);
 
 impl Devices {
     fn load(&self) -> openelm::Result<Model> {
-        let gpu = Gpu::open(None)?;
+        self.load_as(None)
+    }
+
+    /// As if on an adapter of that name.
+    fn load_as(&self, adapter: Option<&str>) -> openelm::Result<Model> {
+        let mut gpu = Gpu::open(None)?;
+        if let Some(name) = adapter {
+            gpu.adapter.name = name.into();
+        }
         *self.0.lock().unwrap() = Some(gpu.clone());
         Model::from_parts(Checkpoint::open("demo")?, gpu, &LoadOptions::default())
     }
@@ -35,7 +43,8 @@ fn the_model_is_loaded_again() {
     let devices = Devices::default();
     let (again, loads) = (devices.clone(), Arc::new(AtomicUsize::new(0)));
     let count = Arc::clone(&loads);
-    let scene = Scene::reloading(devices.load().unwrap(), move || {
+    let scene = Scene::reloading(devices.load().unwrap(), move |broken| {
+        assert_eq!(broken, None);
         count.fetch_add(1, Ordering::Relaxed);
         again.load()
     });
@@ -70,7 +79,7 @@ fn the_model_is_loaded_again() {
 #[test]
 fn what_cannot_be_loaded_again_is_said() {
     let devices = Devices::default();
-    let scene = Scene::reloading(devices.load().unwrap(), || {
+    let scene = Scene::reloading(devices.load().unwrap(), |_| {
         Err(Error::Misuse("the file has gone".into()))
     });
     assert_eq!(complete(&scene).status, 200);
@@ -85,11 +94,34 @@ fn what_cannot_be_loaded_again_is_said() {
     assert_eq!(scene.ask(get("/v1/models")).status, 200);
 }
 
+/// Lost again before a token came: then another adapter is asked for, and what was asked for by then is told to ask again.
+#[test]
+fn another_adapter_takes_over() {
+    let devices = Devices::default();
+    let (again, wishes) = (devices.clone(), Arc::<Mutex<Vec<_>>>::default());
+    let seen = Arc::clone(&wishes);
+    let scene = Scene::reloading(devices.load_as(Some("first")).unwrap(), move |broken| {
+        seen.lock().unwrap().push(broken.map(str::to_owned));
+        let is_first = broken.is_none();
+        let model = again.load_as(Some(if is_first { "first" } else { "second" }));
+        if is_first {
+            again.lose();
+        }
+        model
+    });
+    devices.lose();
+    // Who asks first finds the device lost, a later one that it is so again.
+    let answers = std::iter::repeat_with(|| complete(&scene));
+    let answer = answers.take(10_000).find(|answer| answer.status != 503);
+    assert_eq!(answer.expect("an answer").status, 200);
+    assert_eq!(*wishes.lock().unwrap(), [None, Some("first".to_owned())]);
+}
+
 #[test]
 fn a_device_that_is_lost_at_once_is_given_up() {
     let devices = Devices::default();
     let again = devices.clone();
-    let scene = Scene::reloading(devices.load().unwrap(), move || {
+    let scene = Scene::reloading(devices.load().unwrap(), move |_| {
         let model = again.load();
         again.lose();
         model

@@ -47,7 +47,10 @@ impl Scene {
     }
 
     /// A server with a model of its own, which is loaded again by `reload`.
-    pub fn reloading(model: Model, reload: impl FnMut() -> Result<Model> + Send + 'static) -> Self {
+    pub fn reloading(
+        model: Model,
+        reload: impl FnMut(Option<&str>) -> Result<Model> + Send + 'static,
+    ) -> Self {
         let mut settings = Settings::default();
         settings.port = 0;
         let mut server = Server::bind(settings).unwrap();

@@ -345,8 +345,13 @@ fn one_text(count: usize) -> Result<()> {
 /// All that a text follows from beside its line, but for the seed of the clock.
 fn fingerprint(arguments: &Generate) -> String {
     let model = &arguments.model;
+    // What is usual is not named, so that results of earlier versions stay.
+    let prefill = match model.has_f16_prefill() {
+        true => " f16 prefill",
+        false => "",
+    };
     format!(
-        "{:?}",
+        "{:?}{prefill}",
         (
             &model.model,
             &model.tokenizer,

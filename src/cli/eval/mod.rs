@@ -87,6 +87,7 @@ pub fn run(arguments: &Eval) -> Result<()> {
     let of_model = json!({
         "dtype": model.dtype().name(),
         "kv_dtype": if model.network().has_exact_kv() { "f32" } else { "f16" },
+        "prefill_dtype": if model.network().has_f16_prefill() { "f16" } else { "f32" },
         "adapter": model.adapter(),
     });
     arguments.report(&questions, &asked?, of_model)

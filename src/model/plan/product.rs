@@ -31,6 +31,10 @@ impl Blueprint<'_> {
             };
             let of_class = |class| -> Vec<Dispatch> {
                 let arithmetic = self.tuning.arithmetic(class, matrix.dtype);
+                if class == BatchClass::Prompt && self.is_half(product) {
+                    let mapping = Mapping::PrefillMatrices;
+                    return vec![self.product(product, (index, part), mapping, arithmetic)];
+                }
                 let mappings = Mapping::all_for(self.path, class, arithmetic, tile, in_window);
                 // Where there is room for one row only, tiles have none.
                 let is_single = product.to == BufferId::Logits && self.sizes.logits == 1;
@@ -62,6 +66,11 @@ impl Blueprint<'_> {
         matrix.parts.iter().enumerate().map(part).collect()
     }
 
+    /// Whether prompts are multiplied in f16. Logits never are: most of a step's rows have none, and they are what is compared.
+    fn is_half(&self, product: &Product<'_>) -> bool {
+        self.tuning.matrices.is_some() && product.matrix.suits_f16 && product.stage != Stage::Head
+    }
+
     fn product(
         &self,
         product: &Product<'_>,
@@ -77,6 +86,7 @@ impl Blueprint<'_> {
         let (input, from) = match (norm, attended) {
             (Some(_), _) => (Input::Normed, BufferId::Hidden),
             (None, Some(attended)) => (Input::Attended(attended), BufferId::Partials),
+            (None, None) if product.stage == Stage::Proj2 => (Input::Wide, product.from),
             (None, None) => (Input::Plain, product.from),
         };
         let in_stride = attended.map_or(in_stride, |a| 4 * a.splits * a.record);
@@ -114,6 +124,17 @@ impl Blueprint<'_> {
                     output: buffer(product.to),
                     input: buffer(from),
                     norm: norm.map_or(buffer(from), Resource::Norm),
+                };
+                (bindings.into_list(), DispatchShape::Rows(tokens))
+            }
+            0 if mapping == Mapping::PrefillMatrices => {
+                let bindings = linear::MatrixBindings {
+                    shape: Resource::Shape,
+                    weights,
+                    output: buffer(product.to),
+                    input: buffer(from),
+                    first_row: buffer(BufferId::PromptRows),
+                    overflow: buffer(BufferId::Overflow),
                 };
                 (bindings.into_list(), DispatchShape::Rows(tokens))
             }
