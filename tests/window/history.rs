@@ -274,6 +274,45 @@ fn drop_files(stage: &mut Scene<'_>, paths: &[PathBuf]) {
     stage.window.run();
 }
 
+/// A conversation that cannot be read is nothing to import over: its id is taken.
+#[test]
+fn what_is_imported_leaves_unreadable_files_alone() {
+    let folder = folder_of(&["Kings"]);
+    let id = "01700000000000000000";
+    let broken = folder.path().join(format!("conversations/{id}.json"));
+    std::fs::write(&broken, "half a conv").unwrap();
+    let exported = folder.path().join("exported.json");
+    let mut good = json("Foxes", 5, "Text of Foxes");
+    good["id"] = id.into();
+    std::fs::write(&exported, good.to_string()).unwrap();
+    let mut stage = open_folder(folder);
+    drop_files(&mut stage, &[exported]);
+    wait(&mut stage, "One conversation.");
+    until(&mut stage, "three files", |stage| stage.files().len() == 3);
+    assert_eq!(std::fs::read_to_string(&broken).unwrap(), "half a conv");
+}
+
+/// What a file says is listed as if somebody had typed it.
+#[test]
+fn titles_and_tags_of_files_leave_room_for_the_list() {
+    let folder = folder_of(&["Kings", "Foxes", "  "]);
+    let path = folder.path().join("conversations/x.json");
+    let mut odd = json(&format!("a\nb\u{2028}{}", "c".repeat(5000)), 5, "");
+    odd["tags"] = serde_json::json!(["", "#", "x".repeat(10_000), "forest"]);
+    std::fs::write(path, odd.to_string()).unwrap();
+    let stage = open_folder(folder);
+    let titles = titles(&stage);
+    assert_eq!(titles[..3], ["Text of", "Foxes", "Kings"]);
+    assert!(titles[3].starts_with("a b ccc") && titles[3].len() == 200);
+    let tag = "x".repeat(40);
+    for tag in [&tag, "forest"] {
+        let button = stage.window.get_by_label(&format!("Only tag {tag}"));
+        assert!(button.rect().height() < 40.0, "{tag}");
+    }
+    let all = stage.window.query_all_by_label_contains("Only tag ");
+    assert_eq!(all.count(), 2);
+}
+
 /// A file as the system hands it over when it is dropped on a window.
 #[derive(Debug)]
 struct Dropped(PathBuf);
