@@ -108,7 +108,7 @@ impl Store {
             Ok((settings, problems)) => {
                 let problems = problems.join("; ");
                 let what = format!(
-                    "of {path} is not usable: {problems}. All other settings are as they were."
+                    "In {path} these cannot be used: {problems}. All others are as they were."
                 );
                 (settings, what)
             }
