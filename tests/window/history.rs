@@ -8,7 +8,7 @@ use egui_kittest::kittest::{NodeT, Queryable};
 use openelm::Finish;
 use openelm::window::Action;
 
-use crate::scene::{Scene, ask_to_close, loaded, scene_of, wait};
+use crate::scene::{PATIENCE, Scene, ask_to_close, loaded, scene_of, wait};
 
 /// What a conversation's file says.
 fn json(title: &str, changed: i64, text: &str) -> serde_json::Value {
@@ -80,7 +80,7 @@ fn redo(stage: &mut Scene<'_>) {
 fn until(stage: &mut Scene<'_>, what: &str, is_so: impl Fn(&Scene<'_>) -> bool) {
     let begin = Instant::now();
     while !is_so(stage) {
-        assert!(begin.elapsed() < Duration::from_secs(30), "never: {what}");
+        assert!(begin.elapsed() < PATIENCE, "never: {what}");
         std::thread::sleep(Duration::from_millis(20));
         stage.window.step();
     }
@@ -412,7 +412,7 @@ fn the_index_is_a_cache() {
         None,
         Some("{".to_owned()),
         Some(r#"{"version":99,"entries":[]}"#.to_owned()),
-        Some(r#"{"version":1,"entries":[{"id":"gone","title":"Gone","mode":"chat","created":1,"changed":1,"pinned":true,"tags":[],"stamp":null}]}"#.to_owned()),
+        Some(r#"{"version":2,"entries":[{"id":"gone","title":"Gone","mode":"chat","created":1,"changed":1,"pinned":true,"tags":[],"stamp":null}]}"#.to_owned()),
     ] {
         match &broken {
             Some(text) => std::fs::write(&index, text).unwrap(),
@@ -458,13 +458,10 @@ fn hostile_files_are_told_and_kept() {
     let vast = std::fs::File::create(conversations.join("vast.json")).unwrap();
     vast.set_len(1 << 30).unwrap();
     std::fs::create_dir(conversations.join("folder.json")).unwrap();
-    let begin = Instant::now();
     let mut stage = open_folder(folder);
     wait(&mut stage, "Conversations that cannot be read");
-    assert!(
-        begin.elapsed() < Duration::from_secs(20),
-        "nothing vast is read"
-    );
+    // Nothing vast is read.
+    assert!(stage.has("has 1073741824 bytes, too many"));
     for name in ["deep.json", "text.json", "vast.json", "folder.json"] {
         assert!(stage.has(name), "{name}");
     }
