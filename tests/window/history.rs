@@ -306,7 +306,8 @@ fn titles_and_tags_of_files_leave_room_for_the_list() {
     assert!(titles[3].starts_with("a b ccc") && titles[3].len() == 200);
     let tag = "x".repeat(40);
     for tag in [&tag, "forest"] {
-        let button = stage.window.get_by_label(&format!("Only tag {tag}"));
+        let name = format!("Only tag {tag}");
+        let button = stage.window.get_by_label(&name);
         assert!(button.rect().height() < 40.0, "{tag}");
     }
     let all = stage.window.query_all_by_label_contains("Only tag ");
