@@ -8,12 +8,10 @@ use serde_json::{Map, Value};
 /// # Errors
 /// Says what is wrong where there is no object.
 pub fn read<T: DeserializeOwned>(json: &[u8]) -> Result<(T, Vec<String>), String> {
-    let whole = match serde_json::from_slice(json) {
-        Ok(read) => return Ok((read, Vec::new())),
-        Err(error) => error.to_string(),
-    };
-    let Ok(Value::Object(fields)) = serde_json::from_slice(json) else {
-        return Err(whole);
+    let fields = match serde_json::from_slice(json) {
+        Ok(Value::Object(fields)) => fields,
+        Ok(_) => return Err("is no JSON object".to_owned()),
+        Err(error) => return Err(error.to_string()),
     };
     let (mut usable, mut problems) = (Map::new(), Vec::new());
     for (name, value) in fields {
@@ -24,7 +22,8 @@ pub fn read<T: DeserializeOwned>(json: &[u8]) -> Result<(T, Vec<String>), String
         }
     }
     let read = serde_json::from_value(Value::Object(usable));
-    read.map(|read| (read, problems)).map_err(|_| whole)
+    read.map(|read| (read, problems))
+        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

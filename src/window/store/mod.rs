@@ -205,6 +205,7 @@ mod tests {
     use super::super::conversation::Mode;
     use super::*;
     use crate::text::Role;
+    use std::collections::BTreeMap;
     use std::time::{Duration, SystemTime};
 
     #[test]
@@ -282,12 +283,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("settings.json"), "{").unwrap();
         let store = Store::open(folder.path()).unwrap();
-        let (settings, problem) = store.settings::<Vec<u32>>();
+        let (settings, problem) = store.settings::<BTreeMap<String, u32>>();
         assert!(settings.is_empty());
         assert!(problem.unwrap().contains("settings.broken-"));
         drop(store);
         let store = Store::open(folder.path()).unwrap();
-        assert_eq!(store.settings::<Vec<u32>>().1, None, "it is told once");
+        assert_eq!(
+            store.settings::<BTreeMap<String, u32>>().1,
+            None,
+            "it is told once"
+        );
         let names = std::fs::read_dir(folder.path()).unwrap().flatten();
         let aside = names.filter(|entry| entry.file_name().to_string_lossy().contains("broken-"));
         let aside: Vec<_> = aside.collect();
