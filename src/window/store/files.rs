@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::history::Stamp;
+use crate::utf8;
 
 /// Larger files are none of ours.
 pub const MOST_BYTES: u64 = 256 << 20;
@@ -28,7 +29,7 @@ pub fn stamp(path: &Path) -> std::io::Result<Stamp> {
     })
 }
 
-/// All of a file that is no larger than those of this program are.
+/// All of a file that is no larger than those of this program are, without a byte order mark.
 ///
 /// # Errors
 /// Says why not, but not of which file.
@@ -50,7 +51,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, String> {
     file.take(MOST_BYTES)
         .read_to_end(&mut bytes)
         .map_err(describe)?;
-    Ok(bytes)
+    utf8::unmarked(bytes).map_err(|error| error.to_string())
 }
 
 /// Writes a file beside `path`, and puts it in its place once it is safe on disk. A link stays one, and who may read the file is as before.
