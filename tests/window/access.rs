@@ -49,10 +49,10 @@ fn focused(stage: &Scene<'_>) -> Option<(egui::accesskit::NodeId, String)> {
 }
 
 /// Where everything is.
-fn places(stage: &Scene<'_>) -> Vec<egui::Rect> {
+fn places(stage: &Scene<'_>) -> Vec<Option<egui::accesskit::Rect>> {
     let root = stage.window.root();
     let all = root.children_recursive();
-    all.map(|node| node.rect()).collect()
+    all.map(|node| node.accesskit_node().raw_bounds()).collect()
 }
 
 /// Where nobody asks for another frame, another one would change nothing: who opens something and touches nothing sees it as it is.

@@ -309,7 +309,8 @@ fn titles_and_tags_of_files_leave_room_for_the_list() {
     for tag in [&tag, "forest"] {
         let name = format!("Only tag {tag}");
         let button = stage.window.get_by_label(&name);
-        assert!(button.rect().height() < 40.0, "{tag}");
+        // Two lines at most.
+        assert!(button.rect().height() < 60.0, "{tag}");
     }
     let all = stage.window.query_all_by_label_contains("Only tag ");
     assert_eq!(all.count(), 2);
