@@ -179,11 +179,12 @@ fn a_head_has_to_come_in_time() {
 fn a_connection_may_be_idle_for_so_long() {
     let scene = Scene::with_limits(|limits| limits.keep_alive = SHORT);
     let mut client = scene.client();
+    let begin = Instant::now();
     client.send(get("/health"));
     assert_eq!(client.answer().unwrap().status, 200);
-    let begin = Instant::now();
     assert!(client.has_ended());
-    assert!(begin.elapsed() >= SHORT / 2);
+    // It is idle only once it was answered.
+    assert!(begin.elapsed() >= SHORT);
 }
 
 #[test]
