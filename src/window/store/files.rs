@@ -119,19 +119,19 @@ fn is_remains(path: &Path) -> bool {
     })
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
-    use super::*;
-    use std::os::unix::fs::{PermissionsExt, symlink};
-
+    #[cfg(unix)]
     #[test]
     fn a_file_that_is_replaced_stays_where_and_whose_it_was() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+
         let folder = tempfile::tempdir().unwrap();
         let [kept, link] = ["kept.json", "link.json"].map(|name| folder.path().join(name));
         std::fs::write(&kept, "old").unwrap();
         std::fs::set_permissions(&kept, std::fs::Permissions::from_mode(0o600)).unwrap();
         symlink("kept.json", &link).unwrap();
-        replace(&link, b"new").unwrap();
+        super::replace(&link, b"new").unwrap();
         assert!(link.symlink_metadata().unwrap().is_symlink());
         assert_eq!(std::fs::read_to_string(&kept).unwrap(), "new");
         let mode = std::fs::metadata(&kept).unwrap().permissions().mode();
