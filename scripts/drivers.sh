@@ -1,7 +1,7 @@
 #!/bin/sh
 # The golden tests (Apple's own numbers), those of single kernels and those of equal bits on every driver that is here: the system's llvmpipe
-# with vectors of 128, 256 and 512 bits (subgroups of 4, 8 and 16 lanes), Mesa 25's (scripts/fetch_drivers.sh gets it), and SwiftShader as
-# Debian's chromium ships it. Prints a table; fails where a test does. Every one runs them under WebGPU's default limits too.
+# with vectors of 128, 256 and 512 bits (subgroups of 4, 8 and 16 lanes), and Mesa 25's and SwiftShader, which scripts/fetch_drivers.sh gets.
+# Prints a table; fails where a test does. Every one runs them under WebGPU's default limits too.
 # Where `scripts/fetch_drivers.sh mesa_sid` was called, prompts in f16 are tested by the cooperative matrices of that Mesa's llvmpipe.
 #     scripts/drivers.sh [NAME...]     all, or those of these names
 set -eu
@@ -10,7 +10,7 @@ drivers=${OPENELM_DRIVERS:-${XDG_CACHE_HOME:-${HOME:-}/.cache}/openelm/drivers}
 mesa25=$drivers/mesa25/usr
 sid=$drivers/mesa_sid/usr
 lavapipe=/usr/share/vulkan/icd.d/lvp_icd.x86_64.json
-swiftshader=/usr/lib/chromium/vk_swiftshader_icd.json
+swiftshader=$drivers/swiftshader/vk_swiftshader_icd.json
 
 cargo test --quiet --all-features --lib --no-run
 tests=$(cargo test --all-features --lib --no-run 2>&1 | sed -n 's/^ *Executable .*(\(.*\))$/\1/p')

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Drivers that scripts/drivers.sh and scripts/gpu_report.sh can use beside the system's, on Debian 12; nothing of the system is replaced:
 #     mesa25/       Mesa of bookworm-backports with the libraries that it needs: another software adapter, and newer chips of AMD's
+#     swiftshader/  SwiftShader, Google's software adapter, as Debian's chromium has it
 #     intel_noop/   Intel's driver with a library that stands in for its kernel and executes nothing, built from Mesa's source (a minute or two)
 # and, where it is named, what has cooperative matrices (360 MB):
 #     mesa_sid/     Mesa of Debian sid with all libraries that it needs, the C library too, so programs run by the loader that lies there
@@ -63,6 +64,17 @@ mesa_sid() {
     rm -r "$work"
 }
 
+swiftshader() {
+    [ -e "$folder/swiftshader/vk_swiftshader_icd.json" ] && return 0
+    update
+    work=$(mktemp -d)
+    (cd "$work" && apt apt-get -q download chromium-common/bookworm)
+    dpkg-deb --fsys-tarfile "$work"/*.deb |
+        tar -x -C "$work" ./usr/lib/chromium/libvk_swiftshader.so ./usr/lib/chromium/vk_swiftshader_icd.json
+    mv "$work/usr/lib/chromium" "$folder/swiftshader"
+    rm -r "$work"
+}
+
 intel_noop() {
     [ -e "$folder/intel_noop/libintel_noop_drm_shim.so" ] && return 0
     for tool in meson ninja glslangValidator bison flex pkg-config; do
@@ -91,6 +103,6 @@ intel_noop() {
     rm -r "$work"
 }
 
-for part in "${@:-mesa25 intel_noop}"; do
+for part in "${@:-mesa25 swiftshader intel_noop}"; do
     for name in $part; do $name; done
 done

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::TensorSpec;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
+use crate::trace::LayerShape;
 
 /// The non-linearity of the feed-forward network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,16 @@ pub struct LayerConfig {
     pub kv_heads: usize,
     /// Width of the feed-forward network.
     pub ffn_dim: usize,
+}
+
+impl From<&LayerConfig> for LayerShape {
+    fn from(layer: &LayerConfig) -> Self {
+        Self {
+            q_heads: layer.q_heads,
+            kv_heads: layer.kv_heads,
+            ffn_dim: layer.ffn_dim,
+        }
+    }
 }
 
 /// What a checkpoint holds for one layer.

@@ -31,11 +31,7 @@ pub fn about(model: &Model, peaks: Option<Peaks>) -> About<'_> {
         ("Program", format!("openelm {}", version::line())),
         ("Date", now()),
     ];
-    let shapes = model.config().layers.iter().map(|layer| LayerShape {
-        q_heads: layer.q_heads,
-        kv_heads: layer.kv_heads,
-        ffn_dim: layer.ffn_dim,
-    });
+    let shapes = model.config().layers.iter().map(LayerShape::from);
     About {
         title: "",
         introduction: String::new(),

@@ -75,16 +75,7 @@ fn about(state: &State) -> About<'_> {
         about.model = &info.name;
         about.dtype = info.dtype.name();
         about.adapter = &adapter.name;
-        about.layers = info
-            .config
-            .layers
-            .iter()
-            .map(|layer| LayerShape {
-                q_heads: layer.q_heads,
-                kv_heads: layer.kv_heads,
-                ffn_dim: layer.ffn_dim,
-            })
-            .collect();
+        about.layers = info.config.layers.iter().map(LayerShape::from).collect();
         let context = format!("{} positions", info.context_size);
         // Not what the run is called: that is what was written.
         about.facts = vec![

@@ -5,11 +5,8 @@ use super::changes::{Change, Removed};
 use super::reading::{Read, SMALL, tell_unreadable, told};
 use crate::window::action::{Action, BannerId};
 use crate::window::conversation::{Conversation, Mode, turn};
-use crate::window::history::{Entry, parse_tags};
+use crate::window::history::{Entry, parse_tags, title_of};
 use crate::window::state::{Banner, NarrowView};
-
-/// Characters of a title.
-const MOST_TITLE: usize = 200;
 
 impl App {
     /// Place among those that were read of the conversation of that id. One that is not there yet is read: at once if it is small; if not,
@@ -129,7 +126,7 @@ impl App {
                 let conversation = &self.state.conversations[at];
                 let title = match title.trim() {
                     "" => conversation.first_words(),
-                    title => title.chars().take(MOST_TITLE).collect(),
+                    title => title_of(title),
                 };
                 (title != conversation.title).then_some(Change::Title(id, title))
             }
@@ -171,16 +168,11 @@ impl App {
             if !self.is_free_id(&conversation.id) {
                 conversation.id = self.saving.new_id();
             }
-            conversation.title = conversation.title.chars().take(MOST_TITLE).collect();
-            if conversation.title.trim().is_empty() {
-                conversation.title = conversation.first_words();
-            }
-            conversation.tags = parse_tags(&conversation.tags.join(","));
             added.push(conversation.id.clone());
             self.saving.mark(&conversation.id);
             self.state.conversations.push(conversation);
-            self.list_changes();
         }
+        self.list_changes();
         let Some(last) = added.last().cloned() else {
             return;
         };
@@ -201,9 +193,11 @@ impl App {
     fn is_free_id(&self, id: &str) -> bool {
         let is_ours = id.len() == crate::window::store::ID_DIGITS
             && id.bytes().all(|byte| byte.is_ascii_digit());
+        // A file that is not listed, or not yet, would be written over.
         is_ours
             && self.state.conversation_of(id).is_none()
             && self.state.history.get(id).is_none()
+            && !self.reading.reader().is_there(id)
             && !self.saving.is_thrown(id)
     }
 

@@ -163,6 +163,8 @@ fn numbers(ui: &mut egui::Ui, sampling: &mut SamplingSettings) -> bool {
                       range: std::ops::RangeInclusive<f32>,
                       text: &str,
                       hint: &str| {
+        // Ranges that go so far are those of counts.
+        let is_count = *range.end() > 10.0;
         // What the model suggests may lie outside, or be finer; showing it must not change it.
         let mut shown = *value;
         let response = ui.horizontal(|ui| {
@@ -178,6 +180,7 @@ fn numbers(ui: &mut egui::Ui, sampling: &mut SamplingSettings) -> bool {
                 ui.spacing_mut().slider_width = slider.min(MOST_SLIDER);
                 let slider = Slider::new(&mut shown, range.clone())
                     .show_value(false)
+                    .step_by(if is_count { 1.0 } else { 0.0 })
                     .clamping(SliderClamping::Edits);
                 let slid = ui.add(slider);
                 name(ui, &slid, text);
@@ -186,8 +189,8 @@ fn numbers(ui: &mut egui::Ui, sampling: &mut SamplingSettings) -> bool {
             let drag = DragValue::new(&mut shown)
                 .range(range)
                 .clamp_existing_to_range(false)
-                .speed(0.01)
-                .max_decimals(3);
+                .speed(if is_count { 1.0 } else { 0.01 })
+                .max_decimals(if is_count { 0 } else { 3 });
             let figure = ui.add_sized([FIGURE, CONTROL], drag);
             name(ui, &figure, &format!("{text}, figure"));
             response.map_or(figure.clone(), |slid| slid | figure)
