@@ -573,3 +573,50 @@ fn requests_run_side_by_side() {
     let last_of_first = order.iter().rposition(|id| *id == 4).unwrap();
     assert!(first_of_last < last_of_first, "{order:?}");
 }
+
+/// Several answers to one prompt: it is computed once, then they share steps, and each is what it would be alone.
+#[test]
+fn answers_to_one_prompt_share_it() {
+    let mut engine = Engine::start(|| {}).unwrap();
+    engine.send(load("demo"));
+    loaded(&engine);
+    let of = |id: u64| {
+        let mut request = request(id, "Once upon a time there was a", 24);
+        request.options.sampling.temperature = 1.0;
+        request.options.sampling.seed = id % 10;
+        request.trace.mode = TraceMode::Steps;
+        request
+    };
+    for id in 0..4 {
+        engine.send(Command::Generate(Box::new(of(id))));
+    }
+    let (mut texts, mut computed) = (vec![Vec::new(); 4], vec![0; 4]);
+    let (mut finished, mut most) = (0, 0);
+    while finished < 4 {
+        match engine.wait(LONG).unwrap() {
+            Event::Token { request, token } => texts[request as usize].push(token.token.id),
+            Event::Step { requests, step } => {
+                let decoded = step.tokens as usize;
+                most = most.max(decoded.min(requests.len()));
+            }
+            Event::Finished {
+                request, timing, ..
+            } => {
+                computed[request as usize] = timing.prefill_tokens;
+                finished += 1;
+            }
+            Event::Failed { request, error } => panic!("{request}: {error}"),
+            _ => {}
+        }
+    }
+    assert!(computed[0] > 4, "{computed:?}");
+    assert_eq!(computed[1..], [1, 1, 1]);
+    assert_eq!(most, 4, "steps are shared");
+    assert!(texts[1..].iter().all(|text| *text != texts[0]));
+    for id in 0..4 {
+        engine.send(Command::Generate(Box::new(of(10 + id))));
+        let alone = outcome(&engine, 10 + id);
+        let ids: Vec<u32> = alone.tokens.iter().map(|event| event.token.id).collect();
+        assert_eq!(texts[id as usize], ids);
+    }
+}

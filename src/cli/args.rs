@@ -363,6 +363,9 @@ pub struct Window {
     /// Where conversations and settings are kept [default: where the system keeps a program's data]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Show the timings of an earlier run: a trace of this program, written as JSON
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
 }
 
 #[cfg(feature = "server")]

@@ -190,21 +190,29 @@ impl<'a> TraceFile<'a> {
 
     /// Writes a trace in the format that the file's ending names.
     pub fn write(self, steps: &[Step], model: &Model) -> Result<()> {
-        let metadata = json!({
+        let mut metadata = json!({
             "model": model.name(),
             "dtype": model.dtype().name(),
             "adapter": model.adapter(),
         });
+        // Without them it says less.
+        let peaks = || {
+            model
+                .network()
+                .adapter_rates()
+                .ok()
+                .map(|rates| rates.peaks())
+        };
         let ending = self.0.path.extension().unwrap_or_default();
         let text = match ending.to_ascii_lowercase().to_str() {
             Some("csv") => trace::csv(steps, &metadata),
-            Some("json") => trace::json(steps, &metadata),
-            Some("html" | "htm") => {
-                // Without them a report says less.
-                let peaks = model.network().adapter_rates().ok();
-                let about = report::about(model, peaks.map(|rates| rates.peaks()));
-                trace::html(steps, &about)
+            Some("json") => {
+                // For the window, which reads it back.
+                metadata["layers"] = json!(report::shapes(model));
+                metadata["peaks"] = json!(peaks());
+                trace::json(steps, &metadata)
             }
+            Some("html" | "htm") => trace::html(steps, &report::about(model, peaks())),
             _ => trace::chrome(steps, &metadata),
         };
         self.0.write(&text)

@@ -31,11 +31,6 @@ pub fn about(model: &Model, peaks: Option<Peaks>) -> About<'_> {
         ("Program", format!("openelm {}", version::line())),
         ("Date", now()),
     ];
-    let shapes = model.config().layers.iter().map(|layer| LayerShape {
-        q_heads: layer.q_heads,
-        kv_heads: layer.kv_heads,
-        ffn_dim: layer.ffn_dim,
-    });
     About {
         title: "",
         introduction: String::new(),
@@ -43,11 +38,22 @@ pub fn about(model: &Model, peaks: Option<Peaks>) -> About<'_> {
         dtype: model.dtype().name(),
         adapter: &adapter.name,
         facts,
-        layers: shapes.collect(),
+        layers: shapes(model),
         peaks,
         cost: None,
         left_out: 0,
     }
+}
+
+/// The shape of each layer.
+pub fn shapes(model: &Model) -> Vec<LayerShape> {
+    let layers = model.config().layers.iter();
+    let shape = |layer: &openelm::checkpoint::LayerConfig| LayerShape {
+        q_heads: layer.q_heads,
+        kv_heads: layer.kv_heads,
+        ffn_dim: layer.ffn_dim,
+    };
+    layers.map(shape).collect()
 }
 
 fn now() -> String {

@@ -22,5 +22,6 @@ pub fn run(arguments: Window) -> Result<()> {
     options.device = arguments.device;
     options.tuning_cache = openelm::tuning_cache();
     options.data = arguments.data_dir;
+    options.trace = arguments.trace;
     Ok(openelm::window::run(options)?)
 }

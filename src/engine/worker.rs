@@ -10,7 +10,7 @@ use super::pieces::{given_tokens, prompt_ids, token_event};
 use super::sink::Sink;
 use crate::error::{Error, Result};
 use crate::generate::{Driver, Finish, Generator, Lane, Model, ModelFiles, begin};
-use crate::model::{Progress, Sequence};
+use crate::model::{Progress, Sequence, common_prefix};
 use crate::text::{Fitted, Jinja};
 use crate::trace::Rationing;
 
@@ -56,6 +56,8 @@ enum After {
 /// A request that runs.
 struct Active {
     request: u64,
+    /// The prompt as it was given.
+    prompt: String,
     sequence: Sequence,
     generator: Generator,
     rationing: Rationing,
@@ -222,7 +224,7 @@ impl Worker {
                         self.sink.send(Event::Counted { id, count });
                     }
                 }
-                Command::Generate(request) if serving.active.len() < MOST_ACTIVE => {
+                Command::Generate(request) if serving.has_room_for(&request) => {
                     serving.admit(*request, &self.sink);
                 }
                 Command::Measure if is_idle => {
@@ -307,6 +309,15 @@ impl Serving {
         }
     }
 
+    /// Whether a request can begin. One whose prompt is being computed for another waits, and begins as a fork of that.
+    fn has_room_for(&self, request: &Request) -> bool {
+        let mut active = self.active.iter();
+        let comes = |active: &Active| {
+            !active.generator.is_decoding() && active.prompt == request.prompt.text
+        };
+        self.active.len() < MOST_ACTIVE && !active.any(comes)
+    }
+
     /// Begins a request; what is wrong with it is told.
     fn admit(&mut self, request: Request, sink: &Sink) {
         let id = request.id;
@@ -346,6 +357,7 @@ impl Serving {
         }
         Ok(Active {
             request: request.id,
+            prompt: request.prompt.text,
             sequence,
             generator,
             rationing: Rationing::new(request.trace),
@@ -353,15 +365,23 @@ impl Serving {
         })
     }
 
-    /// The idle sequence that begins most as `ids` do, or a new one.
+    /// The idle sequence that begins most as `ids` do, a fork of one that is written on, or a new one.
     fn sequence_for(&mut self, ids: &[u32]) -> Result<Sequence> {
-        let common = |sequence: &Sequence| {
-            let held = sequence.ids().iter().zip(ids);
-            held.take_while(|(a, b)| a == b).count()
-        };
+        let common = |sequence: &Sequence| common_prefix(sequence.ids(), ids);
         let best = (0..self.idle.len()).max_by_key(|i| common(&self.idle[*i]));
+        let held = best.map_or(0, |best| common(&self.idle[best]));
+        // What is being generated does not count: as a prompt it may have other bits, and no text is to depend on its company.
+        let active = self.active.iter().map(|active| {
+            let prompt = active.generator.prompt().len();
+            (common(&active.sequence).min(prompt), &active.sequence)
+        });
+        if let Some((shared, sequence)) = active.max_by_key(|(shared, _)| *shared)
+            && shared > held.max(1)
+        {
+            return sequence.fork(shared);
+        }
         match best {
-            Some(best) if common(&self.idle[best]) > 1 || self.idle.len() >= MOST_IDLE => {
+            Some(best) if held > 1 || self.idle.len() >= MOST_IDLE => {
                 Ok(self.idle.swap_remove(best))
             }
             Some(best) if self.idle[best].ids().is_empty() => Ok(self.idle.swap_remove(best)),

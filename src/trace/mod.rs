@@ -8,6 +8,7 @@ pub mod colors;
 mod export;
 mod groups;
 mod html;
+mod import;
 #[cfg(test)]
 pub(crate) mod made_up;
 mod mode;
@@ -22,6 +23,7 @@ pub use cause::{Explanation, Part, explain};
 pub use export::{chrome, csv, json};
 pub use groups::{GROUPS, group};
 pub use html::{About, LayerShape, escaped, html};
+pub use import::{Imported, MOST_BYTES, read_json};
 pub use mode::TraceMode;
 pub use range::{HICCUP, bars_end, heat_range, quantile};
 pub use rationing::{Rationing, TracePlan};

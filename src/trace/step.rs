@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::mode::TraceMode;
 
 /// What a step did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Tokens that were given.
@@ -33,7 +33,7 @@ pub struct Span {
 }
 
 /// What the adapter can do at best, as measured.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Peaks {
     /// Bytes read a second.
     pub bytes_per_s: f64,

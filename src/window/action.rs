@@ -23,7 +23,7 @@ pub enum Action {
     Stop,
     /// Another answer in place of this one, as a branch.
     Regenerate(usize),
-    /// So many other answers, one after the other, as branches.
+    /// So many other answers, written together, as branches.
     RegenerateSeveral(usize, usize),
     /// More of this message.
     Continue(usize),
@@ -79,9 +79,19 @@ pub enum Action {
     /// Keeps the conversation of that id at the top, or no longer.
     Pin(String, bool),
     Tag(String, Vec<String>),
-    /// Asks for files with exported conversations.
+    /// Adds another of the conversation of that id, and shows it.
+    Duplicate(String),
+    /// Shows what was deleted.
+    OpenTrash,
+    /// Puts the conversation of that id back from the trash.
+    RestoreThrown(String),
+    /// Deletes the conversation of that id from the trash, for ever.
+    DeleteForGood(String),
+    /// Adds the texts in these files to what is being written.
+    TakeTexts(Vec<PathBuf>),
+    /// Asks for files with conversations or traces.
     Import,
-    /// Adds the conversations in these files.
+    /// Adds the conversations in these files, and shows their traces.
     ImportFiles(Vec<PathBuf>),
     /// Takes a change of the list of conversations back, by its turn.
     UndoListed(u64),
@@ -134,6 +144,8 @@ pub enum Action {
     Select(Selection),
     /// Compares two of the runs that are kept.
     Compare(Pair),
+    /// Lets the run go that was read from a file.
+    CloseTrace,
     /// Keeps the timings that are shown, and has nothing timed.
     PauseTiming(bool),
 
@@ -166,6 +178,7 @@ pub enum Overlay {
     Models,
     Prompt,
     Shortcuts,
+    Trash,
 }
 
 /// What can be written to a file of the person's choice.
@@ -206,6 +219,8 @@ pub enum BannerId {
     ConversationDeleted,
     Imported,
     ImportFailed,
+    TraceRead,
+    NoText,
     ModelWarning,
     LoadFailed,
     LoadCancelled,

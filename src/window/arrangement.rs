@@ -15,6 +15,9 @@ use crate::text::Role;
 /// Height of the line that says who a message is by.
 const HEADER: f32 = READING_LINE + GRID;
 
+/// A guess at the height of answers to choose from.
+const ANSWERS: f32 = 10.0 * READING_LINE;
+
 /// Between messages, beside the room for their buttons.
 pub const GAP: f32 = 2.0 * GRID;
 
@@ -33,6 +36,8 @@ pub enum Item {
     /// A text that is written together is being edited.
     TextEditor,
     TextFooter,
+    /// Answers to choose from, which end with this one.
+    Answers(usize),
 }
 
 /// How a message is shown.
@@ -41,6 +46,7 @@ enum Shown {
     Pieces,
     Tokens,
     Editor,
+    Answers,
 }
 
 /// A message, or all of a text that is written together.
@@ -79,7 +85,11 @@ impl Arrangement {
             self.rows.clear();
         }
         if conversation.mode == Mode::Completion {
-            self.flow.update(conversation, width);
+            let mut path = conversation.path();
+            if !state.offered().is_empty() {
+                path = &path[..path.len() - 1];
+            }
+            self.flow.update(conversation, path, width);
             self.rows.clear();
             let all = self.text_items(state);
             self.rows.push(Row {
@@ -166,8 +176,11 @@ impl Arrangement {
         }
         let lines = self.flow.heights.iter().enumerate();
         let lines = lines.map(|(i, height)| (Item::Line(i), *height));
-        let footer = self.known(Item::TextFooter, CONTROL + GAP);
-        lines.chain([footer]).collect()
+        let end = match state.offered().last() {
+            Some(last) => self.known(Item::Answers(*last), ANSWERS),
+            None => self.known(Item::TextFooter, CONTROL + GAP),
+        };
+        lines.chain([end]).collect()
     }
 
     fn message_items(
@@ -181,13 +194,11 @@ impl Arrangement {
             items.push(self.known(Item::Editor(at), 380.0));
             return items;
         }
-        let message = conversation.message(at);
-        let cut = match message.role {
-            Role::Assistant => Cut::Markdown,
-            _ => Cut::Plain,
-        };
-        let text = (message.text.as_str(), message.version, cut);
-        let pieces = self.cache.pieces(&conversation.id, at, text, self.width);
+        if shown == Shown::Answers {
+            items.push(self.known(Item::Answers(at), ANSWERS));
+            return items;
+        }
+        let pieces = self.pieces_of(conversation, at, self.width);
         if shown == Shown::Tokens {
             items.push((Item::Tokens(at), pieces.heights.iter().sum()));
         } else {
@@ -196,6 +207,17 @@ impl Arrangement {
         }
         items.push(self.known(Item::Footer(at), CONTROL + GAP));
         items
+    }
+
+    /// The pieces of a message in a column of another width than the others have.
+    pub fn pieces_of(&mut self, conversation: &Conversation, at: usize, width: f32) -> &mut Pieces {
+        let message = conversation.message(at);
+        let cut = match message.role {
+            Role::Assistant => Cut::Markdown,
+            _ => Cut::Plain,
+        };
+        let text = (message.text.as_str(), message.version, cut);
+        self.cache.pieces(&conversation.id, at, text, width)
     }
 
     /// Where the match is that is looked at: its row, and the item in it.
@@ -207,12 +229,16 @@ impl Arrangement {
                 |(other, part): &(usize, Range<usize>)| other == message && range.start < part.end;
             let mut lines = self.flow.lines.iter();
             let line = lines.position(|line| line.iter().any(holds));
-            return line.map(|line| (0, Item::Line(line)));
+            let item = line.map(Item::Line);
+            let answers = || state.offered().last().map(|last| Item::Answers(*last));
+            return item.or_else(answers).map(|item| (0, item));
         }
         // A message comes after those that it answers.
         let row = conversation.path().binary_search(message).ok()?;
-        if self.rows.get(row)?.shown == Shown::Tokens {
-            return Some((row, Item::Tokens(*message)));
+        match self.rows.get(row)?.shown {
+            Shown::Tokens => return Some((row, Item::Tokens(*message))),
+            Shown::Answers => return Some((row, Item::Answers(*message))),
+            _ => {}
         }
         let mut pieces = self.cache.known(*message)?.all.iter();
         let piece = pieces.position(|piece| range.start < piece.range.end)?;
@@ -247,6 +273,8 @@ fn shown(state: &State, at: usize) -> Shown {
     let message = state.conversation().message(at);
     if state.edit().is_some_and(|edit| edit.message == at) {
         Shown::Editor
+    } else if state.conversation().last() == Some(at) && !state.offered().is_empty() {
+        Shown::Answers
     } else if state.settings.probabilities && !message.tokens.is_empty() {
         Shown::Tokens
     } else {

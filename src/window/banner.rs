@@ -18,6 +18,8 @@ fn title(id: BannerId) -> &'static str {
         BannerId::ConversationDeleted => "Conversation deleted",
         BannerId::Imported => "Imported",
         BannerId::ImportFailed => "Not imported",
+        BannerId::NoText => "Not taken over",
+        BannerId::TraceRead => "Trace opened",
         BannerId::ModelWarning => "About this model",
         BannerId::LoadFailed => "The model could not be loaded",
         BannerId::LoadedSmaller => "Loaded in fewer bits",

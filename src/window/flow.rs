@@ -16,26 +16,21 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// Cuts the text anew if it has changed.
-    pub fn update(&mut self, conversation: &Conversation, width: f32) {
-        let messages = || {
-            conversation
-                .path()
-                .iter()
-                .map(|at| conversation.message(*at))
-        };
+    /// Cuts the text of `path`, which is the conversation's or the beginning of that, anew if it has changed.
+    pub fn update(&mut self, conversation: &Conversation, path: &[usize], width: f32) {
+        let messages = || path.iter().map(|at| conversation.message(*at));
         let key = (
             conversation.id.clone(),
             messages().map(|message| message.text.len()).sum(),
             messages().map(|message| message.version + 1).sum(),
-            conversation.last().unwrap_or(usize::MAX),
+            path.last().copied().unwrap_or(usize::MAX),
         );
         if self.key == key && self.width == width {
             return;
         }
         let mut lines: Vec<Vec<Stretch>> = Vec::new();
         let mut is_open = false;
-        for at in conversation.path() {
+        for at in path {
             let text = &conversation.message(*at).text;
             let mut begin = 0;
             for line in text.split_inclusive('\n') {

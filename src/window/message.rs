@@ -55,7 +55,7 @@ pub fn footer(
         if let Some(at) = branching {
             has_focus |= branches(ui, conversation, at, actions);
         }
-        if state.writing() == Some(at) {
+        if state.is_writing(at) {
             // Nothing that moves: every frame that is drawn without need is taken from the model.
             ui.add_space(EDGE);
             ui.label(theme::aside("writing…"));
@@ -79,7 +79,7 @@ fn buttons(ui: &mut egui::Ui, state: &State, at: usize, actions: &mut Vec<Action
     let conversation = state.conversation();
     let message = conversation.message(at);
     let is_last = conversation.last() == Some(at);
-    let (can_send, can_change) = (state.can_generate(), state.writing().is_none());
+    let (can_send, can_change) = (state.can_generate(), !state.is_writing_here());
     let mut has_focus = false;
     let mut button = |icon: Icon, name: &str, key: &str, can: bool, action: Action| {
         let button = |ui: &mut egui::Ui| icon_button(ui, icon, name, key);
@@ -100,7 +100,7 @@ fn buttons(ui: &mut egui::Ui, state: &State, at: usize, actions: &mut Vec<Action
             again,
         );
         // Without chance they would all be the same.
-        if state.settings.sampling.temperature > 0.0 {
+        if state.settings.sampling.has_chance() {
             let several = Action::RegenerateSeveral(at, SEVERAL);
             button(Icon::Branch, "3 more", "", can_send, several);
         }
@@ -157,7 +157,7 @@ fn branches(
 }
 
 /// The speed, and more of it where the pointer is; all of it for screen readers.
-fn figures(ui: &mut egui::Ui, stats: &Stats) {
+pub fn figures(ui: &mut egui::Ui, stats: &Stats) {
     let all = describe(stats);
     let font = TextStyle::Small.resolve(ui.style());
     let color = theme::palette(ui).weak;

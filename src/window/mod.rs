@@ -6,6 +6,7 @@
 
 mod action;
 mod advice;
+mod answers;
 mod app;
 mod arrangement;
 mod banner;
@@ -20,6 +21,7 @@ mod find;
 mod flow;
 mod history;
 mod icons;
+mod import;
 mod inspector;
 mod long_text;
 mod markdown;
@@ -32,6 +34,7 @@ mod pace;
 mod page;
 mod pictures;
 mod prose;
+mod running;
 mod sampling;
 mod settings;
 mod sidebar;
@@ -44,9 +47,11 @@ mod title;
 mod tokens;
 mod top;
 mod transcript;
+mod trash;
 mod views;
 mod welcome;
 mod widgets;
+mod written;
 mod zoom;
 
 use std::io::IsTerminal;

@@ -19,4 +19,6 @@ pub struct Options {
     pub tuning_cache: Option<PathBuf>,
     /// Where conversations and settings are kept; `None`: where the system keeps such things.
     pub data: Option<PathBuf>,
+    /// A trace of an earlier run, to be shown.
+    pub trace: Option<PathBuf>,
 }

@@ -54,6 +54,11 @@ impl From<&SamplingParams> for SamplingSettings {
 }
 
 impl SamplingSettings {
+    /// Whether two texts with other seeds may differ.
+    pub fn has_chance(&self) -> bool {
+        self.temperature > 0.0 && self.top_k != 1 && self.top_p > 0.0
+    }
+
     /// Whether tokens are chosen alike, but for the seed.
     pub fn is_like(&self, other: &Self) -> bool {
         let numbers = |of: &Self| {
@@ -90,6 +95,9 @@ impl SamplingSettings {
 pub struct Preset {
     pub name: String,
     pub sampling: SamplingSettings,
+    /// The system prompt that goes with it in chats, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
 }
 
 /// Those that are always there: name, temperature, top-p, min-p, repetition penalty.
@@ -114,6 +122,7 @@ impl Preset {
                     top_k: 0,
                     seed: None,
                 },
+                system: None,
             },
         )
     }

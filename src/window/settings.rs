@@ -18,6 +18,9 @@ pub const ZOOM: (f32, f32) = (0.7, 2.0);
 /// Characters of a preset's name.
 const MOST_NAME: usize = 40;
 
+/// The most answers that are asked for together.
+pub const MOST_ANSWERS: usize = 4;
+
 /// Texts to recall, and the most bytes of one.
 const MOST_SENT: usize = 50;
 const MOST_RECALLED: usize = 4000;
@@ -51,6 +54,8 @@ pub struct Settings {
     /// Sampling that the person has given names.
     pub presets: Vec<Preset>,
     pub max_tokens: usize,
+    /// How many answers are written together.
+    pub answers: usize,
     /// Generation ends before one of these, beside the template's own.
     pub stop: Vec<String>,
     pub ignore_eos: bool,
@@ -108,10 +113,11 @@ pub enum Setting {
     SamplingParams(SamplingSettings),
     /// Whether the sampling in use is to be used whenever this model is loaded.
     KeepSampling(String, bool),
-    /// Gives the sampling in use a name.
-    SavePreset(String),
+    /// Gives the sampling in use a name, and a system prompt with it.
+    SavePreset(String, Option<String>),
     DeletePreset(String),
     MaxTokens(usize),
+    Answers(usize),
     Stop(Vec<String>),
     IgnoreEos(bool),
     PromptLookup(bool),
@@ -135,6 +141,7 @@ impl Default for Settings {
             model_sampling: BTreeMap::new(),
             presets: Vec::new(),
             max_tokens: 256,
+            answers: 1,
             stop: Vec::new(),
             ignore_eos: false,
             prompt_lookup: false,
@@ -188,9 +195,10 @@ impl Settings {
             Setting::KeepSampling(model, false) => {
                 self.model_sampling.remove(&model);
             }
-            Setting::SavePreset(name) => self.save_preset(&name),
+            Setting::SavePreset(name, system) => self.save_preset(&name, system),
             Setting::DeletePreset(name) => self.presets.retain(|preset| preset.name != name),
             Setting::MaxTokens(most) => self.max_tokens = most,
+            Setting::Answers(count) => self.answers = count,
             Setting::Stop(texts) => self.stop = texts,
             Setting::IgnoreEos(ignores) => self.ignore_eos = ignores,
             Setting::PromptLookup(looks) => self.prompt_lookup = looks,
@@ -199,6 +207,14 @@ impl Settings {
             Setting::Probabilities(shows) => self.probabilities = shows,
             Setting::Trace(mode) => self.trace = mode,
             Setting::TraceAll(all) => self.trace_all = all,
+        }
+    }
+
+    /// How many answers to ask for, whatever the file says: one where chance has no part, since all would be the same.
+    pub fn answers(&self) -> usize {
+        match self.sampling.has_chance() {
+            true => self.answers.clamp(1, MOST_ANSWERS),
+            false => 1,
         }
     }
 
@@ -217,12 +233,16 @@ impl Settings {
         self.zoom.clamp(ZOOM.0, ZOOM.1)
     }
 
-    fn save_preset(&mut self, name: &str) {
+    fn save_preset(&mut self, name: &str, system: Option<String>) {
         let name: String = name.trim().chars().take(MOST_NAME).collect();
         if !name.is_empty() && !Preset::is_built_in(&name) {
             self.presets.retain(|preset| preset.name != name);
             let sampling = self.sampling.clone();
-            self.presets.push(Preset { name, sampling });
+            self.presets.push(Preset {
+                name,
+                sampling,
+                system,
+            });
         }
     }
 
@@ -295,10 +315,15 @@ mod tests {
     fn presets_have_names_of_their_own() {
         let mut settings = Settings::default();
         for name in ["  Mine ", "Mine", "Precise", " "] {
-            settings.set(Setting::SavePreset(name.into()));
+            settings.set(Setting::SavePreset(name.into(), Some("Be brief.".into())));
         }
         let names: Vec<&str> = settings.presets.iter().map(|p| p.name.as_str()).collect();
         assert_eq!(names, ["Mine"]);
+        assert_eq!(settings.presets[0].system.as_deref(), Some("Be brief."));
+        // Those of an earlier version have none.
+        let old = r#"{"name":"Old","sampling":{}}"#;
+        let old: Preset = serde_json::from_str(old).unwrap();
+        assert_eq!(old.system, None);
         settings.set(Setting::DeletePreset("Mine".into()));
         assert!(settings.presets.is_empty());
         let all: Vec<Preset> = Preset::built_in().collect();

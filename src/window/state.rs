@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
-use std::time::Instant;
 
 use super::action::{Action, BannerId, Overlay};
 use super::catalog::{Catalog, Pull};
 use super::conversation::{Conversation, MODELS_OWN, Mode, template_for};
 use super::find::Find;
 use super::history::History;
+use super::running::{Offered, Running};
 use super::settings::Settings;
+use super::store::Thrown;
 use super::timings::Record;
 use super::tokens::At;
 use crate::engine::{ModelInfo, Prompt};
@@ -26,9 +27,13 @@ pub struct State {
     pub current: usize,
     /// What is known of all conversations.
     pub history: History,
+    /// What lies in the trash, once that was read.
+    pub trash: Option<Vec<Thrown>>,
     /// Ids of large conversations that are being read.
     pub opening: Vec<String>,
     pub model: ModelState,
+    /// What the model that is loaded was loaded by; the settings may remember another, for which the demo stands in.
+    pub loaded: String,
     /// Models that are on this machine.
     pub catalog: Catalog,
     /// Models that are being fetched.
@@ -39,6 +44,8 @@ pub struct State {
     pub adapters: Option<Vec<String>>,
     /// What the model is writing.
     pub running: Option<Running>,
+    /// Answers to choose from.
+    pub offered: Option<Offered>,
     /// What was written below a conversation but not sent, by the conversation's id.
     pub drafts: HashMap<String, String>,
     /// Messages that are being edited, one a conversation, by the conversation's id.
@@ -97,26 +104,6 @@ pub struct LoadChoices {
     pub tuning_cache: Option<PathBuf>,
     /// Takes the place of the settings' tokenizer.
     pub tokenizer: Option<PathBuf>,
-}
-
-/// What the model is writing.
-#[derive(Debug)]
-pub struct Running {
-    /// Which request it is: what belongs to others is of no interest.
-    pub request: u64,
-    /// Id of the conversation.
-    pub conversation: String,
-    pub message: usize,
-    /// Whether the model that writes it has a tokenizer.
-    pub has_tokenizer: bool,
-    /// Prompt tokens computed, of all.
-    pub prompt: (usize, usize),
-    pub tokens: usize,
-    pub first_token: Option<Instant>,
-    /// How many other answers are to follow it.
-    pub more: usize,
-    /// Log-probabilities of the tokens that the answer begins with, which the person picked.
-    pub forced: Vec<f32>,
 }
 
 /// A message that is being edited.
@@ -214,11 +201,34 @@ impl State {
         !self.is_busy() && self.info().is_some()
     }
 
-    /// The message of the conversation in sight that the model is writing.
-    pub fn writing(&self) -> Option<usize> {
-        let running = self.running.as_ref()?;
-        let is_here = running.conversation == self.conversation().id;
-        is_here.then_some(running.message)
+    /// Whether the model writes in the conversation in sight.
+    pub fn is_writing_here(&self) -> bool {
+        let running = self.running.as_ref();
+        running.is_some_and(|running| running.conversation == self.conversation().id)
+    }
+
+    /// Whether it is writing this message of it.
+    pub fn is_writing(&self, message: usize) -> bool {
+        let running = self.running.as_ref().filter(|_| self.is_writing_here());
+        let mut answers = running.into_iter().flat_map(|running| &running.answers);
+        answers.any(|answer| answer.message == message)
+    }
+
+    /// The answers at the end of the conversation in sight to choose from; none where there are fewer than two.
+    pub fn offered(&self) -> Vec<usize> {
+        let conversation = self.conversation();
+        let offered = self.offered.as_ref();
+        let offered = offered.filter(|offered| offered.conversation == conversation.id);
+        let (Some(offered), Some(last)) = (offered, conversation.last()) else {
+            return Vec::new();
+        };
+        // Some may be gone: stopped before they had a word, or deleted.
+        let there = conversation.siblings(last).iter().copied();
+        let there: Vec<usize> = there.filter(|at| offered.messages.contains(at)).collect();
+        match there.len() >= 2 && there.contains(&last) {
+            true => there,
+            false => Vec::new(),
+        }
     }
 
     /// Whether prompts are texts: without a tokenizer they are token ids.
@@ -330,6 +340,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use super::super::running::Writing;
     use super::*;
 
     #[test]
@@ -356,19 +367,40 @@ mod tests {
         }
         assert!(!state.is_busy());
         state.running = Some(Running {
-            request: 1,
             conversation: "two".into(),
-            message: 5,
+            answers: vec![Writing::new(1, 5)],
             has_tokenizer: true,
-            prompt: (0, 0),
-            tokens: 0,
-            more: 0,
-            first_token: None,
             forced: Vec::new(),
         });
         assert!(state.is_busy() && !state.can_generate());
-        assert_eq!(state.writing(), None);
+        assert!(!state.is_writing_here() && !state.is_writing(5));
         state.current = 1;
-        assert_eq!(state.writing(), Some(5));
+        assert!(state.is_writing_here() && state.is_writing(5) && !state.is_writing(4));
+    }
+
+    #[test]
+    fn answers_are_offered_while_there_are_several_at_the_end() {
+        let mut state = State::default();
+        let mut chat = Conversation::new("one".into(), Mode::Chat, "Plain".into());
+        let asked = chat.add(None, Role::User, "Why?");
+        let old = chat.add(Some(asked), Role::Assistant, "So.");
+        let messages: Vec<usize> = ["a", "b", "c"]
+            .iter()
+            .map(|text| chat.add(Some(asked), Role::Assistant, text))
+            .collect();
+        state.conversations.push(chat);
+        assert!(state.offered().is_empty());
+        state.offered = Some(Offered {
+            conversation: "one".into(),
+            messages: messages.clone(),
+        });
+        assert_eq!(state.offered(), messages);
+        state.conversations[0].delete(messages[0]);
+        assert_eq!(state.offered(), messages[1..]);
+        state.conversations[0].choose(old);
+        assert!(state.offered().is_empty(), "another branch is in sight");
+        state.conversations[0].choose(messages[1]);
+        state.conversations[0].delete(messages[2]);
+        assert!(state.offered().is_empty(), "one is no choice");
     }
 }

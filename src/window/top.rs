@@ -118,22 +118,15 @@ fn gauge(ui: &mut egui::Ui, state: &State) {
     let Some(info) = state.info() else { return };
     let mut used = state.positions;
     let mut speed = None;
-    if let Some(running) = &state.running {
-        used = running.prompt.1 + running.tokens;
-        if let Some(first) = running.first_token
-            && running.tokens > 1
-        {
-            // Of the first few there is no telling yet.
-            let seconds = first.elapsed().as_secs_f64();
-            if seconds > 0.2 {
-                let rate = (running.tokens - 1) as f64 / seconds;
-                speed = Some(format!("{rate:.1} tok/s"));
-            }
-        } else if running.prompt.1 > 0 {
-            speed = Some(format!(
-                "prompt {} of {}",
-                running.prompt.0, running.prompt.1
-            ));
+    if let Some(running) = &state.running
+        && let Some(answer) = running.furthest()
+    {
+        let (done, all) = answer.prompt;
+        used = all + answer.tokens;
+        if answer.tokens > 1 {
+            speed = running.rate().map(|rate| format!("{rate:.1} tok/s"));
+        } else if all > 0 {
+            speed = Some(format!("prompt {done} of {all}"));
         }
     }
     let share = used as f32 / info.context_size.max(1) as f32;
@@ -159,7 +152,7 @@ pub fn drop_hint(ui: &egui::Ui) {
     painter.text(
         rect.center(),
         egui::Align2::CENTER_CENTER,
-        "Drop a model's folder to load it, or conversations to import them",
+        "Drop a model's folder to load it, conversations to import, a trace or a text",
         egui::TextStyle::Heading.resolve(ui.style()),
         egui::Color32::WHITE,
     );

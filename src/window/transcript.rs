@@ -6,18 +6,16 @@ use egui::{Align, Layout, Rect, ScrollArea, UiBuilder, vec2};
 
 use super::action::Action;
 use super::arrangement::{Arrangement, GAP, Item};
-use super::blocks::{self, Pieces};
+use super::blocks::Pieces;
 use super::editor::Editor;
 use super::find::{Find, Marks};
 use super::pace::Pace;
-use super::prose::{Code, Source};
+use super::prose::Source;
 use super::state::State;
 use super::theme::{self, CORNER, GRID, READING_WIDTH};
-use super::{inspector, message};
+use super::written::{PARAGRAPH, written};
+use super::{answers, inspector, message};
 use crate::text::Role;
-
-/// Between paragraphs.
-const PARAGRAPH: f32 = 3.0 * GRID;
 
 /// Above and below what stands in a bubble.
 const INSET: f32 = 2.0 * GRID;
@@ -94,6 +92,7 @@ impl Transcript {
                 let origin = ui.max_rect().min + vec2(margin, 0.0);
                 let mut page = Page {
                     column: Rect::from_min_size(origin, vec2(width, 0.0)),
+                    answers: wide(origin, margin, room, state.offered().len()),
                     viewport,
                     target: self.arrangement.target(state),
                     pointer: hovered(ui, origin),
@@ -178,14 +177,17 @@ impl Transcript {
         page: &mut Page,
         actions: &mut Vec<Action>,
     ) -> f32 {
-        let rect = page.rect(y, height);
+        let rect = match item {
+            Item::Answers(_) => page.wide_rect(y, height),
+            _ => page.rect(y, height),
+        };
         let builder = UiBuilder::new()
             .max_rect(rect)
             .layout(Layout::top_down(Align::Min))
             // The same wherever it is scrolled to: a selection knows texts by it.
             .scope_id(egui::Id::unique(("item", &state.conversation().id, item)));
         let mut child = ui.new_child(builder);
-        child.set_width(page.column.width());
+        child.set_width(rect.width());
         child.spacing_mut().item_spacing.y = 0.0;
         let is_hovered = page
             .pointer
@@ -252,6 +254,12 @@ impl Transcript {
                 self.footer(ui, state, at, is_hovered, actions);
                 ui.add_space(GAP);
             }
+            Item::Answers(_) => {
+                ui.add_space(GAP);
+                let matched = answers::show(ui, state, &mut self.arrangement, &marks, actions);
+                ui.add_space(PARAGRAPH);
+                return matched;
+            }
             Item::TextFooter => {
                 if let Some(last) = conversation.last() {
                     ui.add_space(PARAGRAPH);
@@ -285,6 +293,8 @@ impl Transcript {
 struct Page {
     /// Where text stands; it has no height.
     column: Rect,
+    /// Where answers to choose from stand.
+    answers: Rect,
     /// What of it is in sight.
     viewport: Rect,
     /// The row and the item that have the match that is looked at.
@@ -305,9 +315,24 @@ impl Page {
     }
 
     fn rect(&self, y: f32, height: f32) -> Rect {
-        let corner = self.column.min + vec2(0.0, y);
-        Rect::from_min_size(corner, vec2(self.column.width(), height))
+        below(self.column, y, height)
     }
+
+    fn wide_rect(&self, y: f32, height: f32) -> Rect {
+        below(self.answers, y, height)
+    }
+}
+
+/// What is so far below a rectangle's top, as wide as that.
+fn below(top: Rect, y: f32, height: f32) -> Rect {
+    Rect::from_min_size(top.min + vec2(0.0, y), vec2(top.width(), height))
+}
+
+/// Where `count` answers stand, in the middle of all the room that there is.
+fn wide(column: egui::Pos2, margin: f32, room: f32, count: usize) -> Rect {
+    let width = answers::width(count, (room - 2.0 * EDGE).max(60.0));
+    let left = column.x - margin + (room - width) / 2.0;
+    Rect::from_min_size(egui::pos2(left, column.y), vec2(width, 0.0))
 }
 
 /// How far below `origin` the pointer is, if it is on the conversation.
@@ -319,28 +344,6 @@ fn hovered(ui: &egui::Ui, origin: egui::Pos2) -> Option<f32> {
 
 fn scroll_to(ui: &egui::Ui, rect: Rect) {
     ui.scroll_to_rect_animation(rect, Some(Align::Center), ScrollAnimation::none());
-}
-
-/// What the model wrote stands on the page.
-fn written(ui: &mut egui::Ui, source: Source<'_>, pieces: &Pieces, piece: usize) -> Option<Rect> {
-    let range = &pieces.all[piece].range;
-    let matched = match &pieces.all[piece].kind {
-        blocks::Kind::Prose => source.markdown(ui, range),
-        blocks::Kind::Code { opening } => {
-            let code = Code {
-                opening: &source.text[opening.clone()],
-                whole: pieces.code(piece),
-            };
-            let is_last = range.end == code.whole.end;
-            let matched = source.code(ui, code, range);
-            if !is_last {
-                return matched;
-            }
-            matched
-        }
-    };
-    ui.add_space(PARAGRAPH);
-    matched
 }
 
 /// What the person wrote stands in a bubble.

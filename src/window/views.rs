@@ -7,6 +7,7 @@ use super::pace::Pace;
 use super::sidebar::Sidebar;
 use super::state::{NarrowView, State};
 use super::timings::TimingsView;
+use super::trash::TrashView;
 use super::zoom::ZoomHint;
 use super::{banner, overlays, theme, top};
 
@@ -22,6 +23,7 @@ pub struct Views {
     pub chat: ChatView,
     sidebar: Sidebar,
     models: ModelsView,
+    trash: TrashView,
     timings: TimingsView,
     zoom: ZoomHint,
     /// Where the conversation and the timings were last drawn.
@@ -49,6 +51,7 @@ impl Views {
             self.wide(ui, state, pace, actions);
         }
         self.models.show(ui, state, actions);
+        self.trash.show(ui, state, actions);
         overlays::show(ui, state, actions);
         self.zoom.show(ui, state.settings.zoom());
         top::drop_hint(ui);

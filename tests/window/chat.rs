@@ -144,43 +144,6 @@ fn edits_survive_looking_elsewhere_and_several_actions_in_a_frame() {
 }
 
 #[test]
-fn three_more_answers_come_one_after_the_other_as_branches() {
-    use openelm::window::{Action, SamplingSettings, Setting};
-    let asks = |stage: &Scene<'_>| {
-        let is_generate = |command: &Command| matches!(command, Command::Generate(_));
-        stage
-            .commands
-            .try_iter()
-            .any(|command| is_generate(&command))
-    };
-    let mut stage = stage("OpenELM-270M-Instruct");
-    stage.write("Why?");
-    let first = stage.request();
-    stage.say(first.id, &["Because."]);
-    stage.finish(first.id, Finish::Eos);
-    assert!(!stage.has("3 more"), "without chance all would be the same");
-    let mut warm = SamplingSettings::default();
-    (warm.own, warm.temperature) = (true, 1.0);
-    let set = Action::Set(Setting::SamplingParams(warm));
-    stage.window.state_mut().act(set);
-    stage.window.run();
-    stage.click("3 more");
-    for answer in ["So.", "Who knows?", "Ask me again."] {
-        let next = stage.request();
-        assert_eq!(next.prompt, first.prompt);
-        stage.say(next.id, &[answer]);
-        stage.finish(next.id, Finish::Eos);
-    }
-    assert!(stage.has("Ask me again.") && stage.has("4/4") && !asks(&stage));
-    // What is stopped is not followed by another.
-    stage.click("3 more");
-    let stopped = stage.request();
-    stage.say(stopped.id, &["Hm"]);
-    stage.finish(stopped.id, Finish::Cancelled);
-    assert!(stage.has("5/5") && !asks(&stage));
-}
-
-#[test]
 fn tokens_can_be_inspected_and_replaced() {
     let mut stage = stage("OpenELM-270M-Instruct");
     stage.write("Who?");

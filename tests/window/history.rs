@@ -11,7 +11,7 @@ use openelm::window::Action;
 use crate::scene::{PATIENCE, Scene, ask_to_close, loaded, scene_of, wait};
 
 /// What a conversation's file says.
-fn json(title: &str, changed: i64, text: &str) -> serde_json::Value {
+pub fn json(title: &str, changed: i64, text: &str) -> serde_json::Value {
     serde_json::json!({
         "id": "x", "title": title, "mode": "chat", "created": changed, "changed": changed,
         "messages": [{"parent": null, "role": "user", "text": text}],
@@ -19,7 +19,7 @@ fn json(title: &str, changed: i64, text: &str) -> serde_json::Value {
 }
 
 /// Conversations in a folder, the first the oldest: each a day younger than the one before.
-fn folder_of(titles: &[&str]) -> tempfile::TempDir {
+pub fn folder_of(titles: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let conversations = folder.path().join("conversations");
     std::fs::create_dir_all(&conversations).unwrap();
@@ -34,14 +34,14 @@ fn folder_of(titles: &[&str]) -> tempfile::TempDir {
     folder
 }
 
-fn open_folder<'a>(folder: tempfile::TempDir) -> Scene<'a> {
+pub fn open_folder<'a>(folder: tempfile::TempDir) -> Scene<'a> {
     let mut stage = scene_of([1280.0, 800.0], folder);
     stage.tell(loaded("demo"));
     stage
 }
 
 /// Titles in the list, from above.
-fn titles(stage: &Scene<'_>) -> Vec<String> {
+pub fn titles(stage: &Scene<'_>) -> Vec<String> {
     let more = stage.window.query_all_by_label_contains("More about ");
     let mut rows: Vec<(f32, String)> = more
         .map(|node| {
@@ -59,7 +59,7 @@ fn press(stage: &mut Scene<'_>, key: Key) {
     stage.window.run();
 }
 
-fn undo(stage: &mut Scene<'_>) {
+pub fn undo(stage: &mut Scene<'_>) {
     // Outside text boxes.
     stage.window.get_by_label("History").focus();
     stage.window.run();
@@ -67,7 +67,7 @@ fn undo(stage: &mut Scene<'_>) {
     stage.window.run();
 }
 
-fn redo(stage: &mut Scene<'_>) {
+pub fn redo(stage: &mut Scene<'_>) {
     stage.window.get_by_label("History").focus();
     stage.window.run();
     stage
@@ -77,7 +77,7 @@ fn redo(stage: &mut Scene<'_>) {
 }
 
 /// Steps the window until the files are as they should be.
-fn until(stage: &mut Scene<'_>, what: &str, is_so: impl Fn(&Scene<'_>) -> bool) {
+pub fn until(stage: &mut Scene<'_>, what: &str, is_so: impl Fn(&Scene<'_>) -> bool) {
     let begin = Instant::now();
     while !is_so(stage) {
         assert!(begin.elapsed() < PATIENCE, "never: {what}");
@@ -266,7 +266,7 @@ fn deleting_is_undone_by_key_and_by_button() {
 }
 
 /// What was written to a file by this program, or is none.
-fn drop_files(stage: &mut Scene<'_>, paths: &[PathBuf]) {
+pub fn drop_files(stage: &mut Scene<'_>, paths: &[PathBuf]) {
     for path in paths {
         let dropped = std::sync::Arc::new(Dropped(path.clone()));
         stage.window.input_mut().dropped_files.push(dropped);
@@ -340,12 +340,12 @@ fn exported_conversations_are_imported_and_that_is_undone() {
         .state_mut()
         .set_dialog(move |_| Some(answer.clone()));
     stage.click("Kings");
-    stage.click("Import and export");
+    stage.click("Import, export and trash");
     stage.click("JSON file…");
     wait(&mut stage, "Saved");
     assert!(target.exists());
     // The same again is another one: nothing is written over.
-    stage.click("Import and export");
+    stage.click("Import, export and trash");
     stage.click("Import…");
     wait(&mut stage, "One conversation.");
     assert_eq!(titles(&stage), ["Foxes", "Kings", "Kings"]);

@@ -9,7 +9,9 @@ use openelm::Finish;
 use openelm::engine::{Engine, Event};
 use openelm::window::{Action, App, Options, SamplingSettings, Setting};
 
-use crate::scene::{PATIENCE, Scene, loaded, stage, step, traced, window};
+use crate::answers::three_answers;
+use crate::history::{folder_of, open_folder};
+use crate::scene::{PATIENCE, Scene, loaded, stage, step, traced, wait, window};
 use crate::timings::timed;
 
 /// Wide, and small.
@@ -79,6 +81,37 @@ fn texts_and_chats_look_as_they_did() {
         chat.window.run();
         chat
     });
+    look(&mut results, "answers", || {
+        let (mut chat, requests) = three_answers();
+        let answers = [
+            "Because the *sky* scatters blue light more than red.",
+            "Nobody knows:\n\n1. it is air,\n2. and far away.",
+            "It is not; ask",
+        ];
+        for (request, text) in requests.iter().zip(answers) {
+            chat.say(request.id, &[text]);
+        }
+        chat.finish(requests[1].id, Finish::Eos);
+        chat.click("Timings");
+        chat
+    });
+    // With a lane for each below the strip.
+    let (mut stage, requests) = three_answers();
+    let ids: Vec<u64> = requests.iter().map(|request| request.id).collect();
+    for position in 0..30 {
+        let mut shared = step(position, position % 4 != 3);
+        shared.tokens = 3;
+        let requests = ids[..if position < 20 { 3 } else { 2 }].to_vec();
+        let step = Box::new(shared);
+        stage.tell(Event::Step { requests, step });
+    }
+    for request in &requests {
+        stage.say(request.id, &["A fox is a small animal of the dog family."]);
+    }
+    // The cursor goes from the box.
+    stage.click("Decode");
+    settle(&mut stage);
+    results.add(stage.window.try_snapshot("answers_lanes"));
     let mut chat = a_chat();
     chat.window.set_size(egui::vec2(320.0, 240.0));
     settle(&mut chat);
@@ -123,6 +156,28 @@ fn what_lies_beside_and_over_the_chat_looks_as_it_did() {
         models.open_models();
         models
     });
+}
+
+/// What was deleted a moment ago.
+#[test]
+fn the_trash_looks_as_it_did() {
+    if !can_compare() {
+        return;
+    }
+    let mut stage = open_folder(folder_of(&["Kings and queens", "Foxes", "Bears"]));
+    for title in ["Kings and queens", "Foxes"] {
+        stage.click(&format!("More about {title}"));
+        stage.click("Delete conversation");
+    }
+    stage.click("Dismiss");
+    stage.click("Import, export and trash");
+    stage.click("Trash…");
+    wait(&mut stage, "Restore Foxes");
+    stage.window.run();
+    stage.click("Delete for good Kings and queens");
+    settle(&mut stage);
+    let mut results = SnapshotResults::new();
+    results.add(stage.window.try_snapshot("trash_dark_wide"));
 }
 
 fn loaded_again() -> Event {

@@ -2,9 +2,11 @@
 #![cfg(feature = "window")]
 
 mod access;
+mod answers;
 mod chat;
 mod find;
 mod history;
+mod imports;
 mod keeping;
 mod looks;
 mod models;
@@ -12,4 +14,6 @@ mod reading;
 mod scene;
 mod sharing;
 mod timings;
+mod traces;
+mod trash;
 mod typing;

@@ -238,6 +238,44 @@ fn a_model_that_is_gone_at_the_start_gives_way_to_the_demo() {
     assert!(stage.has("No model is loaded now"));
 }
 
+/// What is kept "for this model" is for the one that runs, not for the one it stands in for.
+#[test]
+fn sampling_is_kept_for_the_model_that_runs() {
+    use openelm::window::{Action, Options, SamplingSettings, Setting};
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.json");
+    std::fs::write(&file, r#"{"model":"/gone"}"#).unwrap();
+    let mut stage = scene_of([1280.0, 800.0], folder);
+    stage.window.state_mut().begin(&Options::default());
+    let gone = last_load(&stage).id;
+    stage.tell(Event::LoadFailed {
+        load: gone,
+        error: no_folder("/gone"),
+        kept: None,
+    });
+    let Event::Loaded { info, .. } = loaded("demo") else {
+        unreachable!("that is what it is");
+    };
+    let load = last_load(&stage).id;
+    stage.tell(Event::Loaded { load, info });
+    let mut sampling = SamplingSettings::default();
+    (sampling.own, sampling.temperature) = (true, 0.4);
+    let set = Action::Set(Setting::SamplingParams(sampling));
+    stage.window.state_mut().act(set);
+    stage.click("Settings");
+    stage.reach("Keep for this model");
+    let folder = stage.close();
+    let kept: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.path().join("settings.json")).unwrap())
+            .unwrap();
+    assert!(kept["model_sampling"]["demo"].is_object(), "{kept}");
+    assert!(kept["model_sampling"]["/gone"].is_null());
+    assert_eq!(
+        kept["model"], "/gone",
+        "what was chosen is still remembered"
+    );
+}
+
 /// Fetching that does what the test says: how far it has come, or how it ended.
 fn fetching(stage: &mut Scene<'_>) -> Sender<Result<(u64, u64), Option<Error>>> {
     let (tell, told) = channel::<Result<(u64, u64), Option<Error>>>();

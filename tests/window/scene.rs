@@ -90,6 +90,14 @@ pub fn info(name: &str) -> ModelInfo {
 }
 
 impl Scene<'_> {
+    /// Closes the window as the system does. Returns the folder with what it kept.
+    pub fn close(mut self) -> tempfile::TempDir {
+        ask_to_close(&mut self);
+        let Self { folder, window, .. } = self;
+        drop(window);
+        folder
+    }
+
     pub fn tell(&mut self, event: Event) {
         self.events.send(event).unwrap();
         self.window.run();
@@ -243,6 +251,18 @@ impl Scene<'_> {
                 _ => None,
             });
         requests.last().expect("a request")
+    }
+
+    /// All requests that the window has sent since it was last asked.
+    pub fn requests(&self) -> Vec<Request> {
+        let requests = self
+            .commands
+            .try_iter()
+            .filter_map(|command| match command {
+                Command::Generate(request) => Some(*request),
+                _ => None,
+            });
+        requests.collect()
     }
 
     pub fn say(&mut self, request: u64, pieces: &[&str]) {

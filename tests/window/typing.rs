@@ -267,3 +267,32 @@ fn a_long_paste_stays_smooth() {
         assert!(prompt.contains("xxxxxxxxxx</s>"));
     }
 }
+
+/// A preset can bring a system prompt, which chats take over with it.
+#[test]
+fn a_preset_brings_its_system_prompt() {
+    use openelm::window::{Action, SamplingSettings, Setting};
+    let mut stage = stage("OpenELM-270M-Instruct");
+    let mut sampling = SamplingSettings::default();
+    (sampling.own, sampling.temperature) = (true, 0.33);
+    let app = stage.window.state_mut();
+    app.act(Action::Set(Setting::SamplingParams(sampling)));
+    app.act(Action::SetSystem("Speak like a bard.".into()));
+    stage.window.run();
+    stage.click("Settings");
+    stage.reach("Save as a preset");
+    let field = stage.window.get_by_label("Name of the preset");
+    field.focus();
+    field.type_text("Bard");
+    stage.window.run();
+    assert!(stage.has("With the system prompt"));
+    stage.click("Save preset");
+    let app = stage.window.state_mut();
+    app.act(Action::SetSystem(String::new()));
+    stage.window.run();
+    stage.reach("Preset");
+    stage.click("Bard");
+    stage.write("Hi");
+    let prompt = stage.request().prompt;
+    assert!(prompt.contains("Speak like a bard."), "{prompt}");
+}

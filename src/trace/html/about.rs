@@ -3,7 +3,7 @@
 use crate::trace::Peaks;
 
 /// What a layer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct LayerShape {
     pub q_heads: usize,
     pub kv_heads: usize,

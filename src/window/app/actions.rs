@@ -48,7 +48,7 @@ impl App {
             }
             Action::Send(text) => self.send(text),
             Action::Stop => self.stop(),
-            Action::Regenerate(at) => self.regenerate(at, 1),
+            Action::Regenerate(at) => self.regenerate(at, self.state.settings.answers()),
             Action::RegenerateSeveral(at, count) => self.regenerate(at, count),
             Action::Continue(at) => self.go_on(at),
             Action::Edit(at) => self.edit(at),
@@ -82,7 +82,7 @@ impl App {
             Action::Undo => self.undo(),
             Action::Redo => self.redo(),
             Action::Choose(at) => {
-                self.state.inspected = None;
+                (self.state.inspected, self.state.offered) = (None, None);
                 self.conversation_mut().choose(at);
             }
             Action::Inspect(at) => self.state.inspected = Some(at),
@@ -102,6 +102,11 @@ impl App {
             Action::Open(id) => self.open(&id),
             Action::DeleteConversation(id) => self.delete_conversation(&id),
             Action::Rename(..) | Action::Pin(..) | Action::Tag(..) => self.change_listed(action),
+            Action::Duplicate(id) => self.duplicate(&id),
+            Action::OpenTrash => self.open_trash(),
+            Action::RestoreThrown(id) => self.restore_thrown(&id),
+            Action::DeleteForGood(id) => self.delete_for_good(&id),
+            Action::TakeTexts(paths) => self.reading.texts(paths),
             Action::Import => self.dialogs.pick_imports(),
             Action::ImportFiles(paths) => self.reading.import(paths),
             Action::UndoListed(turn) => self.undo_listed(turn),
@@ -170,6 +175,7 @@ impl App {
             Action::ShowPhase(phase) => self.state.timings.show_phase(phase),
             Action::Select(selection) => self.state.timings.selection = selection,
             Action::Compare(pair) => self.state.timings.compared = pair,
+            Action::CloseTrace => self.state.timings.close(),
             Action::PauseTiming(is_paused) => self.pause_timing(is_paused),
 
             Action::Escape => self.escape(),
@@ -189,28 +195,28 @@ impl App {
             Mode::Chat => text.trim().to_owned(),
         };
         let last = self.conversation().last();
+        let count = self.state.settings.answers();
         match last {
             Some(last) if text.trim().is_empty() => match self.conversation().message(last).role {
-                Role::Assistant => self.go_on(last),
-                _ => self.answer(Some(last), "", Vec::new()),
+                Role::Assistant if count == 1 || self.conversation().mode == Mode::Chat => {
+                    self.go_on(last);
+                }
+                _ => self.answers(Some(last), count),
             },
             _ if text.trim().is_empty() => {}
             _ => {
                 self.state.settings.was_sent(&text);
                 let asked = self.conversation_mut().add(last, Role::User, &text);
-                self.answer(Some(asked), "", Vec::new());
+                self.answers(Some(asked), count);
             }
         }
     }
 
-    /// Has the model write `count` other answers, one after the other.
-    pub(super) fn regenerate(&mut self, message: usize, count: usize) {
+    /// Has the model write `count` other answers together.
+    fn regenerate(&mut self, message: usize, count: usize) {
         if self.state.can_generate() {
             let parent = self.conversation().message(message).parent;
-            self.answer(parent, "", Vec::new());
-            if let Some(running) = &mut self.state.running {
-                running.more = count - 1;
-            }
+            self.answers(parent, count);
         }
     }
 
@@ -219,7 +225,7 @@ impl App {
         if self.state.can_generate() {
             let conversation = self.conversation();
             match conversation.prompt(&self.state.template(), Some(message)) {
-                Ok(prompt) => self.generate(message, prompt, Vec::new()),
+                Ok(prompt) => self.generate(&[message], &prompt, Vec::new()),
                 Err(error) => self.tell_failure(&error),
             }
         }
@@ -284,7 +290,7 @@ impl App {
         if let Some(OpenEdit { message, text }) = self.take_edit() {
             let parent = self.conversation().message(message).parent;
             let asked = self.conversation_mut().add(parent, Role::User, &text);
-            self.answer(Some(asked), "", Vec::new());
+            self.answers(Some(asked), self.state.settings.answers());
         }
     }
 
@@ -305,7 +311,7 @@ impl App {
 
     fn undo(&mut self) {
         // What the model is writing to must stay as it is.
-        if !self.undo_last_listed() && self.state.writing().is_none() {
+        if !self.undo_last_listed() && !self.state.is_writing_here() {
             self.state.inspected = None;
             self.conversation_mut().undo();
             self.state.dismiss(BannerId::MessageDeleted);
@@ -313,7 +319,7 @@ impl App {
     }
 
     fn redo(&mut self) {
-        if !self.redo_last_listed() && self.state.writing().is_none() {
+        if !self.redo_last_listed() && !self.state.is_writing_here() {
             self.state.inspected = None;
             self.conversation_mut().redo();
         }

@@ -13,8 +13,9 @@ use crate::text::is_instruct;
 use crate::window::action::{Action, BannerId, Overlay};
 use crate::window::advice::advice;
 use crate::window::conversation::{Conversation, MODELS_OWN, Mode, Stats, template_for};
+use crate::window::running::Writing;
 use crate::window::sampling::SamplingSettings;
-use crate::window::state::{Banner, ModelState, Running};
+use crate::window::state::{Banner, ModelState};
 
 /// The model that is always there.
 const DEMO: &str = "demo";
@@ -90,7 +91,7 @@ impl App {
                     .tell(Banner::problem(BannerId::EngineStopped, text));
             }
             Event::LeftOut { request, turns } => {
-                if self.running_request(request).is_some() {
+                if self.writes(request) {
                     let text = format!(
                         "The conversation is longer than the context: the model is given it without the oldest {turns} messages."
                     );
@@ -102,8 +103,9 @@ impl App {
                 done,
                 total,
             } => {
-                if let Some(running) = self.running_request(request) {
-                    running.prompt = (done, total);
+                let running = self.state.running.as_mut();
+                if let Some(answer) = running.and_then(|running| running.answer_mut(request)) {
+                    answer.prompt = (done, total);
                 }
             }
             Event::Token { request, token } => self.token(request, *token),
@@ -141,19 +143,23 @@ impl App {
     }
 
     fn token(&mut self, request: u64, mut token: TokenEvent) {
-        let Some(running) = self.running_request(request) else {
+        let Some(running) = &mut self.state.running else {
             return;
         };
+        let (id, has_tokenizer) = (running.conversation.clone(), running.has_tokenizer);
         if token.is_given {
             // Its probability is known from where it was picked.
-            let forced = running.forced.get(running.tokens);
+            let answer = running.answer(request);
+            let forced = answer.and_then(|answer| running.forced.get(answer.tokens));
             token.token.logprob = forced.copied().unwrap_or_default();
         }
-        running.tokens += 1;
-        running.first_token.get_or_insert_with(Instant::now);
-        let (id, message) = (running.conversation.clone(), running.message);
-        let has_tokenizer = running.has_tokenizer;
-        self.state.timings.token(&token);
+        let Some(answer) = running.answer_mut(request) else {
+            return;
+        };
+        answer.tokens += 1;
+        answer.first_token.get_or_insert_with(Instant::now);
+        let message = answer.message;
+        self.state.timings.token(request, &token);
         if !has_tokenizer {
             token.token.text.clone_from(&token.piece);
         }
@@ -170,20 +176,27 @@ impl App {
         Some(conversation)
     }
 
-    fn running_request(&mut self, request: u64) -> Option<&mut Running> {
-        self.state
-            .running
-            .as_mut()
-            .filter(|running| running.request == request)
+    /// Whether a request is of what is being written.
+    fn writes(&self, request: u64) -> bool {
+        let running = self.state.running.as_ref();
+        running.is_some_and(|running| running.answer(request).is_some())
     }
 
-    /// Ends what is running; `finish` is `None` after an error.
+    /// Takes an answer out of what is being written. Returns it with the id of its conversation.
+    fn end_answer(&mut self, request: u64) -> Option<(String, Writing)> {
+        let running = self.state.running.as_mut()?;
+        let mut answers = running.answers.iter();
+        let at = answers.position(|answer| answer.request == request)?;
+        let ended = (running.conversation.clone(), running.answers.remove(at));
+        if running.answers.is_empty() {
+            self.state.running = None;
+        }
+        Some(ended)
+    }
+
+    /// Ends an answer; `finish` is `None` after an error.
     fn finished(&mut self, request: u64, finish: Option<Finish>, timing: Timing, positions: usize) {
-        let Some(running) = self
-            .state
-            .running
-            .take_if(|running| running.request == request)
-        else {
+        let Some((id, answer)) = self.end_answer(request) else {
             return;
         };
         let model = self.state.info().map_or_else(String::new, |info| {
@@ -203,7 +216,7 @@ impl App {
             prompt_tokens: timing.prefill_tokens,
             prompt_s: timing.prefill.as_secs_f64(),
             first_token_s: timing.first_token.as_secs_f64(),
-            tokens: running.tokens,
+            tokens: answer.tokens,
             decode_tokens: timing.decode_tokens,
             decode_s: timing.decode.as_secs_f64(),
             proposed: timing.speculation.map_or(0, |all| all.proposed),
@@ -211,21 +224,16 @@ impl App {
             speed_up: timing.speculation.and_then(|all| all.speed_up),
             finish: name.to_owned(),
         };
-        if let Some(conversation) = self.changed_conversation(&running.conversation) {
-            conversation.set_stats(running.message, stats);
+        if let Some(conversation) = self.changed_conversation(&id) {
+            conversation.set_stats(answer.message, stats);
             if matches!(finish, None | Some(Finish::Cancelled)) {
                 // An answer that never came would be part of the next prompt.
-                conversation.discard_if_empty(running.message);
+                conversation.discard_if_empty(answer.message);
             }
         }
         self.state.positions = positions;
         self.counting.forget();
         self.saving.hurry();
-        let is_wanted = !matches!(finish, None | Some(Finish::Cancelled));
-        let is_here = self.state.conversation().id == running.conversation;
-        if running.more > 0 && is_wanted && is_here {
-            self.regenerate(running.message, running.more);
-        }
         if finish == Some(Finish::Context) {
             let mode = self.state.conversation().mode;
             let text = match mode {
@@ -289,6 +297,7 @@ impl App {
 
     fn model_is_ready(&mut self, info: Box<ModelInfo>) {
         self.state.timings.model_loaded(&info);
+        self.state.loaded.clone_from(&self.load.model);
         self.state.model = ModelState::Ready(info);
         self.counting.forget();
     }

@@ -1,6 +1,6 @@
 //! What is written for other programs, and for people who do not have this one.
 
-use crate::trace::{About, LayerShape, Step, html};
+use crate::trace::{About, Step, html};
 use crate::version;
 use crate::window::action::Export;
 use crate::window::page;
@@ -40,7 +40,7 @@ pub(super) fn text(state: &State, export: Export) -> String {
         Export::TraceHtml => html(&steps(state), &about(state)),
         Export::TraceChrome => trace(state, crate::trace::chrome),
         Export::TraceCsv => trace(state, crate::trace::csv),
-        Export::TraceJson => trace(state, crate::trace::json),
+        Export::TraceJson => whole_trace(state),
     }
 }
 
@@ -49,16 +49,39 @@ fn steps(state: &State) -> Vec<Step> {
 }
 
 fn trace(state: &State, write: fn(&[Step], &serde_json::Value) -> String) -> String {
-    let metadata = match &state.timings.run.info {
-        Some(info) => serde_json::json!({
-            "model": info.name,
-            "dtype": info.dtype.name(),
-            "adapter": info.adapter,
-            "peaks": state.timings.run_peaks(),
-        }),
-        None => serde_json::Value::Null,
-    };
-    write(&steps(state), &metadata)
+    write(&steps(state), &metadata(state))
+}
+
+/// What a trace says of its run, if anything is known of it.
+fn metadata(state: &State) -> serde_json::Value {
+    let run = &state.timings.run;
+    let subject = &run.subject;
+    if subject.is_unknown() {
+        return serde_json::Value::Null;
+    }
+    serde_json::json!({
+        "model": subject.model,
+        "dtype": subject.dtype,
+        "adapter": {
+            "name": subject.adapter,
+            "backend": subject.backend,
+            "driver": subject.driver,
+            "device_type": subject.device_type,
+        },
+        "peaks": state.timings.run_peaks(),
+        "layers": subject.layers,
+        "left_out": run.dropped,
+    })
+}
+
+/// As [`trace`], with what only this program can read back: which texts shared each step.
+fn whole_trace(state: &State) -> String {
+    let mut metadata = metadata(state);
+    let requests = &state.timings.run.requests;
+    if metadata.is_object() && requests.iter().any(|shared| shared.len() > 1) {
+        metadata["requests"] = serde_json::json!(requests);
+    }
+    crate::trace::json(&steps(state), &metadata)
 }
 
 /// What a report of the run that is shown says beside its timings.
@@ -70,32 +93,26 @@ fn about(state: &State) -> About<'_> {
         left_out: run.dropped,
         ..About::default()
     };
+    let subject = &run.subject;
+    about.model = &subject.model;
+    about.dtype = &subject.dtype;
+    about.adapter = &subject.adapter;
+    about.layers.clone_from(&subject.layers);
+    // Not what the run is called: that is what was written.
+    if !subject.is_unknown() {
+        let driver = format!("{} ({})", subject.driver, subject.backend);
+        about.facts = vec![("Driver", driver), ("Kind", subject.device_type.clone())];
+    }
     if let Some(info) = &run.info {
-        let adapter = &info.adapter;
-        about.model = &info.name;
-        about.dtype = info.dtype.name();
-        about.adapter = &adapter.name;
-        about.layers = info
-            .config
-            .layers
-            .iter()
-            .map(|layer| LayerShape {
-                q_heads: layer.q_heads,
-                kv_heads: layer.kv_heads,
-                ffn_dim: layer.ffn_dim,
-            })
-            .collect();
         let context = format!("{} positions", info.context_size);
-        // Not what the run is called: that is what was written.
-        about.facts = vec![
-            (
-                "Driver",
-                format!("{} ({})", adapter.driver, adapter.backend),
-            ),
-            ("Kind", adapter.device_type.clone()),
+        let own = [
             ("Context", context),
             ("Sampling as set now", sampling(state)),
         ];
+        about.facts.extend(own);
+    }
+    if let Some(file) = &subject.file {
+        about.facts.push(("Read from", file.name.clone()));
     }
     let program = format!("openelm {}, its window", version::line());
     about.facts.push(("Program", program));

@@ -1,10 +1,9 @@
 //! A frame: what has happened, what is pressed, drawing, and what was asked for while drawing.
 
-use std::path::{Path, PathBuf};
-
 use egui::{Key, Modifiers};
 
 use super::App;
+use super::drops::dropped;
 use super::pictures::{self, Outcome};
 use crate::text::Role;
 use crate::window::action::{Action, BannerId, Export, Overlay, Picture, PictureTo};
@@ -25,6 +24,9 @@ impl eframe::App for App {
             self.pace.repaint(context);
         }
         if let Some(wait) = self.saving.save(&self.state) {
+            context.request_repaint_after(wait);
+        }
+        if let Some(wait) = self.look_into_trash() {
             context.request_repaint_after(wait);
         }
         if context.input(|input| input.viewport().close_requested()) && !self.may_close() {
@@ -92,39 +94,6 @@ impl App {
             Outcome::Failed(why) => self.state.tell(Banner::problem(BannerId::NoPicture, why)),
         }
     }
-}
-
-/// What was dropped on the window: conversations that were exported, or a model.
-fn dropped(ui: &egui::Ui) -> Option<Action> {
-    let paths: Vec<PathBuf> = ui.input(|input| {
-        let files = input.raw.dropped_files.iter();
-        files.map(|file| file.path().to_owned()).collect()
-    });
-    let path = paths.first()?;
-    let exported: Vec<PathBuf> = paths
-        .iter()
-        .filter(|path| is_exported(path))
-        .cloned()
-        .collect();
-    if !exported.is_empty() {
-        return Some(Action::ImportFiles(exported));
-    }
-    // A file of the folder is as good as the folder, unless it is a model by itself.
-    let is_model = path.is_dir() || path.extension().is_some_and(|own| own == "gguf");
-    let folder = match is_model {
-        true => path.as_path(),
-        false => path.parent().unwrap_or(path),
-    };
-    Some(Action::Load(folder.display().to_string()))
-}
-
-/// Whether it may be a conversation: models have files of JSON too, but those lie together.
-fn is_exported(path: &Path) -> bool {
-    let is_json = path.extension().is_some_and(|own| own == "json");
-    let is_of_model = ["config.json", "tokenizer.json", "tokenizer_config.json"]
-        .iter()
-        .any(|name| path.with_file_name(name).exists());
-    is_json && !is_of_model
 }
 
 fn shortcuts(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {

@@ -2,8 +2,9 @@
 
 use super::App;
 use super::changes::{Change, Removed};
-use super::reading::{Read, SMALL, tell_unreadable, told};
+use super::reading::{Read, SMALL, tell_unreadable};
 use crate::window::action::{Action, BannerId};
+use crate::window::calendar::now;
 use crate::window::conversation::{Conversation, Mode, turn};
 use crate::window::history::{Entry, parse_tags, title_of};
 use crate::window::state::{Banner, NarrowView};
@@ -82,7 +83,9 @@ impl App {
                 (catalog.models, catalog.room) = (models, room);
                 catalog.is_searching = false;
             }
-            Read::Imported(found, problems) => self.imported(found, &problems),
+            Read::Trash(thrown) => self.trash_was_read(thrown),
+            Read::Texts(texts, problems) => self.take_texts(&texts, &problems),
+            Read::Imported(imported) => self.imported(imported),
         }
     }
 
@@ -154,51 +157,26 @@ impl App {
         self.state.tell(banner.with_fix("Undo", fix));
     }
 
-    fn imported(&mut self, found: Vec<Conversation>, problems: &[String]) {
-        self.state.dismiss(BannerId::Imported);
-        self.state.dismiss(BannerId::ImportFailed);
-        if !problems.is_empty() {
-            let text = format!("{}. Nothing else has changed.", told(problems));
-            self.state
-                .tell(Banner::problem(BannerId::ImportFailed, text));
-        }
-        let mut added = Vec::new();
-        for mut conversation in found {
-            // An id is a file's name: only what this program makes of it can be trusted, and only where it is free.
-            if !self.is_free_id(&conversation.id) {
-                conversation.id = self.saving.new_id();
-            }
-            added.push(conversation.id.clone());
-            self.saving.mark(&conversation.id);
-            self.state.conversations.push(conversation);
-        }
-        self.list_changes();
-        let Some(last) = added.last().cloned() else {
+    /// Adds another of a conversation, with all its branches, and shows it.
+    pub(super) fn duplicate(&mut self, id: &str) {
+        let action = Action::Duplicate(id.to_owned());
+        let Some(at) = self.place_of(id, &action) else {
             return;
         };
-        let text = match added.len() {
-            1 => "One conversation.".to_owned(),
-            count => format!("{count} conversations."),
-        };
-        let turn = turn();
-        self.changes.undo.push((turn, Change::Remove(added)));
+        let mut copy = self.state.conversations[at].kept();
+        copy.id = self.saving.new_id();
+        copy.title = format!("{} (copy)", copy.name());
+        copy.pinned = false;
+        (copy.created, copy.changed) = (now(), now());
+        let id = copy.id.clone();
+        self.saving.mark(&id);
+        self.state.conversations.push(copy);
+        self.list_changes();
+        self.changes
+            .undo
+            .push((turn(), Change::Remove(vec![id.clone()])));
         self.changes.redo.clear();
-        let banner = Banner::note(BannerId::Imported, text);
-        self.state
-            .tell(banner.with_fix("Undo", Action::UndoListed(turn)));
-        self.open(&last);
-    }
-
-    /// Whether a conversation from elsewhere may keep its id.
-    fn is_free_id(&self, id: &str) -> bool {
-        let is_ours = id.len() == crate::window::store::ID_DIGITS
-            && id.bytes().all(|byte| byte.is_ascii_digit());
-        // A file that is not listed, or not yet, would be written over.
-        is_ours
-            && self.state.conversation_of(id).is_none()
-            && self.state.history.get(id).is_none()
-            && !self.reading.reader().is_there(id)
-            && !self.saving.is_thrown(id)
+        self.open(&id);
     }
 
     // ---- undo
@@ -271,7 +249,7 @@ impl App {
     }
 
     /// Puts conversations back. Returns their ids.
-    fn restore(&mut self, removed: Vec<Removed>) -> Vec<String> {
+    pub(super) fn restore(&mut self, removed: Vec<Removed>) -> Vec<String> {
         let mut ids = Vec::new();
         for Removed {
             entry,

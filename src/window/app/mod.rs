@@ -6,12 +6,14 @@ mod changes;
 mod counting;
 mod counts;
 mod dialogs;
+mod drops;
 mod events;
 mod everywhere;
 mod exports;
 mod finding;
 mod frame;
 mod history;
+mod imports;
 mod model_search;
 mod models;
 mod pictures;
@@ -20,6 +22,8 @@ mod pulls;
 mod reading;
 mod requests;
 mod saving;
+mod texts;
+mod trash;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -66,6 +70,8 @@ pub struct App {
     waiting: Vec<(String, Action)>,
     /// Id of the conversation that was asked for last, which may still be being read.
     wanted: String,
+    /// Whether the trash has changed since it was read.
+    is_trash_old: bool,
     pace: Pace,
     egui: egui::Context,
     /// What is loaded or loading; events of other loads are of no interest.
@@ -124,6 +130,7 @@ impl App {
             state,
             views: Views::default(),
             engine,
+            is_trash_old: false,
             pace: Pace::default(),
             egui: context.clone(),
             load: LoadRequest::default(),
@@ -171,6 +178,9 @@ impl App {
         choices.tuning_cache.clone_from(&options.tuning_cache);
         self.hub.clone_from(&options.hub);
         self.pulls.set(from_hub(options.hub.clone()));
+        if let Some(trace) = &options.trace {
+            self.reading.import(vec![trace.clone()]);
+        }
         let model = options.model.clone();
         self.may_fall_back = model.is_none();
         self.load(&model.unwrap_or_else(|| self.state.settings.model.clone()));

@@ -1,16 +1,19 @@
 //! Conversations read off this thread: those that are large, all of a folder whose index is of no use, and those to be imported.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::model_search::Search;
+use super::texts::read_text;
+use crate::trace;
 use crate::window::action::BannerId;
 use crate::window::catalog::Listed;
 use crate::window::conversation::Conversation;
 use crate::window::history::Entry;
+use crate::window::import::{self, Found};
 use crate::window::state::{Banner, State};
-use crate::window::store::{Listing, Reader, parse};
+use crate::window::store::{Listing, Reader, Thrown, thrown};
 
 /// Files of so many bytes are read between two frames.
 pub(super) const SMALL: u64 = 2 << 20;
@@ -31,8 +34,49 @@ pub(super) enum Read {
     Listed(Vec<Entry>, Vec<String>),
     /// Models that are here, and the memory that there is for one.
     Models(Vec<Listed>, Option<u64>),
-    /// Conversations of other files, and what is wrong with others.
-    Imported(Vec<Conversation>, Vec<String>),
+    /// What lies in the trash.
+    Trash(Vec<Thrown>),
+    /// Texts, and what is wrong with others.
+    Texts(Vec<String>, Vec<String>),
+    /// What other files are, and what is wrong with others.
+    Imported(Imported),
+}
+
+/// Files that were imported.
+#[derive(Default)]
+pub(super) struct Imported {
+    pub conversations: Vec<Conversation>,
+    /// Names of other programs that they are from.
+    pub programs: Vec<&'static str>,
+    /// What of them was no text.
+    pub left_out: usize,
+    /// Traces, with the names of their files.
+    pub traces: Vec<(String, trace::Imported)>,
+    pub problems: Vec<String>,
+}
+
+impl Imported {
+    fn read(&mut self, path: &Path) {
+        match import::read(path) {
+            Ok(Found::Conversations(read)) => {
+                let is_empty = read.all.iter().all(|one| one.total() == 0);
+                if is_empty {
+                    let problem = format!("{}: has no messages", path.display());
+                    self.problems.push(problem);
+                    return;
+                }
+                self.conversations.extend(read.all);
+                self.programs.extend(read.program);
+                self.left_out += read.left_out;
+            }
+            Ok(Found::Trace(trace)) => {
+                let name = path.file_name().unwrap_or(path.as_os_str());
+                let name = name.to_string_lossy().into_owned();
+                self.traces.push((name, *trace));
+            }
+            Err(problem) => self.problems.push(problem),
+        }
+    }
 }
 
 /// What reads in the background, and what has come of it.
@@ -93,17 +137,28 @@ impl Reading {
     /// Reads files that were exported.
     pub(super) fn import(&self, paths: Vec<PathBuf>) {
         self.spawn(move |_, tell| {
-            let (mut found, mut problems) = (Vec::new(), Vec::new());
+            let mut imported = Imported::default();
+            paths.iter().for_each(|path| imported.read(path));
+            tell(Read::Imported(imported));
+        });
+    }
+
+    /// Reads what lies in the trash.
+    pub(super) fn trash(&self) {
+        self.spawn(|reader, tell| tell(Read::Trash(thrown(reader))));
+    }
+
+    /// Reads texts.
+    pub(super) fn texts(&self, paths: Vec<PathBuf>) {
+        self.spawn(move |_, tell| {
+            let (mut texts, mut problems) = (Vec::new(), Vec::new());
             for path in &paths {
-                match parse(path) {
-                    Ok(conversation) if conversation.total() == 0 => {
-                        problems.push(format!("{}: has no messages", path.display()));
-                    }
-                    Ok(conversation) => found.push(conversation),
+                match read_text(path) {
+                    Ok(text) => texts.push(text),
                     Err(problem) => problems.push(problem),
                 }
             }
-            tell(Read::Imported(found, problems));
+            tell(Read::Texts(texts, problems));
         });
     }
 

@@ -14,7 +14,8 @@ use crate::trace::{TraceMode, TracePlan};
 use crate::window::action::BannerId;
 use crate::window::catalog::AUTOMATIC;
 use crate::window::conversation::Mode;
-use crate::window::state::{Banner, ModelState, Running};
+use crate::window::running::{Offered, Running, Writing};
+use crate::window::state::{Banner, ModelState};
 
 /// How much slower the model may get for being timed.
 const TRACE_BUDGET: f64 = 0.04;
@@ -99,9 +100,14 @@ impl App {
         }
     }
 
-    /// Has the model write to the end of `message` of the current conversation, which continues `prompt`.
-    pub(super) fn generate(&mut self, message: usize, prompt: Prompt, forced: Vec<(u32, f32)>) {
-        self.requests += 1;
+    /// Has the model write to the end of each of `messages` of the current conversation, which continue `prompt`. With several the seed
+    /// of each is one more than that of the one before.
+    pub(super) fn generate(
+        &mut self,
+        messages: &[usize],
+        prompt: &Prompt,
+        forced: Vec<(u32, f32)>,
+    ) {
         self.state.dismiss(BannerId::TurnsLeftOut);
         let state = &mut self.state;
         let settings = &state.settings;
@@ -126,48 +132,75 @@ impl App {
             true => settings.trace,
             false => TraceMode::Off,
         };
-        self.engine.send(Command::Generate(Box::new(Request {
-            id: self.requests,
-            prompt,
-            given: forced.iter().map(|(id, _)| *id).collect(),
-            options,
-            trace: TracePlan {
-                mode: trace,
-                pause: Arc::clone(&self.pause),
-                budget: (!settings.trace_all).then_some(TRACE_BUDGET),
-            },
-        })));
+        let mut answers = Vec::new();
+        for (i, message) in (0..).zip(messages) {
+            self.requests += 1;
+            answers.push(Writing::new(self.requests, *message));
+            let mut options = options.clone();
+            let seed = &mut options.sampling.seed;
+            *seed = seed.wrapping_add(i);
+            self.engine.send(Command::Generate(Box::new(Request {
+                id: self.requests,
+                prompt: prompt.clone(),
+                given: forced.iter().map(|(id, _)| *id).collect(),
+                options,
+                trace: TracePlan {
+                    mode: trace,
+                    pause: Arc::clone(&self.pause),
+                    budget: (!settings.trace_all).then_some(TRACE_BUDGET),
+                },
+            })));
+        }
         let conversation = state.conversation();
         let (id, name) = (conversation.id.clone(), conversation.name().to_owned());
         state.running = Some(Running {
-            request: self.requests,
-            conversation: id,
-            message,
+            conversation: id.clone(),
+            answers,
             has_tokenizer: state.has_tokenizer(),
-            prompt: (0, 0),
-            tokens: 0,
-            more: 0,
-            first_token: None,
             forced: forced.into_iter().map(|(_, logprob)| logprob).collect(),
+        });
+        state.offered = (messages.len() > 1).then(|| Offered {
+            conversation: id,
+            messages: messages.to_vec(),
         });
         state.timings.begin(&name, trace);
     }
 
+    /// Adds `count` answers after `parent`, and has the model write them together.
+    pub(super) fn answers(&mut self, parent: Option<usize>, count: usize) {
+        self.write_after(parent, "", Vec::new(), count);
+    }
+
     /// Adds an answer after `parent` that begins with `text` and then the `forced` tokens, and has the model write it.
     pub(super) fn answer(&mut self, parent: Option<usize>, text: &str, forced: Vec<(u32, f32)>) {
+        self.write_after(parent, text, forced, 1);
+    }
+
+    fn write_after(
+        &mut self,
+        parent: Option<usize>,
+        text: &str,
+        forced: Vec<(u32, f32)>,
+        count: usize,
+    ) {
         self.views.chat.scroll_to_end();
         let template = self.state.template();
         let conversation = self.conversation_mut();
-        let message = conversation.add(parent, Role::Assistant, text);
-        let end = if text.is_empty() {
-            parent
-        } else {
-            Some(message)
+        let messages: Vec<usize> = (0..count)
+            .map(|_| conversation.add(parent, Role::Assistant, text))
+            .collect();
+        let Some(first) = messages.first().copied() else {
+            return;
         };
+        // What follows goes on from this one, unless another is chosen.
+        conversation.choose(first);
+        let end = if text.is_empty() { parent } else { Some(first) };
         match conversation.prompt(&template, end) {
-            Ok(prompt) => self.generate(message, prompt, forced),
+            Ok(prompt) => self.generate(&messages, &prompt, forced),
             Err(error) => {
-                conversation.discard_if_empty(message);
+                for message in messages {
+                    conversation.discard_if_empty(message);
+                }
                 self.tell_failure(&error);
             }
         }

@@ -36,6 +36,8 @@ pub(super) struct Saving {
     has_warned_of_loss: bool,
     /// Files of conversations that are on their way to the disk.
     on_its_way: usize,
+    /// Files of the trash that are to be deleted.
+    deleting: usize,
     /// Ids of conversations that were put into the trash.
     thrown: BTreeSet<String>,
     /// Whether what is known of the conversations is to be kept for the next start, and when that was done last.
@@ -55,6 +57,7 @@ impl Saving {
             unsaved: BTreeSet::new(),
             has_warned_of_loss: false,
             on_its_way: 0,
+            deleting: 0,
             thrown: BTreeSet::new(),
             is_index_old: false,
             last_index: Instant::now(),
@@ -113,6 +116,17 @@ impl Saving {
         self.thrown.remove(id);
     }
 
+    /// Deletes a file of the trash.
+    pub(super) fn delete_for_good(&mut self, path: PathBuf) {
+        self.deleting += 1;
+        self.store.delete_for_good(path);
+    }
+
+    /// Whether conversations are on their way to the disk, or to the trash.
+    pub(super) fn is_busy(&self) -> bool {
+        self.on_its_way > 0 || self.deleting > 0
+    }
+
     /// Whether a conversation was put into the trash.
     pub(super) fn is_thrown(&self, id: &str) -> bool {
         self.thrown.contains(id)
@@ -132,6 +146,9 @@ impl Saving {
             self.is_index_old = true;
             let stamp = saved.outcome.as_ref().ok().copied().flatten();
             state.history.set_stamp(&id, stamp);
+        }
+        if saved.path.starts_with(self.trash()) {
+            self.deleting = self.deleting.saturating_sub(1);
         }
         match saved.outcome {
             Ok(_) => {

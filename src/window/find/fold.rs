@@ -1,7 +1,12 @@
-//! Texts compared without regard to capitals. Folding may change how many bytes or letters a text has (`ß` is `ss`, `İ` is `i`), so
-//! the text that is searched is folded letter by letter as it is read, and matches are bytes of the text as it stands.
+//! Texts compared without regard to capitals, nor to marks on letters that were not asked for: `cafe` finds `café`, and `café` only that.
+//! Folding may change how many bytes or letters a text has (`ß` is `ss`, `é` is `e` and a mark), so the text that is searched is folded
+//! letter by letter as it is read, and matches are bytes of the text as it stands.
 
 use std::ops::Range;
+
+use icu_normalizer::properties::{
+    CanonicalCombiningClassMapBorrowed, CanonicalDecompositionBorrowed, Decomposed,
+};
 
 /// What is looked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,14 +52,22 @@ impl Needle {
         found
     }
 
+    /// Whether a text has it anywhere.
+    pub fn is_in(&self, text: &str) -> bool {
+        self.is_empty() || !self.matches(text, 0..text.len()).is_empty()
+    }
+
     /// Where a match that begins at `at` ends.
     fn match_at(&self, text: &str, at: usize) -> Option<usize> {
-        let mut left = self.folded.iter();
+        let mut left = self.folded.iter().peekable();
         let mut letters = text[at..].char_indices();
-        while !left.as_slice().is_empty() {
+        let mut has_begun = false;
+        while left.peek().is_some() {
             let (_, letter) = letters.next()?;
             for part in fold(letter) {
-                if left.next() != Some(&part) {
+                if left.next_if(|wanted| **wanted == part).is_some() {
+                    has_begun = true;
+                } else if !has_begun || !is_mark(part) {
                     return None;
                 }
             }
@@ -75,18 +88,43 @@ fn width(byte: u8) -> usize {
     }
 }
 
-/// A letter as all letters that are like it are written: small, with `ß` and ligatures in full.
+/// A letter as all letters that are like it are written: small, with `ß` and ligatures in full, its marks behind it.
 fn fold(letter: char) -> impl Iterator<Item = char> {
-    // Its small form has a dot of its own, which nobody types who looks for an i.
+    // The small form of `İ` has a dot of its own, which nobody types who looks for an i.
     let dotted = (letter == 'İ').then_some('i');
-    let others = (letter != 'İ').then(|| letter.to_uppercase().flat_map(char::to_lowercase));
+    let others = (letter != 'İ').then(|| {
+        let parts = decomposed(letter);
+        parts.flat_map(|part| part.to_uppercase().flat_map(char::to_lowercase))
+    });
     dotted.into_iter().chain(others.into_iter().flatten())
 }
 
-/// Marks that are put on the letter before them.
+/// A letter without marks, and then those.
+fn decomposed(letter: char) -> impl Iterator<Item = char> {
+    // No letter has more.
+    let (mut base, mut marks, mut count) = (letter, [None; 3], 0);
+    while !base.is_ascii() {
+        match CanonicalDecompositionBorrowed::new().decompose(base) {
+            Decomposed::Expansion(first, mark) => {
+                base = first;
+                if let Some(place) = marks.get_mut(count) {
+                    *place = Some(mark);
+                }
+                count += 1;
+            }
+            Decomposed::Singleton(other) => base = other,
+            Decomposed::Default => break,
+        }
+    }
+    std::iter::once(base).chain(marks.into_iter().rev().flatten())
+}
+
+/// Marks that are put on the letter before them. Those that make another syllable of a Japanese one are none.
 fn is_mark(letter: char) -> bool {
-    matches!(letter, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}'
-        | '\u{fe00}'..='\u{fe0f}' | '\u{fe20}'..='\u{fe2f}')
+    let is_voiced = matches!(letter, '\u{3099}' | '\u{309a}');
+    let is_variation = matches!(letter, '\u{fe00}'..='\u{fe0f}');
+    let is_combining = || CanonicalCombiningClassMapBorrowed::new().get_u8(letter) != 0;
+    !letter.is_ascii() && !is_voiced && (is_variation || is_combining())
 }
 
 #[cfg(test)]
@@ -142,6 +180,28 @@ mod tests {
         assert_eq!(found("e", "e\u{301}te\u{301}"), ["e\u{301}", "e\u{301}"]);
         assert_eq!(found("e\u{301}", "E\u{301}t"), ["E\u{301}"]);
         assert_eq!(found("ét", "ÉT"), ["ÉT"]);
+        assert_eq!(found("a", "\u{301}a"), ["a"], "a mark is no beginning");
+    }
+
+    #[test]
+    fn marks_that_were_not_asked_for_do_not_count() {
+        for text in ["café", "cafe\u{301}", "CAFÉ", "Cafe"] {
+            assert_eq!(found("cafe", text), [text]);
+        }
+        // Composed and decomposed are the same; a mark that was asked for has to be there.
+        for needle in ["café", "cafe\u{301}"] {
+            assert_eq!(
+                found(needle, "café, cafe\u{301}, cafe"),
+                ["café", "cafe\u{301}"]
+            );
+        }
+        assert_eq!(found("o", "Ö ộ ø"), ["Ö", "ộ"], "a stroke is no mark");
+        assert_eq!(found("ö", "o Ö ó"), ["Ö"]);
+        assert_eq!(found("λογος", "λόγος"), ["λόγος"]);
+        assert_eq!(found("か", "が か"), ["か"], "that is another syllable");
+        assert_eq!(found("が", "か\u{3099}"), ["か\u{3099}"]);
+        assert_eq!(found("가", "각 가"), ["가"]);
+        assert!(Needle::new("naive").is_in("so naïve") && Needle::new("").is_in("x"));
     }
 
     #[test]

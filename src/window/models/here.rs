@@ -34,7 +34,7 @@ pub fn show(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
 fn model(ui: &mut egui::Ui, state: &State, listed: &Listed, actions: &mut Vec<Action>) {
     // What is loaded says its name, and was asked for by one.
     let is_loaded = state.info().is_some_and(|info| info.name == listed.model)
-        || state.info().is_some() && state.settings.model == listed.model;
+        || state.info().is_some() && state.loaded == listed.model;
     ui.horizontal(|ui| {
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             let label = if is_loaded { "Load again" } else { "Load" };

@@ -7,12 +7,12 @@ use super::super::widgets::icon_button;
 
 /// Import and export, as a menu behind an icon.
 pub fn menu(ui: &mut egui::Ui, actions: &mut Vec<Action>) {
-    let more = icon_button(ui, Icon::More, "Import and export", "");
+    let more = icon_button(ui, Icon::More, "Import, export and trash", "");
     egui::Popup::menu(&more).show(|ui| {
         for (label, hint, action) in [
             (
                 "Import…",
-                "Conversations that were saved as JSON; dropping them on the window does the same",
+                "Conversations as JSON: our own, ChatGPT's, llama.cpp's, Open WebUI's and LM Studio's; dropping them on the window does the same",
                 Action::Import,
             ),
             (
@@ -40,6 +40,12 @@ pub fn menu(ui: &mut egui::Ui, actions: &mut Vec<Action>) {
                 actions.push(action);
             }
         }
+        ui.separator();
+        let hint = "What was deleted in the last 30 days";
+        if ui.button("Trash…").on_hover_text(hint).clicked() {
+            actions.push(Action::OpenTrash);
+        }
+        ui.separator();
         for of in [Picture::Conversation, Picture::Window] {
             pictures::menu(ui, of, actions);
         }

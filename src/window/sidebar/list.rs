@@ -204,6 +204,7 @@ impl List {
             Wish::Pin => actions.push(Action::Pin(id, !entry.pinned)),
             Wish::Rename => self.begin(entry, true),
             Wish::Tag => self.begin(entry, false),
+            Wish::Duplicate => actions.push(Action::Duplicate(id)),
             Wish::Delete => actions.push(Action::DeleteConversation(id)),
         }
     }

@@ -17,6 +17,7 @@ pub enum Wish {
     Pin,
     Rename,
     Tag,
+    Duplicate,
     Delete,
 }
 
@@ -134,6 +135,7 @@ fn menu(ui: &mut egui::Ui, entry: &Entry) -> Option<Wish> {
         (pin, "", Wish::Pin),
         ("Rename", "F2", Wish::Rename),
         ("Tags…", "", Wish::Tag),
+        ("Duplicate", "", Wish::Duplicate),
         ("Delete conversation", "Delete", Wish::Delete),
     ] {
         let mut button = egui::Button::new(label);

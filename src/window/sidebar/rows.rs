@@ -1,6 +1,7 @@
 //! What the list of conversations shows, row by row: put together anew only when something has changed.
 
 use super::super::calendar::{Calendar, Period};
+use super::super::find::Needle;
 use super::super::history::{Entry, History};
 
 /// A row of the list.
@@ -19,19 +20,15 @@ pub struct Filter {
 }
 
 impl Filter {
-    fn admits(&self, entry: &Entry, words: &[String]) -> bool {
+    fn admits(&self, entry: &Entry, words: &[Needle]) -> bool {
         let has_tag = |tag: &String| entry.tags.contains(tag);
         self.tag.as_ref().is_none_or(has_tag) && words.iter().all(|word| is_in(entry, word))
     }
 }
 
 /// Whether a title or a tag has a word in it, however it is written.
-fn is_in(entry: &Entry, word: &str) -> bool {
-    entry.title.to_lowercase().contains(word)
-        || entry
-            .tags
-            .iter()
-            .any(|tag| tag.to_lowercase().contains(word))
+fn is_in(entry: &Entry, word: &Needle) -> bool {
+    word.is_in(&entry.title) || entry.tags.iter().any(|tag| word.is_in(tag))
 }
 
 /// The rows, and what they were made of.
@@ -61,10 +58,10 @@ impl Rows {
         self.made_of = Some(made_of);
         self.tags = history.tags();
         self.rows.clear();
-        let words: Vec<String> = filter
+        let words: Vec<Needle> = filter
             .text
             .split_whitespace()
-            .map(|word| word.trim_start_matches('#').to_lowercase())
+            .map(|word| Needle::new(word.trim_start_matches('#')))
             .collect();
         let entries = history.entries().iter().enumerate();
         let admitted = entries.filter(|(_, entry)| filter.admits(entry, &words));

@@ -10,6 +10,7 @@ mod index;
 mod lenient;
 mod lock;
 mod reader;
+mod thrown;
 mod trash;
 mod writer;
 
@@ -20,10 +21,11 @@ use std::thread::JoinHandle;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use self::files::{ID_DIGITS, replace};
+pub use self::files::{ID_DIGITS, read, replace};
 pub use self::index::Listing;
 pub use self::lock::lock;
 pub use self::reader::{Reader, parse};
+pub use self::thrown::{Thrown, thrown};
 pub use self::writer::Saved;
 use self::writer::{Job, work};
 use super::conversation::Conversation;
@@ -148,6 +150,11 @@ impl Store {
     /// Takes a conversation out of the trash.
     pub fn restore_conversation(&self, id: &str) {
         self.send(Job::Restore(self.conversation_path(id)));
+    }
+
+    /// Deletes a file of the trash for ever.
+    pub fn delete_for_good(&self, path: PathBuf) {
+        self.send(Job::DeleteForGood(path));
     }
 
     /// Keeps what is known of the conversations for the next start.

@@ -21,6 +21,10 @@ impl Reader {
         }
     }
 
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Where the conversation of that id lies.
     pub fn path(&self, id: &str) -> PathBuf {
         self.folder.join("conversations").join(format!("{id}.json"))

@@ -9,7 +9,7 @@ use super::files::nanoseconds;
 /// How long a deleted conversation can be had back.
 pub(super) const KEPT: Duration = Duration::from_hours(30 * 24);
 
-const NANOSECONDS: u128 = 1_000_000_000;
+pub(super) const NANOSECONDS: u128 = 1_000_000_000;
 
 /// Moves a conversation into the trash. Fine if it is not there.
 ///
@@ -56,14 +56,16 @@ pub fn empty(folder: &Path) {
 }
 
 /// What lies in the trash: id, when it was thrown there, and its file. What has another name is none of ours.
-fn thrown(folder: &Path) -> Vec<(String, u128, PathBuf)> {
+pub fn thrown(folder: &Path) -> Vec<(String, u128, PathBuf)> {
     let entries = std::fs::read_dir(folder.join("trash"));
     let paths = entries.into_iter().flatten().flatten();
     let named = paths.filter_map(|entry| {
         let path = entry.path();
         let name = path.file_name()?.to_str()?.strip_suffix(".json")?;
         let (id, seconds) = name.rsplit_once('.')?;
-        Some((id.to_owned(), seconds.parse().ok()?, path.clone()))
+        // No clock has said more.
+        let seconds: u128 = seconds.parse().ok().filter(|seconds| *seconds < 1 << 40)?;
+        Some((id.to_owned(), seconds, path.clone()))
     });
     named.collect()
 }

@@ -14,15 +14,19 @@ pub enum Job {
     /// To the trash, and back.
     Throw(PathBuf),
     Restore(PathBuf),
+    /// Out of the trash, for ever.
+    DeleteForGood(PathBuf),
     Index(Vec<Entry>),
 }
 
 impl Job {
     fn path(&self) -> Option<&Path> {
         match self {
-            Self::Write(path, _) | Self::Remove(path) | Self::Throw(path) | Self::Restore(path) => {
-                Some(path)
-            }
+            Self::Write(path, _)
+            | Self::Remove(path)
+            | Self::Throw(path)
+            | Self::Restore(path)
+            | Self::DeleteForGood(path) => Some(path),
             Self::Index(_) => None,
         }
     }
@@ -72,6 +76,10 @@ fn run(folder: &Path, job: &Job) -> std::io::Result<Option<Stamp>> {
         },
         Job::Throw(path) => trash::throw(folder, path)?,
         Job::Restore(path) => trash::restore(folder, path)?,
+        // What cannot be deleted is still there to be seen.
+        Job::DeleteForGood(path) => {
+            let _ = std::fs::remove_file(path);
+        }
         // It only saves time: without it files are read.
         Job::Index(entries) => {
             let _ = index::write(folder, entries);

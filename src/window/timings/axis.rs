@@ -84,7 +84,7 @@ impl AxisView {
     }
 
     /// As [`AxisView::zoom`], at the middle of what is in sight.
-    pub fn zoom_middle(&mut self, extent: &Extent, factor: f64) {
+    fn zoom_middle(&mut self, extent: &Extent, factor: f64) {
         let (low, high) = self.range(extent);
         self.zoom(extent, factor, (low + high) / 2.0);
     }

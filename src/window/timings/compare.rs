@@ -220,25 +220,23 @@ fn name(run: &Run) -> String {
 
 /// In what the two runs are unlike each other.
 fn unlike(now: &Run, then: &Run) -> Option<String> {
-    let (now, then) = (now.info.as_deref()?, then.info.as_deref()?);
+    let (now, then) = (&now.subject, &then.subject);
+    if now.is_unknown() || then.is_unknown() {
+        return None;
+    }
     let mut all = Vec::new();
     let mut differ = |what: &str, now: String, then: String| {
         if now != then {
             all.push(format!("{what}: {now}, then {then}"));
         }
     };
-    differ("model", now.name.clone(), then.name.clone());
-    differ("weights", now.dtype.to_string(), then.dtype.to_string());
-    differ(
-        "adapter",
-        now.adapter.name.clone(),
-        then.adapter.name.clone(),
-    );
-    let layers = |info: &crate::engine::ModelInfo| info.config.layers.len();
+    differ("model", now.model.clone(), then.model.clone());
+    differ("weights", now.dtype.clone(), then.dtype.clone());
+    differ("adapter", now.adapter.clone(), then.adapter.clone());
     differ(
         "layers, compared by number",
-        layers(now).to_string(),
-        layers(then).to_string(),
+        now.layers.len().to_string(),
+        then.layers.len().to_string(),
     );
     (!all.is_empty()).then(|| format!("Unlike each other in {}", all.join("; ")))
 }

@@ -75,4 +75,8 @@ fn exports(ui: &mut Ui, actions: &mut Vec<Action>) {
             actions.push(Action::Save(export));
         }
     }
+    ui.separator();
+    if ui.button("Open a trace (JSON)…").clicked() {
+        actions.push(Action::Import);
+    }
 }

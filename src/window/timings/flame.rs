@@ -109,18 +109,7 @@ impl View {
             high: total,
             least: (total * 1e-4).max(10.0),
         };
-        ui.horizontal_wrapped(|ui| {
-            ui.label(format!("Step {number}: {}", duration(total)));
-            if ui.small_button("Zoom in").clicked() {
-                self.axis.zoom_middle(&extent, 0.5);
-            }
-            if ui.small_button("Zoom out").clicked() {
-                self.axis.zoom_middle(&extent, 2.0);
-            }
-            if ui.small_button("Whole step").clicked() {
-                self.axis.show_all();
-            }
-        });
+        ui.label(format!("Step {number}: {}", duration(total)));
         let row = ((room - 260.0) / 3.0).clamp(LOWEST, HIGHEST);
         let size = vec2(ui.available_width(), 3.0 * row + BELOW);
         let name = format!("Flame chart of step {number}");

@@ -91,9 +91,19 @@ fn figures(sums: &Sums) -> Option<String> {
 }
 
 fn adapter(record: &Record) -> Option<String> {
-    let info = record.run.info.as_deref().or(record.info.as_deref())?;
-    let mut text = format!("{} · {}", info.adapter.name, info.adapter.driver);
-    if let Some(peaks) = record.peaks_of(Some(info)) {
+    let subject = &record.run.subject;
+    let (mut text, peaks) = match record.info.as_deref() {
+        Some(info) if subject.is_unknown() => (
+            format!("{} · {}", info.adapter.name, info.adapter.driver),
+            record.peaks_of(Some(info)),
+        ),
+        _ if subject.adapter.is_empty() => return None,
+        _ => (
+            format!("{} · {}", subject.adapter, subject.driver),
+            record.run_peaks(),
+        ),
+    };
+    if let Some(peaks) = peaks {
         text += &format!(
             " · at best {:.1} GB/s read, {:.0} GFLOP/s{}",
             peaks.bytes_per_s / 1e9,

@@ -5,9 +5,9 @@ use egui::{Color32, Rect, Sense, Stroke, pos2, vec2};
 use super::axis::Scale;
 use super::picture::{self, BELOW};
 use super::selection::Selection;
-use crate::checkpoint::Config;
+
 use crate::trace::units::{bytes, duration, giga, layer_name, share};
-use crate::trace::{GROUPS, LayerSum, Peaks, Sum, Totals, group};
+use crate::trace::{GROUPS, LayerShape, LayerSum, Peaks, Sum, Totals, group};
 use crate::window::action::Action;
 use crate::window::theme::{self, group_color};
 use crate::window::widgets::canvas;
@@ -28,7 +28,7 @@ pub fn show(
     ui: &mut egui::Ui,
     room: f32,
     sums: &Totals,
-    config: Option<&Config>,
+    shapes: &[LayerShape],
     peaks: Option<Peaks>,
     selection: &Selection,
     actions: &mut Vec<Action>,
@@ -67,7 +67,7 @@ pub fn show(
         let row = Row {
             shown,
             height,
-            shape: shape(config, shown.of.layer),
+            shape: shape(shapes, shown.of.layer),
             longest,
             tokens,
             bandwidth: peaks.map(|peaks| peaks.bytes_per_s),
@@ -167,11 +167,11 @@ fn head(ui: &mut egui::Ui) {
 }
 
 /// Heads and width of a layer.
-fn shape(config: Option<&Config>, layer: Option<u32>) -> String {
+fn shape(shapes: &[LayerShape], layer: Option<u32>) -> String {
     let Some(index) = layer else {
         return "embedding, norm, head".into();
     };
-    match config.and_then(|config| config.layers.get(index as usize)) {
+    match shapes.get(index as usize) {
         Some(layer) => format!(
             "{} q, {} kv · {}",
             layer.q_heads, layer.kv_heads, layer.ffn_dim

@@ -20,6 +20,7 @@ mod record;
 mod run;
 mod selection;
 mod strip;
+mod subject;
 mod what_if;
 
 pub use panel::TimingsView;

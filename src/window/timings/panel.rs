@@ -1,20 +1,23 @@
 //! The panel: one row of controls, the sentence, the strip, one view below them or two beside each other, and what stands quietly
 //! at its foot.
 
-use egui::{Align, ComboBox, FontSelection, Frame, Panel, Rect, ScrollArea, Ui, UiBuilder, pos2};
+use egui::{
+    Align, ComboBox, FontSelection, Frame, Layout, Panel, Rect, ScrollArea, Ui, UiBuilder, pos2,
+};
 
 use super::axis::AxisView;
 use super::record::Record;
-use super::run::Sums;
+use super::run::{Run, Sums};
 use super::selection::{Selection, Tab};
 use super::what_if::WhatIf;
 use super::{compare, controls, flame, foot, heat, kernels, layers, lesson, memory, strip};
 use crate::trace::units::layer_name;
 use crate::trace::{Explanation, Phase};
 use crate::window::action::Action;
+use crate::window::icons::Icon;
 use crate::window::settings::Settings;
 use crate::window::theme::{self, GRID};
-use crate::window::widgets::{name, segments};
+use crate::window::widgets::{icon_button, name, segments};
 
 /// From this width on two views stand beside each other.
 const TWO: f32 = 900.0;
@@ -59,6 +62,7 @@ impl TimingsView {
         } = record;
         ui.add_space(GRID);
         controls::show(ui, record, settings, actions);
+        source(ui, run, actions);
         self.sums.update(run, *phase, selection, record.run_peaks());
         let shown = Some((run.number, *phase));
         if self.shown != shown {
@@ -144,7 +148,7 @@ impl TimingsView {
             ..
         } = record;
         let peaks = record.run_peaks();
-        let config = run.info.as_ref().map(|info| &info.config);
+        let shapes = &run.subject.layers;
         let totals = &self.sums.totals;
         pane(ui, room, tab.name(), |ui, room| match tab {
             Tab::Heat => {
@@ -153,7 +157,7 @@ impl TimingsView {
                     .show(ui, room, axis, run, *phase, selection, actions);
             }
             Tab::Flame => self.flame.show(ui, room, run, *phase, selection, actions),
-            Tab::Layers => layers::show(ui, room, totals, config, peaks, selection, actions),
+            Tab::Layers => layers::show(ui, room, totals, shapes, peaks, selection, actions),
             Tab::Kernels => self
                 .kernels
                 .show(ui, room, totals, peaks, selection, actions),
@@ -161,6 +165,26 @@ impl TimingsView {
             Tab::Compare => self.compare.show(ui, room, record, actions),
         });
     }
+}
+
+/// Where a run is from that is none of this window's, and how to leave it.
+fn source(ui: &mut Ui, run: &Run, actions: &mut Vec<Action>) {
+    let Some(file) = &run.subject.file else {
+        return;
+    };
+    ui.horizontal(|ui| {
+        let from_right = Layout::right_to_left(Align::Center);
+        ui.with_layout(from_right, |ui| {
+            if icon_button(ui, Icon::Close, "Close this trace", "").clicked() {
+                actions.push(Action::CloseTrace);
+            }
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                let text = format!("From {}: {}", file.name, run.subject.words());
+                let label = egui::Label::new(theme::strong(text).small()).truncate();
+                ui.add(label);
+            });
+        });
+    });
 }
 
 /// A place in which something is drawn that may take all of its height, or scroll.

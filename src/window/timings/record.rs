@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::run::{Mean, Run};
 use super::selection::{Pair, Selection, Tab};
 use crate::engine::{ModelInfo, TokenEvent};
-use crate::trace::{Peaks, Phase, Step, TraceMode};
+use crate::trace::{Imported, Peaks, Phase, Step, TraceMode};
 
 /// Runs to compare with.
 const EARLIER: usize = 8;
@@ -39,6 +39,8 @@ pub struct Record {
     is_recording: bool,
     /// The name of a run of which nothing was timed yet, because it is paused.
     pending: Option<String>,
+    /// How many runs there were.
+    runs: u64,
 }
 
 impl Default for Record {
@@ -57,6 +59,7 @@ impl Default for Record {
             peaks: HashMap::new(),
             is_recording: false,
             pending: None,
+            runs: 0,
         }
     }
 }
@@ -67,9 +70,17 @@ impl Record {
         self.peaks.get(&info?.adapter.name).copied()
     }
 
-    /// As [`Record::peaks_of`], for the run that is shown.
+    /// As [`Record::peaks_of`], for the run that is shown. Of one from a file as that says, or else as this adapter was measured, if it is the same.
     pub fn run_peaks(&self) -> Option<Peaks> {
-        self.peaks_of(self.run.info.as_deref())
+        let subject = &self.run.subject;
+        let Some(file) = &subject.file else {
+            return self.peaks_of(self.run.info.as_deref());
+        };
+        let is_same = |info: &&ModelInfo| {
+            info.adapter.name == subject.adapter && info.adapter.driver == subject.driver
+        };
+        let here = self.info.as_deref().filter(is_same);
+        file.peaks.or_else(|| self.peaks_of(here))
     }
 
     pub fn model_loaded(&mut self, info: &ModelInfo) {
@@ -104,13 +115,60 @@ impl Record {
             format!("{} {}", info.name, info.dtype)
         });
         let label = format!("{model}: {label}");
-        let run = Run::new(self.run.number + 1, label, self.info.clone());
+        let run = Run::new(self.next_number(), label, self.info.clone());
+        self.show(run);
+        self.selection.steps = None;
+    }
+
+    /// No two runs have the same.
+    fn next_number(&mut self) -> u64 {
+        self.runs += 1;
+        self.runs
+    }
+
+    /// Shows a run; the one that was shown is kept.
+    fn show(&mut self, run: Run) {
         let before = std::mem::replace(&mut self.run, run);
         if !before.steps.is_empty() {
             self.earlier.insert(0, before);
             self.forget();
         }
-        self.selection.steps = None;
+    }
+
+    /// Takes in a run that was read from a file of that name, and shows it. While another `is_coming` it is compared with that instead.
+    pub fn read(&mut self, name: &str, trace: Imported, is_coming: bool) {
+        let run = Run::imported(self.next_number(), name, trace);
+        if is_coming {
+            self.compared = Pair {
+                now: None,
+                then: Some(run.number),
+            };
+            self.tab = Tab::Compare;
+            self.earlier.insert(0, run);
+            self.forget();
+            return;
+        }
+        self.is_recording = false;
+        self.selection = Selection::default();
+        if run.of_phase(self.phase).next().is_none() {
+            self.phase = match self.phase {
+                Phase::Decode => Phase::Prefill,
+                Phase::Prefill => Phase::Decode,
+            };
+        }
+        self.show(run);
+    }
+
+    /// Lets a run go that was read from a file, and shows the one before it.
+    pub fn close(&mut self) {
+        if self.run.subject.file.is_none() {
+            return;
+        }
+        self.selection = Selection::default();
+        self.run = match self.earlier.is_empty() {
+            true => Run::default(),
+            false => self.earlier.remove(0),
+        };
     }
 
     /// Lets the oldest runs go where there are too many, or where they take too much memory.
@@ -158,16 +216,18 @@ impl Record {
         }
     }
 
-    pub fn token(&mut self, token: &TokenEvent) {
+    pub fn token(&mut self, request: u64, token: &TokenEvent) {
         if !self.is_recording {
             return;
         }
-        // Tokens that were given took no time, and that of the first other is the prompt's.
+        // Tokens that were given took no time, and that of the first other of each text is the prompt's.
         if token.token.time.is_zero() {
             return;
         }
-        let is_first = self.run.tokens == 0;
-        self.run.tokens += 1;
+        let is_first = !self.run.texts.contains(&request);
+        if is_first {
+            self.run.texts.push(request);
+        }
         if !is_first && !self.is_paused {
             let mean = match token.traced {
                 true => &mut self.run.traced,

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use super::selection::Selection;
+use super::subject::Subject;
 use crate::engine::ModelInfo;
-use crate::trace::{Explanation, Peaks, Phase, Step, Totals, explain};
+use crate::trace::{Explanation, Imported, Peaks, Phase, Step, Totals, explain};
 
 /// Steps to keep, and how many of the oldest are let go together when there are more: sums over the rest are made anew then.
 const MOST_STEPS: usize = 2048;
@@ -45,8 +46,9 @@ pub struct Run {
     /// No two runs have the same.
     pub number: u64,
     pub label: String,
-    /// The model that it was.
+    /// The model that it was, if that was here.
     pub info: Option<Box<ModelInfo>>,
+    pub subject: Subject,
     /// Seconds a token with and without detailed timing.
     pub traced: Mean,
     pub untraced: Mean,
@@ -55,8 +57,8 @@ pub struct Run {
     pub requests: VecDeque<Vec<u64>>,
     /// Steps that were let go.
     pub dropped: usize,
-    /// Tokens that took time.
-    pub tokens: usize,
+    /// Requests of which a token has come that took time.
+    pub texts: Vec<u64>,
     /// Counts changes.
     pub version: u64,
     /// Spans of all steps: nearly all the memory that a run takes.
@@ -68,9 +70,27 @@ impl Run {
         Self {
             number,
             label,
+            subject: info.as_deref().map(Subject::from).unwrap_or_default(),
             info,
             ..Self::default()
         }
+    }
+
+    /// The last steps of a run that was read from a file of that name.
+    pub fn imported(number: u64, name: &str, trace: Imported) -> Self {
+        let subject = Subject::of(&trace, name.to_owned());
+        let mut run = Self {
+            number,
+            label: format!("{name}: {}", subject.words()),
+            subject,
+            dropped: trace.left_out,
+            ..Self::default()
+        };
+        let requests = trace.requests.into_iter().chain(std::iter::repeat(vec![1]));
+        for (step, requests) in trace.steps.into_iter().zip(requests) {
+            run.push(step, requests);
+        }
+        run
     }
 
     pub fn push(&mut self, step: Step, requests: Vec<u64>) {

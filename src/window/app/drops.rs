@@ -1,0 +1,91 @@
+//! What is dropped on the window: a model, files to import, texts.
+
+use std::path::{Path, PathBuf};
+
+use super::App;
+use crate::window::action::{Action, BannerId};
+use crate::window::state::Banner;
+
+/// Endings of files that models are made of.
+const OF_MODELS: [&str; 8] = [
+    "safetensors",
+    "json",
+    "gguf",
+    "model",
+    "bin",
+    "jinja",
+    "npz",
+    "py",
+];
+
+/// What is to be done with what was dropped.
+pub(super) fn dropped(ui: &egui::Ui) -> Option<Action> {
+    let paths: Vec<PathBuf> = ui.input(|input| {
+        let files = input.raw.dropped_files.iter();
+        files.map(|file| file.path().to_owned()).collect()
+    });
+    let path = paths.first()?;
+    let these = |is: fn(&Path) -> bool| -> Vec<PathBuf> {
+        paths.iter().filter(|path| is(path)).cloned().collect()
+    };
+    let exported = these(is_exported);
+    if !exported.is_empty() {
+        return Some(Action::ImportFiles(exported));
+    }
+    let texts = these(is_text);
+    if !texts.is_empty() {
+        return Some(Action::TakeTexts(texts));
+    }
+    // A file of the folder is as good as the folder, unless it is a model by itself.
+    let is_model = path.is_dir() || path.extension().is_some_and(|own| own == "gguf");
+    let folder = match is_model {
+        true => path.as_path(),
+        false => path.parent().unwrap_or(path),
+    };
+    Some(Action::Load(folder.display().to_string()))
+}
+
+/// Whether it may be a conversation: models have files of JSON too, but those lie together.
+fn is_exported(path: &Path) -> bool {
+    let is_json = path.extension().is_some_and(|own| own == "json");
+    is_json && !lies_with_model(path)
+}
+
+/// Whether it may be a text, whatever its name: what is none is told when it is read.
+fn is_text(path: &Path) -> bool {
+    let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
+    let is_of_model = OF_MODELS.iter().any(|of_model| ending == *of_model);
+    path.is_file() && !is_of_model && !lies_with_model(path)
+}
+
+fn lies_with_model(path: &Path) -> bool {
+    ["config.json", "tokenizer.json", "tokenizer_config.json"]
+        .iter()
+        .any(|name| path.with_file_name(name).exists())
+}
+
+impl App {
+    /// Adds texts to what is being written in the conversation in sight.
+    pub(super) fn take_texts(&mut self, texts: &[String], problems: &[String]) {
+        self.state.dismiss(BannerId::NoText);
+        if !problems.is_empty() {
+            let text = format!(
+                "{}. What you were writing is as it was.",
+                problems.join("; ")
+            );
+            self.state.tell(Banner::problem(BannerId::NoText, text));
+        }
+        if texts.is_empty() {
+            return;
+        }
+        let mut draft = self.state.draft().to_owned();
+        for text in texts {
+            if !draft.is_empty() && !draft.ends_with('\n') {
+                draft.push('\n');
+            }
+            draft += text;
+        }
+        self.state.set_draft(draft);
+        self.views.chat.focus_composer();
+    }
+}

@@ -1,0 +1,97 @@
+//! What was imported: conversations are added to the list, which can be taken back; a trace is shown.
+
+use super::App;
+use super::changes::Change;
+use super::reading::{Imported, told};
+use crate::trace;
+use crate::window::action::{Action, BannerId};
+use crate::window::conversation::{Conversation, turn};
+use crate::window::history::{parse_tags, title_of};
+use crate::window::state::{Banner, NarrowView};
+
+impl App {
+    pub(super) fn imported(&mut self, imported: Imported) {
+        self.state.dismiss(BannerId::Imported);
+        self.state.dismiss(BannerId::ImportFailed);
+        if !imported.problems.is_empty() {
+            let text = format!("{}. Nothing else has changed.", told(&imported.problems));
+            self.state
+                .tell(Banner::problem(BannerId::ImportFailed, text));
+        }
+        for (name, trace) in imported.traces {
+            self.show_trace(&name, trace);
+        }
+        let added: Vec<String> = imported
+            .conversations
+            .into_iter()
+            .map(|conversation| self.add_imported(conversation))
+            .collect();
+        self.list_changes();
+        let Some(last) = added.last().cloned() else {
+            return;
+        };
+        let mut text = match added.len() {
+            1 => "One conversation".to_owned(),
+            count => format!("{count} conversations"),
+        };
+        let mut programs = imported.programs;
+        programs.dedup();
+        if !programs.is_empty() {
+            text += &format!(" from {}", programs.join(" and "));
+        }
+        text += match imported.left_out {
+            0 => ".".to_owned(),
+            1 => ". One thing that is no text was left out.".to_owned(),
+            count => format!(". {count} things that are no text were left out."),
+        }
+        .as_str();
+        let turn = turn();
+        self.changes.undo.push((turn, Change::Remove(added)));
+        self.changes.redo.clear();
+        let banner = Banner::note(BannerId::Imported, text);
+        self.state
+            .tell(banner.with_fix("Undo", Action::UndoListed(turn)));
+        self.open(&last);
+    }
+
+    /// Adds a conversation from elsewhere. Returns its id.
+    fn add_imported(&mut self, mut conversation: Conversation) -> String {
+        // An id is a file's name: only what this program makes of it can be trusted, and only where it is free.
+        while !self.is_free_id(&conversation.id) {
+            conversation.id = self.saving.new_id();
+        }
+        conversation.title = title_of(&conversation.title);
+        if conversation.title.trim().is_empty() {
+            conversation.title = conversation.first_words();
+        }
+        conversation.tags = parse_tags(&conversation.tags.join(","));
+        let id = conversation.id.clone();
+        self.saving.mark(&id);
+        self.state.conversations.push(conversation);
+        id
+    }
+
+    /// Shows a run that was read from a file, or compares it with the one that is coming.
+    fn show_trace(&mut self, name: &str, trace: trace::Imported) {
+        let is_coming = self.state.is_busy();
+        self.state.timings.read(name, trace, is_coming);
+        self.state.settings.timings = true;
+        self.state.narrow = NarrowView::Timings;
+        if is_coming {
+            let text = format!("`{name}` is compared with the run that is coming.");
+            self.state.tell(Banner::note(BannerId::TraceRead, text));
+        }
+    }
+
+    /// Whether a conversation from elsewhere may keep its id.
+    fn is_free_id(&self, id: &str) -> bool {
+        let is_ours = id.len() == crate::window::store::ID_DIGITS
+            && id.bytes().all(|byte| byte.is_ascii_digit());
+        // A file that is not listed, or not yet, would be written over.
+        is_ours
+            && self.state.conversation_of(id).is_none()
+            && self.state.history.get(id).is_none()
+            && !self.reading.reader().is_there(id)
+            && !self.saving.is_thrown(id)
+    }
+}

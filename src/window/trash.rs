@@ -1,0 +1,110 @@
+//! The page of the trash: what was deleted, how long it stays, and what can be done with it.
+
+use egui::{Align, Layout, ScrollArea, vec2};
+
+use super::action::{Action, Overlay};
+use super::calendar::Calendar;
+use super::icons::Icon;
+use super::state::State;
+use super::store::Thrown;
+use super::theme::{self, GRID};
+use super::widgets::{card, icon_button, name};
+
+/// The widest that the page gets.
+const MOST_WIDTH: f32 = 560.0;
+
+/// What only this view needs: nothing else reads it.
+#[derive(Default)]
+pub struct TrashView {
+    /// The conversation that is to be deleted for good, if that is meant.
+    asked: Option<String>,
+}
+
+impl TrashView {
+    pub fn show(&mut self, ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
+        if !state.is_shown(Overlay::Trash) {
+            self.asked = None;
+            return;
+        }
+        let room = ui.ctx().content_rect().size() - vec2(16.0 * GRID, 16.0 * GRID);
+        let frame = egui::Frame::popup(ui.style())
+            .fill(theme::palette(ui).page)
+            .inner_margin(4.0 * GRID);
+        let page = egui::Modal::new(egui::Id::unique("trash")).frame(frame);
+        let page = page.show(ui.ctx(), |ui| {
+            ui.set_width(room.x.min(MOST_WIDTH));
+            ui.set_max_height(room.y);
+            ui.horizontal(|ui| {
+                ui.heading("Trash");
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                    if icon_button(ui, Icon::Close, "Close the trash", "Escape").clicked() {
+                        actions.push(Action::HideOverlay(Overlay::Trash));
+                    }
+                });
+            });
+            ui.label(theme::aside(
+                "What you delete stays here for 30 days, and is then gone.",
+            ));
+            ui.add_space(GRID);
+            ScrollArea::vertical()
+                .auto_shrink([false, true])
+                .show(ui, |ui| self.list(ui, state, actions));
+        });
+        // Escape has its own way, which comes to the same.
+        if page.backdrop_response.clicked() {
+            actions.push(Action::HideOverlay(Overlay::Trash));
+        }
+    }
+
+    fn list(&mut self, ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
+        let Some(thrown) = &state.trash else {
+            ui.label(theme::aside("Looking…"));
+            return;
+        };
+        if thrown.is_empty() {
+            ui.label("Nothing is in the trash.");
+        }
+        let calendar = Calendar::here();
+        for one in thrown {
+            ui.push_id(&one.id, |ui| {
+                card(ui, |ui| {
+                    ui.set_width(ui.available_width());
+                    ui.add(egui::Label::new(theme::strong(&one.title)).truncate());
+                    let thrown = calendar.ago(one.thrown);
+                    let left = match one.days_left {
+                        0 | 1 => "the last day".to_owned(),
+                        days => format!("{days} days left"),
+                    };
+                    ui.label(theme::aside(format!("deleted {thrown}, {left}")));
+                    ui.horizontal_wrapped(|ui| self.buttons(ui, one, actions));
+                });
+            });
+            ui.add_space(GRID);
+        }
+    }
+
+    fn buttons(&mut self, ui: &mut egui::Ui, one: &Thrown, actions: &mut Vec<Action>) {
+        let button = |ui: &mut egui::Ui, can: bool, label: &str, full: &str| {
+            let response = ui.add_enabled(can, egui::Button::new(label));
+            name(ui, &response, &format!("{full} {}", one.title));
+            response.clicked()
+        };
+        if self.asked.as_ref() == Some(&one.id) {
+            ui.label("There is no way back.");
+            if button(ui, true, "Delete", "Really delete") {
+                self.asked = None;
+                actions.push(Action::DeleteForGood(one.id.clone()));
+            }
+            if button(ui, true, "Keep", "Keep") {
+                self.asked = None;
+            }
+            return;
+        }
+        if button(ui, one.entry.is_some(), "Restore", "Restore") {
+            actions.push(Action::RestoreThrown(one.id.clone()));
+        }
+        if button(ui, true, "Delete for good", "Delete for good") {
+            self.asked = Some(one.id.clone());
+        }
+    }
+}
