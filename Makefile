@@ -37,7 +37,7 @@ test-clients: setup
 check: setup
 	cargo fmt --check
 	cargo clippy --all-targets --all-features -- --deny warnings
-	cargo clippy --all-targets --no-default-features -- --deny warnings
+	cargo clippy --lib --no-default-features -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --no-deps --all-features
 	cargo build --examples
 

@@ -26,7 +26,7 @@ where
     }
 }
 
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_secs(300);
 
 fn load(model: &str) -> Command {
     Command::Load(Box::new(Load {

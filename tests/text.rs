@@ -9,6 +9,9 @@ use proptest::prelude::*;
 /// The special tokens of the demo model, by id.
 const SPECIAL: [&str; 3] = ["<unk>", "<s>", "</s>"];
 
+/// What its pieces have in place of a space.
+const SPACE: char = '\u{2581}';
+
 fn tokenizer() -> Tokenizer {
     let checkpoint = Checkpoint::open("demo").unwrap();
     let bytes = checkpoint.tokenizer.unwrap();
@@ -129,8 +132,8 @@ proptest! {
 
     #[test]
     fn text_survives_the_way_to_ids_and_back(text in "[ -~\n]{0,60}|\\PC{0,20}") {
-        // What spells a special token is one: see below.
-        prop_assume!(!SPECIAL.iter().any(|special| text.contains(special)));
+        // What spells a special token is one, and a letter of the vocabulary stands for the space: see below.
+        prop_assume!(!SPECIAL.iter().any(|special| text.contains(special)) && !text.contains(SPACE));
         thread_local!(static TOKENIZER: Tokenizer = tokenizer());
         TOKENIZER.with(|tokenizer| {
             let ids = tokenizer.encode(&text).unwrap();
@@ -152,6 +155,15 @@ fn a_special_token_spelt_in_a_text_is_one() {
         assert_eq!(tokenizer.decode(&ids).unwrap(), "king", "{special}");
         assert_eq!(streamed(&tokenizer, &[], &ids), "king", "{special}");
     }
+}
+
+/// As with Hugging Face's tokenizers: vocabularies of SentencePiece write a space as this letter, so a text that has it comes back with spaces.
+#[test]
+fn the_letter_that_stands_for_a_space_is_one() {
+    let tokenizer = tokenizer();
+    let ids = tokenizer.encode("a king").unwrap();
+    assert_eq!(tokenizer.encode(&format!("a{SPACE}king")).unwrap(), ids);
+    assert_eq!(tokenizer.decode(&ids).unwrap(), "a king");
 }
 
 #[test]

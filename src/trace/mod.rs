@@ -12,6 +12,7 @@ mod import;
 #[cfg(test)]
 pub(crate) mod made_up;
 mod mode;
+mod range;
 mod rationing;
 mod spread;
 mod step;
@@ -24,6 +25,7 @@ pub use groups::{GROUPS, group};
 pub use html::{About, LayerShape, escaped, html};
 pub use import::{Imported, MOST_BYTES, read_json};
 pub use mode::TraceMode;
+pub use range::{HICCUP, bars_end, heat_range, quantile};
 pub use rationing::{Rationing, TracePlan};
 pub use spread::{Costs, Difference, FEWEST, INDEPENDENT, LEAST, NOISE_RULE, Spread, Verdict};
 pub use step::{Bound, KernelSum, LayerSum, Peaks, Phase, Span, Step, Sum, by_kernel, by_layer};

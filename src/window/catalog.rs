@@ -1,5 +1,6 @@
 //! Models that are on this machine, as the page of models shows them: plain data, and what fits.
 
+use crate::checkpoint::LayerConfig;
 use crate::dtype::Dtype;
 
 /// Names and shapes of the models that Apple has on the hub.
@@ -16,19 +17,11 @@ pub enum Place {
     Cache,
 }
 
-/// A layer's shape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Layer {
-    pub q_heads: usize,
-    pub kv_heads: usize,
-    pub ffn_dim: usize,
-}
-
 /// What a model's files say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
     pub parameters: u64,
-    pub layers: Vec<Layer>,
+    pub layers: Vec<LayerConfig>,
     pub model_dim: usize,
     pub head_dim: usize,
     /// Positions.

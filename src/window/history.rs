@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::conversation::{Conversation, Mode};
 
-/// Characters of a title that are listed.
+/// Characters of a title.
 const MOST_TITLE: usize = 200;
 
 /// A conversation may be used this long before its place in the list is looked at again, in milliseconds.
@@ -37,10 +37,9 @@ pub struct Entry {
 
 impl Entry {
     pub fn of(conversation: &Conversation, stamp: Option<Stamp>) -> Self {
-        let name = conversation.name();
         Self {
             id: conversation.id.clone(),
-            title: name.chars().take(MOST_TITLE).collect(),
+            title: title_of(conversation.name()),
             mode: conversation.mode,
             created: conversation.created,
             changed: conversation.changed,
@@ -149,6 +148,16 @@ impl History {
         counts.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
         counts.into_iter().map(|(_, tag)| tag.clone()).collect()
     }
+}
+
+/// A title as it is kept: one line, which is not endless.
+pub fn title_of(text: &str) -> String {
+    let one_line = text.trim().chars().map(|c| match c {
+        // Separators of lines and paragraphs are no control characters.
+        c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => ' ',
+        c => c,
+    });
+    one_line.take(MOST_TITLE).collect()
 }
 
 /// Tags as a person types them: separated by commas, each once.

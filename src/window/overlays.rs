@@ -36,15 +36,31 @@ fn over(
     let room = ui.ctx().content_rect();
     let most = room.size() - egui::vec2(8.0 * GRID, 20.0 * GRID);
     let mut is_open = true;
-    egui::Window::new(title)
+    let shown = egui::Window::new(title)
         .open(&mut is_open)
         .collapsible(false)
         .anchor(egui::Align2::CENTER_CENTER, egui::Vec2::ZERO)
         .default_size(egui::vec2(WIDTH, HEIGHT).min(most))
         .max_size(most)
         .show(ui.ctx(), content);
+    if let Some(shown) = shown {
+        settle(ui, &shown.response);
+    }
     if !is_open {
         actions.push(Action::HideOverlay(overlay));
+    }
+}
+
+/// Sees to it that a window is drawn until it is as large as what is in it: egui takes several frames for that, and does not ask for the
+/// last of them.
+fn settle(ui: &egui::Ui, window: &egui::Response) {
+    let size = window.rect.size();
+    let before = ui.data_mut(|data| {
+        let kept = data.get_temp_mut_or(window.id.with("size"), egui::Vec2::ZERO);
+        std::mem::replace(kept, size)
+    });
+    if before != size {
+        ui.ctx().request_repaint();
     }
 }
 

@@ -1,6 +1,7 @@
 //! How tokens are chosen, and ways to choose them by name.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::generate::SamplingParams;
 
@@ -10,13 +11,26 @@ use crate::generate::SamplingParams;
 pub struct SamplingSettings {
     /// Whether the person has changed something; if not, every model brings its own.
     pub own: bool,
+    #[serde(deserialize_with = "finite")]
     pub temperature: f32,
     pub top_k: u32,
+    #[serde(deserialize_with = "finite")]
     pub top_p: f32,
+    #[serde(deserialize_with = "finite")]
     pub min_p: f32,
+    #[serde(deserialize_with = "finite")]
     pub repetition_penalty: f32,
     /// `None`: another one each time.
     pub seed: Option<u64>,
+}
+
+/// A number that JSON can say again: it has none that are infinite.
+pub fn finite<'de, D: Deserializer<'de>>(from: D) -> Result<f32, D::Error> {
+    let number = f32::deserialize(from)?;
+    match number.is_finite() {
+        true => Ok(number),
+        false => Err(D::Error::custom("a number that is too large")),
+    }
 }
 
 impl Default for SamplingSettings {

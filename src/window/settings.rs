@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::sampling::{Preset, SamplingSettings};
+use super::sampling::{self, Preset, SamplingSettings};
 use crate::dtype::Dtype;
 use crate::text::{ChatTemplate, Template};
 use crate::trace::TraceMode;
@@ -74,6 +74,7 @@ pub struct Settings {
     /// Time every step, whatever it costs.
     pub trace_all: bool,
     /// How much larger everything is than designed.
+    #[serde(deserialize_with = "sampling::finite")]
     pub zoom: f32,
     /// What was written but not sent where there is no conversation yet.
     pub draft: String,
@@ -229,10 +230,7 @@ impl Settings {
 
     /// How much larger everything is than designed, whatever the file says.
     pub fn zoom(&self) -> f32 {
-        match self.zoom.is_finite() {
-            true => self.zoom.clamp(ZOOM.0, ZOOM.1),
-            false => 1.0,
-        }
+        self.zoom.clamp(ZOOM.0, ZOOM.1)
     }
 
     fn save_preset(&mut self, name: &str, system: Option<String>) {

@@ -102,6 +102,9 @@ fn conversation() {
     fuzz("settings", &[good], change_text, |json| {
         let settings: Settings = serde_json::from_slice(json).map_err(|_| ())?;
         let _ = settings.dtype();
+        // What is kept of it can be read the next time.
+        let kept = serde_json::to_vec(&settings).unwrap();
+        serde_json::from_slice::<Settings>(&kept).unwrap();
         Ok::<_, ()>(())
     });
 }

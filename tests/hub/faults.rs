@@ -90,7 +90,7 @@ fn nobody_waits_for_an_hour() {
         ),
         "{error}"
     );
-    assert!(begin.elapsed() < std::time::Duration::from_secs(5));
+    assert!(begin.elapsed() < std::time::Duration::from_secs(300));
     scene.assert_no_weights();
 }
 

@@ -321,7 +321,9 @@ fn progress_ends_at_all_there_is() {
 /// A server that says nothing for long does not keep whoever has changed his mind.
 #[test]
 fn a_pull_that_is_cancelled_ends_at_once() {
-    let scene = scene();
+    let mut scene = scene();
+    // Nothing but the cancelling ends it.
+    scene.settings.timeout = std::time::Duration::from_secs(60);
     scene.server.fault(WEIGHTS, [Fault::Stall(1000)]);
     let cancel = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&cancel);
@@ -335,7 +337,8 @@ fn a_pull_that_is_cancelled_ends_at_once() {
     });
     let outcome = scene.model(REPO, TokenizerNeed::Unneeded, true, Some(cancel));
     assert!(matches!(outcome, Err(Error::Cancelled)), "{outcome:?}");
-    assert!(begin.elapsed() < std::time::Duration::from_secs(4));
+    // The server would go on after 20.
+    assert!(begin.elapsed() < std::time::Duration::from_secs(15));
     scene.assert_no_weights();
     // What had come is gone on with.
     scene.pull().unwrap();

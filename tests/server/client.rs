@@ -2,12 +2,10 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use serde_json::Value;
 
-/// How long an answer may take before a test has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+use super::scene::PATIENCE;
 
 /// An answer as it came.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::client::{get, post};
-use super::scene::Scene;
+use super::scene::{PATIENCE, Scene};
 
 fn long(is_stream: bool) -> String {
     let body = json!({"prompt": "A king", "max_tokens": 80, "ignore_eos": true, "n": 24, "temperature": 1, "stream": is_stream});
@@ -54,15 +54,10 @@ fn ending_does_not_wait_for_ever() {
     let mut client = scene.client();
     client.send(post("/v1/completions", &body.to_string()));
     client.until("data: ").unwrap();
-    let begin = Instant::now();
     scene.stop.drain();
     scene.ended();
-    assert!(
-        begin.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        begin.elapsed()
-    );
-    while client.more() {}
+    // No text had come to its end.
+    assert_eq!(client.until("\"finish_reason\":\"length\""), None);
 }
 
 #[test]
@@ -74,9 +69,5 @@ fn without_work_it_ends_at_once() {
     let begin = Instant::now();
     scene.stop.drain();
     scene.ended();
-    assert!(
-        begin.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        begin.elapsed()
-    );
+    assert!(begin.elapsed() < PATIENCE / 2, "{:?}", begin.elapsed());
 }

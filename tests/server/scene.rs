@@ -13,13 +13,26 @@ use serde_json::Value;
 use super::client::{Answer, Client, get, post};
 use super::common;
 
-/// How long something may take that does not depend on anybody's speed.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long anything may take on a machine that has much else to do.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The demo model, loaded once for all tests.
 pub fn model() -> &'static Model {
     static MODEL: OnceLock<Model> = OnceLock::new();
     MODEL.get_or_init(|| common::load("demo", None, false))
+}
+
+/// As by default, on any port; what takes its time is not given up by the server either, unless a test says so.
+fn settings() -> Settings {
+    let mut settings = Settings::default();
+    settings.port = 0;
+    let limits = &mut settings.limits;
+    limits.body_time = PATIENCE;
+    limits.header_time = PATIENCE;
+    limits.waiting_time = PATIENCE;
+    limits.stalled_time = PATIENCE;
+    limits.drain_time = PATIENCE;
+    settings
 }
 
 pub struct Scene {
@@ -39,8 +52,7 @@ impl Scene {
     }
 
     pub fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let mut settings = Settings::default();
-        settings.port = 0;
+        let mut settings = settings();
         settings.chat_template = Some(ChatTemplate::inst());
         change(&mut settings);
         Self::run(Server::bind(settings).unwrap(), model().clone())
@@ -51,9 +63,7 @@ impl Scene {
         model: Model,
         reload: impl FnMut(Option<&str>) -> Result<Model> + Send + 'static,
     ) -> Self {
-        let mut settings = Settings::default();
-        settings.port = 0;
-        let mut server = Server::bind(settings).unwrap();
+        let mut server = Server::bind(settings()).unwrap();
         server.reload_with(Box::new(reload));
         Self::run(server, model)
     }

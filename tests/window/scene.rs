@@ -13,6 +13,9 @@ use openelm::trace::{Phase, Span, Step, TraceMode};
 use openelm::window::{App, Store};
 use openelm::{AdapterSummary, Dtype, Finish, SamplingParams, Timing, Token};
 
+/// Nothing takes longer, whatever else the machine does.
+pub const PATIENCE: Duration = Duration::from_secs(300);
+
 /// An engine that does what the test says, and a window on it.
 pub struct Scene<'a> {
     pub window: Harness<'a, App>,
@@ -119,7 +122,7 @@ impl Scene<'_> {
         self.window.run();
         let begin = Instant::now();
         while self.has("Looking for models") {
-            assert!(begin.elapsed() < Duration::from_secs(60), "still looking");
+            assert!(begin.elapsed() < PATIENCE, "still looking");
             std::thread::sleep(Duration::from_millis(5));
             self.window.step();
         }
@@ -386,7 +389,7 @@ pub fn step(position: u32, timed: bool) -> Step {
 pub fn wait(stage: &mut Scene<'_>, text: &str) {
     let begin = Instant::now();
     while !stage.has(text) {
-        assert!(begin.elapsed() < Duration::from_secs(60), "no `{text}`");
+        assert!(begin.elapsed() < PATIENCE, "no `{text}`");
         std::thread::sleep(Duration::from_millis(10));
         stage.window.step();
     }

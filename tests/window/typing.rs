@@ -7,7 +7,7 @@ use egui_kittest::kittest::{NodeT, Queryable};
 use openelm::Finish;
 use openelm::engine::{Command, Event};
 
-use crate::scene::{Scene, ask_to_close, scene_of, stage};
+use crate::scene::{PATIENCE, Scene, ask_to_close, scene_of, stage};
 
 fn draft(stage: &Scene<'_>) -> String {
     stage
@@ -129,7 +129,7 @@ fn tokens_are_counted_when_typing_pauses_and_what_does_not_fit_is_said() {
     }
     let begin = Instant::now();
     let mut asked = Vec::new();
-    while asked.is_empty() && begin.elapsed() < Duration::from_secs(20) {
+    while asked.is_empty() && begin.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(20));
         stage.window.step();
         asked = counts(&stage);

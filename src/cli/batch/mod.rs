@@ -170,6 +170,7 @@ impl Batch<'_> {
         let seconds = begin.elapsed().as_secs_f64();
         let scored = match scored {
             0 => String::new(),
+            1 => "; 1 line scored".to_owned(),
             scored => format!("; {scored} lines scored"),
         };
         let kept = match kept {

@@ -52,9 +52,3 @@ pub fn axis(text: &mut String, labels: &[String]) {
     }
     text.push_str("</div>");
 }
-
-/// The value below which such a share of all lies; `sorted` is what it says.
-pub fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let at = sorted.len().saturating_sub(1) as f64 * share;
-    sorted.get(at as usize).copied().unwrap_or(0.0)
-}

@@ -2,19 +2,16 @@
 
 use std::fmt::Write;
 
-use super::figures::{COLUMNS, axis, percent, quantile};
-use crate::trace::Step;
+use super::figures::{COLUMNS, axis, percent};
 use crate::trace::colors::viridis;
 use crate::trace::units::duration;
+use crate::trace::{Step, heat_range};
 
 /// Cells in all: models with very many layers get fewer columns.
 const MOST_CELLS: usize = 12_000;
 
 /// Colours that are told apart.
 const SHADES: usize = 32;
-
-/// What is so many times as slow as the median is a hiccup, and not the layer's doing.
-const HICCUP: f64 = 4.0;
 
 struct Map {
     rows: Vec<Option<u32>>,
@@ -60,16 +57,15 @@ impl Map {
         // The scale is that of the layers: the head, several times as large, would flatten it. Nor may a few hiccups of the machine.
         let layers = rows.iter().filter(|layer| layer.is_some()).count() * width;
         let scaled = if layers > 0 { layers } else { values.len() };
-        let mut sorted: Vec<f64> = values[..scaled].iter().copied().flatten().collect();
-        sorted.sort_unstable_by(f64::total_cmp);
+        let (lowest, highest) = heat_range(values[..scaled].iter().copied().flatten().collect());
         let ends = |group: &[(usize, &Step)]| Some((group.first()?.0, group.last()?.0));
         Self {
             rows,
             each,
             columns: timed.chunks(each).filter_map(ends).collect(),
             values,
-            lowest: quantile(&sorted, 0.0),
-            highest: quantile(&sorted, 0.97).min(HICCUP * quantile(&sorted, 0.5)),
+            lowest,
+            highest,
         }
     }
 

@@ -2,14 +2,11 @@
 
 use std::fmt::Write;
 
-use super::figures::{COLUMNS, axis, quantile};
-use crate::trace::Step;
+use super::figures::{COLUMNS, axis};
 use crate::trace::units::duration;
+use crate::trace::{HICCUP, Step, bars_end, quantile};
 
 const HEIGHT: f64 = 96.0;
-
-/// Higher bars are cut, at so many times the median.
-const HICCUP: f64 = 4.0;
 
 /// Of one step there is nothing that the page does not say already.
 pub fn show(text: &mut String, steps: &[&Step]) {
@@ -27,7 +24,7 @@ pub fn show(text: &mut String, steps: &[&Step]) {
     sorted.sort_unstable_by(f64::total_cmp);
     let median = quantile(&sorted, 0.5);
     let slowest = quantile(&sorted, 1.0);
-    let highest = slowest.min(HICCUP * median).max(1.0);
+    let highest = bars_end(slowest, median);
     let columns = values.len();
     let _ = write!(
         text,

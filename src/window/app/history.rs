@@ -6,11 +6,8 @@ use super::reading::{Read, SMALL, tell_unreadable};
 use crate::window::action::{Action, BannerId};
 use crate::window::calendar::now;
 use crate::window::conversation::{Conversation, Mode, turn};
-use crate::window::history::{Entry, parse_tags};
+use crate::window::history::{Entry, parse_tags, title_of};
 use crate::window::state::{Banner, NarrowView};
-
-/// Characters of a title.
-pub(super) const MOST_TITLE: usize = 200;
 
 impl App {
     /// Place among those that were read of the conversation of that id. One that is not there yet is read: at once if it is small; if not,
@@ -132,7 +129,7 @@ impl App {
                 let conversation = &self.state.conversations[at];
                 let title = match title.trim() {
                     "" => conversation.first_words(),
-                    title => title.chars().take(MOST_TITLE).collect(),
+                    title => title_of(title),
                 };
                 (title != conversation.title).then_some(Change::Title(id, title))
             }

@@ -2,12 +2,11 @@
 
 use super::App;
 use super::changes::Change;
-use super::history::MOST_TITLE;
 use super::reading::{Imported, told};
 use crate::trace;
 use crate::window::action::{Action, BannerId};
 use crate::window::conversation::{Conversation, turn};
-use crate::window::history::parse_tags;
+use crate::window::history::{parse_tags, title_of};
 use crate::window::state::{Banner, NarrowView};
 
 impl App {
@@ -61,7 +60,7 @@ impl App {
         while !self.is_free_id(&conversation.id) {
             conversation.id = self.saving.new_id();
         }
-        conversation.title = conversation.title.chars().take(MOST_TITLE).collect();
+        conversation.title = title_of(&conversation.title);
         if conversation.title.trim().is_empty() {
             conversation.title = conversation.first_words();
         }
@@ -88,9 +87,11 @@ impl App {
     fn is_free_id(&self, id: &str) -> bool {
         let is_ours = id.len() == crate::window::store::ID_DIGITS
             && id.bytes().all(|byte| byte.is_ascii_digit());
+        // A file that is not listed, or not yet, would be written over.
         is_ours
             && self.state.conversation_of(id).is_none()
             && self.state.history.get(id).is_none()
+            && !self.reading.reader().is_there(id)
             && !self.saving.is_thrown(id)
     }
 }

@@ -8,7 +8,7 @@ use crate::dtype::Dtype;
 use crate::gpu::{AdapterSummary, adapters, free_memory};
 use crate::hub::Cache;
 use crate::model::{kv_bytes, weight_bytes};
-use crate::window::catalog::{Facts, Layer, Listed, Place};
+use crate::window::catalog::{Facts, Listed, Place};
 
 /// So many files beside models that were loaded before are looked at.
 const MOST_BESIDE: usize = 50;
@@ -140,15 +140,7 @@ fn facts(checkpoint: &Checkpoint) -> crate::error::Result<Facts> {
     }
     Ok(Facts {
         parameters: config.parameters(),
-        layers: config
-            .layers
-            .iter()
-            .map(|layer| Layer {
-                q_heads: layer.q_heads,
-                kv_heads: layer.kv_heads,
-                ffn_dim: layer.ffn_dim,
-            })
-            .collect(),
+        layers: config.layers.clone(),
         model_dim: config.model_dim,
         head_dim: config.head_dim,
         context: config.max_context_length,

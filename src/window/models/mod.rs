@@ -52,6 +52,8 @@ impl ModelsView {
             ScrollArea::vertical()
                 .auto_shrink([false, true])
                 .show(ui, |ui| {
+                    // Cards end before the scroll bar.
+                    ui.set_max_width(ui.available_width() - GRID);
                     section(ui, "On this machine");
                     here::show(ui, state, actions);
                     self.open(ui, actions);

@@ -2,9 +2,10 @@
 
 use egui::{Rect, Sense, Stroke, pos2, vec2};
 
-use super::super::catalog::{Facts, Layer};
+use super::super::catalog::Facts;
 use super::super::theme::{self, GRID};
 use super::super::widgets::canvas;
+use crate::checkpoint::LayerConfig;
 
 /// Points for heads, and for the FFN.
 const HEADS: f32 = 28.0;
@@ -88,12 +89,12 @@ pub fn legend(ui: &mut egui::Ui, facts: &Facts) {
     }
 }
 
-fn widest(facts: &Facts, width: impl Fn(&Layer) -> usize) -> usize {
+fn widest(facts: &Facts, width: impl Fn(&LayerConfig) -> usize) -> usize {
     facts.layers.iter().map(width).max().unwrap_or(1).max(1)
 }
 
 /// From the first layer to the last.
-fn span(facts: &Facts, width: impl Fn(&Layer) -> usize) -> String {
+fn span(facts: &Facts, width: impl Fn(&LayerConfig) -> usize) -> String {
     let (Some(first), Some(last)) = (facts.layers.first(), facts.layers.last()) else {
         return "no".into();
     };

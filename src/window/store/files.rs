@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::history::Stamp;
+use crate::utf8;
 
 /// Larger files are none of ours.
 pub const MOST_BYTES: u64 = 256 << 20;
@@ -28,7 +29,7 @@ pub fn stamp(path: &Path) -> std::io::Result<Stamp> {
     })
 }
 
-/// All of a file that is no larger than those of this program are.
+/// All of a file that is no larger than those of this program are, without a byte order mark.
 ///
 /// # Errors
 /// Says why not, but not of which file.
@@ -50,10 +51,10 @@ pub fn read(path: &Path) -> Result<Vec<u8>, String> {
     file.take(MOST_BYTES)
         .read_to_end(&mut bytes)
         .map_err(describe)?;
-    Ok(bytes)
+    utf8::unmarked(bytes).map_err(|error| error.to_string())
 }
 
-/// Writes a file beside `path`, and puts it in its place once it is safe on disk.
+/// Writes a file beside `path`, and puts it in its place once it is safe on disk. A link stays one, and who may read the file is as before.
 ///
 /// # Errors
 /// Those of the system; what lay at `path` is as it was.
@@ -61,12 +62,17 @@ pub fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
+    let path = &dunce::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     // A name of its own: another window may be saving the same file.
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}.tmp", nanoseconds()));
     let beside = PathBuf::from(beside);
     let write = || {
         let mut file = std::fs::File::create(&beside)?;
+        #[cfg(unix)]
+        if let Ok(before) = std::fs::metadata(path) {
+            file.set_permissions(before.permissions())?;
+        }
         file.write_all(bytes)?;
         file.sync_all()?;
         std::fs::rename(&beside, path)?;
@@ -111,4 +117,24 @@ fn is_remains(path: &Path) -> bool {
     number.is_some_and(|(_, digits)| {
         !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_is_replaced_stays_where_and_whose_it_was() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+
+        let folder = tempfile::tempdir().unwrap();
+        let [kept, link] = ["kept.json", "link.json"].map(|name| folder.path().join(name));
+        std::fs::write(&kept, "old").unwrap();
+        std::fs::set_permissions(&kept, std::fs::Permissions::from_mode(0o600)).unwrap();
+        symlink("kept.json", &link).unwrap();
+        super::replace(&link, b"new").unwrap();
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(std::fs::read_to_string(&kept).unwrap(), "new");
+        let mode = std::fs::metadata(&kept).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
 }

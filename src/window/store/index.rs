@@ -10,7 +10,7 @@ use super::super::history::Entry;
 use super::files::{read, replace, stamp};
 
 /// Changes with the meaning of the entries.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Index<Entries> {

@@ -7,6 +7,7 @@
 
 mod files;
 mod index;
+mod lenient;
 mod lock;
 mod reader;
 mod thrown;
@@ -16,6 +17,9 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 pub use self::files::{ID_DIGITS, read, replace};
 pub use self::index::Listing;
@@ -82,32 +86,44 @@ impl Store {
         Some(id.to_string_lossy().into_owned())
     }
 
-    /// The settings as they were saved. A file that cannot be read as settings is put aside, not written over; the second value
-    /// says so.
-    pub fn settings<T: serde::de::DeserializeOwned + Default>(&self) -> (T, Option<String>) {
+    /// The settings as they were saved. What of the file cannot be used begins anew, alone where that can be told apart; then a copy of the
+    /// file as it was is put aside, and the second value says so.
+    pub fn settings<T: Serialize + DeserializeOwned + Default>(&self) -> (T, Option<String>) {
         let path = self.settings_path();
         let read = match std::fs::exists(&path) {
             Ok(false) => return (T::default(), None),
             _ => files::read(&path),
         };
-        let parsed = read
-            .and_then(|bytes| serde_json::from_slice(&bytes).map_err(|error| error.to_string()));
-        match parsed {
-            Ok(settings) => (settings, None),
-            Err(error) => {
-                // One that was put aside before stays.
-                let aside = path.with_extension(format!("broken-{}.json", files::nanoseconds()));
-                let kept = match std::fs::rename(&path, &aside) {
-                    Ok(()) => format!("it was put aside as {}", aside.display()),
-                    Err(error) => format!("it could not be put aside ({error})"),
-                };
-                let problem = format!(
-                    "{} is not usable: {error}; {kept}, and the settings begin anew",
-                    path.display()
+        let read = match read.and_then(|bytes| lenient::read(&bytes)) {
+            Ok((settings, problems)) if problems.is_empty() => return (settings, None),
+            other => other,
+        };
+        // One that was put aside before stays.
+        let aside = path.with_extension(format!("broken-{}.json", files::nanoseconds()));
+        let copied = std::fs::copy(&path, &aside);
+        let kept = match &copied {
+            Ok(_) => format!("A copy of the file as it was: {}.", aside.display()),
+            Err(error) => format!("No copy of it could be made ({error})."),
+        };
+        let path = path.display();
+        let (settings, what) = match read {
+            Ok((settings, problems)) => {
+                let problems = problems.join("; ");
+                let what = format!(
+                    "In {path} these cannot be used: {problems}. All others are as they were."
                 );
-                (T::default(), Some(problem))
+                (settings, what)
             }
+            Err(error) => {
+                let what = format!("{path} is not usable: {error}. The settings begin anew.");
+                (T::default(), what)
+            }
+        };
+        if copied.is_ok() {
+            // Or the same would be told, and copied, at every start.
+            self.save_settings(&settings);
         }
+        (settings, Some(format!("{what} {kept}")))
     }
 
     pub fn save_conversation(&self, conversation: &Conversation) {
@@ -117,7 +133,7 @@ impl Store {
         );
     }
 
-    pub fn save_settings(&self, settings: &impl serde::Serialize) {
+    pub fn save_settings(&self, settings: &impl Serialize) {
         self.write(self.settings_path(), settings);
     }
 
@@ -152,7 +168,7 @@ impl Store {
         let _ = index::write(&self.folder, entries);
     }
 
-    fn write(&self, path: PathBuf, value: &impl serde::Serialize) {
+    fn write(&self, path: PathBuf, value: &impl Serialize) {
         if let Ok(bytes) = serde_json::to_vec(value) {
             self.send(Job::Write(path, bytes));
         }
@@ -196,6 +212,7 @@ mod tests {
     use super::super::conversation::Mode;
     use super::*;
     use crate::text::Role;
+    use std::collections::BTreeMap;
     use std::time::{Duration, SystemTime};
 
     #[test]
@@ -273,12 +290,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("settings.json"), "{").unwrap();
         let store = Store::open(folder.path()).unwrap();
-        let (settings, problem) = store.settings::<Vec<u32>>();
+        let (settings, problem) = store.settings::<BTreeMap<String, u32>>();
         assert!(settings.is_empty());
         assert!(problem.unwrap().contains("settings.broken-"));
+        drop(store);
+        let store = Store::open(folder.path()).unwrap();
+        assert_eq!(
+            store.settings::<BTreeMap<String, u32>>().1,
+            None,
+            "it is told once"
+        );
         let names = std::fs::read_dir(folder.path()).unwrap().flatten();
         let aside = names.filter(|entry| entry.file_name().to_string_lossy().contains("broken-"));
-        assert_eq!(aside.count(), 1);
-        assert!(!folder.path().join("settings.json").exists());
+        let aside: Vec<_> = aside.collect();
+        assert_eq!(std::fs::read_to_string(aside[0].path()).unwrap(), "{");
+        assert_eq!(aside.len(), 1);
     }
 }

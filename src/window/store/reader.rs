@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::calendar::now;
 use super::super::conversation::Conversation;
-use super::super::history::Entry;
+use super::super::history::{Entry, parse_tags, title_of};
 use super::files::{ID_DIGITS, read, stamp};
 use super::index::{self, Listing};
 
@@ -33,6 +33,11 @@ impl Reader {
     /// What there is, as far as that can be told without reading conversations.
     pub fn list(&self) -> Listing {
         index::list(&self.folder)
+    }
+
+    /// Whether something lies where the conversation of that id would, whatever it is.
+    pub fn is_there(&self, id: &str) -> bool {
+        self.path(id).symlink_metadata().is_ok()
     }
 
     /// Bytes of a conversation's file; 0 where there is none.
@@ -89,5 +94,11 @@ pub fn parse(path: &Path) -> Result<Conversation, String> {
             .unwrap_or(conversation.changed)
             .min(conversation.changed);
     }
+    // Titles and tags are as a person could have typed them.
+    conversation.title = match conversation.title.trim() {
+        "" => conversation.first_words(),
+        title => title_of(title),
+    };
+    conversation.tags = parse_tags(&conversation.tags.join(","));
     Ok(conversation)
 }

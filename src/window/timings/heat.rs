@@ -8,7 +8,7 @@ use super::run::Run;
 use super::selection::Selection;
 use super::strip::{chosen, extent};
 use crate::trace::units::{duration, layer_name};
-use crate::trace::{Phase, Step};
+use crate::trace::{Phase, Step, heat_range};
 use crate::window::action::Action;
 use crate::window::theme::{self, viridis};
 use crate::window::widgets::canvas;
@@ -17,9 +17,6 @@ use crate::window::widgets::canvas;
 const LOWEST: f32 = 7.0;
 const HIGHEST: f32 = 44.0;
 const LEGEND: f32 = 44.0;
-
-/// What is so many times as slow as the median is a hiccup, and not the layer's doing.
-const HICCUP: f64 = 4.0;
 
 /// How strong the colour is of steps that were timed as a whole, where the one before stands for them.
 const HELD: f32 = 0.3;
@@ -89,8 +86,8 @@ impl Cells {
         let tokens = f64::from(step.gained());
         for span in spans {
             let row = self.row(span.layer);
+            // It may have been made just now.
             values.resize(self.rows.len().max(values.len()), f64::NAN);
-            // A row of its own was put between others.
             if kernel.is_some_and(|kernel| kernel != span.kernel) {
                 continue;
             }
@@ -132,21 +129,13 @@ impl Cells {
     fn range(&self, columns: &[(bool, Vec<f64>)]) -> Range {
         let has_layers = self.rows.iter().any(Option::is_some);
         let counts = |row: usize| !has_layers || self.rows[row].is_some();
-        let mut sorted: Vec<f64> = columns
+        let shown = columns
             .iter()
             .flat_map(|(_, values)| values.iter().enumerate())
             .filter(|(row, value)| counts(*row) && !value.is_nan())
-            .map(|(_, value)| *value)
-            .collect();
-        sorted.sort_unstable_by(f64::total_cmp);
-        let quantile = |share: f64| {
-            let at = (sorted.len().saturating_sub(1)) as f64 * share;
-            sorted.get(at as usize).copied().unwrap_or(0.0)
-        };
-        Range {
-            lowest: quantile(0.0),
-            highest: quantile(0.97).min(HICCUP * quantile(0.5)),
-        }
+            .map(|(_, value)| *value);
+        let (lowest, highest) = heat_range(shown.collect());
+        Range { lowest, highest }
     }
 
     /// Means over `each` steps, from step `first` on, `count` times; with each whether any of them was timed in detail, or what was before

@@ -8,7 +8,7 @@ use super::picture::{self, BELOW, LEFT};
 use super::run::Run;
 use super::selection::Selection;
 use crate::trace::units::{count, duration};
-use crate::trace::{Phase, Step};
+use crate::trace::{Phase, Step, bars_end};
 use crate::window::action::Action;
 use crate::window::theme;
 use crate::window::widgets::canvas;
@@ -23,9 +23,6 @@ const MOST_LANES: usize = 8;
 
 /// No bar is wider while all steps are in sight.
 const WIDEST: f32 = 14.0;
-
-/// What takes so many times as long as the median is cut off: the rest would be flat beside it.
-const HICCUP: f64 = 4.0;
 
 /// The steps of a phase as an axis: never so few that a bar gets wide.
 pub fn extent(run: &Run, phase: Phase, pixels: f32) -> Extent {
@@ -200,7 +197,7 @@ fn highest(bars: &[Bar]) -> f64 {
     costs.sort_unstable_by(f64::total_cmp);
     let median = costs.get(costs.len() / 2).copied().unwrap_or(1.0);
     let most = costs.last().copied().unwrap_or(1.0);
-    1.08 * most.min(HICCUP * median).max(1.0)
+    1.08 * bars_end(most, median)
 }
 
 fn draw(
