@@ -3,8 +3,8 @@
 #     scripts/windows.sh check     only whether everything compiles for it
 #     scripts/windows.sh           builds the program (minutes) and tries it
 #     scripts/windows.sh try       tries what was built before
-# Needs rustc-web cargo-web rust-web-src gcc-mingw-w64-x86-64 wine64; for the window xvfb xdotool imagemagick as well. Everything is made
-# below target/windows (or $OPENELM_WINDOWS_TARGET).
+# Needs gcc-mingw-w64-x86-64 wine64 xvfb, for the window xdotool imagemagick as well, and a standard library: `rustup target add
+# x86_64-pc-windows-gnu`, or rustc-web cargo-web rust-web-src. Everything is made below target/windows (or $OPENELM_WINDOWS_TARGET).
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/build_std.sh

@@ -107,7 +107,7 @@ fn main() -> ExitCode {
 /// Prints what the arguments alone lead to: help, or what is wrong with them.
 fn told(answer: &clap::Error) -> ExitCode {
     match answer.print() {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+        Err(error) if !output::reader_is_gone(&error) => {
             output::note(&format!(
                 "openelm: cannot write to standard output: {error}"
             ));

@@ -228,7 +228,15 @@ pub struct Interrupted(pub String);
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<std::io::Error>()
-        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+        .is_some_and(reader_is_gone)
+}
+
+/// Whether an error of writing says that nobody reads any more.
+pub fn reader_is_gone(error: &std::io::Error) -> bool {
+    // Pipes with a name say so on Windows, and all pipes under Wine.
+    const ERROR_PIPE_NOT_CONNECTED: i32 = 233;
+    error.kind() == std::io::ErrorKind::BrokenPipe
+        || cfg!(windows) && error.raw_os_error() == Some(ERROR_PIPE_NOT_CONNECTED)
 }
 
 /// Whether standard error can take back what it shows, if it is a terminal: the dumb ones cannot.
