@@ -243,7 +243,7 @@ def try_all(program, screenshots):
             while address is None:
                 line = server.stdout.readline().decode()
                 assert line, "it ended"
-                words = [word.rstrip("/.,").removesuffix("/v1") for word in line.split() if word.startswith("http://")]
+                words = [word.rstrip("/.,;").removesuffix("/v1") for word in line.split() if word.startswith("http://")]
                 address = words[0] if words else None
             body = json.dumps({"model": "demo", "prompt": "Once upon a time", "max_tokens": 4, "temperature": 0}).encode()
             request = urllib.request.Request(address + "/v1/completions", body, {"Content-Type": "application/json"})
