@@ -48,12 +48,7 @@ pub fn about(model: &Model, peaks: Option<Peaks>) -> About<'_> {
 /// The shape of each layer.
 pub fn shapes(model: &Model) -> Vec<LayerShape> {
     let layers = model.config().layers.iter();
-    let shape = |layer: &openelm::checkpoint::LayerConfig| LayerShape {
-        q_heads: layer.q_heads,
-        kv_heads: layer.kv_heads,
-        ffn_dim: layer.ffn_dim,
-    };
-    layers.map(shape).collect()
+    layers.map(LayerShape::from).collect()
 }
 
 fn now() -> String {

@@ -10,12 +10,13 @@ use super::assistant::{Assistant, AssistantSchedule};
 use super::config::GenerationConfig;
 use super::options::GenerateOptions;
 use super::params::SamplingParams;
-use crate::checkpoint::{ChatFiles, Checkpoint, Config, read_tokenizer};
+use crate::checkpoint::{ChatFiles, Checkpoint, Config, LayerConfig, read_tokenizer};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterSummary, Candidate, Gpu, first_that_works};
 use crate::model::{LoadOptions, Network, Progress};
 use crate::text::Tokenizer;
+use crate::trace::LayerShape;
 
 /// A model on a device. A handle: clones are the same model. Sessions keep one; it can be used from several threads.
 #[derive(Clone)]
@@ -480,5 +481,15 @@ pub(super) fn prompt_too_long(ids: &[u32], config: &Config, context_size: usize)
         tokens: ids.len(),
         context_size,
         max_context_size: config.max_context_length,
+    }
+}
+
+impl From<&LayerConfig> for LayerShape {
+    fn from(layer: &LayerConfig) -> Self {
+        Self {
+            q_heads: layer.q_heads,
+            kv_heads: layer.kv_heads,
+            ffn_dim: layer.ffn_dim,
+        }
     }
 }

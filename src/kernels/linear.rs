@@ -296,7 +296,11 @@ impl Mapping {
             Self::DecodeRows => pairs.div_ceil(groups(1, tuning) * tuning.pairs),
             Self::FewRows(quads) => pairs.div_ceil(groups(quads, tuning) * tuning.pairs),
             Self::PrefillLarge => pairs.div_ceil(64),
-            _ => pairs.div_ceil(32),
+            Self::PrefillSingle
+            | Self::PrefillNarrow
+            | Self::PrefillTiles
+            | Self::PrefillWide
+            | Self::PrefillMatrices => pairs.div_ceil(32),
         }
     }
 

@@ -18,6 +18,12 @@ impl Role {
             Self::Assistant => "assistant",
         }
     }
+
+    /// The role of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [Self::System, Self::User, Self::Assistant];
+        all.into_iter().find(|role| role.name() == name)
+    }
 }
 
 /// One turn of a conversation.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{SeqAccess, Visitor};
 
 use super::step::{Peaks, Phase, Span, Step};
-use super::{GROUPS, LayerShape, TraceMode};
+use super::{GROUPS, LayerShape, Subject, TraceMode};
 
 /// The most bytes of a file: that of 2,048 steps of the largest model has a third.
 pub const MOST_BYTES: u64 = 128 << 20;
@@ -34,16 +34,9 @@ const MOST_NAMES: usize = 256;
 /// A trace as it was written.
 #[derive(Debug, Default)]
 pub struct Imported {
-    pub model: String,
-    /// Format of its weights.
-    pub dtype: String,
-    pub adapter: String,
-    pub backend: String,
-    pub driver: String,
-    pub device_type: String,
+    pub subject: Subject,
+    /// What the adapter could do at best.
     pub peaks: Option<Peaks>,
-    /// Empty where the file does not say.
-    pub layers: Vec<LayerShape>,
     pub steps: Vec<Step>,
     /// The requests that had a part in each step; empty where there was one.
     pub requests: Vec<Vec<u64>>,
@@ -205,15 +198,18 @@ pub fn read_json(bytes: &[u8]) -> Result<Imported, String> {
         requests.clear();
     }
     let named = |name: String| name.chars().take(MOST_NAME).collect::<String>();
-    Ok(Imported {
+    let subject = Subject {
         model: named(metadata.model),
         dtype: named(metadata.dtype),
         adapter: named(metadata.adapter.name),
         backend: named(metadata.adapter.backend),
         driver: named(metadata.adapter.driver),
         device_type: named(metadata.adapter.device_type),
-        peaks,
         layers: metadata.layers.0,
+    };
+    Ok(Imported {
+        subject,
+        peaks,
         steps: checked,
         requests,
         left_out: metadata.left_out.min(1 << 40),
@@ -316,12 +312,9 @@ mod tests {
     fn what_was_written_is_read_back() {
         let file = file();
         let trace = read(&file).unwrap();
-        assert_eq!(
-            (&*trace.model, &*trace.dtype, &*trace.adapter),
-            ("demo", "q8", "a GPU")
-        );
+        assert_eq!(trace.subject.words(), "demo q8 on a GPU");
         assert_eq!(trace.requests, [vec![1], vec![1, 2]]);
-        assert_eq!(trace.layers.len(), 1);
+        assert_eq!(trace.subject.layers.len(), 1);
         assert!(trace.peaks.unwrap().is_estimated);
         let again: serde_json::Value =
             serde_json::from_str(&json(&trace.steps, &file["metadata"])).unwrap();

@@ -1,14 +1,6 @@
 //! What a report tells beside the steps.
 
-use crate::trace::Peaks;
-
-/// What a layer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct LayerShape {
-    pub q_heads: usize,
-    pub kv_heads: usize,
-    pub ffn_dim: usize,
-}
+use crate::trace::{LayerShape, Peaks};
 
 /// What a report tells beside the steps. Texts may hold anything: they are escaped.
 #[derive(Debug, Clone, Default)]

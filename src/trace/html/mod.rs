@@ -14,7 +14,7 @@ mod strip;
 
 use std::fmt::Write;
 
-pub use self::about::{About, LayerShape};
+pub use self::about::About;
 use self::figures::{giga, share};
 pub use self::page::escaped;
 use super::units::{count, duration};
@@ -222,8 +222,8 @@ fn measured(text: &mut String, steps: &[Step], about: &About<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::Peaks;
     use crate::trace::made_up::{decode, layer_spans};
+    use crate::trace::{LayerShape, Peaks};
     use std::time::Duration;
 
     fn steps(count: u64) -> Vec<Step> {

@@ -111,7 +111,7 @@ fn about(state: &State) -> About<'_> {
         ];
         about.facts.extend(own);
     }
-    if let Some(file) = &subject.file {
+    if let Some(file) = &run.file {
         about.facts.push(("Read from", file.name.clone()));
     }
     let program = format!("openelm {}, its window", version::line());

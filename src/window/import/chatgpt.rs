@@ -86,13 +86,13 @@ impl From<Conversation> for Tree {
 /// Who said what, if it is text that was shown.
 fn said(message: Message, left_out: &mut usize) -> (Option<Role>, String) {
     let is_hidden = message.metadata.is_visually_hidden_from_conversation.0 == Some(true);
-    let role = match message.author.role.0.as_deref() {
-        _ if is_hidden => None,
-        Some("user") => Some(Role::User),
-        Some("assistant") => Some(Role::Assistant),
-        Some("system") => Some(Role::System),
-        _ => None,
-    };
+    let role = message
+        .author
+        .role
+        .0
+        .as_deref()
+        .filter(|_| !is_hidden)
+        .and_then(Role::named);
     let Content {
         content_type,
         parts,

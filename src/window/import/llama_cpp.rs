@@ -52,13 +52,12 @@ impl From<Conversation> for Tree {
             tree.nodes.push(Node {
                 id: message.id.0.map_or(place, |id| id.0),
                 parent: message.parent.0.map(|id| id.0),
-                role: match message.role.0.as_deref() {
-                    _ if is_root => None,
-                    Some("user") => Some(Role::User),
-                    Some("assistant") => Some(Role::Assistant),
-                    Some("system") => Some(Role::System),
-                    _ => None,
-                },
+                role: message
+                    .role
+                    .0
+                    .as_deref()
+                    .filter(|_| !is_root)
+                    .and_then(Role::named),
                 text: message.content.text,
                 ..Node::default()
             });

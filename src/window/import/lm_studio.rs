@@ -73,12 +73,7 @@ impl From<Conversation> for Tree {
                 tree.nodes.push(Node {
                     id,
                     parent: before.clone(),
-                    role: match version.role.0.as_deref() {
-                        Some("user") => Some(Role::User),
-                        Some("assistant") => Some(Role::Assistant),
-                        Some("system") => Some(Role::System),
-                        _ => None,
-                    },
+                    role: version.role.0.as_deref().and_then(Role::named),
                     text: words.text,
                     ..Node::default()
                 });

@@ -106,9 +106,8 @@ impl Fields {
 pub fn read(path: &Path) -> Result<Found, String> {
     let problem = |what: String| format!("{}: {what}", path.display());
     let bytes = store::read(path).map_err(problem)?;
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let first: json::First<Fields> =
-        serde_json::from_slice(bytes).map_err(|error| problem(error.to_string()))?;
+        serde_json::from_slice(&bytes).map_err(|error| problem(error.to_string()))?;
     let format = first.0.map_or(Format::Unknown, |fields| fields.format());
     let found = match format {
         // Told by the file's times where its own are missing.
@@ -124,11 +123,11 @@ pub fn read(path: &Path) -> Result<Found, String> {
         Format::Trace if bytes.len() as u64 > trace::MOST_BYTES => {
             Err(format!("has {} bytes, too many for a trace", bytes.len()))
         }
-        Format::Trace => trace::read_json(bytes).map(|trace| Found::Trace(Box::new(trace))),
-        Format::ChatGpt => of::<chatgpt::Conversation>(bytes, "ChatGPT"),
-        Format::LlamaCpp => of::<llama_cpp::Conversation>(bytes, "llama.cpp"),
-        Format::OpenWebUi => of::<open_webui::Conversation>(bytes, "Open WebUI"),
-        Format::LmStudio => of::<lm_studio::Conversation>(bytes, "LM Studio"),
+        Format::Trace => trace::read_json(&bytes).map(|trace| Found::Trace(Box::new(trace))),
+        Format::ChatGpt => of::<chatgpt::Conversation>(&bytes, "ChatGPT"),
+        Format::LlamaCpp => of::<llama_cpp::Conversation>(&bytes, "llama.cpp"),
+        Format::OpenWebUi => of::<open_webui::Conversation>(&bytes, "Open WebUI"),
+        Format::LmStudio => of::<lm_studio::Conversation>(&bytes, "LM Studio"),
     };
     found.map_err(problem)
 }

@@ -88,12 +88,7 @@ impl From<Conversation> for Tree {
                     true => 0.0,
                     false => message.timestamp.0.unwrap_or_default(),
                 },
-                role: match message.role.0.as_deref() {
-                    Some("user") => Some(Role::User),
-                    Some("assistant") => Some(Role::Assistant),
-                    Some("system") => Some(Role::System),
-                    _ => None,
-                },
+                role: message.role.0.as_deref().and_then(Role::named),
                 text: message.content.text,
             });
             before = Some(id);

@@ -169,7 +169,7 @@ impl TimingsView {
 
 /// Where a run is from that is none of this window's, and how to leave it.
 fn source(ui: &mut Ui, run: &Run, actions: &mut Vec<Action>) {
-    let Some(file) = &run.subject.file else {
+    let Some(file) = &run.file else {
         return;
     };
     ui.horizontal(|ui| {

@@ -73,7 +73,7 @@ impl Record {
     /// As [`Record::peaks_of`], for the run that is shown. Of one from a file as that says, or else as this adapter was measured, if it is the same.
     pub fn run_peaks(&self) -> Option<Peaks> {
         let subject = &self.run.subject;
-        let Some(file) = &subject.file else {
+        let Some(file) = &self.run.file else {
             return self.peaks_of(self.run.info.as_deref());
         };
         let is_same = |info: &&ModelInfo| {
@@ -161,7 +161,7 @@ impl Record {
 
     /// Lets a run go that was read from a file, and shows the one before it.
     pub fn close(&mut self) {
-        if self.run.subject.file.is_none() {
+        if self.run.file.is_none() {
             return;
         }
         self.selection = Selection::default();

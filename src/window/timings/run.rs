@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 
 use super::selection::Selection;
-use super::subject::Subject;
 use crate::engine::ModelInfo;
-use crate::trace::{Explanation, Imported, Peaks, Phase, Step, Totals, explain};
+use crate::trace::{Explanation, Imported, Peaks, Phase, Step, Subject, Totals, explain};
 
 /// Steps to keep, and how many of the oldest are let go together when there are more: sums over the rest are made anew then.
 const MOST_STEPS: usize = 2048;
@@ -40,6 +39,14 @@ impl Mean {
     }
 }
 
+/// Where a run was read from.
+#[derive(Debug, Clone)]
+pub struct Source {
+    pub name: String,
+    /// What that says the adapter could do at best.
+    pub peaks: Option<Peaks>,
+}
+
 /// The steps of one generation.
 #[derive(Debug, Default)]
 pub struct Run {
@@ -49,6 +56,8 @@ pub struct Run {
     /// The model that it was, if that was here.
     pub info: Option<Box<ModelInfo>>,
     pub subject: Subject,
+    /// The file that it was read from.
+    pub file: Option<Source>,
     /// Seconds a token with and without detailed timing.
     pub traced: Mean,
     pub untraced: Mean,
@@ -78,11 +87,14 @@ impl Run {
 
     /// The last steps of a run that was read from a file of that name.
     pub fn imported(number: u64, name: &str, trace: Imported) -> Self {
-        let subject = Subject::of(&trace, name.to_owned());
         let mut run = Self {
             number,
-            label: format!("{name}: {}", subject.words()),
-            subject,
+            label: format!("{name}: {}", trace.subject.words()),
+            subject: trace.subject,
+            file: Some(Source {
+                name: name.to_owned(),
+                peaks: trace.peaks,
+            }),
             dropped: trace.left_out,
             ..Self::default()
         };

@@ -35,7 +35,7 @@ impl WhatIf {
     /// Of the run that is shown, or else of the model that is loaded. A file does not say enough of its model.
     pub fn of(record: &Record) -> Option<Self> {
         let run = &record.run;
-        if run.subject.file.is_some() {
+        if run.file.is_some() {
             return None;
         }
         let info = run.info.as_deref().or(record.info.as_deref())?;
