@@ -157,14 +157,19 @@ async fn ranked() -> Vec<wgpu::Adapter> {
             .flags
             .contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
     });
-    found.sort_by_key(|adapter| match adapter.get_info().device_type {
+    found.sort_by_key(rank);
+    found
+}
+
+/// The lower the better.
+pub(crate) fn rank(adapter: &wgpu::Adapter) -> u8 {
+    match adapter.get_info().device_type {
         wgpu::DeviceType::DiscreteGpu => 0,
         wgpu::DeviceType::IntegratedGpu => 1,
         wgpu::DeviceType::VirtualGpu => 2,
         wgpu::DeviceType::Other => 3,
         wgpu::DeviceType::Cpu => 4,
-    });
-    found
+    }
 }
 
 /// The adapters of this machine, best first; without a wish the first that works is taken.

@@ -13,8 +13,8 @@ mod pipeline_cache;
 pub mod shader;
 pub mod timing;
 
-pub(crate) use adapter::first_that_works;
 pub use adapter::{AdapterFeatures, AdapterSummary, CooperativeMatrices, adapters};
+pub(crate) use adapter::{first_that_works, rank};
 pub use arrival::{Arrival, Notice};
 pub(crate) use candidate::Candidate;
 pub use device::Gpu;

@@ -16,6 +16,7 @@ mod catalog;
 mod chat;
 mod composer;
 mod conversation;
+mod drawing;
 mod editor;
 mod find;
 mod flow;
@@ -105,7 +106,7 @@ pub fn run(options: Options) -> Result<()> {
             return Err(error);
         }
     };
-    let native = eframe::NativeOptions {
+    let mut native = eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default()
             .with_title("OpenELM")
             .with_app_id("openelm")
@@ -114,6 +115,7 @@ pub fn run(options: Options) -> Result<()> {
             .with_icon(theme::icon()),
         ..Default::default()
     };
+    native.wgpu_options.wgpu_setup = drawing::setup();
     let create = move |context: &eframe::CreationContext<'_>| {
         let egui = context.egui_ctx.clone();
         let store = Store::open(&folder).map_err(Error::Window)?;
