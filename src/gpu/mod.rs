@@ -13,8 +13,10 @@ mod pipeline_cache;
 pub mod shader;
 pub mod timing;
 
+pub(crate) use adapter::first_that_works;
+#[cfg(feature = "window")]
+pub(crate) use adapter::rank;
 pub use adapter::{AdapterFeatures, AdapterSummary, CooperativeMatrices, adapters};
-pub(crate) use adapter::{first_that_works, rank};
 pub use arrival::{Arrival, Notice};
 pub(crate) use candidate::Candidate;
 pub use device::Gpu;
