@@ -3,7 +3,7 @@
 #
 # Which changes are made depends on OPENELM_TEST_SEED alone, the clock if it is not set. What fails prints the number of its input, and
 #   OPENELM_TEST_SEED=... OPENELM_FUZZ_ONLY=... cargo test --all-features --test fuzz NAME
-# reads it once more (`--bin openelm fuzz::NAME` for those of tests/fuzz/command_line.rs).
+# reads it once more (`--bin openelm fuzz::NAME` for those of tests/fuzz/command_line.rs, `--lib window::fuzz::NAME` for those of tests/fuzz/imports.rs).
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -16,11 +16,11 @@ OPENELM_FUZZ_SECONDS=$(awk "BEGIN { print $total * $threads / $targets }")
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-cargo test --all-features --no-run --test fuzz --bin openelm
+cargo test --all-features --no-run --test fuzz --bin openelm --lib
 export OPENELM_FUZZ_SECONDS
 echo "fuzzing with OPENELM_TEST_SEED=$OPENELM_TEST_SEED, $OPENELM_FUZZ_SECONDS s for each of $targets targets"
 failed=
-for tests in "--test fuzz" "--bin openelm fuzz::"; do
+for tests in "--test fuzz" "--bin openelm fuzz::" "--lib window::fuzz::"; do
     # shellcheck disable=SC2086 # words of their own
     cargo test --all-features --quiet $tests -- --nocapture --test-threads="$threads" >"$folder/out" 2>&1 || failed=yes
     cat "$folder/out" >>"$folder/all"

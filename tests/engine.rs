@@ -591,9 +591,16 @@ fn answers_to_one_prompt_share_it() {
         engine.send(Command::Generate(Box::new(of(id))));
     }
     let (mut texts, mut computed) = (vec![Vec::new(); 4], vec![0; 4]);
+    let mut prompts = [0; 4];
     let (mut finished, mut most) = (0, 0);
     while finished < 4 {
         match engine.wait(LONG).unwrap() {
+            Event::Prompt {
+                request,
+                kept,
+                total,
+                ..
+            } => prompts[request as usize] = kept + total,
             Event::Token { request, token } => texts[request as usize].push(token.token.id),
             Event::Step { requests, step } => {
                 let decoded = step.tokens as usize;
@@ -611,6 +618,7 @@ fn answers_to_one_prompt_share_it() {
     }
     assert!(computed[0] > 4, "{computed:?}");
     assert_eq!(computed[1..], [1, 1, 1]);
+    assert_eq!(prompts, [computed[0]; 4]);
     assert_eq!(most, 4, "steps are shared");
     assert!(texts[1..].iter().all(|text| *text != texts[0]));
     for id in 0..4 {

@@ -205,6 +205,8 @@ pub enum Event {
     /// Prompt tokens computed so far.
     Prompt {
         request: u64,
+        /// Those before these that were computed for an earlier request.
+        kept: usize,
         done: usize,
         total: usize,
     },

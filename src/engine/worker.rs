@@ -444,6 +444,7 @@ impl Serving {
                 active.told = Some(done);
                 sink.send(Event::Prompt {
                     request,
+                    kept: active.generator.kept(),
                     done,
                     total,
                 });

@@ -96,7 +96,7 @@ fn answer<'a>(
         ui.label(theme::strong(which).small().color(palette.weak));
         let matched = text(ui, state, arrangement, at, marks, actions);
         ui.horizontal_wrapped(|ui| {
-            let choose = labelled_button(ui, Icon::Check, "Choose", "");
+            let choose = labelled_button(ui, Icon::Check, "Choose", &format!("Alt+{number}"));
             name(ui, &choose, &format!("Choose answer {number}"));
             if choose.clicked() {
                 actions.push(Action::Choose(at));

@@ -55,6 +55,10 @@ mod widgets;
 mod written;
 mod zoom;
 
+#[cfg(test)]
+#[path = "../../tests/fuzz/imports.rs"]
+mod fuzz;
+
 use std::io::IsTerminal;
 use std::path::PathBuf;
 

@@ -114,6 +114,7 @@ const SHORTCUTS: &[(&str, &str)] = &[
     ("Ctrl+F", "find, here and in all conversations"),
     ("F3, Shift+F3", "next match, previous match"),
     ("Ctrl+R", "regenerate"),
+    ("Alt+1 to 4", "choose one of several answers"),
     (
         "Ctrl+Shift+C, Ctrl+Alt+C",
         "copy the last message: as Markdown, as plain text",

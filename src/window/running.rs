@@ -21,7 +21,9 @@ pub struct Writing {
     /// Which request it is: what belongs to others is of no interest.
     pub request: u64,
     pub message: usize,
-    /// Prompt tokens computed, of all.
+    /// Prompt tokens whose keys and values were there already.
+    pub kept: usize,
+    /// Prompt tokens computed, of all that had to be.
     pub prompt: (usize, usize),
     pub tokens: usize,
     pub first_token: Option<Instant>,
@@ -32,10 +34,15 @@ impl Writing {
         Self {
             request,
             message,
+            kept: 0,
             prompt: (0, 0),
             tokens: 0,
             first_token: None,
         }
+    }
+
+    fn positions(&self) -> usize {
+        self.kept + self.prompt.1 + self.tokens
     }
 }
 
@@ -49,10 +56,16 @@ impl Running {
         answers.find(|answer| answer.request == request)
     }
 
+    /// Positions in use by the answer that has come furthest; `None` until its prompt is known.
+    pub fn positions(&self) -> Option<usize> {
+        let positions = self.furthest()?.positions();
+        (positions > 0).then_some(positions)
+    }
+
     /// The answer that has come furthest: the prompt is computed for one of them alone.
     pub fn furthest(&self) -> Option<&Writing> {
         let answers = self.answers.iter();
-        answers.max_by_key(|answer| answer.prompt.1 + answer.tokens)
+        answers.max_by_key(|answer| answer.positions())
     }
 
     /// Tokens a second, of all answers together; `None` while there is no telling yet.

@@ -4,6 +4,7 @@ use egui::{Align, Layout};
 
 use super::action::{Action, Overlay};
 use super::icons::Icon;
+use super::running::Running;
 use super::settings::Setting;
 use super::state::{ModelState, State};
 use super::theme::{self, GRID};
@@ -116,13 +117,14 @@ fn model(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
 /// How much of the context is used, and how fast it is being filled.
 fn gauge(ui: &mut egui::Ui, state: &State) {
     let Some(info) = state.info() else { return };
-    let mut used = state.positions;
+    let running = state.running.as_ref();
+    let used = running.and_then(Running::positions);
+    let used = used.unwrap_or(state.positions);
     let mut speed = None;
-    if let Some(running) = &state.running
+    if let Some(running) = running
         && let Some(answer) = running.furthest()
     {
         let (done, all) = answer.prompt;
-        used = all + answer.tokens;
         if answer.tokens > 1 {
             speed = running.rate().map(|rate| format!("{rate:.1} tok/s"));
         } else if all > 0 {

@@ -102,6 +102,31 @@ fn the_keyboard_reaches_what_there_is_to_choose() {
 }
 
 #[test]
+fn a_key_chooses_while_something_is_written() {
+    let (mut stage, requests) = three_answers();
+    for request in &requests {
+        stage.say(request.id, &["Well"]);
+        stage.finish(request.id, Finish::Eos);
+    }
+    stage.window.get_by_label("Message").focus();
+    stage.window.get_by_label("Message").type_text("And");
+    // Keyboards send the letter of such a key too.
+    let letter = egui::Event::Text("2".to_owned());
+    let press = egui::Event::Key {
+        key: egui::Key::Num2,
+        physical_key: None,
+        pressed: true,
+        repeat: false,
+        modifiers: egui::Modifiers::ALT,
+    };
+    stage.window.input_mut().events.extend([press, letter]);
+    stage.window.run();
+    assert!(stage.has("2/3") && !stage.has("Choose answer"));
+    let draft = stage.window.get_by_label("Message").value();
+    assert_eq!(draft.as_deref(), Some("And"));
+}
+
+#[test]
 fn what_is_not_chosen_goes_on_from_the_first() {
     let (mut stage, requests) = three_answers();
     for (request, words) in requests.iter().zip(["One.", "Two.", "Three."]) {

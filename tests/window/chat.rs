@@ -174,6 +174,22 @@ fn tokens_can_be_inspected_and_replaced() {
 }
 
 #[test]
+fn what_was_computed_before_counts_as_positions_too() {
+    let mut stage = stage("demo");
+    stage.write("Once upon a time");
+    let request = stage.request().id;
+    stage.tell(Event::Prompt {
+        request,
+        kept: 30,
+        done: 0,
+        total: 10,
+    });
+    assert!(stage.has("40 / 2048") && stage.has("prompt 0 of 10"));
+    stage.say(request, &[" there", " was"]);
+    assert!(stage.has("42 / 2048"));
+}
+
+#[test]
 fn a_full_context_is_a_banner() {
     let mut stage = stage("demo");
     stage.write("Once");

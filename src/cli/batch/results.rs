@@ -1,7 +1,6 @@
 //! Where results go: standard output, or a file that is added to, so that a run that was ended goes on.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ffi::OsString;
 use std::fs::{File, TryLockError};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -251,9 +250,7 @@ impl Results {
         if self.is_tidy {
             return Ok(());
         }
-        let mut name = path.file_name().map_or_else(OsString::new, OsString::from);
-        name.push(".tmp");
-        let new = path.with_file_name(name);
+        let new = path.with_file_name(format!("openelm.{}.tmp", std::process::id()));
         let mut places: Vec<Place> = self.places.into_values().collect();
         if !self.is_ordered {
             places.sort_by_key(|place| place.begin);

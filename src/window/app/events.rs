@@ -100,12 +100,13 @@ impl App {
             }
             Event::Prompt {
                 request,
+                kept,
                 done,
                 total,
             } => {
                 let running = self.state.running.as_mut();
                 if let Some(answer) = running.and_then(|running| running.answer_mut(request)) {
-                    answer.prompt = (done, total);
+                    (answer.kept, answer.prompt) = (kept, (done, total));
                 }
             }
             Event::Token { request, token } => self.token(request, *token),

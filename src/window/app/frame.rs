@@ -96,6 +96,15 @@ impl App {
     }
 }
 
+const DIGITS: [Key; 6] = [
+    Key::Num1,
+    Key::Num2,
+    Key::Num3,
+    Key::Num4,
+    Key::Num5,
+    Key::Num6,
+];
+
 fn shortcuts(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
     let pressed = |modifiers, key| ui.input_mut(|input| input.consume_key(modifiers, key));
     let command = Modifiers::COMMAND;
@@ -147,17 +156,19 @@ fn shortcuts(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
         }
     }
     zoom(ui, state.settings.zoom(), actions);
-    let digits = [
-        Key::Num1,
-        Key::Num2,
-        Key::Num3,
-        Key::Num4,
-        Key::Num5,
-        Key::Num6,
-    ];
-    for ((tab, _), digit) in Tab::ALL.into_iter().zip(digits) {
+    for ((tab, _), digit) in Tab::ALL.into_iter().zip(DIGITS) {
         if pressed(command, digit) {
             actions.push(Action::ShowTab(tab));
+        }
+    }
+    for (answer, digit) in state.offered().into_iter().zip(DIGITS) {
+        if pressed(Modifiers::ALT, digit) {
+            actions.push(Action::Choose(answer));
+            // The key's letter is none of the draft's.
+            ui.input_mut(|input| {
+                let is_text = |event: &egui::Event| matches!(event, egui::Event::Text(_));
+                input.events.retain(|event| !is_text(event));
+            });
         }
     }
     if pressed(Modifiers::NONE, Key::F1) {

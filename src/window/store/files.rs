@@ -1,7 +1,7 @@
 //! Files read within a bound and replaced whole.
 
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::history::Stamp;
@@ -63,12 +63,10 @@ pub fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         std::fs::create_dir_all(folder)?;
     }
     let path = &dunce::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    // A name of its own: another window may be saving the same file.
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.tmp", nanoseconds()));
-    let beside = PathBuf::from(beside);
+    // A name of its own, since another window may be saving the same file, and a short one: the file's may be as long as names can be.
+    let beside = path.with_file_name(format!("openelm.{}.tmp", nanoseconds()));
+    let mut file = std::fs::File::create_new(&beside)?;
     let write = || {
-        let mut file = std::fs::File::create(&beside)?;
         #[cfg(unix)]
         if let Ok(before) = std::fs::metadata(path) {
             file.set_permissions(before.permissions())?;
@@ -108,19 +106,27 @@ pub fn remove_remains(folder: &Path) {
     }
 }
 
-/// Whether a name is one that [`replace`] gives: `NAME.json.DIGITS.tmp`.
+/// Whether a name is one that [`replace`] gives: `openelm.DIGITS.tmp`.
 fn is_remains(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let number = name
-        .strip_suffix(".tmp")
-        .and_then(|rest| rest.rsplit_once(".json."));
-    number.is_some_and(|(_, digits)| {
+    let number = name.strip_prefix("openelm.");
+    let number = number.and_then(|rest| rest.strip_suffix(".tmp"));
+    number.is_some_and(|digits| {
         !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
     })
 }
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_name_as_long_as_names_can_be_is_no_obstacle() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(format!("{}.json", "a".repeat(250)));
+        super::replace(&path, b"old").unwrap();
+        super::replace(&path, b"new").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
+    }
+
     #[cfg(unix)]
     #[test]
     fn a_file_that_is_replaced_stays_where_and_whose_it_was() {

@@ -7,7 +7,7 @@
 
 mod files;
 mod index;
-mod lenient;
+pub(super) mod lenient;
 mod lock;
 mod reader;
 mod thrown;
@@ -277,9 +277,9 @@ mod tests {
             }
             path
         };
-        let left = make("settings.json.1700000000000000000.tmp", true);
-        let young = make("settings.json.1700000000000000001.tmp", false);
-        let foreign = ["thesis.tmp", "a.json.tmp", "a.json.b1.tmp"].map(|name| make(name, true));
+        let left = make("openelm.1700000000000000000.tmp", true);
+        let young = make("openelm.1700000000000000001.tmp", false);
+        let foreign = ["thesis.tmp", "openelm.tmp", "openelm.b1.tmp"].map(|name| make(name, true));
         Store::open(folder.path()).unwrap();
         assert!(!left.exists());
         assert!(young.exists() && foreign.iter().all(|path| path.exists()));
