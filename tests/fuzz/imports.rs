@@ -42,6 +42,10 @@ const LM_STUDIO: &str = r#"{"name":"Kings","createdAt":1700000000000,"systemProm
     {"type":"multiStep","role":"assistant","steps":[{"type":"contentBlock","style":{"type":"thinking"},"content":[{"type":"text","text":"Hm."}]},
     {"type":"contentBlock","content":[{"type":"text","text":"There was a king."}]},{"type":"debugInfoBlock","debugInfo":"x"}]}]}]}"#;
 
+const SESSION: &str = r#"{"type":"session","harness":"llama.app","id":"c","name":"Greetings","currNode":"b"}
+{"type":"message","message":{"id":"q","parent":null,"role":"user","content":[{"type":"text","text":"Hi"}]}}
+{"type":"message","message":{"id":"b","parent":"q","role":"assistant","content":"Hello"}}"#;
+
 const TRACE: &str = r#"{"metadata":{"model":"demo","dtype":"q8","adapter":{"name":"a GPU","backend":"vulkan","driver":"1","device_type":"cpu"},
     "peaks":{"bytes_per_s":1e9,"flops_per_s":2e9,"is_estimated":true},"layers":[{"q_heads":4,"kv_heads":1,"ffn_dim":64}],
     "requests":[[1],[1,2]],"left_out":3},"steps":[
@@ -88,7 +92,9 @@ fn use_it(found: Found) -> Result<(), String> {
 fn imports() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("import.json");
-    let good = texts(&[OURS, CHATGPT, LLAMA_CPP, OPEN_WEBUI, LM_STUDIO, TRACE]);
+    let good = texts(&[
+        OURS, CHATGPT, LLAMA_CPP, OPEN_WEBUI, LM_STUDIO, SESSION, TRACE,
+    ]);
     fuzz("imports", &good, change_text, |json| {
         std::fs::write(&path, json).unwrap();
         read(&path).and_then(use_it)

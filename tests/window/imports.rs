@@ -85,6 +85,73 @@ fn llama_cpp_conversations_of_both_versions_are_read() {
 }
 
 #[test]
+fn sessions_in_lines_are_read_with_or_without_branches() {
+    let import = |name: &str, lines: &[Value], told: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+        std::fs::write(&path, lines.join("\r\n")).unwrap();
+        let mut stage = stage("OpenELM-270M-Instruct");
+        drop_files(&mut stage, &[path]);
+        wait(&mut stage, told);
+        stage.window.run();
+        stage
+    };
+    let head = json!({ "type": "session", "harness": "llama.app", "id": "c", "name": "Greetings" });
+    let said = |role: &str, content: Value| json!({ "type": "message", "message": { "role": role, "content": content } });
+    let flat = [
+        head.clone(),
+        said("system", json!("Be brief.")),
+        said(
+            "user",
+            json!([{ "type": "text", "text": "Hi" }, { "type": "image_url" }]),
+        ),
+        said("assistant", json!("Hello")),
+        json!({ "type": "tool_result" }),
+    ];
+    let told = "One conversation from llama.cpp. 2 things that are no text were left out.";
+    let stage = import("talk.jsonl", &flat, told);
+    assert_eq!(shown(&stage), ["Hi", "Hello"]);
+    let conversation = stage.window.state().conversation();
+    assert_eq!(
+        (conversation.title.as_str(), conversation.system.as_str()),
+        ("Greetings", "Be brief.")
+    );
+
+    let node = |id: &str, parent: Value, role: &str, content: &str| json!({ "type": "message", "message": { "id": id, "parent": parent, "role": role, "content": content } });
+    let mut head = head;
+    head["currNode"] = json!("b");
+    let tree = [
+        head,
+        node("q", json!(null), "user", "Hi"),
+        node("a", json!("q"), "assistant", "Hello"),
+        node("b", json!("q"), "assistant", "Hey"),
+    ];
+    let stage = import("tree.jsonl", &tree, "One conversation from llama.cpp.");
+    assert_eq!(shown(&stage), ["Hi", "Hey"]);
+    assert!(stage.has("2/2"));
+
+    let broken = [
+        json!({ "type": "session" }),
+        json!({ "type": "message", "message": 5 }),
+    ];
+    import("broken.jsonl", &broken, "broken.jsonl: line 2: ");
+    // What is no session is a text.
+    let stage = import("data.jsonl", &[json!({ "prompt": "a fox" })], "Message");
+    assert!(stage.has("a fox"));
+}
+
+#[test]
+fn an_archive_is_to_be_unpacked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("export.zip");
+    std::fs::write(&path, b"PK\x03\x04 and so on").unwrap();
+    let mut stage = stage("demo");
+    drop_files(&mut stage, &[path]);
+    wait(&mut stage, "export.zip: is a ZIP archive: unpack it");
+}
+
+#[test]
 fn open_webui_chats_come_with_tags_and_branches() {
     let file = json!([{
         "id": "1", "title": "Owls", "created_at": 1_700_000_000, "updated_at": 1_700_000_500, "pinned": true,

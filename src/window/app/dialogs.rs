@@ -161,7 +161,7 @@ fn native_dialog(ask: Ask) -> Option<Vec<PathBuf>> {
             .pick_file(),
         Ask::Conversations => {
             return dialog
-                .add_filter("Exported conversations", &["json"])
+                .add_filter("Exported conversations", &["json", "jsonl"])
                 .set_title("Conversations to import")
                 .pick_files();
         }

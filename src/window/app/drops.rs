@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::App;
 use crate::window::action::{Action, BannerId};
+use crate::window::import;
 use crate::window::state::Banner;
 
 /// Endings of files that models are made of.
@@ -47,8 +48,14 @@ pub(super) fn dropped(ui: &egui::Ui) -> Option<Action> {
 
 /// Whether it may be a conversation: models have files of JSON too, but those lie together.
 fn is_exported(path: &Path) -> bool {
-    let is_json = path.extension().is_some_and(|own| own == "json");
-    is_json && !lies_with_model(path)
+    let ending = path.extension().unwrap_or_default();
+    match ending.to_str() {
+        Some("json") => !lies_with_model(path),
+        // Other lines of JSON are a text.
+        Some("jsonl") => import::is_session(path),
+        Some("zip") => true,
+        _ => false,
+    }
 }
 
 /// Whether it may be a text, whatever its name: what is none is told when it is read.

@@ -7,13 +7,16 @@ mod json;
 mod llama_cpp;
 mod lm_studio;
 mod open_webui;
+mod session;
 mod tree;
 
+use std::io::Read as _;
 use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use self::tree::Tree;
 use super::conversation::Conversation;
 use super::store;
 use crate::trace::{self, Imported};
@@ -26,6 +29,11 @@ const MOST_MESSAGES: usize = 200_000;
 const UNKNOWN: &str = "is neither a trace nor a conversation: those of this program, ChatGPT, llama.cpp's web UI, Open WebUI and LM Studio can be \
                        imported";
 const EVENTS: &str = "is a trace of events, as Perfetto opens them: of those only the JSON can be opened that this program writes";
+
+/// What ZIP archives begin with, and what is said of one.
+const ARCHIVE: &[u8] = b"PK\x03\x04";
+const UNPACK: &str =
+    "is a ZIP archive: unpack it, and import what is in it (of ChatGPT's, conversations.json)";
 
 /// What a file is.
 pub enum Found {
@@ -99,6 +107,14 @@ impl Fields {
     }
 }
 
+/// Whether a file's first bytes are those of a session in lines of JSON: other files of lines may be anything.
+pub fn is_session(path: &Path) -> bool {
+    let mut beginning = Vec::new();
+    let read =
+        std::fs::File::open(path).and_then(|file| file.take(64 << 10).read_to_end(&mut beginning));
+    read.is_ok() && session::is_one(&beginning)
+}
+
 /// Reads a file.
 ///
 /// # Errors
@@ -106,6 +122,14 @@ impl Fields {
 pub fn read(path: &Path) -> Result<Found, String> {
     let problem = |what: String| format!("{}: {what}", path.display());
     let bytes = store::read(path).map_err(problem)?;
+    if bytes.starts_with(ARCHIVE) {
+        return Err(problem(UNPACK.to_owned()));
+    }
+    if session::is_one(&bytes) {
+        let mut read = Read::of("llama.cpp");
+        let tree = session::read(&bytes).and_then(|tree| read.take(tree));
+        return tree.and_then(|()| read.found()).map_err(problem);
+    }
     let first: json::First<Fields> =
         serde_json::from_slice(&bytes).map_err(|error| problem(error.to_string()))?;
     let format = first.0.map_or(Format::Unknown, |fields| fields.format());
@@ -133,20 +157,39 @@ pub fn read(path: &Path) -> Result<Found, String> {
 }
 
 /// Conversations of another program.
-fn of<'de, T: Deserialize<'de> + Into<tree::Tree>>(
+fn of<'de, T: Deserialize<'de> + Into<Tree>>(
     bytes: &'de [u8],
     program: &'static str,
 ) -> Result<Found, String> {
-    let mut read = Conversations {
-        program: Some(program),
-        ..Conversations::default()
-    };
-    let mut messages = 0;
-    json::each::<T>(bytes, |tree| {
+    let mut read = Read::of(program);
+    json::each::<T>(bytes, |tree| read.take(tree))?;
+    read.found()
+}
+
+/// Conversations of another program, as they are read.
+struct Read {
+    conversations: Conversations,
+    messages: usize,
+}
+
+impl Read {
+    fn of(program: &'static str) -> Self {
+        let conversations = Conversations {
+            program: Some(program),
+            ..Conversations::default()
+        };
+        Self {
+            conversations,
+            messages: 0,
+        }
+    }
+
+    fn take(&mut self, tree: Tree) -> Result<(), String> {
         let (conversation, left_out) = tree.conversation();
+        let read = &mut self.conversations;
         read.left_out += left_out;
-        messages += conversation.total();
-        if read.all.len() == MOST_CONVERSATIONS || messages > MOST_MESSAGES {
+        self.messages += conversation.total();
+        if read.all.len() == MOST_CONVERSATIONS || self.messages > MOST_MESSAGES {
             return Err(format!(
                 "more than {MOST_CONVERSATIONS} conversations or {MOST_MESSAGES} messages"
             ));
@@ -156,9 +199,12 @@ fn of<'de, T: Deserialize<'de> + Into<tree::Tree>>(
             read.all.push(conversation);
         }
         Ok(())
-    })?;
-    match read.all.is_empty() {
-        true => Err("has no messages with text".to_owned()),
-        false => Ok(Found::Conversations(read)),
+    }
+
+    fn found(self) -> Result<Found, String> {
+        match self.conversations.all.is_empty() {
+            true => Err("has no messages with text".to_owned()),
+            false => Ok(Found::Conversations(self.conversations)),
+        }
     }
 }

@@ -66,7 +66,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     // A name of its own, since another window may be saving the same file, and a short one: the file's may be as long as names can be.
     let beside = path.with_file_name(format!("openelm.{}.tmp", nanoseconds()));
     let mut file = std::fs::File::create_new(&beside)?;
-    let write = || {
+    let mut write = || {
         #[cfg(unix)]
         if let Ok(before) = std::fs::metadata(path) {
             file.set_permissions(before.permissions())?;
