@@ -6,6 +6,9 @@ ifndef XDG_RUNTIME_DIR
 export NODEVICE_SELECT ?= 1
 endif
 
+# Tests wait for the device most of the time: with two for each core it is waited for less.
+export RUST_TEST_THREADS ?= $(shell expr 2 \* $$(nproc 2>/dev/null || echo 2))
+
 .PHONY: run window test test-clients test-properties check compare setup
 .DEFAULT_GOAL := run
 

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::adapter::{AdapterSummary, CooperativeMatrices, wanted};
-use super::pipeline::Compiled;
 use super::pipeline_cache::PipelineCache;
 use crate::error::{Error, Result};
 use crate::threads::{self, block_on};
@@ -47,8 +46,6 @@ pub struct Gpu {
     pub(crate) stand_ins: Vec<(&'static str, &'static str)>,
     /// Compiled kernels that outlive the program.
     pub(super) pipeline_cache: Option<Arc<PipelineCache>>,
-    /// Kernels compiled so far: tuning compiles what a model then asks for, and two models have most in common.
-    pub(super) compiled: Arc<Compiled>,
     faults: Arc<Mutex<Faults>>,
     /// Buffers, textures, bind groups, pipelines and query sets made so far.
     objects: Arc<AtomicU64>,
@@ -167,7 +164,6 @@ impl Gpu {
             matrices,
             stand_ins: Vec::new(),
             pipeline_cache: None,
-            compiled: Arc::default(),
             has_texel_stores: texels
                 .allowed_usages
                 .contains(wgpu::TextureUsages::STORAGE_BINDING)

@@ -1,11 +1,8 @@
 //! Compute pipelines from shader files and an explicit list of bindings.
 
-use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use twox_hash::XxHash3_128;
+use std::sync::Arc;
 
 use super::device::Gpu;
 use super::pipeline_cache::PipelineCache;
@@ -72,32 +69,6 @@ pub struct Pipeline {
     pub pipeline: wgpu::ComputePipeline,
     pub layout: wgpu::BindGroupLayout,
     pub label: &'static str,
-}
-
-/// Compiled kernels of a device, by what they were compiled from.
-#[derive(Default)]
-pub struct Compiled(Mutex<HashMap<u128, Pipeline>>);
-
-impl Compiled {
-    fn key(source: &str, spec: &KernelSpec) -> u128 {
-        let rest = format!("{:?} {:?}", spec.constants, spec.bindings);
-        let mut hasher = XxHash3_128::new();
-        for part in [source, &rest] {
-            hasher.write(&(part.len() as u64).to_le_bytes());
-            hasher.write(part.as_bytes());
-        }
-        hasher.finish_128()
-    }
-
-    fn get(&self, key: u128) -> Option<Pipeline> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(&key).cloned()
-    }
-
-    fn insert(&self, key: u128, pipeline: &Pipeline) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(key, pipeline.clone());
-    }
 }
 
 impl Pipeline {
@@ -187,10 +158,6 @@ impl Gpu {
     ) -> Result<Pipeline> {
         let label = spec.variant.file;
         let resolved = shader::resolve(files, &self.stood_in(&spec.variant))?;
-        let key = Compiled::key(&resolved.text, spec);
-        if let Some(compiled) = self.compiled.get(key) {
-            return Ok(compiled);
-        }
         let scope = self.error_scope(wgpu::ErrorFilter::Validation);
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(label),
@@ -250,12 +217,10 @@ impl Gpu {
                 .unwrap_or(1);
             return Err(resolved.error(line, error.to_string()));
         }
-        let compiled = Pipeline {
+        Ok(Pipeline {
             pipeline,
             layout,
             label,
-        };
-        self.compiled.insert(key, &compiled);
-        Ok(compiled)
+        })
     }
 }

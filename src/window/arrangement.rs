@@ -234,7 +234,12 @@ impl Arrangement {
             return item.or_else(answers).map(|item| (0, item));
         }
         // A message comes after those that it answers.
-        let row = conversation.path().binary_search(message).ok()?;
+        let path = conversation.path();
+        let Ok(row) = path.binary_search(message) else {
+            let (row, last) = (path.len().checked_sub(1)?, *path.last()?);
+            let is_offered = state.offered().contains(message);
+            return is_offered.then_some((row, Item::Answers(last)));
+        };
         match self.rows.get(row)?.shown {
             Shown::Tokens => return Some((row, Item::Tokens(*message))),
             Shown::Answers => return Some((row, Item::Answers(*message))),

@@ -98,12 +98,17 @@ impl Facts {
         };
         let fits = |dtype: &Option<Dtype>| {
             let need = self.need(*dtype, context);
-            need.is_some_and(|need| need.saturating_add(SCRATCH) <= room)
+            need.is_some_and(|need| Self::fits(need, room))
         };
         match AUTOMATIC.into_iter().find(fits) {
             Some(dtype) => Choice::Fits(dtype),
             None => Choice::TooLarge,
         }
+    }
+
+    /// Whether what needs so much memory has room in so much.
+    pub fn fits(need: u64, room: u64) -> bool {
+        need.saturating_add(SCRATCH) <= room
     }
 
     /// What the weights are on the device, where that format is asked for.

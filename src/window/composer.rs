@@ -81,7 +81,10 @@ impl Composer {
             let (changed, is_entered) = self.field(ui, state);
             let text = changed.as_deref().unwrap_or(draft);
             let conversation = state.conversation();
-            let can_continue = conversation.mode == Mode::Completion && !conversation.is_empty();
+            let can_continue = match conversation.mode {
+                Mode::Completion => !conversation.is_empty(),
+                Mode::Chat => state.has_question(),
+            };
             let can_send = state.can_generate() && (can_continue || !text.trim().is_empty());
             let mut send = is_entered && can_send;
             ui.horizontal(|ui| {
@@ -93,6 +96,9 @@ impl Composer {
                         }
                     } else {
                         let label = match conversation.mode {
+                            Mode::Chat if text.trim().is_empty() && state.has_question() => {
+                                "Answer"
+                            }
                             Mode::Chat => "Send",
                             Mode::Completion => "Continue",
                         };

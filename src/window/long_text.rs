@@ -39,6 +39,8 @@ impl LongText {
         text: &str,
         set: impl for<'t> FnOnce(TextEdit<'t>) -> TextEdit<'t>,
     ) -> (Response, Option<String>) {
+        // The text may have been replaced since the last frame.
+        self.follow(ui, id, text);
         let pasted = self.paste(ui, id, text);
         let text = pasted.as_deref().unwrap_or(text);
         self.follow(ui, id, text);

@@ -37,6 +37,7 @@ mod pictures;
 mod prose;
 mod running;
 mod sampling;
+mod scrolling;
 mod settings;
 mod sidebar;
 mod state;

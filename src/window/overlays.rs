@@ -4,6 +4,7 @@ use egui::RichText;
 
 use super::action::{Action, Overlay};
 use super::conversation::Mode;
+use super::scrolling;
 use super::state::State;
 use super::theme::GRID;
 
@@ -20,7 +21,10 @@ pub fn show(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
         over(ui, "Keyboard", Overlay::Shortcuts, actions, |ui| {
             egui::ScrollArea::vertical()
                 .auto_shrink([false, true])
-                .show(ui, shortcuts);
+                .show_viewport(ui, |ui, viewport| {
+                    scrolling::by_page(ui, viewport.height());
+                    shortcuts(ui);
+                });
         });
     }
 }
@@ -84,7 +88,8 @@ fn prompt(ui: &mut egui::Ui, state: &State) {
     });
     egui::ScrollArea::vertical()
         .auto_shrink(false)
-        .show(ui, |ui| {
+        .show_viewport(ui, |ui, viewport| {
+            scrolling::by_page(ui, viewport.height());
             // Only its end can be laid out at once when it is very long.
             let start = prompt.floor_char_boundary(prompt.len().saturating_sub(20_000));
             if start > 0 {
@@ -107,6 +112,7 @@ fn shortcuts(ui: &mut egui::Ui) {
 const SHORTCUTS: &[(&str, &str)] = &[
     ("Enter", "send, or continue the text"),
     ("Shift+Enter", "new line"),
+    ("Page up, Page down", "through the conversation"),
     ("Up, Down", "in an empty box: what you sent before"),
     ("Escape", "close this, or stop"),
     ("Ctrl+N", "begin something new"),

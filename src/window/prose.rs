@@ -415,9 +415,11 @@ impl<'a> Setter<'a> {
         for (range, is_active) in self.marks.within(source.clone()) {
             let local = match source.len() == text.len() {
                 true => {
+                    // As long as its source, it may be another text: of code that goes on in a second line of a list the list's prefix is
+                    // left out.
                     let from = range.start.saturating_sub(source.start);
                     let to = range.end.min(source.end) - source.start;
-                    begin + from..begin + to
+                    begin + text.floor_char_boundary(from)..begin + text.ceil_char_boundary(to)
                 }
                 // Something that was escaped: all of it.
                 false => begin..begin + text.len(),

@@ -25,7 +25,9 @@ pub struct Writing {
     pub kept: usize,
     /// Prompt tokens computed, of all that had to be.
     pub prompt: (usize, usize),
+    /// Tokens of the answer, and how many of them were picked by the person: those are a part of the prompt.
     pub tokens: usize,
+    pub given: usize,
     pub first_token: Option<Instant>,
 }
 
@@ -37,12 +39,18 @@ impl Writing {
             kept: 0,
             prompt: (0, 0),
             tokens: 0,
+            given: 0,
             first_token: None,
         }
     }
 
     fn positions(&self) -> usize {
-        self.kept + self.prompt.1 + self.tokens
+        self.kept + self.prompt.1 + self.generated()
+    }
+
+    /// Tokens that the model wrote.
+    pub fn generated(&self) -> usize {
+        self.tokens - self.given
     }
 }
 
@@ -73,7 +81,9 @@ impl Running {
         let begun = self.answers.iter().filter_map(|answer| answer.first_token);
         let seconds = begun.min()?.elapsed().as_secs_f64();
         let tokens = self.answers.iter();
-        let tokens: usize = tokens.map(|answer| answer.tokens.saturating_sub(1)).sum();
+        let tokens: usize = tokens
+            .map(|answer| answer.generated().saturating_sub(1))
+            .sum();
         (tokens > 0 && seconds > 0.2).then(|| tokens as f64 / seconds)
     }
 }

@@ -252,7 +252,12 @@ impl Settings {
         let is_of_other = kept.any(|kept| *kept == self.sampling);
         match self.model_sampling.get(model) {
             Some(kept) => self.sampling.clone_from(kept),
-            None if is_of_other || !self.sampling.own => self.sampling = suggested,
+            None if is_of_other => self.sampling = suggested,
+            None if !self.sampling.own => {
+                // A seed is the person's.
+                let seed = self.sampling.seed;
+                self.sampling = SamplingSettings { seed, ..suggested };
+            }
             None => {}
         }
     }
@@ -292,8 +297,10 @@ mod tests {
             temperature,
             ..SamplingSettings::default()
         };
+        settings.sampling.seed = Some(7);
         settings.choose_sampling("a", suggested(0.5));
         assert_eq!(settings.sampling.temperature, 0.5);
+        assert_eq!(settings.sampling.seed, Some(7), "a seed is the person's");
         let own = SamplingSettings {
             own: true,
             ..suggested(1.5)

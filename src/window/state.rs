@@ -231,6 +231,24 @@ impl State {
         }
     }
 
+    /// The messages that are shown of the conversation in sight: its path, and answers to choose from.
+    pub fn shown(&self) -> Vec<usize> {
+        let (mut shown, offered) = (self.conversation().path().to_vec(), self.offered());
+        if !offered.is_empty() {
+            shown.pop();
+            shown.extend(offered);
+        }
+        shown
+    }
+
+    /// Whether a chat ends with what the person said, which nobody has answered: the answer was stopped before its first word, or deleted.
+    pub fn has_question(&self) -> bool {
+        let conversation = self.conversation();
+        let last = conversation.last().map(|last| conversation.message(last));
+        let is_asked = last.is_some_and(|last| last.role == Role::User);
+        conversation.mode == Mode::Chat && is_asked
+    }
+
     /// Whether prompts are texts: without a tokenizer they are token ids.
     pub fn has_tokenizer(&self) -> bool {
         self.info().is_none_or(|info| info.has_tokenizer)

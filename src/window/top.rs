@@ -125,7 +125,7 @@ fn gauge(ui: &mut egui::Ui, state: &State) {
         && let Some(answer) = running.furthest()
     {
         let (done, all) = answer.prompt;
-        if answer.tokens > 1 {
+        if answer.generated() > 1 {
             speed = running.rate().map(|rate| format!("{rate:.1} tok/s"));
         } else if all > 0 {
             speed = Some(format!("prompt {done} of {all}"));

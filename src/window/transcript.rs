@@ -14,7 +14,7 @@ use super::prose::Source;
 use super::state::State;
 use super::theme::{self, CORNER, GRID, READING_WIDTH};
 use super::written::{PARAGRAPH, written};
-use super::{answers, inspector, message};
+use super::{answers, inspector, message, scrolling};
 use crate::text::Role;
 
 /// Above and below what stands in a bubble.
@@ -89,6 +89,9 @@ impl Transcript {
             .auto_shrink(false)
             .stick_to_bottom(true)
             .show_viewport(ui, |ui, viewport| {
+                if state.overlays.is_empty() {
+                    scrolling::by_page(ui, viewport.height());
+                }
                 let origin = ui.max_rect().min + vec2(margin, 0.0);
                 let mut page = Page {
                     column: Rect::from_min_size(origin, vec2(width, 0.0)),

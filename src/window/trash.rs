@@ -5,6 +5,7 @@ use egui::{Align, Layout, ScrollArea, vec2};
 use super::action::{Action, Overlay};
 use super::calendar::Calendar;
 use super::icons::Icon;
+use super::scrolling;
 use super::state::State;
 use super::store::Thrown;
 use super::theme::{self, GRID};
@@ -48,7 +49,10 @@ impl TrashView {
             ui.add_space(GRID);
             ScrollArea::vertical()
                 .auto_shrink([false, true])
-                .show(ui, |ui| self.list(ui, state, actions));
+                .show_viewport(ui, |ui, viewport| {
+                    scrolling::by_page(ui, viewport.height());
+                    self.list(ui, state, actions);
+                });
         });
         // Escape has its own way, which comes to the same.
         if page.backdrop_response.clicked() {

@@ -4,6 +4,7 @@ use super::action::{Action, Picture};
 use super::chat::ChatView;
 use super::models::ModelsView;
 use super::pace::Pace;
+use super::scrolling::Follow;
 use super::sidebar::Sidebar;
 use super::state::{NarrowView, State};
 use super::timings::TimingsView;
@@ -26,6 +27,7 @@ pub struct Views {
     trash: TrashView,
     timings: TimingsView,
     zoom: ZoomHint,
+    follow: Follow,
     /// Where the conversation and the timings were last drawn.
     places: [Option<egui::Rect>; 2],
 }
@@ -39,6 +41,7 @@ impl Views {
         pace: &Pace,
         actions: &mut Vec<Action>,
     ) {
+        self.follow.begin(ui);
         let bar = egui::Panel::top("top").resizable(false);
         bar.frame(theme::bar(ui)).show(ui, |ui| {
             top::show(ui, state, actions);

@@ -67,7 +67,8 @@ pub fn options(path: Option<ComputePath>, exact_kv: bool) -> LoadOptions {
 
 /// Lanes of this machine's subgroups, at least.
 fn subgroup_lanes() -> u32 {
-    shared_gpu().subgroup_lanes
+    static LANES: OnceLock<u32> = OnceLock::new();
+    *LANES.get_or_init(|| Gpu::open(None).unwrap().subgroup_lanes)
 }
 
 /// A layout with all that the usual one has not, as far as this machine's adapter can have it.
@@ -96,21 +97,8 @@ pub fn int8_tuning(path: ComputePath) -> Option<Tuning> {
     tuning.is_possible(path, subgroup_lanes()).then_some(tuning)
 }
 
-/// A device that tests share, since each kernel is compiled for it once, and compiling is most of what small models take. Who breaks a device, or counts
-/// what is made on it, opens another.
-pub fn shared_gpu() -> Gpu {
-    static GPU: OnceLock<Gpu> = OnceLock::new();
-    GPU.get_or_init(|| Gpu::open(None).unwrap()).clone()
-}
-
-/// A model on [`shared_gpu`].
-pub fn load_with(model: &str, options: &LoadOptions) -> Model {
-    let checkpoint = Checkpoint::open(model).unwrap();
-    Model::from_parts(checkpoint, shared_gpu(), options).unwrap()
-}
-
 pub fn load(model: &str, path: Option<ComputePath>, exact_kv: bool) -> Model {
-    load_with(model, &options(path, exact_kv))
+    Model::load(model, &options(path, exact_kv)).unwrap()
 }
 
 /// Numbers in -1..1 that look random and are the same everywhere.

@@ -11,7 +11,7 @@ use openelm::kernels::attention::{self, MOST_GENERATED, Spread};
 use openelm::kernels::linear::{self, Arithmetic, Attended, Input, Mapping, Output, RowBindings};
 use openelm::kernels::{BatchClass, LANES, ROW_PAD, TokenInput, qk_norm_rope};
 use openelm::model::{Batch, Sequence};
-use openelm::{ComputePath, Dtype, Tune, Tuning};
+use openelm::{ComputePath, Dtype, Model, Tune, Tuning};
 use proptest::prelude::*;
 
 /// What a record says of a split that is not there.
@@ -464,7 +464,7 @@ fn rows_beyond_a_split_have_the_same_bits_in_any_company() {
     for tune in [Tune::Off, Tune::Fixed(common::other_tuning(path))] {
         let mut options = common::options(Some(path), false);
         options.tune = tune;
-        let model = common::load_with("demo", &options);
+        let model = Model::load("demo", &options).unwrap();
         let (text, other) = (ids(&model, 1, 300), ids(&model, 2, 60));
         let given = 250;
         let begun = |text: &[u32], given: usize| {

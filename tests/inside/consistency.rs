@@ -91,7 +91,7 @@ fn other_layouts_do_not_depend_on_company_either() {
         for compute_path in ComputePath::ALL {
             let mut options = common::options(Some(compute_path), exact);
             options.tune = Tune::Fixed(common::other_tuning(compute_path));
-            check_steps(&common::load_with(path, &options));
+            check_steps(&Model::load(path, &options).unwrap());
         }
     }
 }
@@ -110,7 +110,7 @@ fn bits_follow_from_the_class_in_every_format() {
             let mut options = common::options(Some(compute_path), false);
             options.dtype = Some(dtype);
             options.tune = tune;
-            let model = common::load_with("demo", &options);
+            let model = Model::load("demo", &options).unwrap();
             let ids = tokens(&model, 41);
             for class in BatchClass::ALL {
                 let whole = logits(&model, &ids, &[41], class);
@@ -136,9 +136,9 @@ fn eight_bits_are_for_generated_rows() {
             int8: false,
             ..tuning
         });
-        let float = common::load_with("demo", &options);
+        let float = Model::load("demo", &options).unwrap();
         options.tune = Tune::Fixed(tuning);
-        let model = common::load_with("demo", &options);
+        let model = Model::load("demo", &options).unwrap();
         let ids = tokens(&model, 40);
         let exact = logits(&float, &ids, &[40], Prompt);
         assert_eq!(logits(&model, &ids, &[40], Prompt), exact);
@@ -211,7 +211,7 @@ fn split_tensors_give_the_same_logits() {
         let mut narrow_options = options.clone();
         narrow_options.context_size = Some(32);
         let narrow = Model::from_parts(checkpoint, gpu.clone(), &narrow_options).unwrap();
-        let wide = common::load_with(&path, &options);
+        let wide = Model::load(&path, &options).unwrap();
         let ids = tokens(&wide, 20);
         let split = logits(&narrow, &ids, &[9, 1, 10], Prompt);
         let whole = logits(&wide, &ids, &[9, 1, 10], Prompt);
@@ -295,7 +295,7 @@ fn a_session_forgets_what_it_is_told_to_and_reuses_what_it_holds() {
 fn generation_ends_with_a_reason() {
     let mut options = LoadOptions::default();
     options.context_size = Some(16);
-    let model = common::load_with("demo", &options);
+    let model = Model::load("demo", &options).unwrap();
     let mut session = model.session().unwrap();
     let mut options = GenerateOptions::default();
     options.ignore_eos = true;

@@ -34,7 +34,7 @@ fn models() -> Vec<(String, Model)> {
             options.dtype = Some(dtype);
             options.tune = tune;
             let name = format!("{path:?} {dtype}");
-            models.push((name, common::load_with("demo", &options)));
+            models.push((name, Model::load("demo", &options).unwrap()));
         }
     }
     models
@@ -166,7 +166,7 @@ fn push(
 fn a_run_of_chosen_tokens_ends_when_anything_else_steps() {
     let mut options = common::options(None, false);
     options.context_size = Some(8);
-    let model = common::load_with("demo", &options);
+    let model = Model::load("demo", &options).unwrap();
     let network = model.network();
     let submit = |batch: &Batch| network.submit(batch, TraceMode::Off);
     let mut sequence = Sequence::new(network).unwrap();
@@ -312,8 +312,7 @@ fn the_device_chooses_for_several_sequences() {
 #[test]
 fn steps_make_no_objects() {
     for path in ComputePath::ALL {
-        // On a device on which nobody else makes any.
-        let model = Model::load("demo", &common::options(Some(path), false)).unwrap();
+        let model = common::load("demo", Some(path), false);
         let mut session = model.session().unwrap();
         let mut options = GenerateOptions::default();
         options.max_tokens = Some(40);
@@ -358,11 +357,11 @@ fn sessions_share_activations_and_the_pool_grows() {
 #[test]
 fn a_session_that_finds_no_room_does_not_harm_others() {
     let mut options = common::options(None, false);
-    let model = common::load_with("demo", &options);
+    let model = Model::load("demo", &options).unwrap();
     let kv = model.network().kv_cache_bytes();
     options.memory_limit =
         Some(model.network().weight_bytes() + model.network().scratch_bytes() + kv + (64 << 10));
-    let model = common::load_with("demo", &options);
+    let model = Model::load("demo", &options).unwrap();
     let limit = options.memory_limit.unwrap() - model.network().weight_bytes();
     let prompt = ids(&model, 5, 500);
     let mut sessions = Vec::new();
@@ -394,7 +393,7 @@ fn keys_and_values_beyond_f16_become_f32() {
             let text = |exact| {
                 let mut options = common::options(Some(compute_path), exact);
                 options.dtype = Some(Dtype::F32);
-                let model = common::load_with(&path, &options);
+                let model = Model::load(&path, &options).unwrap();
                 let mut session = model.session().unwrap();
                 let mut options = GenerateOptions::default();
                 options.max_tokens = Some(12);

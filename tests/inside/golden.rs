@@ -131,7 +131,7 @@ fn other_layouts() {
         for source in ComputePath::ALL {
             let mut options = common::options(Some(source), true);
             options.tune = Tune::Fixed(common::other_tuning(source));
-            check(&common::load_with(&path, &options), &golden, 2e-3, 48);
+            check(&Model::load(&path, &options).unwrap(), &golden, 2e-3, 48);
         }
     }
 }

@@ -37,7 +37,7 @@ pub struct Lab {
 pub fn lab() -> &'static Lab {
     static LAB: OnceLock<Lab> = OnceLock::new();
     LAB.get_or_init(|| Lab {
-        gpu: common::shared_gpu(),
+        gpu: Gpu::open(None).unwrap(),
     })
 }
 

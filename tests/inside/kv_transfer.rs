@@ -171,7 +171,7 @@ fn tuning_changes_no_saved_byte() {
                 options.dtype = Some(dtype);
                 options.tune = tune;
                 options.context_size = context_size;
-                let model = common::load_with("demo", &options);
+                let model = Model::load("demo", &options).unwrap();
                 let mut session = model.session().unwrap();
                 session.prefill(&ids(&model, 5, 170), |_, _| true).unwrap();
                 assert_eq!(session.save(&file).unwrap(), 170);

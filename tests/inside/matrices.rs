@@ -371,7 +371,7 @@ fn a_cut_changes_no_bit() {
             let generated = steps::logits(&model, &ids, &[41], BatchClass::Generated);
             consistency::assert_close(&generated, &whole, 2e-2, "prefill is not decode");
             options.f16_prefill = false;
-            let exact = common::load_with(path, &options);
+            let exact = Model::load(path, &options).unwrap();
             let exact = steps::logits(&exact, &ids, &[41], BatchClass::Generated);
             assert_eq!(generated, exact, "decoding has changed");
         }
@@ -402,7 +402,7 @@ fn what_leaves_f16_becomes_f32() {
             let model = load(&path, which, &options);
             options.f16_prefill = false;
             options.exact_kv = true;
-            let plain = common::load_with(&path, &options);
+            let plain = Model::load(&path, &options).unwrap();
             let prompt = consistency::tokens(&model, 30);
             let logits = |model: &Model| {
                 let mut session = model.session().unwrap();
@@ -443,7 +443,7 @@ fn matrices_too_small_for_f16_stay_with_f32() {
             "{warnings}"
         );
         options.f16_prefill = false;
-        let plain = common::load_with(&path, &options);
+        let plain = Model::load(&path, &options).unwrap();
         let ids = consistency::tokens(&model, 30);
         let [ours, theirs] =
             [&model, &plain].map(|model| steps::logits(model, &ids, &[30], BatchClass::Prompt));

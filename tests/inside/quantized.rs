@@ -12,7 +12,7 @@ use openelm::{Checkpoint, ComputePath, Dtype, Model, log_sum_exp};
 fn load(path: &str, dtype: Option<Dtype>) -> Model {
     let mut options = common::options(None, true);
     options.dtype = dtype;
-    common::load_with(path, &options)
+    Model::load(path, &options).unwrap()
 }
 
 /// Three stories, public domain (assets/demo/SOURCES.md), held out of the demo model's training.
@@ -92,7 +92,7 @@ fn perplexity_and_divergence_stay_within_bounds() {
             continue;
         };
         options.tune = Tune::Fixed(tuning);
-        let model = common::load_with("demo", &options);
+        let model = Model::load("demo", &options).unwrap();
         let measured = measure(&model, &reference, BatchClass::Generated);
         let name = format!("q8 and activations, {} kernels", source.name());
         check(&name, measured, 0.1, 6e-4);
@@ -200,7 +200,7 @@ fn both_sources_agree_on_quantised_weights() {
         let [buffer, texture] = ComputePath::ALL.map(|source| {
             let mut options = common::options(Some(source), true);
             options.dtype = Some(dtype);
-            common::load_with("demo", &options)
+            Model::load("demo", &options).unwrap()
         });
         let ids: Vec<u32> = (1..40).collect();
         for (a, b) in logits(&buffer, &ids).iter().zip(logits(&texture, &ids)) {

@@ -17,7 +17,7 @@ fn models() -> Vec<(String, Model)> {
             let mut options = common::options(Some(path), false);
             options.dtype = Some(dtype);
             options.tune = Tune::Fixed(tuning);
-            let model = common::load_with("demo", &options);
+            let model = Model::load("demo", &options).unwrap();
             models.push((format!("{path:?} {dtype}"), model));
         }
     }

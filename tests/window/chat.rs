@@ -395,6 +395,114 @@ fn a_template_of_ones_own_and_a_system_prompt_reach_the_model() {
     );
 }
 
+#[test]
+fn a_question_without_an_answer_can_be_answered() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.write("Why?");
+    let asked = stage.request();
+    stage.finish(asked.id, Finish::Cancelled);
+    stage.click("Answer");
+    let again = stage.request();
+    assert_eq!(again.prompt, asked.prompt);
+    stage.finish(again.id, Finish::Cancelled);
+    stage.press(egui::Modifiers::COMMAND, egui::Key::R);
+    assert_eq!(stage.request().prompt, asked.prompt);
+}
+
+#[test]
+fn tokens_that_were_picked_are_no_progress() {
+    let mut stage = stage("demo");
+    stage.write("Once");
+    let request = stage.request().id;
+    let mut given = token(" upon");
+    given.is_given = true;
+    for _ in 0..3 {
+        let token = Box::new(given.clone());
+        stage.tell(Event::Token { request, token });
+    }
+    stage.tell(Event::Prompt {
+        request,
+        kept: 0,
+        done: 1,
+        total: 8,
+    });
+    assert!(stage.has("8 / 2048") && stage.has("prompt 1 of 8"));
+    stage.say(request, &[" a"]);
+    assert!(stage.has("9 / 2048"));
+}
+
+/// An edit that is out of sight does not stand in the way of others.
+#[test]
+fn an_edit_of_what_was_deleted_is_over_and_one_on_another_branch_comes_back() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.ask("Why?", "Because.");
+    stage.click("Regenerate");
+    let request = stage.request().id;
+    stage.say(request, &["No idea."]);
+    stage.finish(request, Finish::Eos);
+    let edit_last = |stage: &mut Scene<'_>| {
+        stage
+            .window
+            .get_all_by_label("Edit")
+            .last()
+            .unwrap()
+            .click();
+        stage.window.run();
+    };
+    edit_last(&mut stage);
+    stage.press(egui::Modifiers::COMMAND, egui::Key::R);
+    let request = stage.request().id;
+    stage.say(request, &["Who knows?"]);
+    stage.finish(request, Finish::Eos);
+    assert!(stage.window.query_by_label("Edit message").is_none());
+    edit_last(&mut stage);
+    assert!(stage.window.query_by_label("Edit message").is_some());
+    stage
+        .window
+        .get_all_by_label("Delete")
+        .next()
+        .unwrap()
+        .click();
+    stage.window.run();
+    stage.ask("And?", "So.");
+    edit_last(&mut stage);
+    assert!(stage.window.query_by_label("Edit message").is_some());
+}
+
+/// What lies above is reached without a pointer.
+#[test]
+fn keys_scroll_and_what_they_come_to_is_in_sight() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    for i in 0..12 {
+        stage.ask(&format!("question {i}?"), &"a line.\n\n".repeat(12));
+    }
+    assert!(stage.has("question 11?") && !stage.has("question 4?"));
+    for _ in 0..40 {
+        stage.press(egui::Modifiers::NONE, egui::Key::PageUp);
+    }
+    // The first is the title too.
+    assert!(stage.has("question 1?") && !stage.has("question 11?"));
+    for _ in 0..3 {
+        stage.press(egui::Modifiers::NONE, egui::Key::PageDown);
+    }
+    assert!(!stage.has("question 1?"));
+
+    // In a page that does not fit, Tab comes to no widget that stays out of sight.
+    stage.window.set_size(egui::vec2(800.0, 400.0));
+    stage.open_models();
+    let mut lowest = 0.0_f32;
+    for _ in 0..40 {
+        stage.press(egui::Modifiers::NONE, egui::Key::Tab);
+        let tree = stage.window.query_all_by(|node| node.is_focused());
+        if let Some(node) = tree.last() {
+            let rect = node.rect();
+            assert!(rect.top() > -1.0 && rect.bottom() < 401.0, "{rect:?}");
+            lowest = lowest.max(rect.bottom());
+        }
+    }
+    assert!(lowest > 0.0);
+}
+
 /// The reader who has scrolled up is left alone; the one at the end sees what comes.
 #[test]
 fn scrolling_sticks_to_the_end_only_while_the_reader_is_there() {

@@ -6,6 +6,7 @@ use egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable;
 use serde_json::json;
 
+use crate::answers::three_answers;
 use crate::scene::{PATIENCE, Scene, loaded, scene_of, stage, wait};
 
 fn find(stage: &mut Scene<'_>, text: &str) {
@@ -78,6 +79,27 @@ fn matches_are_counted_marked_and_stepped_through() {
     assert!(stage.window.query_by_label("Find text").is_none());
     assert!(stage.window.get_by_label("Message").is_focused());
     assert_eq!(marked(&stage, "king"), 0);
+}
+
+/// Of code that goes on in a second line of a list, the list's prefix is left out: it is as long as its source, and another text.
+#[test]
+fn letters_of_code_over_two_lines_are_found_whole() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.ask("How?", "- run `\u{e9}\n  \u{e9}` now");
+    find(&mut stage, "\u{e9}");
+    assert!(stage.has("of 2"));
+}
+
+#[test]
+fn answers_to_choose_from_are_searched_too() {
+    let (mut stage, requests) = three_answers();
+    for (request, words) in requests.iter().zip(["One.", "Two.", "A king, a king."]) {
+        stage.say(request.id, &[words]);
+        stage.finish(request.id, openelm::Finish::Eos);
+    }
+    find(&mut stage, "king");
+    assert!(stage.has("1 of 2"));
+    assert_eq!(marked(&stage, "king"), 2);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Conversations of other programs: roles, text and branches, and a word about what was left out.
 
+use egui_kittest::kittest::Queryable;
 use serde_json::{Value, json};
 
-use crate::history::{drop_files, undo};
+use crate::history::{drop_files, undo, until};
 use crate::scene::{Scene, stage, wait};
 
 /// Drops a file, and waits until it is imported.
@@ -137,8 +138,11 @@ fn sessions_in_lines_are_read_with_or_without_branches() {
     ];
     import("broken.jsonl", &broken, "broken.jsonl: line 2: ");
     // What is no session is a text.
-    let stage = import("data.jsonl", &[json!({ "prompt": "a fox" })], "Message");
-    assert!(stage.has("a fox"));
+    let mut stage = import("data.jsonl", &[json!({ "prompt": "a fox" })], "Message");
+    until(&mut stage, "the text", |stage| {
+        let message = stage.window.get_by_label("Message").value();
+        message.is_some_and(|text| text.contains("a fox"))
+    });
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use egui_kittest::kittest::Queryable;
 use openelm::engine::{Command, Event, Stage};
-use openelm::window::{Action, SamplingSettings, Setting};
+use openelm::window::{Action, Options, SamplingSettings, Setting};
 use openelm::{Dtype, Error, Finish, HubError};
 
 use crate::scene::{Scene, info, loaded, scene_of, stage, wait};
@@ -241,7 +241,6 @@ fn a_model_that_is_gone_at_the_start_gives_way_to_the_demo() {
 /// What is kept "for this model" is for the one that runs, not for the one it stands in for.
 #[test]
 fn sampling_is_kept_for_the_model_that_runs() {
-    use openelm::window::{Action, Options, SamplingSettings, Setting};
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("settings.json");
     std::fs::write(&file, r#"{"model":"/gone"}"#).unwrap();
@@ -412,6 +411,33 @@ fn what_does_not_fit_is_loaded_in_fewer_bits() {
         kept: None,
     });
     assert!(stage.commands.try_iter().next().is_none());
+}
+
+/// The model of the last time is tried in fewer bits before the demo takes its place.
+#[test]
+fn what_did_not_fit_the_last_time_is_not_given_up_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("OpenELM-3B");
+    std::fs::create_dir(&model).unwrap();
+    let settings = serde_json::json!({ "model": model });
+    std::fs::write(folder.path().join("settings.json"), settings.to_string()).unwrap();
+    let mut stage = scene_of([1280.0, 800.0], folder);
+    stage.window.state_mut().begin(&Options::default());
+    for dtype in [None, Some(Dtype::Q8), Some(Dtype::Q4)] {
+        let load = last_load(&stage);
+        assert!(load.model.ends_with("OpenELM-3B"), "{}", load.model);
+        assert_eq!(load.options.dtype, dtype);
+        stage.tell(Event::LoadFailed {
+            load: load.id,
+            error: Error::OutOfMemory {
+                adapter: "Test GPU".into(),
+                need: None,
+            },
+            kept: None,
+        });
+    }
+    assert_eq!(last_load(&stage).model, "demo");
+    assert!(stage.has("The demo takes its place"));
 }
 
 /// Sampling has names, and can be a model's.

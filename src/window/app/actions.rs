@@ -249,6 +249,17 @@ impl App {
     }
 
     fn edit(&mut self, message: usize) {
+        let open = self.state.edit().map(|edit| edit.message);
+        if let Some(open) = open.filter(|_| self.conversation().mode == Mode::Chat) {
+            let conversation = self.conversation();
+            if conversation.kept_index(open).is_none() {
+                // It has been deleted with what it answered.
+                self.take_edit();
+            } else if !conversation.path().contains(&open) {
+                self.conversation_mut().choose(open);
+                self.views.chat.focus_editor();
+            }
+        }
         if self.state.edit().is_some() {
             let text = "Another message is being edited: save or cancel that first.";
             self.state

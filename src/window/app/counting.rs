@@ -14,6 +14,8 @@ impl App {
     /// Keeps the counts true. Returns how soon to call it again, if something is to be counted then.
     pub(super) fn count(&mut self) -> Option<Duration> {
         if !self.state.can_generate() {
+            // What was counted is of a text that has been sent since.
+            self.state.with_draft = None;
             return None;
         }
         let key = self.count_key();

@@ -158,7 +158,10 @@ impl App {
             return;
         };
         answer.tokens += 1;
-        answer.first_token.get_or_insert_with(Instant::now);
+        match token.is_given {
+            true => answer.given += 1,
+            false => _ = answer.first_token.get_or_insert_with(Instant::now),
+        }
         let message = answer.message;
         self.state.timings.token(request, &token);
         if !has_tokenizer {
@@ -236,7 +239,8 @@ impl App {
         self.counting.forget();
         self.saving.hurry();
         if finish == Some(Finish::Context) {
-            let mode = self.state.conversation().mode;
+            let conversation = self.state.conversation_of(&id);
+            let mode = conversation.map_or(Mode::Chat, |conversation| conversation.mode);
             let text = match mode {
                 Mode::Completion => {
                     "The model has no further positions, so it stopped. Regenerate or edit an earlier message to go on \
@@ -320,6 +324,10 @@ impl App {
             outcome = format!("`{}` is still here.", info.name);
             self.model_is_ready(info);
         }
+        // Before the demo takes its place: what does not fit may do so in fewer bits.
+        if !has_kept && self.load_smaller(error) {
+            return;
+        }
         let falls_back = std::mem::take(&mut self.may_fall_back)
             && !has_kept
             && self.load.model != DEMO
@@ -334,9 +342,6 @@ impl App {
             "The demo takes its place.".clone_into(&mut outcome);
             self.has_fallen_back = true;
             self.load(DEMO);
-        }
-        if !has_kept && self.load_smaller(error) {
-            return;
         }
         let banner = match error {
             Error::Cancelled => Banner::note(BannerId::LoadCancelled, outcome),

@@ -87,7 +87,8 @@ impl Work {
 
     fn search(&self, conversation: &Conversation, is_over: &AtomicBool) -> Option<Found> {
         let mut search = Search::default();
-        while !search.run(&self.needle, conversation, Instant::now() + EVERY) {
+        let shown = conversation.path();
+        while !search.run(&self.needle, conversation, shown, Instant::now() + EVERY) {
             if is_over.load(Ordering::Relaxed) {
                 return None;
             }

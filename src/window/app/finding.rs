@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::App;
 use super::everywhere::{Everywhere, Work};
 use crate::window::find::{self, Find, Needle};
+use crate::window::state::NarrowView;
 
 /// How long a frame may search.
 const BUDGET: Duration = Duration::from_millis(4);
@@ -12,6 +13,8 @@ const BUDGET: Duration = Duration::from_millis(4);
 impl App {
     pub(super) fn open_find(&mut self) {
         self.state.find.get_or_insert_default();
+        // In a narrow window it stands above the conversation alone.
+        self.state.narrow = NarrowView::Chat;
         self.focus_find();
     }
 
@@ -92,6 +95,10 @@ impl App {
         if self.state.find.as_ref().is_some_and(is_old) {
             self.search_everywhere();
         }
+        let shown = match self.state.find {
+            Some(_) => self.state.shown(),
+            None => return false,
+        };
         let Some(find) = &mut self.state.find else {
             return false;
         };
@@ -100,7 +107,7 @@ impl App {
             find.searched.0 = progress.searched.min(find.searched.1);
         }
         let current = &self.state.conversations[self.state.current];
-        let is_done = find.search(current, Instant::now() + BUDGET);
+        let is_done = find.search(current, &shown, Instant::now() + BUDGET);
         if find.has_moved() {
             self.views.chat.scroll_to_match();
         }

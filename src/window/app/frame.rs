@@ -133,9 +133,12 @@ fn shortcuts(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
     }
     if pressed(command, Key::R)
         && let Some(last) = conversation.last()
-        && conversation.message(last).role == Role::Assistant
     {
-        actions.push(Action::Regenerate(last));
+        if conversation.message(last).role == Role::Assistant {
+            actions.push(Action::Regenerate(last));
+        } else if state.draft().trim().is_empty() && state.can_generate() {
+            actions.push(Action::SendDraft);
+        }
     }
     if pressed(command, Key::F) {
         actions.push(Action::OpenFind);

@@ -142,7 +142,7 @@ impl Saving {
 
     fn take_result(&mut self, saved: Saved, state: &mut State) {
         if let Some(id) = self.store.id_of(&saved.path) {
-            self.on_its_way = self.on_its_way.saturating_sub(1);
+            self.on_its_way = self.on_its_way.saturating_sub(saved.jobs);
             self.is_index_old = true;
             let stamp = saved.outcome.as_ref().ok().copied().flatten();
             state.history.set_stamp(&id, stamp);

@@ -125,15 +125,16 @@ impl Find {
         self.hit().is_some() && !std::mem::replace(&mut self.is_shown, true)
     }
 
-    /// Goes on in the conversation in sight until all of it is searched or it is `deadline`. Returns whether all is.
-    pub fn search(&mut self, current: &Conversation, deadline: Instant) -> bool {
+    /// Goes on in the messages that are `shown` of the conversation in sight, in their order, until all are searched or it is `deadline`. Returns
+    /// whether all are.
+    pub fn search(&mut self, current: &Conversation, shown: &[usize], deadline: Instant) -> bool {
         if self.conversation != current.id {
             self.conversation.clone_from(&current.id);
             self.here = Search::default();
             (self.at, self.is_shown) = (0, false);
         }
         let needle = Needle::new(&self.query);
-        let is_done = self.here.run(&needle, current, deadline);
+        let is_done = self.here.run(&needle, current, shown, deadline);
         self.at = self.at.min(self.here.hits.len().saturating_sub(1));
         is_done
     }
@@ -154,13 +155,18 @@ pub struct Search {
 impl Search {
     /// Goes on until all is searched, or it is `deadline`. Messages that have changed are searched anew, and those after them. Returns
     /// whether all is searched.
-    pub fn run(&mut self, needle: &Needle, conversation: &Conversation, deadline: Instant) -> bool {
-        let path = conversation.path();
+    pub fn run(
+        &mut self,
+        needle: &Needle,
+        conversation: &Conversation,
+        shown: &[usize],
+        deadline: Instant,
+    ) -> bool {
         let is_same = |at: &usize, seen: &(usize, u64, usize, usize)| {
             let message = conversation.message(*at);
             (*at, message.version, message.text.len()) == (seen.0, seen.1, seen.2)
         };
-        let same = path.iter().zip(&self.seen);
+        let same = shown.iter().zip(&self.seen);
         let same = same.take_while(|(at, seen)| is_same(at, seen)).count();
         if let Some((.., hits)) = self.seen.get(same) {
             self.hits.truncate(*hits);
@@ -170,7 +176,7 @@ impl Search {
         if needle.is_empty() {
             return true;
         }
-        while let Some(at) = path.get(self.seen.len()) {
+        while let Some(at) = shown.get(self.seen.len()) {
             let message = conversation.message(*at);
             let before = self.hits.partition_point(|hit| hit.message < *at);
             if self.next != Some((*at, message.version)) {
@@ -196,7 +202,7 @@ impl Search {
             (self.begun, self.next) = (0, None);
             // The clock costs more than most messages do.
             if self.seen.len().is_multiple_of(64) && Instant::now() >= deadline {
-                return self.seen.len() == path.len();
+                return self.seen.len() == shown.len();
             }
         }
         true
@@ -264,7 +270,7 @@ mod tests {
         let mut talk = conversation("1", &["A king", "no", "King of kings"]);
         let mut find = Find::default();
         find.set_query("king".into());
-        assert!(find.search(&talk, soon()));
+        assert!(find.search(&talk, talk.path(), soon()));
         assert_eq!(find.hits().len(), 3);
         assert!(find.has_moved() && !find.has_moved());
         find.step(true);
@@ -281,10 +287,10 @@ mod tests {
         );
 
         talk.edit(1, "a king too".into());
-        assert!(find.search(&talk, soon()));
+        assert!(find.search(&talk, talk.path(), soon()));
         assert_eq!(find.hits().len(), 4);
         talk.delete(1);
-        assert!(find.search(&talk, soon()));
+        assert!(find.search(&talk, talk.path(), soon()));
         assert_eq!(find.hits().len(), 1);
     }
 
@@ -295,7 +301,7 @@ mod tests {
         let mut find = Find::default();
         find.set_query("KING".into());
         let mut steps = 0;
-        while !find.search(&talk, Instant::now()) {
+        while !find.search(&talk, talk.path(), Instant::now()) {
             steps += 1;
             assert!(steps < 100);
         }
@@ -312,7 +318,7 @@ mod tests {
         let found = |texts: &[&str]| {
             let talk = conversation("1", texts);
             let mut search = Search::default();
-            assert!(search.run(&Needle::new("king"), &talk, soon()));
+            assert!(search.run(&Needle::new("king"), &talk, talk.path(), soon()));
             search.found(&talk)
         };
         assert_eq!(found(&["Nothing"]), None);

@@ -94,7 +94,10 @@ impl<'de> Visitor<'de> for WordsVisitor {
                 }
             }
         }
-        let is_text = kind.as_deref().is_none_or(|kind| kind == "text");
+        // What was spoken is in ChatGPT's files as it was understood.
+        let is_text = kind
+            .as_deref()
+            .is_none_or(|kind| ["text", "audio_transcription"].contains(&kind));
         Ok(words.filter(|_| is_text).unwrap_or(Words {
             text: String::new(),
             others: 1,

@@ -15,8 +15,26 @@ pub struct Conversation {
     created_at: Loose<f64>,
     pinned: Loose<bool>,
     system_prompt: Loose<String>,
+    #[serde(deserialize_with = "or_default")]
+    per_chat_prediction_config: Config,
     messages: Nodes<Message>,
 }
+
+/// What is set for this chat alone, by name.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Config {
+    fields: Nodes<Field>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Field {
+    key: Loose<String>,
+    value: Loose<String>,
+}
+
+const SYSTEM_PROMPT: &str = "llm.prediction.systemPrompt";
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -51,10 +69,14 @@ struct Style {
 impl From<Conversation> for Tree {
     fn from(from: Conversation) -> Self {
         let created = from.created_at.0.unwrap_or_default() as i64;
+        let mut fields = from.per_chat_prediction_config.fields.0.into_iter();
+        let own = fields.find(|(_, field)| field.key.0.as_deref() == Some(SYSTEM_PROMPT));
+        let own = own.and_then(|(_, field)| field.value.0);
+        let system = from.system_prompt.0.filter(|text| !text.trim().is_empty());
         let mut tree = Self {
             title: from.name.0.unwrap_or_default(),
             created,
-            system: from.system_prompt.0.unwrap_or_default(),
+            system: system.or(own).unwrap_or_default(),
             pinned: from.pinned.0.unwrap_or_default(),
             ..Self::default()
         };

@@ -128,7 +128,7 @@ fn memory(ui: &mut egui::Ui, state: &State, facts: &Facts) {
             response.on_hover_text(hint);
             ui.label(theme::aside(match room {
                 None => "",
-                Some(room) if need <= room => "fits",
+                Some(room) if Facts::fits(need, room) => "fits",
                 Some(_) => "does not fit",
             }));
             ui.end_row();

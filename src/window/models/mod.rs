@@ -9,6 +9,7 @@ use egui::{Align, Layout, ScrollArea, TextEdit, vec2};
 
 use super::action::{Action, Overlay};
 use super::icons::Icon;
+use super::scrolling;
 use super::state::State;
 use super::theme::{self, GRID};
 use super::widgets::{icon_button, labelled_button, name, section};
@@ -51,7 +52,8 @@ impl ModelsView {
             });
             ScrollArea::vertical()
                 .auto_shrink([false, true])
-                .show(ui, |ui| {
+                .show_viewport(ui, |ui, viewport| {
+                    scrolling::by_page(ui, viewport.height());
                     // Cards end before the scroll bar.
                     ui.set_max_width(ui.available_width() - GRID);
                     section(ui, "On this machine");

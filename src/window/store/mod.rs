@@ -225,7 +225,10 @@ mod tests {
             c.edit(0, format!("{}!", c.message(0).text));
             store.save_conversation(&c);
         }
-        assert!(store.finish().iter().all(|saved| saved.outcome.is_ok()));
+        let saved = store.finish();
+        assert!(saved.iter().all(|saved| saved.outcome.is_ok()));
+        let jobs = saved.iter().map(|saved| saved.jobs).sum::<usize>();
+        assert_eq!(jobs, 20, "those that were merged are told too");
         let path = store.conversation_path("broken");
         std::fs::write(&path, "{").unwrap();
         let store = Store::open(folder.path()).unwrap();

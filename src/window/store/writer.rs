@@ -1,5 +1,6 @@
 //! The thread that changes files, one after the other in the order in which that was asked for.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender};
 
@@ -35,6 +36,8 @@ impl Job {
 /// What became of a file.
 pub struct Saved {
     pub path: PathBuf,
+    /// How many jobs that was: of several writes only the last is done.
+    pub jobs: usize,
     /// Which version of it is there now, or why it is as it was before.
     pub outcome: Result<Option<Stamp>, String>,
 }
@@ -44,6 +47,7 @@ pub fn work(folder: &Path, jobs: &Receiver<Job>, saved: &Sender<Saved>) {
     while let Ok(first) = jobs.recv() {
         let mut batch = vec![first];
         batch.extend(jobs.try_iter());
+        let mut left_out: HashMap<&Path, usize> = HashMap::new();
         for (at, job) in batch.iter().enumerate() {
             // Of several writes of one file only the last counts.
             let next = batch[at + 1..]
@@ -54,14 +58,22 @@ pub fn work(folder: &Path, jobs: &Receiver<Job>, saved: &Sender<Saved>) {
                 (Job::Write(..), Some(Job::Write(..) | Job::Remove(_)))
                     | (Job::Index(_), Some(Job::Index(_)))
             ) {
+                if let Some(path) = job.path() {
+                    *left_out.entry(path).or_default() += 1;
+                }
                 continue;
             }
             let outcome = run(folder, job);
             if let Some(path) = job.path() {
+                let jobs = 1 + left_out.remove(path).unwrap_or_default();
                 let outcome = outcome.map_err(|error| error.to_string());
                 let path = path.to_owned();
                 // Nobody listens only when the window is gone.
-                let _ = saved.send(Saved { path, outcome });
+                let _ = saved.send(Saved {
+                    path,
+                    jobs,
+                    outcome,
+                });
             }
         }
     }
