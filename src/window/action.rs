@@ -236,6 +236,7 @@ pub enum BannerId {
     TurnsLeftOut,
     EditInProgress,
     MessageDeleted,
+    TemplateDeleted,
     NoFileDialogs,
     Exported,
     ExportFailed,

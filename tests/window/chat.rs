@@ -388,6 +388,11 @@ fn a_template_of_ones_own_and_a_system_prompt_reach_the_model() {
     assert!(!stage.has("Give it a name of its own"));
     stage.click("Delete template");
     assert_eq!(stage.window.state().conversation().template, "Instruct");
+    stage.click("Undo");
+    assert_eq!(stage.window.state().conversation().template, "Ours");
+    stage.click("Edit template");
+    stage.click("Delete template");
+    assert_eq!(stage.window.state().conversation().template, "Instruct");
     stage.click("Edit template");
     assert!(
         stage.has("Give it a name of its own"),

@@ -27,6 +27,7 @@ impl App {
     /// Does what was asked for.
     pub fn act(&mut self, action: Action) {
         self.perform(action);
+        self.saving.touch();
         self.list_changes();
     }
 
@@ -114,11 +115,7 @@ impl App {
             Action::SetSystem(system) => self.conversation_mut().system = system,
             Action::SetTemplate(name) => self.conversation_mut().template = name,
             Action::SaveTemplate { original, template } => self.save_template(&original, template),
-            Action::DeleteTemplate(name) => {
-                let own = &mut self.state.settings.templates;
-                own.retain(|template| template.name != name);
-                self.rename_template(&name, self.state.template_for(Mode::Chat));
-            }
+            Action::DeleteTemplate(name) => self.delete_template(&name),
 
             Action::Load(model) => {
                 self.state.overlays.remove(&Overlay::Models);
@@ -365,6 +362,22 @@ impl App {
             // Others stay with the built-in one. The editor may still be open when another conversation is shown.
             self.conversation_mut().template = name;
         }
+    }
+
+    fn delete_template(&mut self, name: &str) {
+        let own = &mut self.state.settings.templates;
+        let at = own.iter().position(|template| template.name == name);
+        let Some(template) = at.map(|at| own.remove(at)) else {
+            return;
+        };
+        self.rename_template(name, self.state.template_for(Mode::Chat));
+        let text = format!("The template `{name}`.");
+        let back = Action::SaveTemplate {
+            original: self.conversation().template.clone(),
+            template,
+        };
+        let banner = Banner::note(BannerId::TemplateDeleted, text);
+        self.state.tell(banner.with_fix("Undo", back));
     }
 
     /// Has all conversations that use one template use another.

@@ -229,6 +229,11 @@ impl App {
             finish: name.to_owned(),
         };
         if let Some(conversation) = self.changed_conversation(&id) {
+            let before = conversation.message(answer.message).stats.as_ref();
+            let stats = match before {
+                Some(before) => stats.after(before),
+                None => stats,
+            };
             conversation.set_stats(answer.message, stats);
             if matches!(finish, None | Some(Finish::Cancelled)) {
                 // An answer that never came would be part of the next prompt.
@@ -381,8 +386,8 @@ impl App {
             Answer::Imports(paths) => self.reading.import(paths),
             Answer::Adapters(names) => self.state.adapters = Some(names),
             Answer::NoDialog => {
-                let text = "Type the path of a model, or drop its folder on the window; its tokenizer.json is found where it lies in that \
-                            folder. (Dialogs need a desktop portal or zenity.)";
+                let text = "Drop the file or the folder on the window; the path of a model can be typed too, and its tokenizer.json is \
+                            found where it lies in that folder. (Dialogs need a desktop portal or zenity.)";
                 self.state.tell(Banner::note(BannerId::NoFileDialogs, text));
             }
             Answer::Written(path, Ok(())) => {

@@ -43,6 +43,8 @@ pub(super) struct Saving {
     /// Whether what is known of the conversations is to be kept for the next start, and when that was done last.
     is_index_old: bool,
     last_index: Instant,
+    /// Whether something was done since all was looked at.
+    is_touched: bool,
 }
 
 impl Saving {
@@ -60,6 +62,7 @@ impl Saving {
             deleting: 0,
             thrown: BTreeSet::new(),
             is_index_old: false,
+            is_touched: false,
             last_index: Instant::now(),
         }
     }
@@ -74,6 +77,11 @@ impl Saving {
         if !self.changed.contains(conversation) {
             self.changed.insert(conversation.to_owned());
         }
+    }
+
+    /// Something was done, which may have changed settings or edits: that is to be looked at, even if nobody moves any more.
+    pub(super) fn touch(&mut self) {
+        self.is_touched = true;
     }
 
     /// What has changed is to be saved without delay.
@@ -199,7 +207,7 @@ impl Saving {
             .is_some_and(|last| is_recent(last, SAVE_EVERY))
         {
             let has_changed = !self.changed.is_empty() || state.drafts != self.saved_drafts;
-            return has_changed.then_some(SAVE_EVERY);
+            return (has_changed || self.is_touched).then_some(SAVE_EVERY);
         }
         self.last_save = Some(now);
         if self.is_index_old && self.is_at_rest() && !is_recent(self.last_index, INDEX_EVERY) {
@@ -224,6 +232,7 @@ impl Saving {
 
     /// Puts on disk what has changed.
     pub(super) fn flush(&mut self, state: &State) {
+        self.is_touched = false;
         for id in std::mem::take(&mut self.changed) {
             match state.conversation_of(&id) {
                 // What was set and taken back is not to come back.

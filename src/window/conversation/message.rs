@@ -35,6 +35,21 @@ impl Stats {
             .then(|| self.decode_tokens as f64 / self.decode_s)
     }
 
+    /// As the figures of a message that was begun in a run before this one: its prompt was that of the first.
+    pub fn after(self, before: &Self) -> Self {
+        Self {
+            prompt_tokens: before.prompt_tokens,
+            prompt_s: before.prompt_s,
+            first_token_s: before.first_token_s,
+            tokens: before.tokens + self.tokens,
+            decode_tokens: before.decode_tokens + self.decode_tokens,
+            decode_s: before.decode_s + self.decode_s,
+            proposed: before.proposed + self.proposed,
+            accepted: before.accepted + self.accepted,
+            ..self
+        }
+    }
+
     /// Prompt tokens a second.
     pub fn prompt_rate(&self) -> Option<f64> {
         (self.prompt_tokens > 0 && self.prompt_s > 0.0)
