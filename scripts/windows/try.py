@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tty
 import urllib.request
 from pathlib import Path
 
@@ -85,10 +86,13 @@ class Program:
         return self.json("generate", *GREEDY, *arguments, **options)
 
 
-def in_terminal(program, *arguments, typed="", until, seconds=120):
-    """Runs a program in a terminal until `until` is shown, types, and returns what was shown, and the exit status."""
+def in_terminal(program, *arguments, typed="", until, raw=False, seconds=120):
+    """Runs a program in a terminal until `until` is shown, types, and returns what was shown, and the exit status. A terminal that is `raw` hands
+    on keys as they are: any other makes Enter a line feed, which Wine takes for another key, and Ctrl-C a signal."""
     child, terminal = pty.fork()
     if child == 0:
+        if raw:
+            tty.setraw(0)
         os.chdir(program.folder)
         os.environ.clear()
         os.environ.update(program.environment, TERM="xterm")
@@ -232,7 +236,7 @@ def try_all(program, screenshots):
 
     @promise("a conversation takes questions from a console")
     def _():
-        shown, code = in_terminal(program, "chat", "-n", "4", typed="Hello\r/quit\r", until=">", seconds=60)
+        shown, code = in_terminal(program, "chat", "-n", "4", typed="Hello\r/quit\r", until="K>", raw=True, seconds=60)
         assert code == 0, (code, shown[-800:])
 
     @promise("the server answers, and is ended by Ctrl-C's exit")
