@@ -27,6 +27,8 @@ impl App {
             .map(|conversation| self.add_imported(conversation))
             .collect();
         self.list_changes();
+        // Of thousands that wait to be saved all would be looked at after each action.
+        self.saving.hurry();
         let Some(last) = added.last().cloned() else {
             return;
         };
@@ -92,6 +94,8 @@ impl App {
             && self.state.conversation_of(id).is_none()
             && self.state.history.get(id).is_none()
             && !self.reading.reader().is_there(id)
+            // What was deleted of it is to be had back beside it.
             && !self.saving.is_thrown(id)
+            && !self.reading.reader().is_thrown(id)
     }
 }

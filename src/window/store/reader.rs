@@ -7,6 +7,7 @@ use super::super::conversation::Conversation;
 use super::super::history::{Entry, parse_tags, title_of};
 use super::files::{ID_DIGITS, read, stamp};
 use super::index::{self, Listing};
+use super::trash;
 
 /// Reads conversations of a folder. It is small, and can be handed to other threads.
 #[derive(Debug, Clone)]
@@ -38,6 +39,12 @@ impl Reader {
     /// Whether something lies where the conversation of that id would, whatever it is.
     pub fn is_there(&self, id: &str) -> bool {
         self.path(id).symlink_metadata().is_ok()
+    }
+
+    /// Whether a conversation of that id lies in the trash.
+    pub fn is_thrown(&self, id: &str) -> bool {
+        let mut thrown = trash::thrown(&self.folder).into_iter();
+        thrown.any(|(other, ..)| other == id)
     }
 
     /// Bytes of a conversation's file; 0 where there is none.
