@@ -139,7 +139,7 @@ fn what_makes_no_sense_is_refused_by_key_and_value() {
         ("temperature", json!(1e9)),
         ("top_k", json!(-1)),
         ("top_k", json!(50.0)),
-        ("top_p", json!(0)),
+        ("top_p", json!(-0.1)),
         ("top_p", json!(2)),
         ("top_p", json!([0.5])),
         ("min_p", json!(-0.1)),

@@ -94,6 +94,13 @@ pub fn read(folder: &Path, config: &Config) -> Result<BTreeMap<String, Delta>> {
                 info.shape
             )));
         };
+        // Of rows without numbers a file of a few bytes may have any number.
+        if rows == 0 || columns == 0 || rows.min(columns) > MOST_RANK {
+            return Err(fail(format!(
+                "has shape {:?}; one of both is the adapter's rank, 1 to {MOST_RANK}",
+                info.shape
+            )));
+        }
         let bytes = file.data(info).unwrap_or_default();
         let tensor = Tensor::stored(&info.shape, stored, bytes);
         let mut reader = RowReader::default();

@@ -1,6 +1,7 @@
 //! Stop strings in streaming text: what could still become one is held back.
 
 /// Passes text through until one of the stop strings occurs.
+#[derive(Clone)]
 pub struct StopFilter {
     stops: Vec<String>,
     held: String,
@@ -29,6 +30,16 @@ impl StopFilter {
         let split = self.held.len() - keep.unwrap_or(0);
         let rest = self.held.split_off(split);
         (std::mem::replace(&mut self.held, rest), false)
+    }
+
+    /// Whether more text would complete a stop string.
+    pub fn would_meet(&self, text: &str) -> bool {
+        !self.is_empty() && self.clone().push(text).1
+    }
+
+    /// Whether there is no stop string.
+    pub fn is_empty(&self) -> bool {
+        self.stops.is_empty()
     }
 
     /// Takes how a special token is spelled, which is not shown. As [`StopFilter::push`], if it completes a stop string.
@@ -62,6 +73,7 @@ impl StopFilter {
 }
 
 /// Notices where a text comes to contain a stop string. It holds nothing back.
+#[derive(Clone)]
 pub struct StopNotice {
     stops: Vec<String>,
     /// The end of the text, as long as could be the beginning of a stop string.
@@ -77,6 +89,16 @@ impl StopNotice {
         };
         notice.push(text);
         notice
+    }
+
+    /// Whether more text would complete a stop string.
+    pub fn would_meet(&self, text: &str) -> bool {
+        !self.is_empty() && self.clone().push(text)
+    }
+
+    /// Whether there is no stop string.
+    pub fn is_empty(&self) -> bool {
+        self.stops.is_empty()
     }
 
     /// Takes more text. Returns whether it completes a stop string.

@@ -35,14 +35,16 @@ impl Writer {
     pub fn push(&mut self, id: u32) -> Result<(String, bool)> {
         // It has no text, but whoever names it as a stop string means it.
         if let Some(spelled) = self.tokenizer.special(id) {
-            let is_noticed = self.notice.push(&spelled);
-            return Ok(match self.stop.push_unseen(&spelled) {
-                Some(shown) => (shown, true),
-                None if is_noticed => (self.stop.finish(), true),
-                None => (String::new(), false),
-            });
+            return self.push_special(&spelled);
         }
-        let text = self.decoder.push(id)?;
+        let mut text = self.decoder.push(id)?;
+        // Bytes are held back because others may follow; where those that are there complete a stop string, none will.
+        if text.is_empty() && !(self.notice.is_empty() && self.stop.is_empty()) {
+            let pending = self.decoder.pending()?;
+            if self.notice.would_meet(&pending) || self.stop.would_meet(&pending) {
+                text = self.decoder.pause()?;
+            }
+        }
         let is_noticed = self.notice.push(&text);
         let (mut shown, mut met) = self.stop.push(&text);
         if is_noticed && !met {
@@ -50,6 +52,26 @@ impl Writer {
             met = true;
         }
         Ok((shown, met))
+    }
+
+    fn push_special(&mut self, spelled: &str) -> Result<(String, bool)> {
+        let before = self.decoder.rest()?;
+        let whole = before.clone() + spelled;
+        if !self.notice.would_meet(&whole) && !self.stop.would_meet(&whole) {
+            // What is still held back comes before it, but is not certain.
+            if before.is_empty() {
+                self.notice.push(spelled);
+            }
+            return Ok((String::new(), false));
+        }
+        let text = self.decoder.finish()?;
+        self.notice.push(&text);
+        let (mut shown, met) = self.stop.push(&text);
+        if !met {
+            let rest = self.stop.push_unseen(spelled);
+            shown += &rest.unwrap_or_else(|| self.stop.finish());
+        }
+        Ok((shown, true))
     }
 
     /// What is left at the end: nothing can be completed any more, but what was held back may itself complete a stop string.
@@ -64,5 +86,73 @@ impl Writer {
             shown += &self.stop.finish();
         }
         Ok((shown, met || is_noticed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::Checkpoint;
+
+    const EOS: u32 = 2;
+    const NEW_LINE: u32 = 13;
+    /// The bytes of an emoji.
+    const SMILE: [u32; 4] = [0xf0 + 3, 0x9f + 3, 0x98 + 3, 0x80 + 3];
+
+    /// What is shown of ids after a space, until a stop string is met; and how many ids that takes.
+    fn written(ids: &[u32], set: impl FnOnce(&mut GenerateOptions)) -> (String, Option<usize>) {
+        let demo = Checkpoint::open("demo").unwrap();
+        let (path, bytes) = (demo.tokenizer_path(), demo.tokenizer.as_ref().unwrap());
+        let tokenizer = Tokenizer::from_bytes(bytes, &path, 1, demo.config.vocab_size).unwrap();
+        let mut options = GenerateOptions::default();
+        set(&mut options);
+        let mut writer = Writer::new(&tokenizer, &[1], &options).unwrap();
+        let mut text = String::new();
+        for (i, id) in ids.iter().enumerate() {
+            let (shown, met) = writer.push(*id).unwrap();
+            text += &shown;
+            if met {
+                return (text, Some(i + 1));
+            }
+        }
+        text += &writer.finish().unwrap().0;
+        (text, None)
+    }
+
+    fn stopped(ids: &[u32], stop: &str) -> (String, Option<usize>) {
+        written(ids, |options| options.stop = vec![stop.into()])
+    }
+
+    #[test]
+    fn a_byte_may_complete_a_stop_string() {
+        let lines = [NEW_LINE, NEW_LINE, NEW_LINE];
+        assert_eq!(stopped(&lines, "\n"), (String::new(), Some(1)));
+        assert_eq!(stopped(&lines, "\n\n"), (String::new(), Some(2)));
+        assert_eq!(stopped(&lines[..1], "\n\n"), ("\n".into(), None));
+        let kept = written(&lines, |options| options.stop_strings = vec!["\n\n".into()]);
+        assert_eq!(kept, ("\n\n".into(), Some(2)));
+        let smile = [&[NEW_LINE], &SMILE[..], &[NEW_LINE]].concat();
+        assert_eq!(stopped(&smile, "\u{1f600}"), ("\n".into(), Some(5)));
+        assert_eq!(stopped(&smile[..4], "\u{1f600}").1, None, "half of it");
+    }
+
+    /// What comes before a special token that was named as a stop string is all there.
+    #[test]
+    fn bytes_before_a_special_token_are_shown() {
+        let ids = [&[NEW_LINE], &SMILE[..], &[EOS, NEW_LINE]].concat();
+        for set in [
+            |options: &mut GenerateOptions| options.stop = vec!["</s>".into()],
+            |options: &mut GenerateOptions| options.stop_strings = vec!["</s>".into()],
+        ] {
+            assert_eq!(written(&ids, set), ("\n\u{1f600}".into(), Some(6)));
+        }
+        assert_eq!(stopped(&ids, "\n</s>").1, None);
+        assert_eq!(
+            stopped(&ids, "\u{1f600}</s>"),
+            ("\n".into(), Some(6)),
+            "also where it begins before that"
+        );
+        let (text, met) = stopped(&ids, "x");
+        assert_eq!((text.as_str(), met), ("\n\u{1f600}\n", None));
     }
 }

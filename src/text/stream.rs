@@ -87,6 +87,29 @@ impl StreamDecoder {
         }
     }
 
+    /// What [`StreamDecoder::pause`] would give, which is not given out by that.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::decode`].
+    pub fn pending(&self) -> Result<String> {
+        match self.whole()? {
+            Some(whole) if whole > self.settled => self.piece_of(whole),
+            _ => Ok(String::new()),
+        }
+    }
+
+    /// What [`StreamDecoder::finish`] would give, which is not given out by that.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::decode`].
+    pub fn rest(&self) -> Result<String> {
+        self.piece_of(self.window.len())
+    }
+
+    fn piece_of(&self, count: usize) -> Result<String> {
+        self.piece(&self.tokenizer.decode(&self.window[..count])?, count)
+    }
+
     /// The text still held back, at the end of the sequence.
     ///
     /// # Errors

@@ -68,6 +68,19 @@ impl Row {
         self.list(name)?.iter().map(text).collect()
     }
 
+    /// A name, which may be a number: as it is written.
+    pub fn name(&self, name: &str) -> Result<String> {
+        let value = self.get(name)?;
+        as_name(value).ok_or_else(|| self.other_kind(name, value, "a string"))
+    }
+
+    /// A list of such.
+    pub fn names(&self, name: &str) -> Result<Vec<String>> {
+        let text =
+            |value| as_name(value).ok_or_else(|| self.other_kind(name, value, "a list of strings"));
+        self.list(name)?.iter().map(text).collect()
+    }
+
     /// A list of numbers 0 and 1, or what stands for them.
     pub fn flags(&self, name: &str) -> Result<Vec<bool>> {
         let flag = |value| match label(value) {
@@ -107,6 +120,12 @@ impl Row {
         hash_fields(&self.fields, &mut hash);
         hash.finish_128().to_le_bytes()
     }
+}
+
+/// A text, or a whole number as a text.
+fn as_name(value: &Value) -> Option<String> {
+    let text = as_text(value).map(str::to_owned);
+    text.or_else(|| value.as_i64().map(|number| number.to_string()))
 }
 
 fn as_text(value: &Value) -> Option<&str> {

@@ -13,8 +13,8 @@ fn owned(texts: &[&str]) -> Vec<String> {
 pub fn arc(row: &Row) -> Result<Document> {
     let question = format!("Question: {}\nAnswer:", row.text("question")?);
     let answers = row.texts("choices.text")?;
-    let labels = row.texts("choices.label")?;
-    let key = row.text("answerKey")?;
+    let labels = row.names("choices.label")?;
+    let key = row.name("answerKey")?;
     if answers.len() != labels.len() {
         return Err(row.wrong(format!(
             "`choices` has {} texts and {} labels",
@@ -124,4 +124,31 @@ pub fn winogrande(row: &Row) -> Result<Document> {
         gold: row.choice("answer", 1, 2)?,
         truths: Vec::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_may_be_numbers() {
+        let row = |labels: &str, key: &str| {
+            let json = format!(
+                r#"{{"question":"q","choices":{{"text":["a","b"],"label":{labels}}},"answerKey":{key}}}"#
+            );
+            Row {
+                path: std::path::Path::new("arc.jsonl").into(),
+                number: 1,
+                fields: serde_json::from_str(&json).unwrap(),
+            }
+        };
+        for (labels, key) in [
+            (r#"["A","B"]"#, r#""B""#),
+            ("[1,2]", "2"),
+            (r#"["1","2"]"#, "2"),
+        ] {
+            assert_eq!(arc(&row(labels, key)).unwrap().gold, 1, "{labels}");
+        }
+        assert!(arc(&row("[1,2]", "3")).is_err());
+    }
 }
