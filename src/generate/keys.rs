@@ -88,7 +88,9 @@ impl GenerationConfig {
                 let top_k = u32::try_from(top_k.min(i64::from(u32::MAX)));
                 self.top_k = top_k.map_err(|_| entry.wrong(expected))?;
             }
-            "top_p" => self.top_p = entry.float(1.0, 0.0..=1.0, "0 to 1 is possible")?,
+            "top_p" => {
+                self.top_p = entry.float(1.0, 0.0..=1.0, "a number from 0 is possible, up to 1")?
+            }
             "min_p" => self.min_p = entry.float(0.0, 0.0..=1.0, "0 to 1 is possible")?,
             "typical_p" => self.typical_p = entry.float(1.0, LEAST..=1.0, UP_TO_1)?,
             "epsilon_cutoff" => self.epsilon_cutoff = entry.float(0.0, BELOW_1, FROM_0)?,
