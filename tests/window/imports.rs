@@ -87,8 +87,9 @@ fn llama_cpp_conversations_of_both_versions_are_read() {
 
 #[test]
 fn sessions_in_lines_are_read_with_or_without_branches() {
+    // Files are read by a thread: they stay until the end.
+    let folder = tempfile::tempdir().unwrap();
     let import = |name: &str, lines: &[Value], told: &str| {
-        let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
         std::fs::write(&path, lines.join("\r\n")).unwrap();
