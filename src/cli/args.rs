@@ -78,7 +78,7 @@ pub struct ModelArgs {
     /// A LoRA adapter's folder, as PEFT writes it, that is merged into the model while loading; several add up
     #[arg(long, value_name = "DIR")]
     pub lora: Vec<PathBuf>,
-    /// Adapter: its number in `openelm devices`, or a part of its name; PyTorch's `cuda:0` and `mps` take the best
+    /// Adapter: its number in `openelm devices`, or a part of its name; PyTorch's `cuda:0` and `mps` take the best, `cpu` one that is a program
     #[arg(long, env = "OPENELM_DEVICE", value_parser = NonEmptyStringValueParser::new())]
     pub device: Option<String>,
     /// Format of weights on the device; auto keeps what is stored but turns f32 into f16; q8 and q4 are quantised

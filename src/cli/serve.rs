@@ -29,7 +29,7 @@ pub fn run(arguments: &Serve) -> Result<()> {
     settings.chat_template = arguments.template(&files)?;
     let name = settings.served_name.clone();
     let mut server = Server::bind(settings)?;
-    let model = arguments.model.load(files)?;
+    let model = server.load(|| arguments.model.load(files))?;
     let name = name.unwrap_or_else(|| model.name().to_owned());
     let (again, mut options) = (arguments.model.clone(), arguments.model.options());
     server.reload_with(Box::new(move |broken| reload(&again, &mut options, broken)));

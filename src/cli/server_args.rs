@@ -74,6 +74,9 @@ pub struct LimitArgs {
     /// Prompts times choices of a request; more is 400
     #[arg(long, default_value_t = Limits::default().texts, value_name = "N", help_heading = "Limits")]
     pub max_texts: usize,
+    /// Largest answer that is not streamed, in bytes; more is 400
+    #[arg(long, default_value_t = Limits::default().answer_bytes, value_name = "BYTES", help_heading = "Limits")]
+    pub max_answer: usize,
     /// Stop strings of a request; more is 400
     #[arg(long, default_value_t = Limits::default().stop_strings, value_name = "N", help_heading = "Limits")]
     pub max_stops: usize,
@@ -107,6 +110,7 @@ impl LimitArgs {
         limits.keep_alive = self.keep_alive;
         limits.connections = self.max_connections;
         limits.texts = self.max_texts;
+        limits.answer_bytes = self.max_answer;
         limits.stop_strings = self.max_stops;
         limits.stop_bytes = self.max_stop_length;
         limits.waiting = self.max_queue;

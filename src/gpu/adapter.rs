@@ -13,6 +13,9 @@ pub struct AdapterSummary {
     pub backend: String,
     /// Driver name and version.
     pub driver: String,
+    /// Its place on the bus, such as `0000:01:00.0`, by which two of the same name are told apart; empty where that is not told.
+    #[serde(skip)]
+    pub address: String,
     /// `discrete gpu`, `integrated gpu`, `virtual gpu`, `cpu` or `other`.
     pub device_type: String,
     /// Left out where a summary is serialised: it stands beside every result, and `openelm devices --json` has these.
@@ -44,6 +47,15 @@ impl AdapterSummary {
         self.device_type == "cpu"
     }
 
+    /// What tells it from every other, for people and programs: `NVIDIA H200 (vulkan, 0000:01:00.0)`.
+    pub fn identity(&self) -> String {
+        let Self { name, backend, .. } = self;
+        match self.address.as_str() {
+            "" => format!("{name} ({backend})"),
+            address => format!("{name} ({backend}, {address})"),
+        }
+    }
+
     pub(super) fn new(adapter: &wgpu::Adapter) -> Self {
         let info = adapter.get_info();
         let device_type = match info.device_type {
@@ -60,6 +72,7 @@ impl AdapterSummary {
             backend: info.backend.to_string(),
             device_type: device_type.to_owned(),
             features: AdapterFeatures::new(adapter, &info),
+            address: info.device_pci_bus_id,
             name: info.name,
         }
     }
@@ -143,8 +156,8 @@ fn instance() -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     // Not OpenGL, which others in the program (such as a window) may have brought in: its compute shaders are another world.
     descriptor.backends &= wgpu::Backends::PRIMARY;
-    // Where the driver knows its budget, refuse early instead of paging or losing the device.
-    descriptor.memory_budget_thresholds.for_resource_creation = Some(95);
+    // No threshold of the driver's memory budget is set: wgpu would hold every write to a buffer against it, whose failure loses the device, so that
+    // whoever else takes memory would end what runs here. How much a model may take is decided before it is loaded.
     wgpu::Instance::new(descriptor)
 }
 
@@ -194,7 +207,11 @@ pub(super) async fn wanted(requested: Option<&str>) -> Result<Vec<wgpu::Adapter>
             .ok()
             .filter(|index| *index < found.len())
             // A number may also be part of a name, as in `RTX 3090`.
-            .or_else(|| found.iter().position(|adapter| matches(adapter, requested))),
+            .or_else(|| {
+                found
+                    .iter()
+                    .position(|adapter| matches(&adapter.get_info(), requested))
+            }),
     };
     match index {
         Some(index) => Ok(vec![found.swap_remove(index)]),
@@ -208,11 +225,14 @@ pub(super) async fn wanted(requested: Option<&str>) -> Result<Vec<wgpu::Adapter>
     }
 }
 
-fn matches(adapter: &wgpu::Adapter, requested: &str) -> bool {
-    let info = adapter.get_info();
-    format!("{} {}", info.name, info.backend)
-        .to_lowercase()
-        .contains(&requested.to_lowercase())
+/// Whether a wish means an adapter: a part of its name or of its API's, or `cpu`, as PyTorch calls them, for one that is a program.
+fn matches(info: &wgpu::AdapterInfo, requested: &str) -> bool {
+    let requested = requested.trim().to_lowercase();
+    let is_processor = requested == "cpu" && info.device_type == wgpu::DeviceType::Cpu;
+    is_processor
+        || format!("{} {}", info.name, info.backend)
+            .to_lowercase()
+            .contains(&requested)
 }
 
 /// Tries things in their order, such as adapters, until one works. What fails for a reason that another may not have

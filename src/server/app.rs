@@ -16,7 +16,7 @@ use super::worker::{Health, Pulse};
 /// What all requests share.
 pub struct App {
     pub settings: Settings,
-    pub security: Security,
+    pub security: Arc<Security>,
     pub bodies: Bodies,
     pub metrics: Arc<Metrics>,
     pub live: Live,

@@ -7,14 +7,14 @@ use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::api_error::ApiError;
 use super::settings::Limits;
 use super::socket::Socket;
 
-/// Bodies up to this need not wait for others.
+/// Bodies up to this need not wait for others, nor do larger ones before so much has come: who only announces much holds up nobody.
 const SMALL: usize = 64 << 10;
 
 /// Bodies of the largest size that may be held at a time, before anybody knows what is in them.
@@ -54,14 +54,8 @@ impl Bodies {
             return Err(self.too_large());
         }
         let most = length.map_or(self.most_bytes, |length| length as usize);
-        let read = async {
-            let room = match most > SMALL {
-                true => self.room.acquire_many(kib(most)).await.ok(),
-                false => None,
-            };
-            Ok::<_, ApiError>((self.collect(body).await?, room))
-        };
-        let (bytes, _room) = timeout(self.most_time, read).await.map_err(|_| {
+        let read = timeout(self.most_time, self.collect(body, most));
+        let (bytes, _room) = read.await.map_err(|_| {
             ApiError::new(
                 408,
                 "the body of the request did not come to its end in time",
@@ -73,8 +67,14 @@ impl Bodies {
         use_it(bytes).await
     }
 
-    async fn collect(&self, mut body: Body) -> Result<Bytes, ApiError> {
+    /// The bytes of a body that has `most` of them, and the room that they take.
+    async fn collect(
+        &self,
+        mut body: Body,
+        most: usize,
+    ) -> Result<(Bytes, Option<SemaphorePermit<'_>>), ApiError> {
         let mut all = Vec::new();
+        let mut room = None;
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| {
                 ApiError::new(
@@ -89,9 +89,12 @@ impl Bodies {
             if all.len() + data.len() > self.most_bytes {
                 return Err(self.too_large());
             }
+            if room.is_none() && all.len() + data.len() > SMALL {
+                room = self.room.acquire_many(kib(most)).await.ok();
+            }
             all.extend_from_slice(&data);
         }
-        Ok(all.into())
+        Ok((all.into(), room))
     }
 
     fn too_large(&self) -> ApiError {

@@ -46,7 +46,7 @@ async fn whole(mut events: Events, mut reply: Reply, peer: Peer) -> Result<Respo
         while let Some((index, event)) = events.next().await? {
             reply.event(index, event)?;
         }
-        Ok(answer::json(reply.end().concat()))
+        Ok(answer::json(reply.end().unwrap_or_default()))
     };
     tokio::select! {
         done = collect => done,

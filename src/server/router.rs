@@ -24,7 +24,7 @@ use super::body::apart;
 use super::generate::{Parse, generate};
 use super::openai::{self, Context};
 use super::page;
-use super::security::Verdict;
+use super::security::{Security, Verdict};
 
 /// Paths that need no key: whether the server is well is nobody's secret.
 const OPEN: [&str; 1] = ["/health"];
@@ -50,16 +50,26 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(page::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(Arc::clone(&app), guard))
+        .layer(from_fn_with_state(Arc::clone(&app.security), guard))
         .with_state(app)
 }
 
+/// Before there is a model: the page, and that nothing is answered yet.
+pub fn loading_router(security: Arc<Security>) -> Router {
+    let wait = async || ApiError::busy("the model is being loaded; ask again soon");
+    Router::new()
+        .route("/health", get(async || health_of(Some("loading"))))
+        .merge(page::routes())
+        .fallback(wait)
+        .layer(from_fn_with_state(security, guard))
+}
+
 /// Sees to what is the same for every request.
-async fn guard(State(app): Shared, request: Request, next: Next) -> Response {
+async fn guard(State(security): State<Arc<Security>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let is_open = OPEN.contains(&path) || page::has(path);
-    let verdict = app.security.check(&request, is_open);
-    let cors = app.security.cors(request.headers(), verdict.as_ref().ok());
+    let verdict = security.check(&request, is_open);
+    let cors = security.cors(request.headers(), verdict.as_ref().ok());
     let mut response = match verdict {
         Ok(Verdict::Fine) => caught(next.run(request)).await,
         Ok(Verdict::Preflight) => StatusCode::NO_CONTENT.into_response(),
@@ -86,7 +96,10 @@ async fn caught(answer: impl Future<Output = Response>) -> Response {
 }
 
 async fn health(State(app): Shared) -> Response {
-    let trouble = app.trouble();
+    health_of(app.trouble())
+}
+
+fn health_of(trouble: Option<&str>) -> Response {
     let mut response = answer::json(json!({"status": trouble.unwrap_or("ok")}).to_string());
     if trouble.is_some() {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;

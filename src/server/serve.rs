@@ -14,7 +14,7 @@ use super::listen::Connections;
 use super::live::{Card, Live};
 use super::metrics::Metrics;
 use super::openai::{self, Context};
-use super::router::router;
+use super::router::{loading_router, router};
 use super::security::Security;
 use super::settings::Settings;
 use super::stop::{Phase, Stop};
@@ -41,7 +41,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens for requests, and answers none yet: they wait until there is a model.
+    /// Listens for requests, and answers none yet: they wait until [`Server::load`] or [`Server::run`].
     ///
     /// # Errors
     /// [`Error::Listen`] or [`Error::Thread`]; [`Error::OpenToAll`] where everybody could use it and nobody said that this is wanted.
@@ -92,7 +92,7 @@ impl Server {
     }
 
     /// Loads the model again when its device was lost. `reload` is given nothing at first, and where the device is lost again before a token came,
-    /// the name of its adapter: then it loads on another, or fails.
+    /// the identity of its adapter: then it loads on another, or fails.
     pub fn reload_with(&mut self, reload: Reload) {
         self.reload = Some(reload);
     }
@@ -100,6 +100,31 @@ impl Server {
     /// What tells it to end.
     pub fn stop(&self) -> Stop {
         self.stop.clone()
+    }
+
+    /// Loads a model, and meanwhile tells all who ask that there is none yet: 503.
+    ///
+    /// # Errors
+    /// Those of `load`, or [`Error::Listen`].
+    pub fn load<E: From<Error>>(
+        &self,
+        load: impl FnOnce() -> std::result::Result<Model, E>,
+    ) -> std::result::Result<Model, E> {
+        let security = Arc::new(Security::new(&self.settings, self.address()?.ip()));
+        let (limits, loaded) = (self.settings.limits.clone(), Stop::new());
+        let connections = Connections::new(loading_router(security), limits, loaded.clone());
+        let (runtime, listener) = (&self.runtime, &self.listener);
+        std::thread::scope(|scope| {
+            // Whatever becomes of the loading.
+            let _closed_at_end = CloseAtEnd(&loaded);
+            scope.spawn(|| {
+                runtime.block_on(async {
+                    connections.accept(listener).await;
+                    let _ = tokio::time::timeout(FLUSH_TIME, connections.ended()).await;
+                });
+            });
+            load()
+        })
     }
 
     /// Answers requests to a model until it is told to end.
@@ -139,7 +164,7 @@ impl Server {
             .spawn(move || worker.run())
             .map_err(Error::Thread)?;
         let app = Arc::new(App {
-            security: Security::new(&settings, address.ip()),
+            security: Arc::new(Security::new(&settings, address.ip())),
             bodies: Bodies::new(&settings.limits),
             metrics,
             live,
@@ -159,6 +184,15 @@ impl Server {
     }
 }
 
+/// Ends connections when it goes.
+struct CloseAtEnd<'a>(&'a Stop);
+
+impl Drop for CloseAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// What requests are made of and held against.
 fn context(model: &Model, settings: &Settings) -> Context {
     let name = settings.served_name.as_deref().unwrap_or(model.name());
@@ -167,6 +201,7 @@ fn context(model: &Model, settings: &Settings) -> Context {
     context.is_strict = settings.strict_model;
     context.limits = openai::Limits {
         texts: settings.limits.texts,
+        answer_bytes: settings.limits.answer_bytes,
         stops: settings.limits.stop_strings,
         stop_bytes: settings.limits.stop_bytes,
     };

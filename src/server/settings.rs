@@ -50,6 +50,8 @@ pub struct Limits {
     pub connections: usize,
     /// Prompts times choices of a request; more is 400.
     pub texts: usize,
+    /// Of an answer that is not streamed; more is 400.
+    pub answer_bytes: usize,
     /// Stop strings of a request; more is 400.
     pub stop_strings: usize,
     /// Of a stop string.
@@ -96,6 +98,7 @@ impl Default for Limits {
             keep_alive: Duration::from_secs(75),
             connections: 256,
             texts: 256,
+            answer_bytes: 256 << 20,
             stop_strings: 16,
             stop_bytes: 256,
             waiting: 128,

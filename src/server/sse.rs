@@ -123,7 +123,7 @@ impl Stream {
 
     fn end(self) -> Piece {
         let mut text = String::new();
-        for chunk in self.reply.end() {
+        if let Some(chunk) = self.reply.end() {
             push(&mut text, &chunk);
         }
         ((text + DONE).into(), None)

@@ -57,7 +57,8 @@ impl Drop for LostAtEnd {
     }
 }
 
-/// Loads the model again, after its device was lost; given the name of an adapter that was lost again at once, on another.
+/// Loads the model again, after its device was lost; given the [`crate::gpu::AdapterSummary::identity`] of an adapter that was lost again at once, on
+/// another.
 pub type Reload = Box<dyn FnMut(Option<&str>) -> Result<Model> + Send>;
 
 /// Whose a text is.
@@ -99,10 +100,10 @@ impl Worker {
             // A device that is lost at once, again and again, is broken; another adapter's may not be.
             let tokens_before = tokens.replace(self.metrics.now().generated_tokens);
             let is_broken = tokens_before == tokens;
-            let adapter = self.model.adapter().name.clone();
+            let adapter = self.model.adapter().identity();
             let broken = is_broken.then_some(adapter.as_str());
             match self.reload.as_mut().map(|reload| reload(broken)) {
-                Some(Ok(model)) if broken != Some(&model.adapter().name) => {
+                Some(Ok(model)) if broken != Some(&model.adapter().identity()) => {
                     (self.on_reload)(&model);
                     self.model = model;
                     self.pulse.set(Health::Ready);

@@ -269,3 +269,17 @@ fn times_of_the_self_test() {
         }
     }
 }
+
+/// `--device cpu` is what PyTorch's users write.
+#[test]
+fn the_processor_is_asked_for_as_cpu() {
+    let is_processor = |device_type: &str| device_type == "cpu";
+    let all = openelm::gpu::adapters();
+    match Gpu::open(Some("cpu")) {
+        Ok(gpu) => assert!(is_processor(&gpu.adapter.device_type), "{:?}", gpu.adapter),
+        Err(error) => assert!(
+            !all.iter().any(|adapter| is_processor(&adapter.device_type)),
+            "{error}"
+        ),
+    }
+}

@@ -1,15 +1,63 @@
-//! How a server ends: what it was asked is answered, nothing more is taken on, and it does not take for ever.
+//! How a server begins and ends: before there is a model it says so; in the end what it was asked is answered, nothing more is taken on, and it does
+//! not take for ever.
 
 use std::time::{Duration, Instant};
 
+use openelm::Error;
+use openelm::server::{Server, Settings};
 use serde_json::json;
 
-use super::client::{get, post};
+use super::client::{Client, get, post};
 use super::scene::{PATIENCE, Scene};
 
 fn long(is_stream: bool) -> String {
     let body = json!({"prompt": "A king", "max_tokens": 80, "ignore_eos": true, "n": 24, "temperature": 1, "stream": is_stream});
     post("/v1/completions", &body.to_string())
+}
+
+#[test]
+fn who_asks_before_there_is_a_model_is_told_to_come_again() {
+    let prompt = json!({"prompt": "A king", "max_tokens": 2}).to_string();
+    let mut idle = None;
+    let scene = Scene::loading("key", |address| {
+        let mut client = Client::new(address);
+        let mut ask = |request: &str| {
+            client.send(request);
+            client.answer().expect("an answer")
+        };
+        let health = ask(&get("/health"));
+        let loading = (503, r#"{"status":"loading"}"#);
+        assert_eq!((health.status, health.body.as_str()), loading);
+        assert_eq!(ask(&get("/")).status, 200, "the page");
+        // As later, only those with the key hear more.
+        assert_eq!(ask(&get("/v1/models")).status, 401);
+        let with_key =
+            "GET /v1/models HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer key\r\n\r\n";
+        let refused = ask(with_key);
+        assert_eq!(
+            (refused.status, refused.header("retry-after")),
+            (503, Some("1"))
+        );
+        assert!(refused.error().contains("is being loaded"), "{refused:?}");
+        idle = Some(client);
+    });
+    // A connection that was not of use ends, so that nobody hears of loading any more.
+    assert!(idle.unwrap().has_ended());
+    assert_eq!(scene.ask(get("/health")).status, 200);
+    assert_eq!(
+        scene.ask(post("/v1/completions", &prompt)).status,
+        401,
+        "the same server"
+    );
+}
+
+#[test]
+fn a_model_that_cannot_be_loaded_ends_the_loading() {
+    let mut settings = Settings::default();
+    settings.port = 0;
+    let server = Server::bind(settings).unwrap();
+    let failed = server.load(|| Err(Error::Misuse("the file has gone".into())));
+    assert!(failed.is_err());
 }
 
 #[test]

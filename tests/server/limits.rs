@@ -53,6 +53,40 @@ fn ten_megabytes_are_refused_whatever_is_in_them() {
     scene.check_health();
 }
 
+/// Who announces much and sends little keeps nobody waiting.
+#[test]
+fn announced_bodies_hold_up_nobody() {
+    let scene = Scene::with_limits(|limits| limits.body_bytes = 1 << 20);
+    let head = "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{";
+    let mut silent: Vec<_> = (0..20).map(|_| scene.client()).collect();
+    for client in &mut silent {
+        client.send(head);
+    }
+    let mut body = json!({"prompt": "x", "max_tokens": 1}).to_string();
+    body += &" ".repeat(500_000);
+    assert_eq!(scene.ask(post("/v1/completions", &body)).status, 200);
+}
+
+#[test]
+fn an_answer_has_a_largest_size() {
+    let scene = Scene::with_limits(|limits| limits.answer_bytes = 10_000);
+    let ask = |n: usize, is_stream: bool| {
+        let body = json!({"prompt": "A king", "n": n, "max_tokens": 20, "ignore_eos": true, "logprobs": 5, "stream": is_stream});
+        scene.complete(&body)
+    };
+    assert_eq!(ask(1, false).status, 200);
+    let refused = ask(40, false);
+    assert_eq!(refused.status, 400);
+    assert!(refused.error().contains("10000 bytes"), "{refused:?}");
+    scene.await_rest();
+    // Nothing is kept of a stream.
+    let stream = ask(40, true);
+    assert_eq!(
+        stream.body.matches("\"finish_reason\":\"length\"").count(),
+        40
+    );
+}
+
 #[test]
 fn nesting_has_a_depth() {
     let scene = Scene::new();
@@ -149,13 +183,15 @@ fn what_is_no_http_is_refused() {
 /// A head that comes byte by byte, or not at all.
 #[test]
 fn a_head_has_to_come_in_time() {
-    let scene = Scene::with_limits(|limits| limits.header_time = SHORT);
+    // Long enough for heads that come as fast as they can.
+    const TIME: Duration = Duration::from_secs(2);
+    let scene = Scene::with_limits(|limits| limits.header_time = TIME);
     let (mut slow, mut silent) = (scene.client(), scene.client());
     let begin = Instant::now();
     let mut head = "GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
         .bytes()
         .chain(std::iter::repeat(b'x'));
-    while begin.elapsed() < SHORT * 2 {
+    while begin.elapsed() < TIME * 3 / 2 {
         slow.try_send([head.next().unwrap()]);
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -168,7 +204,7 @@ fn a_head_has_to_come_in_time() {
     let mut client = scene.client();
     client.send(get("/health"));
     assert_eq!(client.answer().unwrap().status, 200);
-    std::thread::sleep(SHORT * 2);
+    std::thread::sleep(TIME * 3 / 2);
     client.send(get("/health"));
     assert_eq!(client.answer().unwrap().status, 200);
     client.send("GET /hea");
@@ -272,7 +308,7 @@ fn the_queue_has_an_end() {
     let mut busy: Vec<_> = (0..5).map(|_| scene.client()).collect();
     for (index, client) in busy.iter_mut().enumerate() {
         let texts = if index == 0 { 60 } else { 8 };
-        let body = json!({"prompt": "A king", "max_tokens": 100, "ignore_eos": true, "n": texts, "temperature": 1, "stream": true});
+        let body = json!({"prompt": "A king", "max_tokens": 480, "ignore_eos": true, "n": texts, "temperature": 1, "stream": true});
         client.send(post("/v1/completions", &body.to_string()));
         client.until("data: ").unwrap();
     }
@@ -283,6 +319,8 @@ fn the_queue_has_an_end() {
             r#"{"prompt": "A queen", "max_tokens": 1}"#,
         ));
     }
+    scene.await_figure("openelm_requests_refused_total", |refused| refused > 0.0);
+    drop(busy);
     let answers: Vec<_> = waiting
         .iter_mut()
         .map(|client| client.answer().unwrap())
@@ -307,7 +345,9 @@ fn the_queue_has_an_end() {
 
 #[test]
 fn waiting_has_an_end() {
-    let scene = Scene::with_limits(|limits| limits.waiting_time = SHORT);
+    // Long enough for those that need not wait, while others use the device.
+    let waiting_time = Duration::from_secs(3);
+    let scene = Scene::with_limits(|limits| limits.waiting_time = waiting_time);
     let mut busy: Vec<_> = (0..5).map(|_| scene.client()).collect();
     for (index, client) in busy.iter_mut().enumerate() {
         let texts = if index == 0 { 90 } else { 30 };

@@ -122,7 +122,10 @@ fn another_adapter_takes_over() {
         std::thread::sleep(Duration::from_millis(10));
     };
     assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!(*wishes.lock().unwrap(), [None, Some("first".to_owned())]);
+    let wishes = wishes.lock().unwrap();
+    assert_eq!(wishes.len(), 2);
+    let broken = wishes[1].as_deref();
+    assert!(wishes[0].is_none() && broken.is_some_and(|name| name.starts_with("first (")));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use openelm::server::{Limits, Server, Settings, Stop};
 use openelm::text::ChatTemplate;
-use openelm::{Model, Result};
+use openelm::{Error, Model, Result};
 use serde_json::Value;
 
 use super::client::{Answer, Client, get, post};
@@ -66,6 +66,19 @@ impl Scene {
         let mut server = Server::bind(settings()).unwrap();
         server.reload_with(Box::new(reload));
         Self::run(server, model)
+    }
+
+    /// A server with a key, which is asked by `ask` while its model is loaded.
+    pub fn loading(key: &str, ask: impl FnOnce(SocketAddr)) -> Self {
+        let mut settings = settings();
+        settings.api_keys.push(key.into());
+        let server = Server::bind(settings).unwrap();
+        let address = server.address().unwrap();
+        let loaded = server.load(|| {
+            ask(address);
+            Ok::<_, Error>(model().clone())
+        });
+        Self::run(server, loaded.unwrap())
     }
 
     fn run(server: Server, model: Model) -> Self {

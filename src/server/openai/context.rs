@@ -27,6 +27,8 @@ pub struct Context {
 pub struct Limits {
     /// Prompts, each as often as it is to be continued.
     pub texts: usize,
+    /// Bytes of an answer that is not streamed.
+    pub answer_bytes: usize,
     /// Stop strings.
     pub stops: usize,
     /// Bytes of each stop string.
@@ -37,6 +39,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             texts: 256,
+            answer_bytes: 256 << 20,
             stops: 16,
             stop_bytes: 256,
         }

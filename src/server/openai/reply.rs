@@ -39,6 +39,9 @@ pub struct Reply {
     model: String,
     spelling: Arc<Spelling>,
     states: Vec<State>,
+    /// Bytes of the texts that are done, and the most that there may be, where the answer is to come as a whole.
+    done_bytes: usize,
+    most_bytes: usize,
 }
 
 /// A text, and what was kept of it.
@@ -92,6 +95,8 @@ impl Reply {
             model: context.name.clone(),
             spelling: Arc::clone(&context.spelling),
             states: states.collect(),
+            done_bytes: 0,
+            most_bytes: context.limits.answer_bytes,
         }
     }
 
@@ -133,7 +138,7 @@ impl Reply {
         for news in news {
             match self.is_stream {
                 true => pieces.extend(self.piece(index, &news)),
-                false => self.keep(index, news),
+                false => self.keep(index, news)?,
             }
         }
         Ok(pieces)
@@ -144,12 +149,11 @@ impl Reply {
         self.states.iter().all(|state| state.choice.has_ended())
     }
 
-    /// When all texts have ended: the whole answer, which is one piece of JSON, or the last pieces of the stream, of which there may be none.
-    pub fn end(mut self) -> Vec<String> {
+    /// When all texts have ended: the whole answer, or the last piece of a stream, which may have none.
+    pub fn end(mut self) -> Option<String> {
         let usage = Some(Some(self.usage()));
         if self.is_stream {
-            let last = self.has_usage.then(|| json(&self.answer(&[], usage, None)));
-            return last.into_iter().collect();
+            return self.has_usage.then(|| json(&self.answer(&[], usage, None)));
         }
         let choices = self.states.iter_mut();
         let choices: Vec<Box<RawValue>> = choices.filter_map(|state| state.done.take()).collect();
@@ -157,13 +161,16 @@ impl Reply {
             .states
             .first()
             .and_then(|state| self.chat_prompt(state));
-        vec![json(&self.answer(&choices, usage, prompt_ids))]
+        Some(json(&self.answer(&choices, usage, prompt_ids)))
     }
 
     /// Keeps news for an answer that comes as a whole.
-    fn keep(&mut self, index: usize, news: News) {
+    ///
+    /// # Errors
+    /// 400 where that becomes too large.
+    fn keep(&mut self, index: usize, news: News) -> Result<(), ApiError> {
         let Some(state) = self.states.get_mut(index) else {
-            return;
+            return Ok(());
         };
         state.kept.text += &news.text;
         state.kept.entries.extend(news.entries);
@@ -174,10 +181,20 @@ impl Reply {
                 Form::Chat => Said::Message(Message::new(&kept.text)),
             };
             let done = self.choice(index, said, &kept.entries, reason, true);
+            self.done_bytes += done.as_ref().map_or(0, |done| done.get().len());
+            let most = self.most_bytes;
+            if self.done_bytes > most {
+                let message = format!(
+                    "the answer has more than the {most} bytes that this server makes of one; ask for fewer texts or log-probabilities, \
+                     or for a stream"
+                );
+                return Err(ApiError::new(400, message));
+            }
             if let Some(state) = self.states.get_mut(index) {
                 state.done = done;
             }
         }
+        Ok(())
     }
 
     /// A piece of a stream; `None` where there is nothing to say.

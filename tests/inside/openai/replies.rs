@@ -378,7 +378,7 @@ fn usage_counts_a_prompt_once_and_choices_keep_their_order() {
             .unwrap();
         reply.event(index, ended(1, Finish::Length)).unwrap();
     }
-    let whole: Value = serde_json::from_str(&reply.end().concat()).unwrap();
+    let whole: Value = serde_json::from_str(&reply.end().unwrap()).unwrap();
     for index in 0..4 {
         let choice = &whole["choices"][index];
         assert_eq!(
