@@ -109,6 +109,29 @@ fn a_prompt_on_a_gpu_has_norms_of_its_own() {
     assert_eq!(in_layer_2(&steps[0]), order);
 }
 
+/// The most operations that a step can have: prompt rows, whose token is chosen on the device where nothing may come twice.
+#[test]
+fn the_longest_step_is_timed_whole() {
+    let model = common::load("demo", None, false);
+    let mut session = model.session().unwrap();
+    session.set_trace(TraceMode::Kernels);
+    let mut options = GenerateOptions::default();
+    options.max_tokens = Some(3);
+    options.sample_on = Some(SampleOn::Device);
+    options.sampling.processors.no_repeat_ngram_size = 2;
+    let ids: Vec<u32> = (1..=6).collect();
+    session.generate(&ids, &options).unwrap().for_each(drop);
+    let steps = session.take_trace();
+    if let Some(spans) = &steps[0].spans {
+        let stages: Vec<_> = spans.iter().rev().take(3).map(|span| span.kernel).collect();
+        assert!(spans.iter().any(|span| span.kernel == "head"), "{stages:?}");
+        assert!(
+            stages.iter().all(|stage| stage.starts_with("sample")),
+            "{stages:?}"
+        );
+    }
+}
+
 #[test]
 fn bytes_and_operations_are_those_of_the_model() {
     let (model, steps) = traced();

@@ -204,7 +204,7 @@ impl Worker {
                     serving.fail_all(&self.sink, error);
                     // A device that has run out of memory, or refused something, says so for ever after.
                     if let Err(unusable) = serving.model.network().gpu().check() {
-                        let adapter = serving.model.adapter().name.clone();
+                        let adapter = serving.model.adapter().identity();
                         return Ok(After::Lost(adapter, unusable));
                     }
                 }

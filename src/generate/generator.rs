@@ -398,7 +398,10 @@ impl Generator {
                     top: top_candidates(logits, self.options.top_logprobs),
                 }
             }
-            RowResult::Choice(choice) if choice.is_nan => {
+            // Where chance has a part, an infinite logit leaves no sum.
+            RowResult::Choice(choice)
+                if choice.is_nan || (self.sampler.is_random() && choice.log_sum.is_nan()) =>
+            {
                 self.failure = Some(Error::NotANumber { id: choice.id });
                 return None;
             }

@@ -166,7 +166,7 @@ impl ModelFiles {
     /// As [`Model::load`].
     pub fn load(self, options: &LoadOptions, progress: impl FnMut(Progress)) -> Result<Model> {
         let mut candidates = Candidate::of(options.device.as_deref(), options.f16_prefill)?;
-        candidates.sort_by_key(|candidate| options.distrusted.contains(&candidate.name));
+        candidates.sort_by_key(|candidate| options.distrusted.contains(&candidate.identity));
         self.load_on_first(&candidates, options, progress)
     }
 
@@ -181,13 +181,13 @@ impl ModelFiles {
         mut progress: impl FnMut(Progress),
     ) -> Result<Model> {
         let begin = Instant::now();
-        let name = |candidate: &Candidate| candidate.name.clone();
+        let name = |candidate: &Candidate| candidate.identity.clone();
         let (network, mut passed_over) = first_that_works(candidates, name, |candidate| {
             Network::load(candidate.open()?, &self.checkpoint, options, &mut progress)
         })?;
         let mut model = self.loaded(network, begin);
         let unused = options.distrusted.iter();
-        let unused = unused.filter(|name| **name != model.adapter().name);
+        let unused = unused.filter(|other| **other != model.adapter().identity());
         passed_over.extend(unused.map(|name| format!("`{name}` is not used: it failed before")));
         if let Some(inner) = Arc::get_mut(&mut model.0) {
             inner.warnings.splice(0..0, passed_over);

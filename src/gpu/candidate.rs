@@ -1,22 +1,22 @@
 //! Adapters that a model may be put on, each opened only when its turn comes.
 
-use super::adapter::wanted;
+use super::adapter::{AdapterSummary, wanted};
 use super::device::Gpu;
 use crate::error::Result;
 use crate::threads::block_on;
 
 /// An adapter that may be opened.
 pub struct Candidate {
-    /// Its device's own name.
-    pub name: String,
+    /// [`AdapterSummary::identity`].
+    pub identity: String,
     open: Box<dyn Fn() -> Result<Gpu>>,
 }
 
 impl Candidate {
     /// One that `open` opens: tests have such that fail.
-    pub fn new(name: String, open: impl Fn() -> Result<Gpu> + 'static) -> Self {
+    pub fn new(identity: String, open: impl Fn() -> Result<Gpu> + 'static) -> Self {
         Self {
-            name,
+            identity,
             open: Box::new(open),
         }
     }
@@ -29,7 +29,7 @@ impl Candidate {
     pub fn of(requested: Option<&str>, with_matrices: bool) -> Result<Vec<Self>> {
         let adapters = block_on(wanted(requested))??.into_iter();
         let candidate = |adapter: wgpu::Adapter| {
-            Self::new(adapter.get_info().name, move || {
+            Self::new(AdapterSummary::new(&adapter).identity(), move || {
                 block_on(Gpu::on(&adapter, with_matrices, |limits| limits))?
             })
         };

@@ -158,6 +158,8 @@ impl Gpu {
     ) -> Result<Pipeline> {
         let label = spec.variant.file;
         let resolved = shader::resolve(files, &self.stood_in(&spec.variant))?;
+        // What Metal's and DirectX's compilers refuse is called internal.
+        let internal = self.error_scope(wgpu::ErrorFilter::Internal);
         let scope = self.error_scope(wgpu::ErrorFilter::Validation);
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(label),
@@ -207,7 +209,8 @@ impl Gpu {
                 },
                 cache: self.pipeline_cache.as_deref().map(PipelineCache::get),
             });
-        if let Some(error) = scope.pop() {
+        let (refused, failed) = (scope.pop(), internal.pop());
+        if let Some(error) = refused.or(failed) {
             self.check()?;
             let info = pollster::block_on(module.get_compilation_info());
             let line = info

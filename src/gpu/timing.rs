@@ -61,8 +61,8 @@ impl Gpu {
 }
 
 impl Timer {
-    /// Records `count` dispatches, the `i`th by `dispatch(pass, i)`, with a timestamp before and after each. `first` of the same
-    /// measurement were recorded before, perhaps in another submission.
+    /// Records `count` dispatches, the `i`th by `dispatch(pass, i)`, with a timestamp before and after each that there is room for. `first` of
+    /// the same measurement were recorded before, perhaps in another submission.
     pub fn record(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -70,17 +70,17 @@ impl Timer {
         count: usize,
         mut dispatch: impl FnMut(&mut wgpu::ComputePass<'_>, usize),
     ) {
-        let count = count.min(self.capacity.saturating_sub(first));
+        let timed = count.min(self.capacity.saturating_sub(first));
         let query = |i: usize| 2 * (first + i) as u32;
         if self.inside_passes {
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            for i in 0..count {
+            for i in 0..timed {
                 pass.write_timestamp(&self.queries, query(i));
                 dispatch(&mut pass, i);
                 pass.write_timestamp(&self.queries, query(i) + 1);
             }
         } else {
-            for i in 0..count {
+            for i in 0..timed {
                 let writes = wgpu::ComputePassTimestampWrites {
                     query_set: &self.queries,
                     beginning_of_pass_write_index: Some(query(i)),
@@ -93,6 +93,10 @@ impl Timer {
                 dispatch(&mut encoder.begin_compute_pass(&descriptor), i);
             }
         }
+        if timed < count {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            (timed..count).for_each(|i| dispatch(&mut pass, i));
+        }
     }
 
     /// Records what makes the `count` intervals recorded so far readable; the last thing of a measurement.
@@ -103,8 +107,8 @@ impl Timer {
         encoder.copy_buffer_to_buffer(&self.resolved, 0, &self.staging, 0, bytes);
     }
 
-    /// Waits for the submission and reads its `count` intervals; `None` where the driver's numbers make no sense (zeros, or time
-    /// that runs backwards).
+    /// Waits for the submission and reads its `count` intervals; `None` where there was no room for them, or the driver's numbers make no sense
+    /// (zeros, or time that runs backwards).
     ///
     /// # Errors
     /// Those of [`Gpu::wait`].
@@ -114,6 +118,10 @@ impl Timer {
         submission: wgpu::SubmissionIndex,
         count: usize,
     ) -> Result<Option<Intervals>> {
+        if count > self.capacity {
+            gpu.wait(Some(submission))?;
+            return Ok(None);
+        }
         let bytes = 2 * count as u64 * u64::from(wgpu::QUERY_SIZE);
         let arrival = Arrival::new(&self.staging, bytes, submission);
         let ticks: Vec<u64> = arrival.read(gpu, bytemuck::pod_collect_to_vec)?;
@@ -169,20 +177,24 @@ mod tests {
             eprintln!("no timestamps here: not checked");
             return;
         };
-        let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        let mut recorded = 0;
-        timer.record(&mut encoder, 0, 3, |_, i| {
-            assert_eq!(i, recorded);
-            recorded += 1;
-        });
-        timer.resolve(&mut encoder, 3);
-        let submission = gpu.queue.submit([encoder.finish()]);
-        let intervals = timer.read(&gpu, submission, 3).unwrap();
-        if let Some(intervals) = intervals {
+        let all = |count: usize| {
+            let mut encoder = gpu.device.create_command_encoder(&Default::default());
+            let mut recorded = 0;
+            timer.record(&mut encoder, 0, count, |_, i| {
+                assert_eq!(i, recorded);
+                recorded += 1;
+            });
+            assert_eq!(recorded, count);
+            timer.resolve(&mut encoder, count);
+            let submission = gpu.queue.submit([encoder.finish()]);
+            timer.read(&gpu, submission, count).unwrap()
+        };
+        if let Some(intervals) = all(3) {
             assert_eq!(intervals.len(), 3);
             assert!(intervals.iter().all(|(begin, end)| begin <= end));
         }
-        assert_eq!(recorded, 3);
+        // What there is no room for is done all the same, without times.
+        assert_eq!(all(5), None);
         gpu.check().unwrap();
     }
 }

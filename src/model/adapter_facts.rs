@@ -13,6 +13,8 @@ pub struct AdapterKey {
     adapter: String,
     backend: String,
     driver: String,
+    address: String,
+    shader_compiler: String,
     /// This program's version, and a number that changes with its shaders.
     kernels: String,
 }
@@ -24,6 +26,8 @@ impl AdapterKey {
             adapter: gpu.adapter.name.clone(),
             backend: gpu.adapter.backend.clone(),
             driver: gpu.adapter.driver.clone(),
+            address: gpu.adapter.address.clone(),
+            shader_compiler: gpu.adapter.features.shader_compiler.clone(),
             kernels: format!("{version} {:032x}", kernels::fingerprint()),
         }
     }
@@ -43,11 +47,11 @@ pub struct AdapterFacts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Probed {
-    /// Whether subgroups are as the driver says, and exchange what they are asked to.
-    pub subgroups: bool,
+    /// Whether subgroups are as the driver says, and exchange what they are asked to; `None`: it has none, or they were not asked for.
+    pub subgroups: Option<bool>,
     /// Whether its own instructions keep numbers below f16's normal range.
-    pub halves: bool,
-    /// Whether its cooperative matrices compute; `None`: they were not asked for.
+    pub halves: Option<bool>,
+    /// Whether its cooperative matrices compute.
     pub matrices: Option<bool>,
 }
 

@@ -31,6 +31,9 @@ pub const RING: usize = 4;
 /// Bytes before results in a read-back, which tell whether the cache's format was too narrow.
 const HEAD: u64 = 16;
 
+/// Operations of a step that choose tokens, at most: repetitions, groups of logits, a pick.
+const MOST_SAMPLE_OPS: usize = 3;
+
 /// A step on its way; whoever drops it has no use for its results.
 pub struct Ticket {
     alive: Arc<()>,
@@ -184,8 +187,10 @@ impl Executor {
     pub fn prepare_timer(&mut self, resident: &Resident) {
         if self.timer.is_none() {
             let ops = &self.ops;
-            let count = ops.trunk.len() + ops.tail.len() + 2;
-            self.timer = resident.gpu.timer(count);
+            let count = ops.trunk.len() + ops.tail.len() + MOST_SAMPLE_OPS;
+            // Without room for it there are no timings.
+            let timer = resident.gpu.try_allocating(|| resident.gpu.timer(count));
+            self.timer = timer.ok().flatten();
         }
     }
 
@@ -200,7 +205,9 @@ impl Executor {
             buffers: &self.buffers,
             pool,
         };
-        self.ops = binder.bind(&self.plan.ops)?;
+        self.ops = resident
+            .gpu
+            .try_allocating(|| binder.bind(&self.plan.ops))??;
         self.bound = pool.version;
         Ok(())
     }
@@ -454,6 +461,8 @@ impl Executor {
         self.inputs.resize(end, nobody);
         self.sample_rows.clear();
         let mut extents = Extents::default();
+        // By the cache row that sequences begin with: what most rows look at of those that share it.
+        let mut longest: Vec<(u32, u32)> = Vec::new();
         // Where the next row of each class goes, and the next row of logits. Of those that a part of can be left out, rows come last that
         // something is wanted after.
         let mut next = [0, rows.prompt.start];
@@ -475,7 +484,14 @@ impl Executor {
             *place += 1;
             let kv_len = row.position + 1;
             extents.trunk.positions += u64::from(kv_len);
-            extents.trunk.kv_len = extents.trunk.kv_len.max(kv_len);
+            let cache_rows = pool.rows().of(row.sequence)?;
+            match longest
+                .iter_mut()
+                .rfind(|(begin, _)| *begin == cache_rows[0])
+            {
+                Some((_, most)) => *most = kv_len.max(*most),
+                None => longest.push((cache_rows[0], kv_len)),
+            }
             if class == 0 {
                 let longest = &mut extents.trunk.generated_kv_len;
                 *longest = (*longest).max(kv_len);
@@ -486,7 +502,7 @@ impl Executor {
                 TokenSource::Chosen => CHOSEN,
             };
             input.position = row.position;
-            input.cache_row = pool.rows().of(row.sequence)?[row.position as usize];
+            input.cache_row = cache_rows[row.position as usize];
             input.table = pool.table(resident, row.sequence);
             input.slot = row.sequence.slot;
             if !is_wanted {
@@ -535,6 +551,7 @@ impl Executor {
             input.writes_cache = u32::from(!has_runs);
         }
         extents.trunk.has_runs = has_runs;
+        extents.trunk.cache_rows = longest.iter().map(|(_, most)| u64::from(*most)).sum();
         let first_rows = [rows.prompt.clone(), logits.prompt.clone()];
         extents.sample.rows.generated = counts.reports;
         let has_windows = resident.path == ComputePath::Software;

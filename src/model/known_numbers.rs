@@ -56,9 +56,9 @@ impl Known {
     /// What an adapter is tested with that computes on `path`: what is usual there, and no more, since a software adapter takes tens of
     /// milliseconds to compile a kernel.
     pub fn all(gpu: &Gpu, path: ComputePath) -> Vec<Self> {
-        let mut all = vec![product(gpu, path)];
+        let mut all = vec![product(gpu, path), halves(gpu)];
         if path == ComputePath::Gpu {
-            all.extend([norm(gpu), halves(gpu)]);
+            all.push(norm(gpu));
         }
         if gpu.subgroup_lanes > 0 {
             all.push(subgroups(gpu));

@@ -182,7 +182,13 @@ impl KvPool {
         }
         let gpu = &resident.gpu;
         let slots = needed.next_power_of_two();
-        let grown = match gpu.try_allocating(|| tables(resident, slots)) {
+        let widest = history_words(resident).max(resident.context_size);
+        let bytes = (slots * widest) as u64 * 4;
+        let grown = match bytes <= gpu.limits.max_storage_buffer_binding_size {
+            true => gpu.try_allocating(|| tables(resident, slots)),
+            false => Err(out_of_memory(gpu)),
+        };
+        let grown = match grown {
             Ok(grown) => grown,
             Err(error) => {
                 self.rows.free(id);

@@ -403,7 +403,7 @@ impl Network {
     /// As [`Network::read`].
     pub(crate) fn settle(&self) -> Result<()> {
         let gpu = &self.resident.gpu;
-        let readback = Readback::new(gpu, 4);
+        let readback = gpu.try_allocating(|| Readback::new(gpu, 4))?;
         let submission = {
             let core = self.core();
             let mut encoder = gpu.device.create_command_encoder(&Default::default());

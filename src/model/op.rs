@@ -118,8 +118,8 @@ impl ClassRows {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Extent {
     pub rows: ClassRows,
-    /// Positions that the last row looks at.
-    pub kv_len: u32,
+    /// Cache rows that are looked at, those of several rows or sequences counted once.
+    pub cache_rows: u64,
     /// Positions that rows look at, each counted for each.
     pub positions: u64,
     /// The same of generated rows.
@@ -186,8 +186,11 @@ impl<D: HasShape> Op<D> {
             written,
             position,
         } = self.traffic;
-        let (rows, kv_len) = (u64::from(extent.rows.count()), u64::from(extent.kv_len));
-        (weights + read * rows + position * kv_len, written * rows)
+        let rows = u64::from(extent.rows.count());
+        (
+            weights + read * rows + position * extent.cache_rows,
+            written * rows,
+        )
     }
 
     /// Whether there is anything to do.

@@ -15,7 +15,7 @@ use crate::kernels::linear::Tuning;
 pub struct LoadOptions {
     /// Index, or part of the name, of the adapter; `None`: the best one that works.
     pub device: Option<String>,
-    /// Names of adapters that are the last to be tried, because they have failed before, where `device` names none.
+    /// Adapters ([`crate::gpu::AdapterSummary::identity`]) that are the last to be tried, because they have failed before, where `device` names none.
     pub distrusted: Vec<String>,
     /// Format of weights on the device; `None`: bf16 and f16 as stored, f32 as f16, or bf16 where f16 cannot hold it.
     pub dtype: Option<Dtype>,
@@ -51,20 +51,20 @@ pub struct LoadOptions {
 }
 
 impl LoadOptions {
-    /// Has the next load take another adapter than the one of this name, which was lost again and again. False where there is no other, or one was
+    /// Has the next load take another adapter than this ([`crate::gpu::AdapterSummary::identity`]), which was lost again and again. False where there is no other, or one was
     /// asked for.
     pub fn distrust(&mut self, adapter: &str) -> bool {
         let known = adapters().into_iter();
-        self.distrust_among(adapter, known.map(|known| known.name))
+        self.distrust_among(adapter, known.map(|known| known.identity()))
     }
 
     fn distrust_among(&mut self, adapter: &str, known: impl IntoIterator<Item = String>) -> bool {
-        if self.device.is_some() || self.distrusted.iter().any(|name| name == adapter) {
+        if self.device.is_some() || self.distrusted.iter().any(|other| other == adapter) {
             return false;
         }
         self.distrusted.push(adapter.to_owned());
         let mut known = known.into_iter();
-        known.any(|name| !self.distrusted.contains(&name))
+        known.any(|other| !self.distrusted.contains(&other))
     }
 }
 

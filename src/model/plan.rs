@@ -496,8 +496,8 @@ mod tests {
     fn extent(rows: ClassRows, kv_len: u32, has_runs: bool) -> Extent {
         Extent {
             rows,
-            kv_len,
-            positions: u64::from(kv_len),
+            cache_rows: kv_len.into(),
+            positions: kv_len.into(),
             generated_kv_len: kv_len,
             has_runs,
         }

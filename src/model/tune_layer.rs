@@ -8,9 +8,10 @@ use web_time::Instant;
 
 use super::pack::{GROUP, UNIT, units};
 use super::time::{fastest, uniform};
+use super::weights::MOST_OUTPUTS;
 use crate::checkpoint::Config;
 use crate::dtype::Dtype;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::pipeline::window;
 use crate::gpu::{Gpu, Pipeline};
 use crate::kernels::linear::{Input, Mapping, Output, Product, RowBindings, Shape, Tuning};
@@ -67,7 +68,11 @@ pub fn fastest_rows(
                 let is_new = candidates.iter().all(|known| known.tuning != tuning);
                 let is_possible = tuning.is_possible(ComputePath::Gpu, gpu.subgroup_lanes);
                 if is_new && is_possible && begin.elapsed() < patience {
-                    candidates.push(sample.candidate(tuning)?);
+                    match sample.candidate(tuning) {
+                        // Without it this driver can do.
+                        Err(Error::Shader { .. }) => {}
+                        candidate => candidates.push(candidate?),
+                    }
                 }
             }
         }
@@ -129,6 +134,8 @@ impl<'a> LayerSample<'a> {
             let columns = columns.next_multiple_of(width);
             let most = binding / (units(columns, dtype) * UNIT) as u64;
             let rows = rows.next_multiple_of(GROUP).min(most as usize);
+            // As many as a dispatch of any layout may have.
+            let rows = rows.min(MOST_OUTPUTS);
             (rows, columns)
         });
         let bytes = |(rows, columns): (usize, usize)| {

@@ -266,8 +266,8 @@ pub struct Weights {
     pub layers: Vec<LayerNorms>,
 }
 
-/// Outputs of a part at most, so that a dispatch of any mapping stays below the 65,535 workgroups that WebGPU guarantees.
-const MOST_OUTPUTS: usize = 1 << 16;
+/// Outputs of a part at most, so that a dispatch of any mapping has no more than the 65,535 workgroups that WebGPU guarantees.
+pub const MOST_OUTPUTS: usize = (1 << 16) - GROUP;
 
 /// Which source rows go into each part: `outputs` outputs, each of one row, or of two (`outputs` apart) if `gated`.
 fn split(rows: usize, row_bytes: u64, gated: bool, most_bytes: u64) -> Vec<Vec<Range<usize>>> {
@@ -425,7 +425,8 @@ impl<P: FnMut(Progress) -> Result<()>> Loader<'_, P> {
         // Whole blocks, also from where the second norm begins.
         let read = values.len().next_multiple_of(ROW_PAD) + BLOCK;
         let least = match self.path {
-            ComputePath::Gpu => 0,
+            // Attention reads the norms of queries and keys, and then does without them where a model has none.
+            ComputePath::Gpu => 2 * self.checkpoint.config.head_dim.next_multiple_of(BLOCK),
             ComputePath::Software => UNIFORM_WINDOW as usize / 4,
         };
         values.resize(read.max(least), 0.0);

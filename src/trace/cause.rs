@@ -266,6 +266,9 @@ fn reason(sum: &Sum, tokens: u64, peaks: Option<&Peaks>) -> String {
     match sum.bound_by(peaks) {
         Bound::Memory if of_memory > BEYOND => format!(", memory-bound at {memory}{caches}"),
         Bound::Memory => format!(", memory-bound at {memory}"),
+        Bound::Arithmetic if of_arithmetic > BEYOND => format!(
+            ", bound by arithmetic at {arithmetic}: more than is possible in f32, so matrix units do it"
+        ),
         Bound::Arithmetic => format!(", bound by arithmetic at {arithmetic}"),
         Bound::Overhead => {
             let each = sum.duration_ns as f64 / sum.calls.max(1) as f64;
@@ -402,6 +405,10 @@ mod tests {
             said(&step),
             "FFN of all layers: 90 % of the prompt's time, bound by arithmetic at 70 % of 70 GFLOP/s"
         );
+        for span in step.spans.iter_mut().flatten() {
+            span.flops = 210 * span.duration_ns;
+        }
+        assert!(said(&step).contains("300 % of 70 GFLOP/s: more than is possible in f32"));
         // Neither, in kernels that are long.
         let text = said(&decode(layers(|_| 9, 0.1)));
         assert!(

@@ -101,6 +101,11 @@ impl Lab {
         let mut rows = vec![row(0, 0, &greedy, 0.0, 0); sample::MOST_ROWS];
         rows[0] = row(0, 1, &greedy, 0.5, 2);
         rows[1] = row(3, 2, sampling, uniform, top);
+        // The same sequence's may be scored beside it, which disturbs nothing.
+        rows[2] = sample::Row {
+            scored: 0,
+            ..row(3, 2, &greedy, 0.5, 0)
+        };
         let [logits, adjusted, group_facts, seen, chosen, report, rows] = [
             self.buffer(bytemuck::cast_slice(&padded)),
             self.buffer(&vec![0; 3 * groups * GROUP * 4]),

@@ -78,11 +78,7 @@ impl App {
                 self.saving.index_changed();
                 tell_unreadable(&mut self.state, &problems);
             }
-            Read::Models(models, room) => {
-                let catalog = &mut self.state.catalog;
-                (catalog.models, catalog.room) = (models, room);
-                catalog.is_searching = false;
-            }
+            Read::Models(models, room) => self.models_were_found(models, room),
             Read::Trash(thrown) => self.trash_was_read(thrown),
             Read::Texts(texts, problems) => self.take_texts(&texts, &problems),
             Read::Imported(imported) => self.imported(imported),

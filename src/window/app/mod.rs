@@ -72,6 +72,8 @@ pub struct App {
     wanted: String,
     /// Whether the trash has changed since it was read.
     is_trash_old: bool,
+    /// Whether models are to be looked for again, once the search that goes on is done.
+    are_models_old: bool,
     pace: Pace,
     egui: egui::Context,
     /// What is loaded or loading; events of other loads are of no interest.
@@ -131,6 +133,7 @@ impl App {
             views: Views::default(),
             engine,
             is_trash_old: false,
+            are_models_old: false,
             pace: Pace::default(),
             egui: context.clone(),
             load: LoadRequest::default(),

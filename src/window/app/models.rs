@@ -3,12 +3,13 @@
 use super::App;
 use super::model_search::Search;
 use crate::dtype::Dtype;
-use crate::window::catalog::Choice;
+use crate::window::catalog::{Choice, Listed};
 
 impl App {
-    /// Looks for models, unless that is going on.
+    /// Looks for models; if that is going on, once more when it is done: what has changed since may have been passed.
     pub(super) fn find_models(&mut self) {
         if std::mem::replace(&mut self.state.catalog.is_searching, true) {
+            self.are_models_old = true;
             return;
         }
         let info = self.state.info();
@@ -22,6 +23,16 @@ impl App {
                 memory.weights + memory.kv_cache + memory.scratch
             }),
         });
+    }
+
+    /// Takes in the models that were found, and the memory that there is for one.
+    pub(super) fn models_were_found(&mut self, models: Vec<Listed>, room: Option<u64>) {
+        let catalog = &mut self.state.catalog;
+        (catalog.models, catalog.room) = (models, room);
+        catalog.is_searching = false;
+        if std::mem::take(&mut self.are_models_old) {
+            self.find_models();
+        }
     }
 
     /// The format to load a model in, where the person asks for none.

@@ -104,6 +104,13 @@ impl Pulls {
     }
 }
 
+/// Nobody would see what comes.
+impl Drop for Pulls {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
 /// Fetches from the hub, as these settings say, or the environment.
 pub(super) fn from_hub(settings: Option<crate::hub::Settings>) -> Fetch {
     Arc::new(move |name, cancel, report| {

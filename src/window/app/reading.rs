@@ -1,7 +1,9 @@
 //! Conversations read off this thread: those that are large, all of a folder whose index is of no use, and those to be imported.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::model_search::Search;
@@ -85,7 +87,13 @@ pub(super) struct Reading {
     outbox: Sender<Read>,
     done: Receiver<Read>,
     egui: egui::Context,
+    /// Looking into the trash, and reading files that came from outside.
+    trash: Lane,
+    files: Lane,
 }
+
+/// The last of several pieces of work, each of which waits for the one before: what they tell comes in their order.
+type Lane = RefCell<Option<JoinHandle<()>>>;
 
 impl Reading {
     pub(super) fn new(egui: &egui::Context, reader: Reader) -> Self {
@@ -95,6 +103,8 @@ impl Reading {
             outbox,
             done,
             egui: egui.clone(),
+            trash: Lane::default(),
+            files: Lane::default(),
         }
     }
 
@@ -136,7 +146,7 @@ impl Reading {
 
     /// Reads files that were exported.
     pub(super) fn import(&self, paths: Vec<PathBuf>) {
-        self.spawn(move |_, tell| {
+        self.spawn_in(&self.files, move |_, tell| {
             let mut imported = Imported::default();
             paths.iter().for_each(|path| imported.read(path));
             tell(Read::Imported(imported));
@@ -145,12 +155,14 @@ impl Reading {
 
     /// Reads what lies in the trash.
     pub(super) fn trash(&self) {
-        self.spawn(|reader, tell| tell(Read::Trash(thrown(reader))));
+        self.spawn_in(&self.trash, |reader, tell| {
+            tell(Read::Trash(thrown(reader)));
+        });
     }
 
     /// Reads texts.
     pub(super) fn texts(&self, paths: Vec<PathBuf>) {
-        self.spawn(move |_, tell| {
+        self.spawn_in(&self.files, move |_, tell| {
             let (mut texts, mut problems) = (Vec::new(), Vec::new());
             for path in &paths {
                 match read_text(path) {
@@ -170,19 +182,33 @@ impl Reading {
         });
     }
 
-    fn spawn(&self, work: impl FnOnce(&Reader, &dyn Fn(Read)) + Send + 'static) {
+    /// Does work when what came before it in `lane` is done.
+    fn spawn_in(&self, lane: &Lane, work: impl FnOnce(&Reader, &dyn Fn(Read)) + Send + 'static) {
+        let before = lane.take();
+        *lane.borrow_mut() = self.spawn(move |reader, tell| {
+            if let Some(before) = before {
+                // One that has panicked has told all that it will.
+                let _ = before.join();
+            }
+            work(reader, tell);
+        });
+    }
+
+    /// `None` without a thread: then nothing is read, and nothing lost.
+    fn spawn(
+        &self,
+        work: impl FnOnce(&Reader, &dyn Fn(Read)) + Send + 'static,
+    ) -> Option<JoinHandle<()>> {
         let (reader, outbox, egui) = (self.reader.clone(), self.outbox.clone(), self.egui.clone());
-        let spawned = std::thread::Builder::new()
-            .name("reading".into())
-            .spawn(move || {
-                work(&reader, &|read| {
-                    // The window may be gone by now.
-                    let _ = outbox.send(read);
-                    egui.request_repaint();
-                });
+        let builder = std::thread::Builder::new().name("reading".into());
+        let spawned = builder.spawn(move || {
+            work(&reader, &|read| {
+                // The window may be gone by now.
+                let _ = outbox.send(read);
+                egui.request_repaint();
             });
-        // Without a thread nothing is read, and nothing lost.
-        drop(spawned);
+        });
+        spawned.ok()
     }
 }
 
