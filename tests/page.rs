@@ -201,6 +201,22 @@ fn a_text_streams_stops_and_stays_text_and_layers_are_shown() {
     let Some(mut browser) = Browser::open(&address, (1280, 800), "light") else {
         return;
     };
+    // A text that goes on until it is stopped, however slow the page is.
+    browser.evaluate(
+        "const send = window.fetch; \
+         window.fetch = async (url, options) => { \
+             const answer = await send(url, options); \
+             if (!options?.body) return answer; \
+             const reader = answer.body.getReader(); \
+             const pull = async (stream) => { \
+                 const { done, value } = await reader.read(); \
+                 if (!done) return stream.enqueue(new TextDecoder().decode(value).split('data: [DONE]')[0]); \
+                 await new Promise((_, fail) => options.signal.addEventListener('abort', () => fail(options.signal.reason))); \
+             }; \
+             const held = new ReadableStream({ pull }).pipeThrough(new TextEncoderStream()); \
+             return new Response(held, { status: answer.status, headers: answer.headers }); \
+         }; 0",
+    );
     browser.enter("Once upon a time <img src=x onerror=document.title='caught'>");
     browser.until("!document.getElementById('stop').hidden");
     browser.until(&format!("{LOG}.length > 120"));

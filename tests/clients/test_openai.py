@@ -30,6 +30,12 @@ class OpenAI(unittest.TestCase):
         options = {"model": "demo", "max_tokens": 8, "temperature": 0} | options
         return self.client.chat.completions.create(messages=[{"role": "user", "content": text}], **options)
 
+    def await_metric(self, name, value):
+        end = time.monotonic() + 300
+        while self.server.metric(name) != value:
+            self.assertLess(time.monotonic(), end, f"{name} is not {value}")
+            time.sleep(0.01)
+
     def test_models(self):
         models = self.client.models.list().data
         self.assertEqual([model.id for model in models], ["demo"])
@@ -183,16 +189,14 @@ class OpenAI(unittest.TestCase):
 
         async def cancelled():
             async with openai.AsyncOpenAI(base_url=self.server.url + "/v1", api_key="none") as client:
+                self.await_metric("openelm_num_requests_running", 0)
                 task = asyncio.create_task(client.completions.create(model="demo", prompt=PROMPT, **more))
-                await asyncio.sleep(0.3)
+                await asyncio.to_thread(self.await_metric, "openelm_num_requests_running", 1)
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
 
         asyncio.run(cancelled())
-        end = time.monotonic() + 10
-        while self.server.metric("openelm_num_requests_running") and time.monotonic() < end:
-            time.sleep(0.05)
-        self.assertEqual(self.server.metric("openelm_requests_cancelled_total") - before, 3)
+        self.await_metric("openelm_requests_cancelled_total", before + 3)
         self.assertTrue(self.complete().choices[0].text)
 
 

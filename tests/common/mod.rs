@@ -13,7 +13,7 @@ use serde_json::Value;
 pub const FIXTURES: [&str; 2] = ["openelm-f16", "openelm-bf16-sharded"];
 
 /// Where property tests begin: always the same, so that a failure is somebody's doing, unless `OPENELM_TEST_SEED` names another
-/// place. The CI also runs them once with the clock's, and prints it.
+/// place: `make test-properties`.
 pub fn seed(usual: u64) -> RngSeed {
     RngSeed::Fixed(match std::env::var("OPENELM_TEST_SEED") {
         Ok(number) => number.parse().expect("OPENELM_TEST_SEED is a number"),

@@ -99,6 +99,7 @@ fn other_layouts_do_not_depend_on_company_either() {
 /// Every format of weights, and activations of eight bits: the bits of a row follow from its class alone.
 #[test]
 fn bits_follow_from_the_class_in_every_format() {
+    let fixture = common::fixture("openelm-f16");
     for compute_path in ComputePath::ALL {
         let float = Tune::Fixed(common::other_tuning(compute_path));
         let int8 = common::int8_tuning(compute_path).map(Tune::Fixed);
@@ -110,7 +111,7 @@ fn bits_follow_from_the_class_in_every_format() {
             let mut options = common::options(Some(compute_path), false);
             options.dtype = Some(dtype);
             options.tune = tune;
-            let model = Model::load("demo", &options).unwrap();
+            let model = Model::load(&fixture.to_string_lossy(), &options).unwrap();
             let ids = tokens(&model, 41);
             for class in BatchClass::ALL {
                 let whole = logits(&model, &ids, &[41], class);

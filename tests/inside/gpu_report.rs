@@ -99,7 +99,7 @@ impl Compiler {
         }
     }
 
-    /// Compiles a kernel as wgpu would, and returns what the driver tells of it, by name; of several executables the last.
+    /// Compiles a kernel as wgpu would, and returns what the driver tells of it, by name; of several executables the most.
     fn statistics(&self, spec: &KernelSpec) -> BTreeMap<String, u64> {
         let (_, module, info) = parse(spec);
         let mut options = back::spv::Options {
@@ -161,7 +161,8 @@ impl Compiler {
                     let name = CStr::from_ptr(statistic.name.as_ptr());
                     if statistic.format == vk::PipelineExecutableStatisticFormatKHR::UINT64 {
                         let name = name.to_string_lossy().into_owned();
-                        found.insert(name, statistic.value.u64);
+                        let most: &mut u64 = found.entry(name).or_default();
+                        *most = statistic.value.u64.max(*most);
                     }
                 }
             }
@@ -207,8 +208,8 @@ pub fn label(spec: &KernelSpec) -> String {
     format!("{file} {}", words.join(" "))
 }
 
-/// Every kernel for GPUs at 270M, in the formats that people decode with, with and without subgroup operations, in tiles of every size, and
-/// by cooperative matrices where there are some; subgroups have at least so many lanes.
+/// Every kernel for GPUs at 270M: with and without subgroup operations, in tiles of every size, by cooperative matrices where there are some,
+/// with activations of eight bits, and in the outermost layouts that tuning may choose; subgroups have at least so many lanes.
 fn kernels(
     subgroup_lanes: u32,
     matrices: Option<CooperativeMatrices>,
@@ -218,6 +219,7 @@ fn kernels(
     let mut tunings = vec![default];
     tunings.push(Tuning {
         subgroups: true,
+        columns: default.columns.min(subgroup_lanes),
         ..default
     });
     tunings.extend(Tuning::TILES.map(|tile| Tuning { tile, ..default }));
@@ -225,8 +227,24 @@ fn kernels(
         matrices,
         ..default
     }));
-    for dtype in [Dtype::F16, Dtype::Bf16, Dtype::Q8, Dtype::Q4] {
+    let [narrow, .., wide] = Tuning::COLUMNS;
+    for (columns, pairs) in [(narrow, 2), (wide, 1)] {
+        tunings.push(Tuning {
+            columns,
+            pairs,
+            ..default
+        });
+    }
+    tunings.push(Tuning {
+        int8: true,
+        ..default
+    });
+    for dtype in Dtype::ALL {
         for tuning in tunings.iter().copied() {
+            let is_usual = tuning == default || dtype != Dtype::F32;
+            if !is_usual || !tuning.is_possible(ComputePath::Gpu, subgroup_lanes) {
+                continue;
+            }
             let specs = kernels_of(
                 "shape:270M",
                 dtype,

@@ -169,12 +169,6 @@ fn all_conversations_are_searched_and_open_at_the_match() {
     stage.click("About foxes: The owl sleeps in the forest.");
     settle(&mut stage);
     assert_eq!(stage.window.state().conversation().name(), "About foxes");
-    stage
-        .window
-        .render()
-        .unwrap()
-        .save("/tmp/chat-all.png")
-        .unwrap();
     assert!(stage.has("1 of 1"));
     assert_eq!(marked(&stage, "owl"), 2, "in the text and in the list");
     assert!(stage.window.get_by_label("Find text").is_focused());

@@ -6,6 +6,7 @@ use egui_kittest::kittest::Queryable;
 use openelm::engine::{Command, Event};
 use openelm::{Finish, Timing};
 
+use crate::history::until;
 use crate::scene::{
     PATIENCE, Scene, ask_to_close, is_held_open, loaded, scene_of, stage, token, wait,
 };
@@ -23,12 +24,10 @@ fn conversations_survive_the_window() {
             std::fs::read_to_string(file).unwrap_or_default()
         })
     };
-    let begin = Instant::now();
-    while !saved(&stage).contains("I will") && begin.elapsed() < PATIENCE {
-        std::thread::sleep(Duration::from_millis(50));
-        stage.window.step();
-    }
-    assert!(saved(&stage).contains("Remember **me**"));
+    until(&mut stage, "saved", |stage| {
+        let text = saved(stage);
+        text.contains("I will") && text.contains("Remember **me**")
+    });
     let Scene { window, folder, .. } = stage;
     drop(window);
 
@@ -53,14 +52,8 @@ fn a_disk_that_refuses_is_told_and_tried_again() {
     wait(&mut stage, "Not saved");
     std::fs::remove_file(&in_the_way).unwrap();
     stage.click("Try again");
-    let begin = Instant::now();
-    while stage.files().is_empty() && begin.elapsed() < PATIENCE {
-        std::thread::sleep(Duration::from_millis(20));
-        stage.window.step();
-    }
+    until(&mut stage, "saved", |stage| !stage.has("Not saved"));
     assert_eq!(stage.files().len(), 1);
-    stage.window.run();
-    assert!(!stage.has("Not saved"));
 }
 
 #[test]
@@ -175,13 +168,11 @@ fn a_system_prompt_alone_is_kept_and_counted() {
     assert_eq!(stage.window.state().conversation().template, "Plain");
     stage.click("Chat");
     assert_eq!(stage.window.state().conversation().template, "Instruct");
-    let begin = Instant::now();
-    while stage.files().is_empty() && begin.elapsed() < PATIENCE {
-        std::thread::sleep(Duration::from_millis(50));
-        stage.window.step();
-    }
-    let saved = std::fs::read_to_string(&stage.files()[0]).unwrap();
-    assert!(saved.contains("Be brief."));
+    until(&mut stage, "saved", |stage| {
+        let files = stage.files();
+        let saved = files.first().map(std::fs::read_to_string);
+        saved.is_some_and(|text| text.unwrap().contains("Be brief."))
+    });
     // Taken back, it does not come back.
     let field = stage.window.get_by_label("System prompt");
     field.set_text_value_accesskit("");

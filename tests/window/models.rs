@@ -1,7 +1,7 @@
 //! Models: loaded, lost, dropped on the window, not to be had.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -286,7 +286,9 @@ fn fetching(stage: &mut Scene<'_>) -> Sender<Result<(u64, u64), Option<Error>>> 
                 Ok(Ok((done, total))) => report(done, total),
                 Ok(Err(error)) => return error.map_or(Ok(()), Err),
                 Err(_) if cancel.load(Ordering::Relaxed) => return Err(Error::Cancelled),
-                Err(_) => {}
+                Err(RecvTimeoutError::Timeout) => {}
+                // The test is over.
+                Err(RecvTimeoutError::Disconnected) => return Err(Error::Cancelled),
             }
         }
     };

@@ -297,7 +297,11 @@ impl Scene<'_> {
     pub fn files(&self) -> Vec<std::path::PathBuf> {
         let folder = self.folder.path().join("conversations");
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).collect()
+        // Not those that are being written.
+        let paths = entries.map(|entry| entry.path());
+        paths
+            .filter(|path| path.extension().is_some_and(|end| end == "json"))
+            .collect()
     }
 }
 
