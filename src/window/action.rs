@@ -237,6 +237,7 @@ pub enum BannerId {
     EditInProgress,
     MessageDeleted,
     TemplateDeleted,
+    PresetDeleted,
     NoFileDialogs,
     Exported,
     ExportFailed,

@@ -34,7 +34,7 @@ fn title(id: BannerId) -> &'static str {
         BannerId::ContextFull => "The context is full",
         BannerId::TurnsLeftOut => "Left out",
         BannerId::EditInProgress => "One at a time",
-        BannerId::MessageDeleted | BannerId::TemplateDeleted => "Deleted",
+        BannerId::MessageDeleted | BannerId::TemplateDeleted | BannerId::PresetDeleted => "Deleted",
         BannerId::NoFileDialogs => "This desktop has no file dialogs",
         BannerId::Exported => "Saved",
         BannerId::ExportFailed => "Not written",

@@ -116,6 +116,18 @@ impl History {
         self.revision += 1;
     }
 
+    /// Lists each as it is now, thousands as fast as a few.
+    pub fn put_all(&mut self, entries: Vec<Entry>) {
+        const FEW: usize = 16;
+        if entries.len() <= FEW {
+            entries.into_iter().for_each(|entry| self.put(entry));
+            return;
+        }
+        let new: HashSet<String> = entries.iter().map(|entry| entry.id.clone()).collect();
+        self.entries.retain(|entry| !new.contains(&entry.id));
+        self.extend(entries);
+    }
+
     /// Whether the first looks no other than before: so it is with every word that a model writes.
     fn stays_first(&self, entry: &Entry) -> bool {
         let first = &self.entries[0];
@@ -205,6 +217,27 @@ mod tests {
         assert_eq!(ids(&history), ["a", "c", "d", "b"], "what is newer stays");
         assert!(history.remove("c").is_some() && history.remove("c").is_none());
         assert_eq!(ids(&history), ["a", "d", "b"]);
+    }
+
+    #[test]
+    fn many_are_put_as_one_by_one() {
+        let names: Vec<String> = (0..40).map(|i| format!("{i:02}")).collect();
+        let old = || names.iter().take(20).map(|name| entry(name, 1)).collect();
+        let new = || {
+            names
+                .iter()
+                .skip(10)
+                .map(|name| entry(name, 2))
+                .collect::<Vec<_>>()
+        };
+        let (mut one_by_one, mut all) = (History::default(), History::default());
+        one_by_one.extend(old());
+        all.extend(old());
+        new().into_iter().for_each(|entry| one_by_one.put(entry));
+        all.put_all(new());
+        assert_eq!(ids(&one_by_one), ids(&all));
+        assert_eq!(ids(&all).len(), 40);
+        assert_eq!(all.get("15").unwrap().changed, 2);
     }
 
     /// A list of ten thousand is not laid out anew with every word.

@@ -116,6 +116,8 @@ pub enum Setting {
     /// Gives the sampling in use a name, and a system prompt with it.
     SavePreset(String, Option<String>),
     DeletePreset(String),
+    /// Has one back that was deleted.
+    RestorePreset(Preset),
     MaxTokens(usize),
     Answers(usize),
     Stop(Vec<String>),
@@ -196,6 +198,10 @@ impl Settings {
                 self.model_sampling.remove(&model);
             }
             Setting::SavePreset(name, system) => self.save_preset(&name, system),
+            Setting::RestorePreset(preset) => {
+                self.presets.retain(|other| other.name != preset.name);
+                self.presets.push(preset);
+            }
             Setting::DeletePreset(name) => self.presets.retain(|preset| preset.name != name),
             Setting::MaxTokens(most) => self.max_tokens = most,
             Setting::Answers(count) => self.answers = count,

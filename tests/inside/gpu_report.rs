@@ -228,21 +228,26 @@ fn kernels(
         ..default
     }));
     let [narrow, .., wide] = Tuning::COLUMNS;
-    for (columns, pairs) in [(narrow, 2), (wide, 1)] {
-        tunings.push(Tuning {
-            columns,
-            pairs,
-            ..default
-        });
-    }
-    tunings.push(Tuning {
+    let layouts = [(narrow, 2), (wide, 1)].map(|(columns, pairs)| Tuning {
+        columns,
+        pairs,
+        ..default
+    });
+    let mut rare = layouts.to_vec();
+    rare.push(Tuning {
         int8: true,
         ..default
     });
+    tunings.extend(&rare);
     for dtype in Dtype::ALL {
         for tuning in tunings.iter().copied() {
-            let is_usual = tuning == default || dtype != Dtype::F32;
-            if !is_usual || !tuning.is_possible(ComputePath::Gpu, subgroup_lanes) {
+            // Drivers take a second for the larger ones: what is less usual is asked about in one format.
+            let is_asked = match dtype {
+                Dtype::F32 => tuning == default,
+                Dtype::Q8 => true,
+                _ => !rare.contains(&tuning),
+            };
+            if !is_asked || !tuning.is_possible(ComputePath::Gpu, subgroup_lanes) {
                 continue;
             }
             let specs = kernels_of(

@@ -491,6 +491,9 @@ fn sampling_is_chosen_by_name_and_kept_for_a_model() {
     assert_eq!(temperature(&mut stage), 0.33);
     stage.reach("Delete this preset");
     assert!(!stage.has("Mine"));
+    stage.click("Undo");
+    assert!(stage.has("Mine"));
+    assert_eq!(temperature(&mut stage), 0.33);
 }
 
 /// The latest load that the window has sent.

@@ -138,6 +138,7 @@ impl App {
                 self.state.settings.tokenizer = None;
             }
 
+            Action::Set(Setting::DeletePreset(name)) => self.delete_preset(name),
             Action::Set(setting) => {
                 if let Setting::Appearance(appearance) = setting {
                     theme::apply(&self.egui, appearance);
@@ -336,17 +337,26 @@ impl App {
     // ---- conversations
 
     fn set_mode(&mut self, mode: Mode) {
-        let template = self.state.template_for(mode);
-        let conversation = self.conversation_mut();
-        if conversation.mode == mode {
+        if self.conversation().mode == mode {
             return;
         }
+        // An edit of the whole text is none of a message, nor the other way round.
+        if let Some(OpenEdit { message, text }) = self.state.edit()
+            && self.conversation().kept_index(*message).is_some()
+            && self.state.editable(*message) != *text
+        {
+            let text = "A message is being edited: save or cancel that first.";
+            self.state
+                .tell(Banner::note(BannerId::EditInProgress, text));
+            return;
+        }
+        self.take_edit();
+        let template = self.state.template_for(mode);
+        let conversation = self.conversation_mut();
         match [template_for(conversation.mode), MODELS_OWN].contains(&&*conversation.template) {
             true => conversation.set_mode(mode, template),
             false => conversation.mode = mode,
         }
-        // An edit of the whole text is none of a message, nor the other way round.
-        self.take_edit();
     }
 
     fn save_template(&mut self, original: &str, template: Template) {
@@ -378,6 +388,16 @@ impl App {
         };
         let banner = Banner::note(BannerId::TemplateDeleted, text);
         self.state.tell(banner.with_fix("Undo", back));
+    }
+
+    fn delete_preset(&mut self, name: String) {
+        let mut presets = self.state.settings.presets.iter();
+        if let Some(preset) = presets.find(|preset| preset.name == name) {
+            let back = Action::Set(Setting::RestorePreset(preset.clone()));
+            let banner = Banner::note(BannerId::PresetDeleted, format!("The preset `{name}`."));
+            self.state.tell(banner.with_fix("Undo", back));
+        }
+        self.state.settings.set(Setting::DeletePreset(name));
     }
 
     /// Has all conversations that use one template use another.

@@ -87,18 +87,20 @@ impl App {
 
     /// Lists conversations as they are now that have changed.
     pub(super) fn list_changes(&mut self) {
-        for id in self.saving.changed() {
-            match self.state.conversation_of(id) {
-                Some(conversation) if conversation.is_untouched() => {
-                    self.state.history.remove(id);
-                }
-                Some(conversation) => {
-                    let entry = Entry::of(conversation, None);
-                    self.state.history.put(entry);
-                }
-                None => {}
+        let changed = self.saving.changed();
+        if changed.is_empty() {
+            return;
+        }
+        let mut entries = Vec::new();
+        let all = self.state.conversations.iter();
+        for conversation in all.filter(|one| changed.contains(&one.id)) {
+            if conversation.is_untouched() {
+                self.state.history.remove(&conversation.id);
+            } else {
+                entries.push(Entry::of(conversation, None));
             }
         }
+        self.state.history.put_all(entries);
     }
 
     pub(super) fn open(&mut self, id: &str) {

@@ -1,5 +1,7 @@
 //! What was imported: conversations are added to the list, which can be taken back; a trace is shown.
 
+use std::collections::HashSet;
+
 use super::App;
 use super::changes::Change;
 use super::reading::{Imported, told};
@@ -21,10 +23,14 @@ impl App {
         for (name, trace) in imported.traces {
             self.show_trace(&name, trace);
         }
+        let mut taken = match imported.conversations.is_empty() {
+            true => HashSet::new(),
+            false => self.taken_ids(),
+        };
         let added: Vec<String> = imported
             .conversations
             .into_iter()
-            .map(|conversation| self.add_imported(conversation))
+            .map(|conversation| self.add_imported(conversation, &mut taken))
             .collect();
         self.list_changes();
         // Of thousands that wait to be saved all would be looked at after each action.
@@ -56,10 +62,14 @@ impl App {
         self.open(&last);
     }
 
-    /// Adds a conversation from elsewhere. Returns its id.
-    fn add_imported(&mut self, mut conversation: Conversation) -> String {
+    /// Adds a conversation from elsewhere. Returns its id, which is `taken` then.
+    fn add_imported(
+        &mut self,
+        mut conversation: Conversation,
+        taken: &mut HashSet<String>,
+    ) -> String {
         // An id is a file's name: only what this program makes of it can be trusted, and only where it is free.
-        while !self.is_free_id(&conversation.id) {
+        while !self.may_have(&conversation.id) || !taken.insert(conversation.id.clone()) {
             conversation.id = self.saving.new_id();
         }
         conversation.title = title_of(&conversation.title);
@@ -85,17 +95,22 @@ impl App {
         }
     }
 
-    /// Whether a conversation from elsewhere may keep its id.
-    fn is_free_id(&self, id: &str) -> bool {
+    /// Ids that conversations have or had: what was deleted of one is to be had back beside what is imported of it.
+    fn taken_ids(&self) -> HashSet<String> {
+        let open = self.state.conversations.iter();
+        let open = open.map(|conversation| conversation.id.clone());
+        let listed = self.state.history.entries().iter();
+        let listed = listed.map(|entry| entry.id.clone());
+        open.chain(listed)
+            .chain(self.reading.reader().thrown_ids())
+            .collect()
+    }
+
+    /// Whether a conversation from elsewhere may have an id, as far as ids that are known to be taken do not tell.
+    fn may_have(&self, id: &str) -> bool {
         let is_ours = id.len() == crate::window::store::ID_DIGITS
             && id.bytes().all(|byte| byte.is_ascii_digit());
         // A file that is not listed, or not yet, would be written over.
-        is_ours
-            && self.state.conversation_of(id).is_none()
-            && self.state.history.get(id).is_none()
-            && !self.reading.reader().is_there(id)
-            // What was deleted of it is to be had back beside it.
-            && !self.saving.is_thrown(id)
-            && !self.reading.reader().is_thrown(id)
+        is_ours && !self.saving.is_thrown(id) && !self.reading.reader().is_there(id)
     }
 }

@@ -90,8 +90,8 @@ impl Saving {
     }
 
     /// Ids of conversations that have changed since they were put on disk.
-    pub(super) fn changed(&self) -> impl Iterator<Item = &String> {
-        self.changed.iter()
+    pub(super) fn changed(&self) -> &BTreeSet<String> {
+        &self.changed
     }
 
     /// Something else is known of conversations than is kept for the next start.

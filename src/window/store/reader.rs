@@ -41,10 +41,10 @@ impl Reader {
         self.path(id).symlink_metadata().is_ok()
     }
 
-    /// Whether a conversation of that id lies in the trash.
-    pub fn is_thrown(&self, id: &str) -> bool {
-        let mut thrown = trash::thrown(&self.folder).into_iter();
-        thrown.any(|(other, ..)| other == id)
+    /// Ids of the conversations that lie in the trash.
+    pub fn thrown_ids(&self) -> impl Iterator<Item = String> {
+        let thrown = trash::thrown(&self.folder).into_iter();
+        thrown.map(|(id, ..)| id)
     }
 
     /// Bytes of a conversation's file; 0 where there is none.
