@@ -490,9 +490,9 @@ fn sampling_is_chosen_by_name_and_kept_for_a_model() {
     stage.click("Mine");
     assert_eq!(temperature(&mut stage), 0.33);
     stage.reach("Delete this preset");
-    assert!(!stage.has("Mine"));
+    assert!(!stage.has("Delete this preset"));
     stage.click("Undo");
-    assert!(stage.has("Mine"));
+    assert!(stage.has("Delete this preset"));
     assert_eq!(temperature(&mut stage), 0.33);
 }
 
