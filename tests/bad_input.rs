@@ -9,7 +9,7 @@ use std::sync::Arc;
 use common::{fixture, message, open, safetensors, synthetic_tensors};
 use openelm::checkpoint::read_tokenizer;
 use openelm::hub::ModelId;
-use openelm::{Checkpoint, Dtype, Error, Finish, GenerateOptions, LoadOptions, Model};
+use openelm::{Checkpoint, Dtype, Error, Finish, GenerateOptions, LoadOptions, Model, ModelFiles};
 use proptest::prelude::*;
 
 type Tensors = BTreeMap<String, (String, Vec<usize>, Vec<u8>)>;
@@ -398,6 +398,18 @@ fn tokenizers_absent_and_broken() {
     assert!(text.contains("4096") && text.contains("32"), "{text}");
     let text = message(read_tokenizer(Path::new("/no/such/tokenizer.json")));
     assert!(text.contains("/no/such/tokenizer.json"), "{text}");
+
+    // Whatever is wrong with a model's own does not matter where another is taken.
+    let good = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo");
+    let model = tempfile::tempdir().unwrap();
+    for name in ["config.json", "model.safetensors"] {
+        std::fs::copy(good.join(name), model.path().join(name)).unwrap();
+    }
+    std::fs::write(model.path().join("tokenizer.json"), "{").unwrap();
+    let path = model.path().to_string_lossy();
+    assert!(ModelFiles::open(&path).is_err());
+    let files = ModelFiles::open_with_tokenizer(&path, Some(&good)).unwrap();
+    assert!(files.require_tokenizer().is_ok());
 }
 
 /// A pipe never ends, and one that nobody writes to hangs whoever opens it.

@@ -153,6 +153,17 @@ fn python_ways_work() {
         ),
         ("{{ '&<' }}{{ messages | length }}", "&<1"),
         ("  {% if true %}\n  a\n  {% endif %}\nb\n", "  a\nb"),
+        // As Windows saves it, and as old Macs did.
+        ("a\r\n{% if true %}\r\nb\r{% endif %}\r\nc", "a\nb\nc"),
+        // What transformers marks the assistant's words with.
+        (
+            "{% for m in messages %}<{%- generation -%} {{ m.content }} {%- endgeneration %}>{% endfor %}",
+            "<Hi>",
+        ),
+        (
+            "{% generation %}{% if add_generation_prompt %}a{% endif %}{% endgeneration %}",
+            "a",
+        ),
     ] {
         let template = jinja(source).unwrap();
         assert_eq!(
@@ -285,6 +296,58 @@ fn all_that_the_model_is_given_can_be_shown() {
         format!("<s>{}", prompt.text())
     );
     assert_eq!(ids.iter().filter(|id| **id == 2).count(), 2);
+}
+
+/// Early conversions of Llama's tokenizer say that special tokens are to be normalised, which nobody takes them for.
+#[test]
+fn special_tokens_are_taken_as_they_are_spelled() {
+    let checkpoint = Checkpoint::open("demo").unwrap();
+    let mut json: serde_json::Value =
+        serde_json::from_slice(&checkpoint.tokenizer.unwrap()).unwrap();
+    for token in json["added_tokens"].as_array_mut().unwrap() {
+        assert_eq!(token["normalized"], false);
+        token["normalized"] = true.into();
+    }
+    let bytes = serde_json::to_vec(&json).unwrap();
+    let other = Tokenizer::from_bytes(&bytes, "tokenizer.json".as_ref(), 1, 4096).unwrap();
+    let usual = tokenizer();
+    let template: ChatTemplate = Template::instruct().into();
+    let ids = |tokenizer: &Tokenizer| {
+        let said = turns(&[(Role::User, "Hi </s> there")]);
+        let prompt = template.prompt(&said, tokenizer).unwrap();
+        tokenizer.encode_chat(&prompt).unwrap()
+    };
+    assert_eq!(ids(&other), ids(&usual));
+    assert_eq!(other.special(2), usual.special(2));
+    for text in ["A king</s>a queen", "<s> Once"] {
+        assert_eq!(other.encode(text).unwrap(), usual.encode(text).unwrap());
+    }
+    let ids = [1, 300, 2, 301];
+    assert_eq!(other.decode(&ids).unwrap(), usual.decode(&ids).unwrap());
+    assert_eq!(
+        other.decode_all(&ids).unwrap(),
+        usual.decode_all(&ids).unwrap()
+    );
+}
+
+/// Each doubles what the one before has made.
+#[test]
+fn rules_that_fill_the_memory_are_refused() {
+    let checkpoint = Checkpoint::open("demo").unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&checkpoint.tokenizer.unwrap()).unwrap();
+    let double =
+        serde_json::json!({"type": "Replace", "pattern": {"String": "a"}, "content": "aa"});
+    for (place, list) in [("normalizer", "normalizers"), ("decoder", "decoders")] {
+        let mut json = json.clone();
+        json[place] = serde_json::json!({"type": "Sequence", list: vec![&double; 40]});
+        let bytes = serde_json::to_vec(&json).unwrap();
+        let error = Tokenizer::from_bytes(&bytes, "tokenizer.json".as_ref(), 1, 4096);
+        let error = error.err().unwrap().to_string();
+        assert!(
+            error.contains(place) && error.contains("as long"),
+            "{error}"
+        );
+    }
 }
 
 /// Tokens of another tokenizer that begin and end with letters or spaces, and added ones that are not special.

@@ -774,6 +774,12 @@ fn quantize_writes_a_folder_that_runs_and_never_overwrites() {
     let object = json(&["-m", folder, "-p", "Once upon a time", "-n", "3", "--json"]);
     assert_eq!(object["dtype"], "q4");
     assert_eq!(object["ids"].as_array().unwrap().len(), 3);
+    // Whoever may read one of its files may read all.
+    let permissions = |name: &str| {
+        let file = std::path::Path::new(folder).join(name);
+        std::fs::metadata(file).unwrap().permissions()
+    };
+    assert_eq!(permissions("model.safetensors"), permissions("config.json"));
     let (code, errors) = failure(&["quantize", "demo", folder]);
     assert_eq!(code, 1);
     assert!(

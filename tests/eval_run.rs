@@ -404,6 +404,7 @@ fn only_all_subjects_make_a_group() {
     }
     for (task, groups) in [
         ("mmlu_astronomy", &[][..]),
+        ("mmlu_stem", &["mmlu_stem"]),
         ("mmlu", &["mmlu", "mmlu_humanities", "mmlu_stem"]),
         (
             "mmlu,mmlu_astronomy",

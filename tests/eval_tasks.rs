@@ -143,6 +143,10 @@ fn parquet_is_read_as_json_lines_are() {
         "mmlu_philosophy",
     ];
     assert_eq!(names, expected);
+    // One of its categories.
+    let stem = Task::open("mmlu_stem", &settings(&fixtures(), 5)).unwrap();
+    let names: Vec<&str> = stem.iter().map(Task::name).collect();
+    assert_eq!(names, &expected[..2]);
     for (lines, parquet) in lines.iter().zip(&parquet) {
         for doc in 0..lines.len() {
             assert_eq!(parquet.item(doc), lines.item(doc));

@@ -197,6 +197,7 @@ fn what_hugging_face_has_is_told_from_what_nobody_has() {
         ("penalty_alpha", json!(null)),
         ("guidance_scale", json!(1)),
         ("output_scores", json!(false)),
+        ("synced_gpus", json!(false)),
         ("constraints", json!(null)),
         ("transformers_version", json!("4.44.2")),
     ] {

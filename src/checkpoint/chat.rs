@@ -60,8 +60,12 @@ impl ChatFiles {
             None | Some(Value::Null) => None,
             Some(Value::String(text)) => Some(text.clone()),
             Some(Value::Array(templates)) => default_of(templates),
+            Some(Value::Object(templates)) => {
+                let default = templates.get("default");
+                default.and_then(Value::as_str).map(str::to_owned)
+            }
             Some(_) => {
-                let what = "`chat_template` is neither a text nor a list of templates with names";
+                let what = "`chat_template` is neither a text nor several with names";
                 return Err(Error::config(&path, what));
             }
         };
@@ -106,21 +110,19 @@ mod tests {
         assert_eq!(template(r#"{"chat_template": "a"}"#).as_deref(), Some("a"));
         let list = r#"{"chat_template": [{"name": "tools", "template": "t"}, {"name": "default", "template": "d"}]}"#;
         assert_eq!(template(list).as_deref(), Some("d"));
+        let named = r#"{"chat_template": {"tools": "t", "default": "d"}}"#;
+        assert_eq!(template(named).as_deref(), Some("d"));
         for none in [
             "{}",
             r#"{"chat_template": null}"#,
             r#"{"chat_template": []}"#,
+            r#"{"chat_template": {}}"#,
+            r#"{"chat_template": {"tools": "t"}}"#,
             r#"{"chat_template": [1, {"name": "tools", "template": "t"}]}"#,
         ] {
             assert_eq!(template(none), None, "{none}");
         }
-        for wrong in [
-            "",
-            "[]",
-            "{",
-            r#"{"chat_template": 1}"#,
-            r#"{"chat_template": {}}"#,
-        ] {
+        for wrong in ["", "[]", "{", r#"{"chat_template": 1}"#] {
             let error = parse(wrong).unwrap_err().to_string();
             assert!(error.starts_with("tokenizer_config.json: "), "{error}");
         }

@@ -30,6 +30,9 @@ const BUFFERS: [&str; 7] = [
 
 const HEAD: &str = "lm_head.weight";
 
+/// What a tensor is that PEFT has put in place of one of the model's, or beside it.
+const UNMERGED: &str = "belongs to a LoRA adapter that was not merged: take the adapter's folder and its base model, or merge them with PEFT";
+
 /// Extra tensors that a message names; how many more there are is a number.
 const NAMED: usize = 3;
 
@@ -254,9 +257,7 @@ impl TensorFiles {
                 ignored.push(name);
             } else {
                 let what = match name.contains(".lora_") || name.contains(".base_layer.") {
-                    true => {
-                        "belongs to a LoRA adapter that was not merged: take the adapter's folder and its base model, or merge them with PEFT"
-                    }
+                    true => UNMERGED,
                     false => "is not part of the model that config.json describes",
                 };
                 return Err(Error::tensor(self.path_of(name), name, what));
@@ -294,8 +295,11 @@ impl TensorFiles {
             });
         }
         let Some(info) = found else {
+            let module = name.trim_end_matches("weight");
+            let wrapped = format!("{module}base_layer.weight");
             return fail(match self.tensors.is_empty() {
                 true => "is missing, as there is no tensor at all in the file".into(),
+                false if self.tensors.contains_key(&wrapped) => UNMERGED.into(),
                 false => "is missing; config.json asks for it".into(),
             });
         };

@@ -33,6 +33,10 @@ impl LoraConfig {
                     "`peft_type` is {kind}; only adapters of the type LORA can be merged"
                 )));
             }
+            None if get("fine_tune_type").is_some() => {
+                let what = "is an adapter of MLX's, not of PEFT's: merge it with mlx_lm.fuse, and take the whole model";
+                return Err(fail(what.into()));
+            }
             None => return Err(fail("`peft_type` is missing; LORA is expected".into())),
         }
         refuse_more(&fields).map_err(fail)?;
@@ -111,7 +115,6 @@ fn refuse_more(fields: &Map<String, Value>) -> std::result::Result<(), String> {
             "use_dora",
             "it is a DoRA adapter, which also scales the matrices that it adds to",
         ),
-        ("bias", "it has learned biases, which OpenELM has none of"),
         (
             "lora_bias",
             "it has learned biases, which OpenELM has none of",
@@ -181,7 +184,6 @@ mod tests {
     fn what_cannot_be_merged_is_named() {
         for (more, word) in [
             (r#", "use_dora": true"#, "DoRA"),
-            (r#", "bias": "all""#, "bias"),
             (r#", "modules_to_save": ["lm_head"]"#, "modules_to_save"),
             (r#", "init_lora_weights": "pissa_niter_4""#, "pissa"),
             (r#", "alpha_pattern": {"a|b": 1}"#, "regular expression"),
@@ -197,10 +199,15 @@ mod tests {
         }
         for fine in [
             r#", "bias": "none", "modules_to_save": null, "use_dora": false, "alpha_pattern": {}, "init_lora_weights": true"#,
+            // OpenELM has none that could be learned.
+            r#", "bias": "all""#,
             r#", "modules_to_save": [], "layer_replication": null, "fan_in_fan_out": true, "something_new": 1"#,
         ] {
             assert!(parse(fine).is_ok());
         }
+        let mlx = br#"{"fine_tune_type": "lora", "lora_parameters": {"rank": 8}}"#;
+        let error = LoraConfig::parse(mlx, Path::new("a")).unwrap_err();
+        assert!(error.to_string().contains("mlx_lm.fuse"), "{error}");
         for none in ["", "[]", "{}", r#"{"peft_type": "LORA"}"#] {
             assert!(LoraConfig::parse(none.as_bytes(), Path::new("a")).is_err());
         }

@@ -197,7 +197,13 @@ impl Checkpoint {
                 .map_err(|error| Error::write(&folder.join(TEMPLATE), error))?;
         }
         for (name, bytes) in self.side_files() {
-            std::fs::write(unfinished.join(name), bytes)
+            let file = unfinished.join(name);
+            std::fs::write(&file, bytes)
+                .and_then(|()| std::fs::metadata(&file))
+                // The library makes a file that only its owner can read.
+                .and_then(|usual| {
+                    std::fs::set_permissions(unfinished.join(TENSORS), usual.permissions())
+                })
                 .map_err(|error| Error::write(&folder.join(name), error))?;
         }
         Ok(())

@@ -104,12 +104,9 @@ pub fn open(
         None => tokenizer,
     };
     let (model, found) = find(model, arguments, need)?;
-    let mut files = ModelFiles::open(&model)?;
     let elsewhere = tokenizer_of(found);
-    if let Some(path) = own.or(elsewhere.as_deref()) {
-        files.set_tokenizer(path)?;
-    }
-    Ok(files)
+    let tokenizer = own.or(elsewhere.as_deref());
+    Ok(ModelFiles::open_with_tokenizer(&model, tokenizer)?)
 }
 
 /// As [`open`], for verbs that work on the files themselves.

@@ -140,10 +140,8 @@ impl Worker {
             false => self.loader.resolve(load, &mut report),
         };
         let opened = resolved.and_then(|resolved| {
-            let mut files = ModelFiles::open(&resolved.model)?;
-            if let Some(path) = load.tokenizer.as_ref().or(resolved.tokenizer.as_ref()) {
-                files.set_tokenizer(path)?;
-            }
+            let tokenizer = load.tokenizer.as_deref().or(resolved.tokenizer.as_deref());
+            let files = ModelFiles::open_with_tokenizer(&resolved.model, tokenizer)?;
             if let Some(text) = resolved.notice {
                 self.sink.send(Event::Notice {
                     load: load.id,

@@ -91,6 +91,20 @@ const CATEGORIES: &[Category] = &[
     ),
 ];
 
+/// Whether a task's name means several subjects: `mmlu`, or one of its categories.
+pub(super) fn is_group(name: &str) -> bool {
+    let mut categories = CATEGORIES.iter();
+    let is_category = |name| categories.any(|(category, _)| *category == name);
+    name == GROUP || name.strip_prefix(PREFIX).is_some_and(is_category)
+}
+
+/// Whether a task's name means a subject: by the subject itself, or by its category.
+pub(super) fn means(name: &str, subject: &str) -> bool {
+    let mut categories = CATEGORIES.iter();
+    name == subject
+        || categories.any(|(category, subjects)| *category == name && subjects.contains(&subject))
+}
+
 /// Whether MMLU has the subject.
 pub(super) fn is_subject(subject: &str) -> bool {
     CATEGORIES

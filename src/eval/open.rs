@@ -54,7 +54,10 @@ impl Task {
             _ => BySubject::new(),
         };
         if let Some(subject) = subject {
-            let is_wanted = |other: &Option<String>| other.as_deref() == Some(subject);
+            let is_wanted = |other: &Option<String>| {
+                let other = other.as_deref();
+                other.is_some_and(|other| mmlu::means(subject, other))
+            };
             items.retain(|other, _| is_wanted(other));
             if items.is_empty() {
                 return Err(missing(

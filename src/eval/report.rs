@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::answer::{Answer, Answers};
 use super::encode::Encoder;
 use super::metric::{Mean, Metric};
-use super::mmlu::{GROUP, mmlu_groups};
+use super::mmlu::{GROUP, is_group, mmlu_groups};
 use super::plan::{item_of, of_item};
 use super::selection::{Run, Selection};
 use super::table::Column;
@@ -52,23 +52,27 @@ impl Report {
             .collect::<Result<_>>()?;
         let mut groups: Vec<GroupResult> = Vec::new();
         // A few subjects by themselves make no group.
-        for run in selection.runs.iter().filter(|run| run.name == GROUP) {
+        for run in selection.runs.iter().filter(|run| is_group(&run.name)) {
             let of_run = run.tasks.iter().filter_map(|index| tasks.get(*index));
             let means = of_run.clone();
             let means: Vec<(&str, Mean)> = means
                 .filter_map(|task| Some((task.task.as_str(), *task.means.first()?)))
                 .collect();
-            let shots = of_run.map(|task| task.num_fewshot).next();
-            let is_there = groups.iter().any(|group| Some(group.num_fewshot) == shots);
-            let Some(num_fewshot) = shots.filter(|_| !is_there) else {
+            let Some(num_fewshot) = of_run.map(|task| task.num_fewshot).next() else {
                 continue;
             };
-            let found = mmlu_groups(&means).into_iter();
-            groups.extend(found.map(|(group, mean)| GroupResult {
-                group,
-                num_fewshot,
-                mean,
-            }));
+            for (group, mean) in mmlu_groups(&means) {
+                let is_there = groups
+                    .iter()
+                    .any(|other| other.group == group && other.num_fewshot == num_fewshot);
+                if !is_there && (run.name == GROUP || run.name == group) {
+                    groups.push(GroupResult {
+                        group,
+                        num_fewshot,
+                        mean,
+                    });
+                }
+            }
         }
         Ok(Self { groups, tasks })
     }

@@ -516,7 +516,8 @@ impl Generator {
 
     fn text_and_finish(&mut self, id: u32) -> Result<(String, Option<Finish>)> {
         let mut text = String::new();
-        if let Some(writer) = &mut self.writer {
+        let is_hidden = self.options.hides_end && self.eos.contains(&id);
+        if let Some(writer) = self.writer.as_mut().filter(|_| !is_hidden) {
             let (shown, met) = writer.push(id)?;
             if met {
                 return Ok((shown, Some(Finish::Stop)));

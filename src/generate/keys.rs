@@ -371,7 +371,8 @@ impl<'a> Entry<'a> {
             | "output_attentions"
             | "output_hidden_states"
             | "output_scores"
-            | "output_logits" => self.value.is_null() || *self.value == Value::Bool(false),
+            | "output_logits"
+            | "synced_gpus" => self.value.is_null() || *self.value == Value::Bool(false),
             "constraints"
             | "force_words_ids"
             | "forced_decoder_ids"
@@ -387,8 +388,7 @@ impl<'a> Entry<'a> {
             | "negative_prompt_ids"
             | "prefix_allowed_tokens_fn"
             | "stopping_criteria"
-            | "streamer"
-            | "synced_gpus" => self.value.is_null(),
+            | "streamer" => self.value.is_null(),
             _ => {
                 return Err(Error::UnknownOption {
                     key: self.key.into(),

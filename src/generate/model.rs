@@ -48,8 +48,24 @@ impl ModelFiles {
     /// # Errors
     /// Whatever is wrong with the files.
     pub fn open(path: &str) -> Result<Self> {
+        Self::open_with_tokenizer(path, None)
+    }
+
+    /// As [`ModelFiles::open`], with the tokenizer from elsewhere: a `tokenizer.json`, or a folder that holds one. Whatever is wrong with the
+    /// model's own does not matter then.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the files.
+    pub fn open_with_tokenizer(path: &str, tokenizer: Option<&Path>) -> Result<Self> {
         let begin = Instant::now();
-        let mut files = Self::new(Checkpoint::open(path)?)?;
+        let mut checkpoint = Checkpoint::open(path)?;
+        if tokenizer.is_some() {
+            checkpoint.tokenizer = None;
+        }
+        let mut files = Self::new(checkpoint)?;
+        if let Some(tokenizer) = tokenizer {
+            files.set_tokenizer(tokenizer)?;
+        }
         files.time = begin.elapsed();
         Ok(files)
     }

@@ -26,6 +26,8 @@ pub struct GenerateOptions {
     pub stop_strings: Vec<String>,
     /// Ids that end the text; `None`: the model's own.
     pub eos_token_ids: Option<Vec<u32>>,
+    /// Whether the token that ends the text is left out of it, where it has any.
+    pub hides_end: bool,
     /// Go on after the end-of-text token.
     pub ignore_eos: bool,
     /// How many alternatives to report with each token.

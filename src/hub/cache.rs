@@ -29,15 +29,14 @@ impl Cache {
         Self { root: root.into() }
     }
 
-    /// HF_HUB_CACHE, else HF_HOME/hub, else ~/.cache/huggingface/hub.
+    /// HF_HUB_CACHE (once HUGGINGFACE_HUB_CACHE), else HF_HOME/hub, else ~/.cache/huggingface/hub.
     ///
     /// # Errors
     /// [`HubError::NoCacheFolder`] where nothing names one.
     pub fn from_env() -> Result<Self> {
-        let root = match path_variable("HF_HUB_CACHE") {
-            Some(root) => Some(root),
-            None => home().map(|home| home.join("hub")),
-        };
+        let named = ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"];
+        let named = named.into_iter().find_map(path_variable);
+        let root = named.or_else(|| home().map(|home| home.join("hub")));
         Ok(Self::new(root.ok_or(HubError::NoCacheFolder)?))
     }
 
@@ -72,7 +71,7 @@ fn user_home() -> Option<PathBuf> {
 }
 
 /// A path from the environment; `~` at its beginning is the home folder.
-fn path_variable(name: &str) -> Option<PathBuf> {
+pub(super) fn path_variable(name: &str) -> Option<PathBuf> {
     let path = PathBuf::from(std::env::var_os(name).filter(|value| !value.is_empty())?);
     match path.strip_prefix("~") {
         Ok(rest) => Some(user_home()?.join(rest)),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::cache::{Cache, home};
+use super::cache::{Cache, home, path_variable};
 use super::name::{ModelId, printable};
 use crate::error::{Error, HubError, Result};
 
@@ -32,24 +32,28 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// HF_ENDPOINT; HF_HUB_CACHE or HF_HOME; HF_TOKEN, or the file `token` in HF_HOME; HF_HUB_OFFLINE; SSL_CERT_FILE.
+    /// HF_ENDPOINT; HF_HUB_CACHE or HF_HOME; HF_TOKEN (once HUGGING_FACE_HUB_TOKEN), or the file HF_TOKEN_PATH, or `token` in HF_HOME; HF_HUB_OFFLINE or
+    /// TRANSFORMERS_OFFLINE; SSL_CERT_FILE.
     ///
     /// # Errors
     /// [`HubError::Name`] for an endpoint or a token that is none; [`HubError::NoCacheFolder`].
     pub fn from_env() -> Result<Self> {
-        let token = match variable("HF_TOKEN") {
-            Some(token) => Some(Token::new(&token)?),
-            None => match home() {
-                Some(home) => Token::read(&home.join("token"))?,
-                None => None,
-            },
+        let token = variable("HF_TOKEN").or_else(|| variable("HUGGING_FACE_HUB_TOKEN"));
+        let file = path_variable("HF_TOKEN_PATH").or_else(|| Some(home()?.join("token")));
+        let token = match (token, file) {
+            (Some(token), _) => Some(Token::new(&token)?),
+            (None, Some(file)) => Token::read(&file)?,
+            (None, None) => None,
         };
-        let offline = variable("HF_HUB_OFFLINE").unwrap_or_default();
-        let is_true = |word: &&str| offline.eq_ignore_ascii_case(word);
+        let offline = ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"].map(variable);
+        let is_true = |value: &String| {
+            let words = ["1", "true", "yes", "on"];
+            words.iter().any(|word| value.eq_ignore_ascii_case(word))
+        };
         Ok(Self {
             token,
             certificates: variable("SSL_CERT_FILE").map(PathBuf::from),
-            offline: ["1", "true", "yes", "on"].iter().any(is_true),
+            offline: offline.iter().flatten().any(is_true),
             ..Self::new(
                 variable("HF_ENDPOINT").as_deref().unwrap_or(ENDPOINT),
                 Cache::from_env()?,

@@ -84,7 +84,7 @@ impl Jinja {
             let what = format!("has more than {most} KiB, which no chat template needs");
             return Err(template.error(None, what));
         }
-        let source = source.to_owned();
+        let source = as_jinja2_reads(source);
         let compiled = apart(move || {
             let mut environment = environment();
             environment
@@ -134,6 +134,26 @@ impl Jinja {
             false => Ok(text),
         }
     }
+}
+
+/// A template's text with ends of lines as Jinja2 reads them, and without the tags by which transformers finds what the assistant says, which change
+/// no text.
+fn as_jinja2_reads(source: &str) -> String {
+    let source = source.replace("\r\n", "\n").replace('\r', "\n");
+    let mut read = String::with_capacity(source.len());
+    let mut rest = source.as_str();
+    while let Some((before, tag)) = rest.split_once("{%")
+        && let Some((tag, behind)) = tag.split_once("%}")
+    {
+        let tag = match tag.trim_matches(['-', '+']).trim() {
+            "generation" => tag.replace("generation", "if true"),
+            "endgeneration" => tag.replace("endgeneration", "endif"),
+            _ => tag.to_owned(),
+        };
+        read += &format!("{before}{{%{tag}%}}");
+        rest = behind;
+    }
+    read + rest
 }
 
 impl Inner {

@@ -98,7 +98,7 @@ impl<'a> StandIns<'a> {
     fn begins(&self, text: &str) -> bool {
         self.specials.iter().any(|special| {
             let common = common(text, special);
-            common == special.len() || (common > 0 && text[common..].trim().is_empty())
+            common == special.len() || (common > 0 && text[common..].trim_start().is_empty())
         })
     }
 

@@ -9,6 +9,8 @@ use tokenizers::{
     PreTokenizer,
 };
 
+use serde_json::Value;
+
 use super::guard::guarded;
 use super::prompt::ChatPrompt;
 use crate::error::{Error, Result};
@@ -58,8 +60,14 @@ impl Tokenizer {
         let not_usable =
             |error: tokenizers::Error| refuse(format!("not a usable tokenizer: {error}"));
         let read = || {
-            let mut inner =
-                tokenizers::Tokenizer::from_bytes(utf8::without_mark(bytes)).map_err(not_usable)?;
+            let bytes = utf8::without_mark(bytes);
+            check_growth(bytes).map_err(refuse)?;
+            let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(not_usable)?;
+            if has_normalized_specials(&inner)
+                && let Some(plain) = with_plain_specials(bytes)
+            {
+                inner = tokenizers::Tokenizer::from_bytes(plain).map_err(not_usable)?;
+            }
             inner.with_truncation(None).map_err(not_usable)?;
             inner.with_padding(None);
             Self::checked(inner, bos, vocab).map_err(refuse)
@@ -293,6 +301,70 @@ impl Tokenizer {
     /// Whether the token is a control token, which has no text.
     pub(super) fn is_special(&self, token: &str) -> bool {
         self.inner.get_added_vocabulary().is_special_token(token)
+    }
+}
+
+/// Whether special tokens are to be normalised before they are looked for, as early conversions of Llama's tokenizer say. Their spelling is then that
+/// of the normaliser (`▁<s>`), and nobody finds them by their own; transformers takes none of it either.
+fn has_normalized_specials(tokenizer: &tokenizers::Tokenizer) -> bool {
+    let added = tokenizer.get_added_tokens_decoder();
+    added
+        .values()
+        .any(|token| token.special && token.normalized)
+}
+
+/// The same tokenizer with special tokens that are taken as they are spelled.
+fn with_plain_specials(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut file: Value = serde_json::from_slice(bytes).ok()?;
+    for token in file.get_mut("added_tokens")?.as_array_mut()? {
+        if token["special"] == true {
+            token["normalized"] = false.into();
+        }
+    }
+    serde_json::to_vec(&file).ok()
+}
+
+/// A text may become so many times as long by a tokenizer's rules. Llama's begin it with a sign of three bytes, and put that in place of each space.
+const MOST_GROWTH: f64 = 64.0;
+
+/// Refuses rules that would make a few letters fill the memory, by replacing again and again.
+fn check_growth(bytes: &[u8]) -> std::result::Result<(), String> {
+    #[derive(serde::Deserialize)]
+    struct Rules {
+        #[serde(default)]
+        normalizer: Value,
+        #[serde(default)]
+        decoder: Value,
+    }
+    // What is malformed is refused by whoever reads all of it.
+    let Ok(rules) = serde_json::from_slice::<Rules>(bytes) else {
+        return Ok(());
+    };
+    for (name, rules) in [("normalizer", rules.normalizer), ("decoder", rules.decoder)] {
+        if growth(&rules) > MOST_GROWTH {
+            return Err(format!("its {name} would make texts many times as long"));
+        }
+    }
+    Ok(())
+}
+
+/// How many times as long a text may become at most.
+fn growth(rules: &Value) -> f64 {
+    let steps = ["normalizers", "decoders"].map(|name| rules.get(name).and_then(Value::as_array));
+    if let Some(steps) = steps.into_iter().flatten().next() {
+        return steps.iter().map(growth).product();
+    }
+    let length = |value: &Value| value.as_str().map_or(0, str::len) as f64;
+    match (rules["type"].as_str(), &rules["pattern"]) {
+        (Some("Replace"), pattern) => {
+            // A regular expression may match nothing, anywhere.
+            let least = length(&pattern["String"]);
+            match least > 0.0 {
+                true => (length(&rules["content"]) / least).max(1.0),
+                false => length(&rules["content"]) + 1.0,
+            }
+        }
+        _ => 1.0,
     }
 }
 

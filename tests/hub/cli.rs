@@ -12,6 +12,10 @@ fn openelm(scene: &Scene) -> Command {
         "HF_TOKEN",
         "HF_HUB_OFFLINE",
         "HF_HUB_CACHE",
+        "HF_TOKEN_PATH",
+        "HUGGINGFACE_HUB_CACHE",
+        "HUGGING_FACE_HUB_TOKEN",
+        "TRANSFORMERS_OFFLINE",
         "http_proxy",
         "HTTP_PROXY",
         "all_proxy",
@@ -204,6 +208,14 @@ fn the_environment_is_that_of_hugging_face() {
     let mut by_token = openelm(&scene);
     by_token.env("HF_TOKEN", "hf_good").args(["show", REPO]);
     assert!(by_token.status().unwrap().success());
+    // By older names; the model is there by now.
+    let mut by_old = openelm(&scene);
+    by_old
+        .env_remove("HF_HUB_CACHE")
+        .env("HUGGINGFACE_HUB_CACHE", scene.cache.path())
+        .env("TRANSFORMERS_OFFLINE", "1")
+        .args(["show", REPO]);
+    assert!(by_old.status().unwrap().success());
     // The token as a file, and the cache in HF_HOME.
     let home = scene.cache.path().join("home");
     std::fs::create_dir_all(&home).unwrap();

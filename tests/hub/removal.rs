@@ -99,7 +99,10 @@ fn nothing_outside_the_cache_is_touched() {
 
 #[test]
 fn a_model_that_is_being_fetched_stays() {
-    let scene = scene();
+    let mut scene = scene();
+    // After which the pull goes on.
+    scene.settings.timeout = std::time::Duration::from_secs(10);
+    let scene = scene;
     scene.server.fault(WEIGHTS, [Fault::Stall(1000)]);
     std::thread::scope(|scope| {
         let pull = scope.spawn(|| scene.pull());

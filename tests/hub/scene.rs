@@ -34,7 +34,8 @@ pub fn scene_of(fixture_name: &str) -> Scene {
     let cache = tempfile::tempdir().unwrap();
     let mut settings = Settings::new(&server.endpoint, Cache::new(cache.path())).unwrap();
     settings.retry_delay = Duration::from_millis(2);
-    settings.timeout = Duration::from_secs(5);
+    // Whatever else the machine does.
+    settings.timeout = Duration::from_secs(120);
     Scene {
         server,
         cache,

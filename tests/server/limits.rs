@@ -370,4 +370,11 @@ fn a_text_may_take_so_long() {
     let json = answer.json();
     assert_eq!(json["choices"][0]["finish_reason"], "length");
     assert!(json["usage"]["completion_tokens"].as_u64().unwrap() < 8 * 500);
+    // Scores that are not there are none that anybody could add up.
+    let scene = Scene::with_limits(|limits| limits.running_time = Some(Duration::from_nanos(1)));
+    let ids: Vec<u32> = (0..400).map(|at| 5 + at % 300).collect();
+    let answer =
+        scene.complete(&json!({"prompt": ids, "max_tokens": 1, "logprobs": 1, "echo": true}));
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.error().contains("scored"), "{answer:?}");
 }

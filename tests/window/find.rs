@@ -7,6 +7,7 @@ use egui_kittest::kittest::Queryable;
 use serde_json::json;
 
 use crate::answers::three_answers;
+use crate::history::until;
 use crate::scene::{PATIENCE, Scene, loaded, scene_of, stage, wait};
 
 fn find(stage: &mut Scene<'_>, text: &str) {
@@ -142,15 +143,13 @@ fn matches_are_scrolled_to() {
         stage.click("Long");
         settle(&mut stage);
         find(&mut stage, "strasse");
-        settle(&mut stage);
-        assert!(stage.has("1 of 1"));
-        let text = stage.window.get_by_label_contains("Paragraph 300");
         let page = egui::Rect::from_min_max(egui::pos2(0.0, 100.0), egui::pos2(1280.0, 650.0));
-        assert!(
-            page.contains(text.rect().center()),
-            "{mode}: {:?}",
-            text.rect()
-        );
+        // So much is searched in a frame as there is time.
+        until(&mut stage, "the match in sight", |stage| {
+            let mut texts = stage.window.query_all_by_label_contains("Paragraph 300");
+            stage.has("1 of 1") && texts.any(|text| page.contains(text.rect().center()))
+        });
+        settle(&mut stage);
         assert_eq!(marked(&stage, "Straße"), 1);
     }
 }
@@ -203,6 +202,10 @@ fn many_conversations_are_searched_without_a_frame_that_waits() {
         );
     }
     let mut stage = scene_of([1280.0, 800.0], folder);
+    // While they are listed, frames follow each other.
+    until(&mut stage, "all", |stage| {
+        stage.window.state().listed() == CONVERSATIONS
+    });
     stage.tell(loaded("demo"));
     stage.press(Modifiers::COMMAND, Key::F);
     stage.click("All conversations");

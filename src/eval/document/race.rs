@@ -70,6 +70,8 @@ fn read_problem(row: &Row, number: usize, problem: &Value) -> Result<Problem> {
     let wrong = |what: &str| row.wrong(format!("problem {number} of `problems` has no {what}"));
     let text = |name: &str| problem.get(name).and_then(Value::as_str);
     let options = problem.get("options").and_then(Value::as_array);
+    // A fifth would be scored with nobody knowing.
+    let options = options.filter(|options| options.len() == 4);
     let options = options.and_then(|options| {
         let mut texts = options.iter().map(Value::as_str);
         Some([

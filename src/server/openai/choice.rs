@@ -68,6 +68,12 @@ impl Choice {
         self.has_ended
     }
 
+    /// Whether ids of the prompt are to be shown with scores that never came.
+    pub fn lacks_scores(&self, text: &Text) -> bool {
+        let scored = self.prompt.ids.len().saturating_sub(1);
+        self.wanted.echo && text.prompt_logprobs.len() < scored
+    }
+
     /// Its turn has come.
     pub fn begin(&mut self, cached: usize) {
         self.cached = Some(cached);

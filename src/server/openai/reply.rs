@@ -16,6 +16,7 @@ use super::prompt::Prompt;
 use super::settings::Settings;
 use super::spelling::Spelling;
 use super::wire::{self, Answer, Delta, Logprobs, Message, PromptDetails, Said, Usage};
+use crate::generate::Finish;
 
 /// Which endpoint answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +131,12 @@ impl Reply {
             }
             Event::Ended(text) => {
                 let text = text.map_err(|error| ApiError::from(&error))?;
+                let is_cut = text.finish == Some(Finish::Time) && choice.lacks_scores(&text);
+                if is_cut && self.logprobs.is_some() {
+                    let message =
+                        "the prompt could not be scored in the time that this server gives a text";
+                    return Err(ApiError::new(503, message));
+                }
                 open(choice, text.prompt_logprobs.clone());
                 news.push(choice.end(&text));
             }

@@ -135,6 +135,7 @@ fn options(fields: &Fields<'_>, context: &Context) -> Result<GenerateOptions, Ap
         stop: stops(fields, context)?,
         stop_strings: model.generation_config().stop_strings.clone(),
         eos_token_ids,
+        hides_end: true,
         ignore_eos,
         ..GenerateOptions::default()
     })
@@ -143,13 +144,11 @@ fn options(fields: &Fields<'_>, context: &Context) -> Result<GenerateOptions, Ap
 /// How to sample where nothing is asked for: OpenAI's way, with that of the model's author over it.
 pub fn usual(config: &GenerationConfig) -> SamplingParams {
     let mut config = config.clone();
-    if !config.do_sample {
-        // Who does not sample does not say how many to sample from.
-        if config.top_k == GenerationConfig::default().top_k {
-            config.top_k = 0;
-        }
-        config.do_sample = true;
+    // Hugging Face's own default says nothing about what the author wants.
+    if config.top_k == GenerationConfig::default().top_k {
+        config.top_k = 0;
     }
+    config.do_sample = true;
     SamplingParams::from(&config)
 }
 

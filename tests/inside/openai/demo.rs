@@ -75,6 +75,30 @@ fn an_echos_numbers_are_those_of_a_session() {
     }
 }
 
+/// As vLLM has it: the token is one of the answer's ids, and its text none of the answer's.
+#[test]
+fn a_token_that_stops_has_no_text() {
+    let body = json!({"prompt": STORY, "max_tokens": 12, "temperature": 0, "return_token_ids": true, "logprobs": 0});
+    let free = choice(&body);
+    let ids: Vec<u32> = serde_json::from_value(free["token_ids"].clone()).unwrap();
+    let last = ids[6];
+    let first = ids.iter().position(|id| *id == last).unwrap();
+    let mut stopped = body.clone();
+    stopped["stop_token_ids"] = json!([last]);
+    let cut = choice(&stopped);
+    assert_eq!(cut["finish_reason"], "stop");
+    assert_eq!(cut["token_ids"], json!(ids[..=first]));
+    let shown = tokenizer().decode(&ids[..first]).unwrap();
+    assert_eq!(cut["text"].as_str().unwrap().trim(), shown.trim());
+    let offsets = cut["logprobs"]["text_offset"].as_array().unwrap();
+    assert_eq!(offsets.len(), first + 1);
+    stopped["stream"] = json!(true);
+    assert_eq!(
+        joined(&written(complete(&stopped.to_string()).unwrap())).0,
+        cut["text"].as_str().unwrap()
+    );
+}
+
 #[test]
 fn offsets_say_where_each_token_lies_in_the_text() {
     for (body, text) in [
