@@ -68,10 +68,10 @@ impl Choice {
         self.has_ended
     }
 
-    /// Whether ids of the prompt are to be shown with scores that never came.
+    /// Whether ids of the prompt are to be shown with scores that never came, because the text has ended before.
     pub fn lacks_scores(&self, text: &Text) -> bool {
         let scored = self.prompt.ids.len().saturating_sub(1);
-        self.wanted.echo && text.prompt_logprobs.len() < scored
+        self.wanted.echo && text.ids.is_empty() && text.prompt_logprobs.len() < scored
     }
 
     /// Its turn has come.

@@ -215,6 +215,11 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     )
         .prop_map(|(has_begun, scores, tokens, finish)| {
             let count = tokens.len();
+            // Time that is up before a token came is an error, where scores are wanted.
+            let finish = match (count, finish) {
+                (0, Finish::Time) => Finish::Length,
+                _ => finish,
+            };
             let mut events = Vec::new();
             if has_begun {
                 events.push(Event::Begun { cached: 1 });
