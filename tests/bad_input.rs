@@ -110,6 +110,13 @@ fn header_lengths_beyond_reason() {
         folder.write("model.safetensors", &file);
         folder.refused(&["model.safetensors"]);
     }
+    // One that is there, and would take gigabytes to read.
+    let length = (16u64 << 20) + 1;
+    let mut file = length.to_le_bytes().to_vec();
+    file.resize(8 + length as usize, b' ');
+    file[8] = b'{';
+    folder.write("model.safetensors", &file);
+    folder.refused(&["its header has 16777217 bytes"]);
 }
 
 #[test]

@@ -682,6 +682,10 @@ fn a_chat_uses_the_template_that_there_is() {
         // Whoever needs no template is not bothered.
         ok(&["generate", "-m", model, "-p", "Once", "-n", "1"]);
     }
+    // Another template does not depend on a file that cannot be read.
+    std::fs::write(path("tokenizer_config.json"), "{").unwrap();
+    let (_, errors) = chat("Hi\n", &["-m", model, "--template", &own, "--show-prompt"]);
+    assert!(errors.contains("<s>UHi\n"), "{errors}");
     std::fs::write(&own, "\n\n{{ nothing() }}").unwrap();
     let (_, errors) = failure(&["chat", "--template", &own]);
     assert!(errors.contains("own.jinja, line 3"), "{errors}");

@@ -15,6 +15,9 @@ use crate::error::{Error, Result};
 /// Bytes that say how long the header is.
 const LENGTH: usize = 8;
 
+/// The longest header that is read, since it takes many times its length while it is. Those of OpenELM have tens of thousands of bytes.
+const MOST_HEADER: u64 = 16 << 20;
+
 /// What stands in a header beside tensors.
 const METADATA: &str = "__metadata__";
 
@@ -44,6 +47,11 @@ impl TensorFile {
             ));
         }
         refuse_pointer(path, slice)?;
+        let length = slice.first_chunk().copied().map_or(0, u64::from_le_bytes);
+        if (MOST_HEADER + 1..=slice.len() as u64).contains(&length) {
+            let what = format!("its header has {length} bytes; up to {MOST_HEADER} are read");
+            return Err(Error::checkpoint(path, what));
+        }
         let (header, metadata) = SafeTensors::read_metadata(slice).map_err(|error| {
             let what = fault(slice).unwrap_or_else(|| {
                 format!(

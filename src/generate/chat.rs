@@ -22,12 +22,13 @@ impl ModelFiles {
         }
     }
 
-    /// A Jinja template from elsewhere, with this model's special tokens.
+    /// A Jinja template from elsewhere, with this model's special tokens. What is wrong with the model's own files about chats does not matter then.
     ///
     /// # Errors
-    /// [`crate::Error::ChatTemplate`], or whatever is wrong with the model's own files.
+    /// [`crate::Error::ChatTemplate`].
     pub fn jinja(&self, path: &Path, source: &str) -> Result<Jinja> {
-        Jinja::new(path, source, &self.spelled(self.chat_files()?.tokens))
+        let tokens = self.chat_files().map(|files| files.tokens);
+        Jinja::new(path, source, &self.spelled(tokens.unwrap_or_default()))
     }
 
     /// Adds how the tokenizer spells begin and end of a text, where the files do not say.

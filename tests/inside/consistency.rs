@@ -51,7 +51,13 @@ pub fn assert_close(a: &[Vec<f32>], b: &[Vec<f32>], tolerance: f32, what: &str) 
 }
 
 /// What a class gives does not depend on how it is cut, and classes differ by rounding only.
-fn check_steps(model: &Model) {
+/// What classes may differ by, of the largest logit, where keys and values are f32. Sums in another order, or fused, differ in their last bits.
+const EXACT: f32 = 1e-4;
+
+/// The same where they are f16: such a last bit may have one rounded the other way, which is 2^-11 of it (seen on Mesa 25's llvmpipe: 2e-4).
+const HALVES: f32 = 1e-3;
+
+fn check_steps(model: &Model, between_classes: f32) {
     let ids = tokens(model, CONTEXT.min(model.context_size()));
     let [generated, prompt] = BatchClass::ALL.map(|class| {
         let one_by_one = logits(model, &ids, &[1], class);
@@ -64,7 +70,12 @@ fn check_steps(model: &Model) {
         }
         one_by_one
     });
-    assert_close(&generated, &prompt, 1e-4, "prefill is not decode");
+    assert_close(
+        &generated,
+        &prompt,
+        between_classes,
+        "prefill is not decode",
+    );
 }
 
 #[test]
@@ -73,8 +84,8 @@ fn prefill_equals_decode_on_odd_shapes_and_both_sources_agree() {
         let folder = synthetic(config, &[Dtype::F32, Dtype::F16, Dtype::Bf16]);
         let path = folder.path().to_string_lossy().into_owned();
         let [buffer, texture] = ComputePath::ALL.map(|source| load(&path, Some(source), true));
-        check_steps(&buffer);
-        check_steps(&texture);
+        check_steps(&buffer, EXACT);
+        check_steps(&texture, EXACT);
         let ids = tokens(&buffer, 40);
         let from_buffer = logits(&buffer, &ids, &[7], Prompt);
         let from_texture = logits(&texture, &ids, &[7], Prompt);
@@ -91,7 +102,8 @@ fn other_layouts_do_not_depend_on_company_either() {
         for compute_path in ComputePath::ALL {
             let mut options = common::options(Some(compute_path), exact);
             options.tune = Tune::Fixed(common::other_tuning(compute_path));
-            check_steps(&Model::load(path, &options).unwrap());
+            let tolerance = if exact { EXACT } else { HALVES };
+            check_steps(&Model::load(path, &options).unwrap(), tolerance);
         }
     }
 }
@@ -166,7 +178,7 @@ fn few_tokens_are_bit_identical_across_the_first_split() {
     assert_close(
         &logits(&model, &ids, &[32], Prompt),
         &one_by_one,
-        1e-4,
+        HALVES,
         "split",
     );
 }
@@ -189,7 +201,7 @@ fn a_vast_vocabulary_works_from_both_sources() {
 #[test]
 fn prefill_equals_decode_on_the_demo_model() {
     for source in ComputePath::ALL {
-        check_steps(&load("demo", Some(source), true));
+        check_steps(&load("demo", Some(source), true), EXACT);
     }
 }
 
