@@ -3,13 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokenizers::normalizer::Range;
 use tokenizers::{
     Model, Normalizer, NormalizerWrapper, OffsetReferential, OffsetType, PreTokenizedString,
     PreTokenizer,
 };
-
-use serde_json::Value;
 
 use super::guard::guarded;
 use super::prompt::ChatPrompt;
