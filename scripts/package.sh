@@ -29,13 +29,8 @@ gzip -9n "$usr"/share/man/man1/*
 "$usr/bin/openelm" completions bash >"$usr/share/bash-completion/completions/openelm"
 "$usr/bin/openelm" completions zsh >"$usr/share/zsh/vendor-completions/_openelm"
 "$usr/bin/openelm" completions fish >"$usr/share/fish/vendor_completions.d/openelm.fish"
-for file in README.md CHANGELOG.md LICENSE; do
-    install -D -m 644 "$file" "$usr/share/doc/openelm/$file"
-done
+scripts/pages.sh "$usr/share/doc/openelm"
 install -D -m 644 assets/fonts/LICENSE "$usr/share/doc/openelm/LICENSE-Inter"
-for page in assets/docs/*.md; do
-    install -D -m 644 "$page" "$usr/share/doc/openelm/$page"
-done
 tar -C "$work" --owner=0 --group=0 --sort=name -czf "$dist/$name.tar.gz" "$name"
 echo "$dist/$name.tar.gz"
 

@@ -262,17 +262,18 @@ fn shards_and_their_index_disagree() {
         });
         assert!(text.contains(outside), "{text}");
     }
-    let text = shards(|folder| {
-        std::fs::write(
-            folder.join("model.safetensors.index.json"),
-            "{\"weight_map\": 3}",
-        )
-        .unwrap();
-    });
-    assert!(
-        text.contains("index.json") && text.contains("not an index"),
-        "{text}"
-    );
+    for (json, words) in [
+        (r#"{"weight_map": 3}"#, "not an index"),
+        (r#"{"weight_map": {}}"#, "names no tensor"),
+    ] {
+        let text = shards(|folder| {
+            std::fs::write(folder.join("model.safetensors.index.json"), json).unwrap()
+        });
+        assert!(
+            text.contains("index.json") && text.contains(words),
+            "{text}"
+        );
+    }
 }
 
 #[test]

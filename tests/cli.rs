@@ -652,6 +652,19 @@ fn a_chat_uses_the_template_that_there_is() {
     );
     assert!(errors.contains("<s>[INST] Hi [/INST]"), "{errors}");
 
+    // Its stop strings are its own, too.
+    let usual = std::fs::read_to_string(path("generation_config.json")).unwrap();
+    let (whole, _) = chat("Hi\n", &["-m", model]);
+    let first = whole.find(['a', 'e', 'i', 'o', 'u']).unwrap();
+    let vowels = r#"{"stop_strings": ["a", "e", "i", "o", "u"]}"#;
+    std::fs::write(path("generation_config.json"), vowels).unwrap();
+    let (short, _) = chat("Hi\n", &["-m", model]);
+    assert!(
+        short.len() < whole.len() && short.len() > first,
+        "{short} {whole}"
+    );
+    std::fs::write(path("generation_config.json"), usual).unwrap();
+
     // What was copied with the quantised model still counts.
     let quantized = path("q8");
     ok(&["quantize", model, &quantized]);

@@ -204,6 +204,10 @@ fn together_alone_or_elsewhere_gives_the_same_bits() {
     assert_eq!(table, same_table);
     assert_eq!(numbers(&here), numbers(&elsewhere));
 
+    let command = with(&["--from-results", &file, "--json", "--log-samples"]);
+    let (json, _) = succeeds(&eval(data.path(), &command).output().unwrap());
+    assert_eq!(json, std::fs::read_to_string(&elsewhere).unwrap());
+
     let [results, groups, samples] = numbers(&here);
     assert_eq!(results["arc_easy"]["num_fewshot"], 2);
     assert_eq!(results["arc_easy"]["n"], 20);
@@ -366,6 +370,10 @@ fn tables_and_mistakes() {
         (&["--tasks", "piqa", "--like", "0.4"], "apple, 0.4.13"),
         (&["--tasks", "piqa", "--limit", "0"], "no items"),
         (&["--tasks", "piqa", "--log-samples"], "--out"),
+        (
+            &["--tasks", "piqa", "--json", "--dump-requests", "-"],
+            "--dump-requests",
+        ),
         (
             &["--tasks", "piqa", "--from-results", "/nowhere"],
             "cannot read /nowhere",

@@ -359,6 +359,17 @@ fn a_file_of_settings_is_no_reason_to_refuse_a_model() {
             1,
         ),
         (
+            r#"{"do_sample": true, "num_return_sequences": 3, "prompt_lookup_num_tokens": 10}"#,
+            |c| c.num_return_sequences == 1 && c.prompt_lookup_num_tokens == Some(10),
+            1,
+        ),
+        // There is no tokenizer.
+        (
+            r#"{"stop_strings": ["wolf"]}"#,
+            |c| c.stop_strings.is_empty(),
+            1,
+        ),
+        (
             r#"{"do_sample": "true", "temperature": "0.5", "top_k": 50.0, "top_p": null}"#,
             |c| c.do_sample && c.temperature == 0.5 && c.top_k == 50 && c.top_p == 1.0,
             3,
@@ -388,8 +399,7 @@ fn a_file_of_settings_is_no_reason_to_refuse_a_model() {
         assert_eq!(found.len(), *warnings, "{json}: {found:?}");
         assert!(found.iter().all(|warning| !warning.contains('\n')));
         let mut session = model.session().unwrap();
-        let mut options = openelm::GenerateOptions::default();
-        options.sampling = model.sampling_defaults();
+        let options = model.generation_config().options(1).unwrap();
         assert!(
             session
                 .generate(&[1], &options)
@@ -399,6 +409,15 @@ fn a_file_of_settings_is_no_reason_to_refuse_a_model() {
                 .is_ok()
         );
     }
+    // A tokenizer may come later.
+    std::fs::write(&file, r#"{"stop_strings": ["wolf"]}"#).unwrap();
+    let mut files = ModelFiles::open(&path).unwrap();
+    assert!(files.generation_config().stop_strings.is_empty());
+    let words = r#"{"version": "1.0", "model": {"type": "WordLevel", "vocab": {"wolf": 0}, "unk_token": "wolf"}}"#;
+    let small = folder.path().join("words.json");
+    std::fs::write(&small, words).unwrap();
+    files.set_tokenizer(&small).unwrap();
+    assert_eq!(files.generation_config().stop_strings, ["wolf"]);
     // Not even where it is none.
     std::fs::remove_file(&file).unwrap();
     std::fs::create_dir(&file).unwrap();

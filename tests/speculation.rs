@@ -158,6 +158,41 @@ fn an_assistant_changes_no_greedy_text() {
     assert!(accepted > 20 && refused > 20, "{accepted} {refused}");
 }
 
+/// The number that a schedule says is held against what was accepted, also where the text has no room for as many: as Hugging Face has it.
+#[test]
+fn a_schedule_grows_only_where_all_of_it_was_right() {
+    let path = fixture("openelm-f16");
+    let model = load(&path, Dtype::F32);
+    let draft = draft_of(&model, &path, Dtype::F32);
+    let mut session = model.session().unwrap();
+    let count_after = |kwargs: Value, session: &mut Session| {
+        let assistant = draft.as_assistant_of(&model, 5, AssistantSchedule::Heuristic);
+        let assistant = assistant.unwrap();
+        let mut options = options(&kwargs, PROMPT.len());
+        options.speculation = Some(Speculation::Assistant(assistant.clone()));
+        let (_, summary) = run(session, &PROMPT, &options);
+        let summary = summary.unwrap();
+        assert_eq!(summary.accepted, summary.proposed);
+        (assistant.count(), summary.proposed)
+    };
+    // Two come without, to be compared with; of the last three one is no proposal's.
+    assert_eq!(
+        count_after(json!({"max_new_tokens": 5}), &mut session),
+        (4, 2)
+    );
+    assert_eq!(
+        count_after(json!({"max_new_tokens": 8}), &mut session),
+        (7, 5)
+    );
+    // An end of the text that was foreseen does not count.
+    let plain = json!({"max_new_tokens": 8, "repetition_penalty": 3.0});
+    let plain = options(&plain, PROMPT.len());
+    let (ids, _) = run(&mut session, &PROMPT, &plain);
+    assert!(!ids[..6].contains(&ids[6]), "{ids:?}");
+    let ends = json!({"max_new_tokens": 20, "repetition_penalty": 3.0, "eos_token_id": ids[6]});
+    assert_eq!(count_after(ends, &mut session), (4, 5));
+}
+
 #[test]
 fn text_drawn_with_an_assistant_can_be_repeated() {
     let path = fixture("openelm-f16");

@@ -128,6 +128,12 @@ fn indexed(folder: &Path, path: PathBuf) -> Result<Candidate> {
     let json = read_bounded(&path, 64 << 20)?;
     let Fields { weight_map } = serde_json::from_slice(&json)
         .map_err(|error| Error::checkpoint(&path, format!("not an index of shards: {error}")))?;
+    if weight_map.is_empty() {
+        return Err(Error::checkpoint(
+            &path,
+            "`weight_map` names no tensor; download the index again",
+        ));
+    }
     let mut names: Vec<&String> = weight_map.values().collect();
     names.sort();
     names.dedup();

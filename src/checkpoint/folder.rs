@@ -186,12 +186,21 @@ impl Checkpoint {
         }
     }
 
-    /// Merges a LoRA adapter, in a folder as PEFT writes it, into the tensors as they are read. Several add up.
+    /// Merges a LoRA adapter, in a folder as PEFT writes it, into the tensors as they are read. Several add up. An embedding that is the output
+    /// matrix too is changed as both, as PEFT's own merge does, and [`Self::warnings`] says so.
     ///
     /// # Errors
     /// [`Error::Adapter`] for what cannot be merged, or not into this model; [`Error::Read`], [`Error::Checkpoint`].
     pub fn merge_lora(&mut self, folder: &Path) -> Result<()> {
+        let shared = self.config.outer_tensors().embedding.name;
         for (name, delta) in lora::read(folder, &self.config)? {
+            if name == shared && self.config.share_input_output_layers {
+                self.warnings.push(format!(
+                    "{}: the adapter changes {name}, which in this model is the output matrix too: merged it changes both, in training only the \
+                     first",
+                    folder.display()
+                ));
+            }
             self.deltas.entry(name).or_default().push(delta);
         }
         Ok(())

@@ -72,7 +72,7 @@ pub struct ModelArgs {
     pub model: String,
     #[command(flatten)]
     pub hub: HubArgs,
-    /// tokenizer.json, or the folder that holds it, if it is not in the model's folder
+    /// tokenizer.json or tokenizer.model, or the folder that holds it, if it is not in the model's folder
     #[arg(long, value_name = "PATH", env = "OPENELM_TOKENIZER")]
     pub tokenizer: Option<PathBuf>,
     /// A LoRA adapter's folder, as PEFT writes it, that is merged into the model while loading; several add up
@@ -136,7 +136,7 @@ pub struct SamplingArgs {
     /// 0: always the most probable token [default: the model's generation_config.json, or 0]
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
     pub temperature: Option<f32>,
-    /// Only the K most probable tokens; 0: all
+    /// Only the K most probable tokens; 0: all [default: the model's generation_config.json; 50 where that samples and says nothing]
     #[arg(long, value_name = "K", allow_negative_numbers = true)]
     pub top_k: Option<u32>,
     /// Only the most probable tokens that together reach P
@@ -156,7 +156,7 @@ pub struct SamplingArgs {
 /// What is generated, and how.
 #[derive(Args, Clone, Debug)]
 pub struct GenerationArgs {
-    /// The most tokens to generate [default: the model's generation_config.json, or 256]
+    /// The most tokens to generate [default: the model's generation_config.json, or 256; with --generate-kwargs 256 of prompt and text together]
     #[arg(short = 'n', long, value_name = "N")]
     pub max_tokens: Option<usize>,
     /// The most tokens of prompt and text together
@@ -212,7 +212,7 @@ pub struct Generate {
 }
 
 /// Flags that have no meaning where prompts come as lines.
-const ONE_PROMPT: [&str; 8] = [
+const ONE_PROMPT: [&str; 9] = [
     "prompt",
     "token_ids",
     "num_return_sequences",
@@ -220,6 +220,7 @@ const ONE_PROMPT: [&str; 8] = [
     "prompt_cache",
     "trace",
     "no_echo",
+    "show_prompt",
     "json",
 ];
 
@@ -354,10 +355,10 @@ pub struct Window {
     pub model: Option<String>,
     #[command(flatten)]
     pub hub: HubArgs,
-    /// tokenizer.json, or the folder that holds it, if it is not in the model's folder
+    /// tokenizer.json or tokenizer.model, or the folder that holds it, if it is not in the model's folder
     #[arg(long, value_name = "PATH", env = "OPENELM_TOKENIZER")]
     pub tokenizer: Option<PathBuf>,
-    /// Adapter: a part of its name, or its number in `openelm devices`
+    /// Adapter: its number in `openelm devices`, or a part of its name; PyTorch's `cuda:0` and `mps` take the best, `cpu` one that is a program
     #[arg(long, env = "OPENELM_DEVICE", value_parser = NonEmptyStringValueParser::new())]
     pub device: Option<String>,
     /// Where conversations and settings are kept [default: where the system keeps a program's data]
@@ -379,12 +380,12 @@ pub struct Serve {
 
 #[derive(Args)]
 pub struct Tokenize {
-    /// A model's folder, a name on the Hugging Face hub, or `demo`
+    /// A model's folder, a GGUF file, a name on the Hugging Face hub, or `demo`
     #[arg(short, long, env = "OPENELM_MODEL", default_value = "demo")]
     pub model: String,
     #[command(flatten)]
     pub hub: HubArgs,
-    /// tokenizer.json, or the folder that holds it, if it is not in the model's folder
+    /// tokenizer.json or tokenizer.model, or the folder that holds it, if it is not in the model's folder
     #[arg(long, value_name = "PATH", env = "OPENELM_TOKENIZER")]
     pub tokenizer: Option<PathBuf>,
     /// Text; `-` reads standard input
@@ -597,7 +598,7 @@ fn token_id(text: &str) -> Result<u32, std::num::ParseIntError> {
 }
 
 /// The adapter that somebody means who may have written what PyTorch calls it: `cuda:1` is the second.
-fn adapter(device: &str) -> Option<String> {
+pub fn adapter(device: &str) -> Option<String> {
     match device.split_once(':').unwrap_or((device, "0")) {
         ("cuda" | "mps", "0") => None,
         ("cuda" | "mps", index) => Some(index.to_owned()),

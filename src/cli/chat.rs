@@ -30,6 +30,8 @@ pub fn run(arguments: &Chat) -> Result<()> {
     options.sampling.check()?;
     options.stop.clone_from(&arguments.stop);
     options.stop.extend_from_slice(chat.template.stop());
+    let own = files.generation_config();
+    options.stop_strings.clone_from(&own.stop_strings);
     let trace = arguments
         .trace
         .as_deref()

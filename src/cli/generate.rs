@@ -48,8 +48,11 @@ pub fn run(arguments: &Generate) -> Result<()> {
         None => arguments.model.load(files)?,
     };
     if let Some(files) = assistant_files {
+        // What is not said is a matter of its own file, as with Hugging Face.
+        let own = files.generation_config();
+        let tokens = assistant.0.unwrap_or(own.num_assistant_tokens);
+        let schedule = assistant.1.unwrap_or(own.num_assistant_tokens_schedule);
         let draft = arguments.model.load_beside(&model, files)?;
-        let (tokens, schedule) = assistant;
         let assistant = draft.as_assistant_of(&model, tokens, schedule)?;
         options.speculation = Some(Speculation::Assistant(assistant));
     }

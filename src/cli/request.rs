@@ -22,8 +22,8 @@ pub struct Request {
     pub options: GenerateOptions,
     /// How many texts.
     pub count: usize,
-    /// How many tokens an assistant model proposes at first, and then.
-    pub assistant: (usize, AssistantSchedule),
+    /// How many tokens an assistant model proposes at first, and then, where that is said.
+    pub assistant: (Option<usize>, Option<AssistantSchedule>),
     /// Settings that were asked for and have no effect, because nothing is sampled.
     without_effect: Vec<&'static str>,
 }
@@ -160,6 +160,7 @@ impl Settings {
         } else if !config.do_sample && kwargs.get("num_return_sequences").is_none() {
             config.num_return_sequences = 1;
         }
+        let is_said = |key: &str| kwargs.get(key).is_some();
         let mut options = config.options(prompt)?;
         options.sampling = sampling;
         options.stop.clone_from(&flags.stop);
@@ -169,8 +170,9 @@ impl Settings {
             count: config.num_return_sequences,
             without_effect,
             assistant: (
-                config.num_assistant_tokens,
-                config.num_assistant_tokens_schedule,
+                is_said("num_assistant_tokens").then_some(config.num_assistant_tokens),
+                is_said("num_assistant_tokens_schedule")
+                    .then_some(config.num_assistant_tokens_schedule),
             ),
         })
     }

@@ -106,7 +106,7 @@ pub fn run(arguments: &Show) -> Result<()> {
         if checkpoint.tokenizer.is_some() {
             "yes"
         } else {
-            "no (--token-ids works without; README says where to get it)"
+            "no (--token-ids works without; --tokenizer takes one that you have, --tokenizer-repo one from the hub)"
         }
     )?;
     for warning in &checkpoint.warnings {
@@ -138,7 +138,7 @@ pub fn run(arguments: &Show) -> Result<()> {
     )?;
     writeln!(
         text,
-        "\ndevice memory: weights + session (KV cache for {context} positions and activations)"
+        "\ndevice memory: weights + session (KV cache for {context} positions)"
     )?;
     for (dtype, weights) in memory {
         writeln!(

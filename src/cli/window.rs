@@ -4,7 +4,7 @@ use anyhow::Result;
 use openelm::hub::Settings;
 use openelm::window::Options;
 
-use super::args::Window;
+use super::args::{Window, adapter};
 
 pub fn run(arguments: Window) -> Result<()> {
     let mut options = Options::default();
@@ -19,7 +19,7 @@ pub fn run(arguments: Window) -> Result<()> {
         Err(error) => return Err(error),
     };
     options.tokenizer = arguments.tokenizer;
-    options.device = arguments.device;
+    options.device = arguments.device.as_deref().and_then(adapter);
     options.tuning_cache = openelm::tuning_cache();
     options.data = arguments.data_dir;
     options.trace = arguments.trace;

@@ -121,6 +121,8 @@ pub struct ModelInfo {
     pub context_size: usize,
     pub has_tokenizer: bool,
     pub sampling: SamplingParams,
+    /// Texts that end what it writes, as its `generation_config.json` says.
+    pub stop_strings: Vec<String>,
     /// The chat template that the model brings along.
     pub chat_template: Option<Jinja>,
     pub warnings: Vec<String>,

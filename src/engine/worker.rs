@@ -295,6 +295,7 @@ impl Serving {
             context_size: model.context_size(),
             has_tokenizer: model.tokenizer().is_some(),
             sampling: model.sampling_defaults(),
+            stop_strings: model.generation_config().stop_strings.clone(),
             chat_template: self.chat_template.as_ref().ok().cloned().flatten(),
             warnings,
             load_s: model.load_time().as_secs_f64(),

@@ -13,7 +13,7 @@ use crate::trace::TraceMode;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AssistantSchedule {
-    /// Two more where all were accepted, else one less, from text to text.
+    /// Two more where as many were accepted, else one less, from text to text.
     #[default]
     Heuristic,
     /// The same, beginning anew with each text.
@@ -173,13 +173,14 @@ impl Drafter {
         self.assistant.count()
     }
 
-    /// Tells how many of the tokens that it proposed were accepted.
-    pub fn note(&self, proposed: usize, accepted: usize) {
+    /// Tells how many of the tokens that it proposed were accepted. As with Hugging Face it is held against what the schedule says, also
+    /// where less could be proposed.
+    pub fn note(&self, accepted: usize) {
         if self.assistant.schedule == AssistantSchedule::Constant {
             return;
         }
         let count = self.assistant.count();
-        self.assistant.set_count(match accepted == proposed {
+        self.assistant.set_count(match accepted == count {
             true => count + 2,
             false => count.saturating_sub(1).max(1),
         });

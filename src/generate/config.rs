@@ -126,6 +126,10 @@ impl GenerationConfig {
             warn("`num_return_sequences` needs `do_sample`; it is ignored".into());
             config.num_return_sequences = 1;
         }
+        if config.num_return_sequences > 1 && config.prompt_lookup_num_tokens.is_some() {
+            warn("with `prompt_lookup_num_tokens` `num_return_sequences` is 1".into());
+            config.num_return_sequences = 1;
+        }
         config.eos_token_ids = Some(eos);
         (config, warnings)
     }

@@ -1,6 +1,6 @@
 //! Prompt lookup: text that repeats itself is its own draft.
 
-/// Proposes the tokens that followed the last place where the text's end occurred before, as Hugging Face's
+/// Proposes the tokens that followed the first place where the text's end occurred before, as Hugging Face's
 /// `PromptLookupCandidateGenerator` does (transformers 4.44).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PromptLookup {

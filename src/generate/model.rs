@@ -38,6 +38,8 @@ pub struct ModelFiles {
     tokenizer: Option<Tokenizer>,
     /// As `generation_config.json` asks.
     generation: GenerationConfig,
+    /// Its `stop_strings`, which wait for a tokenizer.
+    stop_strings: Vec<String>,
     /// What opening them took.
     time: Duration,
 }
@@ -77,13 +79,18 @@ impl ModelFiles {
             None => None,
         };
         let (entries, config) = (&checkpoint.generation.entries, &checkpoint.config);
-        let (generation, warnings) =
+        let (mut generation, warnings) =
             GenerationConfig::from_file(entries, config.vocab_size, &config.eos_token_ids);
         checkpoint.warnings.extend(warnings);
+        let stop_strings = match tokenizer {
+            Some(_) => Vec::new(),
+            None => std::mem::take(&mut generation.stop_strings),
+        };
         Ok(Self {
             checkpoint,
             tokenizer,
             generation,
+            stop_strings,
             time: Duration::ZERO,
         })
     }
@@ -102,6 +109,8 @@ impl ModelFiles {
     /// [`Error::Read`] or [`Error::Tokenizer`].
     pub fn set_tokenizer(&mut self, path: &Path) -> Result<()> {
         self.tokenizer = Some(tokenizer_at(path, self.config())?);
+        let waiting = std::mem::take(&mut self.stop_strings);
+        self.generation.stop_strings.extend(waiting);
         Ok(())
     }
 
@@ -239,6 +248,11 @@ impl ModelFiles {
     /// With what was odd about its tensors.
     fn loaded(self, (network, mut warnings): (Network, Vec<String>), begin: Instant) -> Model {
         warnings.extend(self.tokenizer.as_ref().and_then(Tokenizer::warning));
+        if !self.stop_strings.is_empty() {
+            warnings.push(
+                "generation_config.json: `stop_strings` need a tokenizer; they are ignored".into(),
+            );
+        }
         Model(Arc::new(Inner {
             has_sentencepiece: has_sentencepiece(&self.checkpoint),
             name: self.checkpoint.name,

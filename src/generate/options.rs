@@ -21,6 +21,8 @@ pub struct GenerateOptions {
     pub sampling: SamplingParams,
     /// Generation ends where the text would contain one of these; the text ends before it.
     pub stop: Vec<String>,
+    /// How many tokens no string of `stop` ends: it counts where it ends behind them.
+    pub stop_after: usize,
     /// As `stop`, but the text keeps them, with all of the token that completes one, and one may begin in the prompt: what Hugging Face's
     /// `stop_strings` are.
     pub stop_strings: Vec<String>,

@@ -50,6 +50,10 @@ pub struct Speculator {
     waiting: VecDeque<Draft>,
     proposed: usize,
     accepted: usize,
+    /// What would have been proposed if nothing had to pay.
+    possible: usize,
+    /// How many tokens lead to the end of the text, if an assistant foresaw that.
+    to_end: Option<usize>,
     begin: Option<Instant>,
     summary: SpeculationSummary,
     tokens: usize,
@@ -88,6 +92,8 @@ impl Speculator {
             waiting: VecDeque::new(),
             proposed: 0,
             accepted: 0,
+            possible: 0,
+            to_end: None,
             begin: None,
             summary: SpeculationSummary::default(),
             tokens: 0,
@@ -120,11 +126,15 @@ impl Speculator {
                 Ok(found[..count].iter().copied().map(Draft::certain).collect())
             }
             Source::Assistant(drafter) => {
-                let count = self.payoff.count(drafter.count().min(most));
-                match count {
-                    0 => Ok(Vec::new()),
-                    _ => drafter.propose(ids, eos, count),
-                }
+                self.possible = drafter.count().min(most);
+                let count = self.payoff.count(self.possible);
+                let drafts = match count {
+                    0 => Vec::new(),
+                    _ => drafter.propose(ids, eos, count)?,
+                };
+                let ends = drafts.last().is_some_and(|last| eos.contains(&last.id));
+                self.to_end = ends.then_some(drafts.len());
+                Ok(drafts)
             }
         }
     }
@@ -159,8 +169,15 @@ impl Speculator {
         self.tokens += accepted + 1;
         self.seconds += seconds;
         if proposed > 0 {
-            if let Source::Assistant(drafter) = &self.source {
-                drafter.note(proposed, accepted);
+            // Fewer than possible that were all right say nothing against proposing as many as that.
+            let is_thrift = accepted == proposed && proposed < self.possible;
+            match (&self.source, self.to_end) {
+                // Hugging Face does not count the end of the text.
+                (Source::Assistant(drafter), Some(to_end)) if to_end == accepted => {
+                    drafter.note(accepted - 1);
+                }
+                (Source::Assistant(drafter), _) if !is_thrift => drafter.note(accepted),
+                _ => {}
             }
             self.summary.steps += 1;
             self.summary.proposed += proposed;

@@ -5,6 +5,8 @@
 pub struct StopFilter {
     stops: Vec<String>,
     held: String,
+    /// Bytes at the beginning of `held` in which no stop string may end.
+    passed: usize,
 }
 
 impl StopFilter {
@@ -13,15 +15,28 @@ impl StopFilter {
         Self {
             stops: stops.iter().filter(|s| !s.is_empty()).cloned().collect(),
             held: String::new(),
+            passed: 0,
         }
     }
 
     /// Takes more text. Returns what may be shown, and whether a stop string was met; text from it on is dropped.
     pub fn push(&mut self, text: &str) -> (String, bool) {
         self.held.push_str(text);
-        if let Some(shown) = self.met() {
-            return (shown, true);
+        match self.met() {
+            Some(shown) => (shown, true),
+            None => (self.certain(), false),
         }
+    }
+
+    /// Takes more text in which no stop string may end, though one may begin. Returns what may be shown.
+    pub fn pass(&mut self, text: &str) -> String {
+        self.held.push_str(text);
+        self.passed = self.held.len();
+        self.certain()
+    }
+
+    /// What is held and not the beginning of a stop string.
+    fn certain(&mut self) -> String {
         let keep = self
             .stops
             .iter()
@@ -29,7 +44,8 @@ impl StopFilter {
             .max();
         let split = self.held.len() - keep.unwrap_or(0);
         let rest = self.held.split_off(split);
-        (std::mem::replace(&mut self.held, rest), false)
+        self.passed = self.passed.saturating_sub(split);
+        std::mem::replace(&mut self.held, rest)
     }
 
     /// Whether more text would complete a stop string.
@@ -58,10 +74,14 @@ impl StopFilter {
 
     /// What is held before the first stop string in it, if there is one.
     fn met(&mut self) -> Option<String> {
-        let stops = self.stops.iter();
-        let at = stops
-            .filter_map(|stop| self.held.find(stop.as_str()))
-            .min()?;
+        let find = |stop: &String| {
+            let mut first = (self.passed + 1).saturating_sub(stop.len());
+            while !self.held.is_char_boundary(first) {
+                first += 1;
+            }
+            Some(first + self.held.get(first..)?.find(stop.as_str())?)
+        };
+        let at = self.stops.iter().filter_map(find).min()?;
         self.held.truncate(at);
         Some(std::mem::take(&mut self.held))
     }
@@ -186,6 +206,24 @@ mod tests {
         assert_eq!(filter.push_unseen("."), Some(String::new()));
         assert_eq!(filter.push("a"), ("a".into(), false));
         assert_eq!(filter.push_unseen("x<|end|>"), Some(String::new()));
+    }
+
+    #[test]
+    fn no_stop_string_ends_in_what_is_passed() {
+        let filter = StopFilter::new(&["b".to_owned(), "abc".to_owned(), "é".to_owned()]);
+        let after = |passed: &[&str], next: &str| {
+            let mut filter = filter.clone();
+            let mut shown: String = passed.iter().map(|text| filter.pass(text)).collect();
+            let (text, met) = filter.push(next);
+            shown += &text;
+            (shown + &filter.finish(), met)
+        };
+        assert_eq!(after(&["ab"], "x"), ("abx".into(), false));
+        assert_eq!(after(&["ab"], "c"), (String::new(), true));
+        assert_eq!(after(&["a", "b", "a"], "b"), ("aba".into(), true));
+        assert_eq!(after(&["xbab"], "cb"), ("xb".into(), true));
+        assert_eq!(after(&["éa"], "bé"), ("éa".into(), true));
+        assert_eq!(after(&["b", ""], ""), ("b".into(), false));
     }
 
     #[test]

@@ -10,6 +10,10 @@ pub struct Writer {
     tokenizer: Tokenizer,
     decoder: StreamDecoder,
     stop: StopFilter,
+    /// Tokens that `stop` does not end.
+    stop_after: usize,
+    /// Tokens that were taken.
+    taken: usize,
     notice: StopNotice,
 }
 
@@ -24,6 +28,8 @@ impl Writer {
             tokenizer: tokenizer.clone(),
             decoder,
             stop: StopFilter::new(&options.stop),
+            stop_after: options.stop_after,
+            taken: 0,
             notice: StopNotice::after(&text, &options.stop_strings),
         })
     }
@@ -33,6 +39,7 @@ impl Writer {
     /// # Errors
     /// Those of decoding.
     pub fn push(&mut self, id: u32) -> Result<(String, bool)> {
+        self.taken += 1;
         // It has no text, but whoever names it as a stop string means it.
         if let Some(spelled) = self.tokenizer.special(id) {
             return self.push_special(&spelled);
@@ -41,12 +48,14 @@ impl Writer {
         // Bytes are held back because others may follow; where those that are there complete a stop string, none will.
         if text.is_empty() && !(self.notice.is_empty() && self.stop.is_empty()) {
             let pending = self.decoder.pending()?;
-            if self.notice.would_meet(&pending) || self.stop.would_meet(&pending) {
+            // What came with tokens that may not end the text must not seem to come with later ones.
+            let is_last_passed = self.taken == self.stop_after;
+            if self.notice.would_meet(&pending) || self.would_stop(&pending) || is_last_passed {
                 text = self.decoder.pause()?;
             }
         }
         let is_noticed = self.notice.push(&text);
-        let (mut shown, mut met) = self.stop.push(&text);
+        let (mut shown, mut met) = self.push_text(&text);
         if is_noticed && !met {
             shown += &self.stop.finish();
             met = true;
@@ -54,10 +63,26 @@ impl Writer {
         Ok((shown, met))
     }
 
+    /// Whether what comes with the token that was taken last may end the text.
+    fn may_stop(&self) -> bool {
+        self.taken > self.stop_after
+    }
+
+    fn would_stop(&self, text: &str) -> bool {
+        self.may_stop() && self.stop.would_meet(text)
+    }
+
+    fn push_text(&mut self, text: &str) -> (String, bool) {
+        match self.may_stop() {
+            true => self.stop.push(text),
+            false => (self.stop.pass(text), false),
+        }
+    }
+
     fn push_special(&mut self, spelled: &str) -> Result<(String, bool)> {
         let before = self.decoder.rest()?;
         let whole = before.clone() + spelled;
-        if !self.notice.would_meet(&whole) && !self.stop.would_meet(&whole) {
+        if !self.notice.would_meet(&whole) && !self.would_stop(&whole) {
             // What is still held back comes before it, but is not certain.
             if before.is_empty() {
                 self.notice.push(spelled);
@@ -66,9 +91,10 @@ impl Writer {
         }
         let text = self.decoder.finish()?;
         self.notice.push(&text);
-        let (mut shown, met) = self.stop.push(&text);
+        let (mut shown, met) = self.push_text(&text);
         if !met {
-            let rest = self.stop.push_unseen(spelled);
+            let is_stop = self.would_stop(spelled);
+            let rest = is_stop.then(|| self.stop.push_unseen(spelled)).flatten();
             shown += &rest.unwrap_or_else(|| self.stop.finish());
         }
         Ok((shown, true))
@@ -81,7 +107,7 @@ impl Writer {
     pub fn finish(&mut self) -> Result<(String, bool)> {
         let text = self.decoder.finish()?;
         let is_noticed = self.notice.push(&text);
-        let (mut shown, met) = self.stop.push(&text);
+        let (mut shown, met) = self.push_text(&text);
         if !met {
             shown += &self.stop.finish();
         }
@@ -134,6 +160,29 @@ mod tests {
         let smile = [&[NEW_LINE], &SMILE[..], &[NEW_LINE]].concat();
         assert_eq!(stopped(&smile, "\u{1f600}"), ("\n".into(), Some(5)));
         assert_eq!(stopped(&smile[..4], "\u{1f600}").1, None, "half of it");
+    }
+
+    #[test]
+    fn stop_strings_may_have_to_wait() {
+        let lines = [NEW_LINE; 5];
+        let after = |tokens: usize, stop: &str| {
+            written(&lines, |options| {
+                options.stop = vec![stop.into()];
+                options.stop_after = tokens;
+            })
+        };
+        assert_eq!(after(3, "\n"), ("\n\n\n".into(), Some(4)));
+        assert_eq!(after(3, "\n\n"), ("\n\n".into(), Some(4)));
+        assert_eq!(after(5, "\n"), ("\n\n\n\n\n".into(), None));
+        let ends = [NEW_LINE, EOS, NEW_LINE, EOS];
+        let ended = |tokens: usize| {
+            written(&ends, |options| {
+                options.stop = vec!["</s>".into()];
+                options.stop_after = tokens;
+            })
+        };
+        assert_eq!(ended(1), ("\n".into(), Some(2)));
+        assert_eq!(ended(2), ("\n\n".into(), Some(4)));
     }
 
     /// What comes before a special token that was named as a stop string is all there.

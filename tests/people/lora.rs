@@ -131,7 +131,7 @@ fn an_adapter_is_merged_as_peft_would() {
         (Dtype::F32, vec![], [2.0, 2.0]),
         (
             Dtype::F16,
-            vec![("use_rslora", json!(true))],
+            vec![("use_rslora", json!(true)), ("bias", json!("all"))],
             [6.0 / 3f64.sqrt(), 6.0 / 5f64.sqrt()],
         ),
         (
@@ -210,6 +210,8 @@ fn adapters_add_up_and_the_embedding_has_its_own_layout() {
         4.0,
     );
     assert_near(&values(&checkpoint, EMBEDDINGS), &expected);
+    let is_told = |warning: &String| warning.contains("output matrix too");
+    assert!(checkpoint.warnings.iter().any(is_told));
 }
 
 #[test]
@@ -233,7 +235,6 @@ fn what_cannot_be_merged_is_named() {
     };
     for (field, value, word) in [
         ("use_dora", json!(true), "DoRA"),
-        ("bias", json!("all"), "biases"),
         ("modules_to_save", json!(["lm_head"]), "whole modules"),
         ("peft_type", json!("IA3"), "IA3"),
     ] {
@@ -274,6 +275,16 @@ fn what_cannot_be_merged_is_named() {
         &with("base_model.model.lm_head.modules_to_save.weight", [3, 3]),
         &["modules_to_save", "more than can be merged"],
     );
+    // No layer of OpenELM has a bias, so `bias: all` trains none; one that is there belongs to another model.
+    for bias in ["bias", "base_layer.bias", "lora_B.bias"] {
+        let name = format!("base_model.model.{QKV}.{bias}");
+        let learned = with(&name, [1, 3]);
+        refused(
+            &config(&[("bias", json!("all"))]),
+            &learned,
+            &[&name, "more than can be merged"],
+        );
+    }
     refused(
         &plain,
         &with(

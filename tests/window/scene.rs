@@ -77,6 +77,7 @@ pub fn info(name: &str) -> ModelInfo {
         context_size: 2048,
         has_tokenizer: true,
         sampling: SamplingParams::default(),
+        stop_strings: Vec::new(),
         chat_template: None,
         warnings: Vec::new(),
         load_s: 0.5,

@@ -351,8 +351,18 @@ fn fingerprint(arguments: &Generate) -> String {
         true => " f16 prefill",
         false => "",
     };
+    let adapters = match model.lora.is_empty() {
+        true => String::new(),
+        false => format!(" {:?}", model.lora),
+    };
+    let named = [&model.hub.revision, &model.hub.tokenizer_repo];
+    let named: String = named
+        .into_iter()
+        .flatten()
+        .map(|name| format!(" {name:?}"))
+        .collect();
     format!(
-        "{:?}{prefill}",
+        "{:?}{prefill}{adapters}{named}",
         (
             &model.model,
             &model.tokenizer,

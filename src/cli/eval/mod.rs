@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Result, bail};
-use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgGroup, Args};
 use openelm::eval::{
     Answers, Encoder, Job, Like, Records, Report, Selection, Settings, Table, Task, ask, notes,
     plan,
@@ -24,6 +24,7 @@ use super::output::{self, Bar, Interrupted, cancel_on_ctrl_c};
 use questions::Questions;
 
 #[derive(Args)]
+#[command(group = ArgGroup::new("as_json").args(["out", "json"]).multiple(true))]
 pub struct Eval {
     #[command(flatten)]
     pub model: ModelArgs,
@@ -43,8 +44,11 @@ pub struct Eval {
     /// goes on from there
     #[arg(long, value_name = "FILE.json")]
     pub out: Option<PathBuf>,
-    /// Write every item's log-likelihoods to --out, too
-    #[arg(long, requires = "out")]
+    /// Print the results as one JSON object instead of tables, what --out would write
+    #[arg(long, conflicts_with = "dump_requests")]
+    pub json: bool,
+    /// Write every item's log-likelihoods to --out, or with --json, too
+    #[arg(long, requires = "as_json")]
     pub log_samples: bool,
     /// Which lm-evaluation-harness is followed: the one of Apple's card, or a release of today
     #[arg(long, value_name = "VERSION", default_value = "apple", value_parser = like())]
@@ -204,20 +208,22 @@ impl Eval {
         }
     }
 
-    /// Prints the tables, and writes the file.
+    /// Prints the tables or the object, and writes the file.
     fn report(&self, questions: &Questions, answers: &Answers, of_model: Value) -> Result<()> {
         let tasks = questions.tasks();
         let report = Report::new(&questions.selection, answers)?;
         let notes = notes(tasks);
-        output::write(&table::text(
-            &report,
-            &questions.selection,
-            &self.model.model,
-            &notes,
-        ))?;
-        let Some(out) = &self.out else {
+        if !self.json {
+            output::write(&table::text(
+                &report,
+                &questions.selection,
+                &self.model.model,
+                &notes,
+            ))?;
+        }
+        if !self.json && self.out.is_none() {
             return Ok(());
-        };
+        }
         let mut object = report.to_json();
         let mut config = json!({
             "model": self.model.model,
@@ -236,7 +242,13 @@ impl Eval {
             object["samples"] = report.samples(tasks, &questions.encoder, answers)?;
         }
         let text = serde_json::to_string_pretty(&object)? + "\n";
-        replace_file(out, text.as_bytes())
+        if self.json {
+            output::write(&text)?;
+        }
+        match &self.out {
+            Some(out) => replace_file(out, text.as_bytes()),
+            None => Ok(()),
+        }
     }
 }
 

@@ -29,7 +29,7 @@ impl Asked {
     /// Each of `prompts`, which came in the field `param`, continued as `settings` say.
     ///
     /// # Errors
-    /// 400 for a prompt that cannot be continued so.
+    /// 400 for a prompt that cannot be continued so, and for settings that contradict each other.
     pub fn new(
         context: &Context,
         settings: &Settings,
@@ -37,6 +37,11 @@ impl Asked {
         extras: &Extras,
         param: &str,
     ) -> Result<Self, ApiError> {
+        let (least, longest) = (settings.options.stop_after, settings.options.max_tokens);
+        if let Some(longest) = longest.filter(|longest| *longest < least) {
+            let message = format!("`min_tokens` is {least}, and `max_tokens` only {longest}");
+            return Err(ApiError::invalid("min_tokens", message));
+        }
         let (n, most) = (settings.n, context.limits.texts);
         if prompts.len() * n > most {
             let asked = prompts.len() * n;

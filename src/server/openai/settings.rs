@@ -120,19 +120,17 @@ fn options(fields: &Fields<'_>, context: &Context) -> Result<GenerateOptions, Ap
         Some(top_k) => sampling.top_k = u32::try_from(top_k.max(0)).unwrap_or(u32::MAX),
         None => {}
     }
-    if let Some(tokens) = fields.count("min_tokens")? {
-        if let Some(most) = max_tokens.filter(|most| *most < tokens) {
-            let message = format!("`min_tokens` is {tokens}, and `max_tokens` only {most}");
-            return Err(ApiError::invalid("min_tokens", message));
-        }
-        sampling.processors.min_new_tokens = Some(tokens);
-    }
+    let min_tokens = fields.count("min_tokens")?;
+    let own = &mut sampling.processors.min_new_tokens;
+    *own = min_tokens.or(*own);
     let ignore_eos = fields.flag("ignore_eos")?.unwrap_or(false);
     let (eos_token_ids, ignore_eos) = ends(fields, model, ignore_eos)?;
     Ok(GenerateOptions {
         max_tokens,
         sampling,
         stop: stops(fields, context)?,
+        // As vLLM has it; with Hugging Face only ids have to wait.
+        stop_after: min_tokens.unwrap_or(0),
         stop_strings: model.generation_config().stop_strings.clone(),
         eos_token_ids,
         hides_end: true,

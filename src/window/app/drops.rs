@@ -8,16 +8,7 @@ use crate::window::import;
 use crate::window::state::Banner;
 
 /// Endings of files that models are made of.
-const OF_MODELS: [&str; 8] = [
-    "safetensors",
-    "json",
-    "gguf",
-    "model",
-    "bin",
-    "jinja",
-    "npz",
-    "py",
-];
+const OF_MODELS: [&str; 6] = ["safetensors", "json", "gguf", "model", "bin", "npz"];
 
 /// What is to be done with what was dropped.
 pub(super) fn dropped(ui: &egui::Ui) -> Option<Action> {

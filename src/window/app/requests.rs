@@ -120,6 +120,9 @@ impl App {
             max_tokens: Some(settings.max_tokens),
             sampling: settings.sampling.sampling(clock_seed()),
             stop,
+            stop_strings: state
+                .info()
+                .map_or_else(Vec::new, |info| info.stop_strings.clone()),
             ignore_eos: settings.ignore_eos,
             speculation: settings
                 .prompt_lookup

@@ -76,6 +76,7 @@ fn what_is_asked_for_is_done() {
         (1.5, u64::MAX)
     );
     assert_eq!(sampling.processors.min_new_tokens, Some(3));
+    assert_eq!(asked.stop_after, 3);
     assert_eq!((asked.max_tokens, asked.top_logprobs), (Some(9), 5));
     assert_eq!(asked.stop, ["a", "</s>"]);
     assert_eq!(asked.eos_token_ids, Some(vec![2, 7]));
@@ -225,6 +226,12 @@ fn what_cannot_be_is_refused_by_name() {
     assert_eq!(
         refused(complete(r#"{"prompt": null}"#).err().unwrap()),
         (400, Some("prompt".into()))
+    );
+    // Sixteen tokens are what is asked for where nothing is said.
+    let short = complete(r#"{"prompt": "x", "min_tokens": 17}"#);
+    assert_eq!(
+        refused(short.err().unwrap()),
+        (400, Some("min_tokens".into()))
     );
 }
 
