@@ -66,6 +66,10 @@ pub fn features(features: &AdapterFeatures) -> String {
         has(features.timestamps, "timestamps"),
         has(features.pipeline_cache, "pipeline cache"),
         format!("{} shader compiler{advice}", features.shader_compiler),
+        match features.memory {
+            Some(bytes) => format!("{} MiB of memory", bytes >> 20),
+            None => "the machine's memory".to_owned(),
+        },
     ]
     .join(", ")
 }

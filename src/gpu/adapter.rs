@@ -1,5 +1,6 @@
 //! Adapters: which there are, what each can do, which of them a wish means, and which one works.
 
+use super::room::own_memory;
 use crate::error::{Error, Result};
 use crate::threads::block_on;
 
@@ -39,6 +40,8 @@ pub struct AdapterFeatures {
     pub pipeline_cache: bool,
     /// What compiles shaders: `DXC`, `FXC`, or what belongs to the driver.
     pub shader_compiler: String,
+    /// Bytes of the largest memory that is its own, used or free; `None` where its API does not tell, and for a program, which has none.
+    pub memory: Option<u64>,
 }
 
 impl AdapterSummary {
@@ -101,6 +104,10 @@ impl AdapterFeatures {
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
             pipeline_cache: features.contains(wgpu::Features::PIPELINE_CACHE),
             shader_compiler: shader_compiler.to_owned(),
+            memory: match info.device_type {
+                wgpu::DeviceType::Cpu => None,
+                _ => own_memory(adapter),
+            },
         }
     }
 }

@@ -337,31 +337,10 @@ impl Gpu {
 }
 
 impl Gpu {
-    /// As [`free_memory`], for this device.
+    /// As [`super::room::free_memory`], for this device.
     pub(crate) fn free_memory(&self) -> Option<u64> {
-        free_memory(&self.adapter)
+        super::room::free_memory(&self.adapter)
     }
-}
-
-/// Bytes of memory free for a software adapter, which shares the machine's; `None` where that is not known.
-///
-/// Hardware drivers keep their own budget and report it when an allocation fails.
-pub fn free_memory(adapter: &AdapterSummary) -> Option<u64> {
-    if !adapter.is_software() {
-        return None;
-    }
-    let read = |path: &str| std::fs::read_to_string(path).ok();
-    let info = read("/proc/meminfo")?;
-    let line = info
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    // A container may be allowed less than the machine has.
-    let number = |path: &str| read(path)?.trim().parse::<u64>().ok();
-    let allowed = number("/sys/fs/cgroup/memory.max")
-        .zip(number("/sys/fs/cgroup/memory.current"))
-        .map(|(most, now)| most.saturating_sub(now));
-    Some((kib * 1024).min(allowed.unwrap_or(u64::MAX)))
 }
 
 /// Keeps an error for whoever pops it. In a browser, which would tell only when nobody waits any more, [`Gpu::check`] has it instead.

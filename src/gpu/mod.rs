@@ -10,6 +10,7 @@ pub mod device;
 pub mod memory;
 pub mod pipeline;
 mod pipeline_cache;
+mod room;
 pub mod shader;
 pub mod timing;
 
@@ -20,8 +21,8 @@ pub use adapter::{AdapterFeatures, AdapterSummary, CooperativeMatrices, adapters
 pub use arrival::{Arrival, Notice};
 pub(crate) use candidate::Candidate;
 pub use device::Gpu;
-#[cfg(feature = "window")]
-pub use device::free_memory;
 pub use memory::{Readback, Uploader};
 pub use pipeline::{BindingKind, KernelSpec, Pipeline};
+#[cfg(feature = "window")]
+pub use room::free_memory;
 pub use timing::Timer;

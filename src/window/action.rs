@@ -97,6 +97,8 @@ pub enum Action {
     UndoListed(u64),
     SetMode(Mode),
     SetSystem(String),
+    /// As `SetSystem`, where it comes with a preset: it can be taken back.
+    TakeSystem(String),
     /// Name of the template that the conversation uses.
     SetTemplate(String),
     /// Keeps a template in place of the one that had the `original` name.
@@ -105,6 +107,8 @@ pub enum Action {
         template: Template,
     },
     DeleteTemplate(String),
+    /// Has one back that was deleted, in the conversations of these ids too.
+    RestoreTemplate(Template, Vec<String>),
 
     Load(String),
     CancelLoading,
@@ -186,6 +190,8 @@ pub enum Overlay {
 pub enum Export {
     ConversationMarkdown,
     ConversationJson,
+    /// All conversations, in one file.
+    AllJson,
     /// The conversation with the timings of its last run, for any browser.
     ConversationHtml,
     TraceHtml,

@@ -1,5 +1,6 @@
 //! The box to write in, below the conversation.
 
+use egui::text_edit::TextEditState;
 use egui::{Align, Event, ImeEvent, Key, Layout, Margin, Modifiers, ScrollArea, Stroke};
 
 use super::action::Action;
@@ -224,6 +225,18 @@ impl Composer {
     }
 }
 
+/// Whether the cursor is in the box, and nothing that could be taken back there: then Undo means something else.
+pub fn leaves_undo(egui: &egui::Context, draft: &str) -> bool {
+    if !draft.is_empty() || !egui.memory(|memory| memory.has_focus(field_id())) {
+        return false;
+    }
+    TextEditState::load(egui, field_id()).is_none_or(|field| {
+        let now = (field.cursor.char_range().unwrap_or_default(), String::new());
+        let undoer = field.undoer();
+        !undoer.has_undo(&now) && !undoer.has_redo(&now)
+    })
+}
+
 fn field_id() -> egui::Id {
     egui::Id::unique("draft")
 }
@@ -249,7 +262,12 @@ fn room_left(ui: &mut egui::Ui, state: &State, text: &str) {
     if text.is_empty() {
         return;
     }
-    let tokens = with_draft.saturating_sub(state.positions);
+    let before = state.positions_in_use();
+    let (tokens, with_draft) = match state.is_writing_here() {
+        // Then the draft was counted alone: what is before it grows.
+        true => (with_draft, with_draft + before),
+        false => (with_draft.saturating_sub(before), with_draft),
+    };
     let words = if tokens == 1 { "token" } else { "tokens" };
     let context = info.context_size;
     if with_draft < context {

@@ -1,6 +1,6 @@
 //! What is known of all conversations without reading them: enough to list, find and sort ten thousand.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -135,10 +135,15 @@ impl History {
             && (0..FRESH).contains(&entry.changed.saturating_sub(first.changed))
     }
 
-    /// Says which file an entry is of.
-    pub fn set_stamp(&mut self, id: &str, stamp: Option<Stamp>) {
-        if let Some(at) = self.place(id) {
-            self.entries[at].stamp = stamp;
+    /// Says which files entries are of.
+    pub fn set_stamps(&mut self, stamps: &HashMap<String, Option<Stamp>>) {
+        if stamps.is_empty() {
+            return;
+        }
+        for entry in &mut self.entries {
+            if let Some(stamp) = stamps.get(&entry.id) {
+                entry.stamp = *stamp;
+            }
         }
     }
 
@@ -146,6 +151,15 @@ impl History {
         let at = self.place(id)?;
         self.revision += 1;
         Some(self.entries.remove(at))
+    }
+
+    /// Takes those of these ids out of the list.
+    pub fn remove_all(&mut self, ids: &HashSet<String>) -> Vec<Entry> {
+        let all = std::mem::take(&mut self.entries).into_iter();
+        let (removed, kept) = all.partition(|entry| ids.contains(&entry.id));
+        self.entries = kept;
+        self.revision += 1;
+        removed
     }
 
     /// All tags, those first that most conversations have.

@@ -81,6 +81,9 @@ pub fn data_folder() -> Option<PathBuf> {
     Some(folders.data_dir().to_owned())
 }
 
+/// Width and height at the first start, in points.
+const SIZE: [f32; 2] = [1280.0, 800.0];
+
 /// Opens the window and returns when it is closed.
 ///
 /// # Errors
@@ -111,11 +114,16 @@ pub fn run(options: Options) -> Result<()> {
             return Err(error);
         }
     };
+    let store = Store::open(&folder).map_err(Error::Window)?;
+    let settings: Settings = store.peek();
+    let [width, height] = settings.size.unwrap_or(SIZE);
     let mut native = eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default()
             .with_title("OpenELM")
             .with_app_id("openelm")
-            .with_inner_size([1280.0, 800.0])
+            // Whatever the file says, it is a window.
+            .with_inner_size([width.clamp(320.0, 8192.0), height.clamp(240.0, 8192.0)])
+            .with_maximized(settings.is_maximized)
             .with_min_inner_size([320.0, 240.0])
             .with_icon(theme::icon()),
         ..Default::default()
@@ -123,7 +131,6 @@ pub fn run(options: Options) -> Result<()> {
     native.wgpu_options.wgpu_setup = drawing::setup();
     let create = move |context: &eframe::CreationContext<'_>| {
         let egui = context.egui_ctx.clone();
-        let store = Store::open(&folder).map_err(Error::Window)?;
         // Where a program draws on the processor, every frame is taken from the model.
         let is_slow = context.wgpu_render_state.as_ref().is_none_or(|state| {
             state.adapter.get_info().device_type == eframe::wgpu::DeviceType::Cpu

@@ -100,7 +100,10 @@ fn prompt(ui: &mut egui::Ui, state: &State) {
 }
 
 fn shortcuts(ui: &mut egui::Ui) {
-    egui::Grid::new("shortcuts").striped(true).show(ui, |ui| {
+    // Of a small window each column gets its half; longer texts take more lines.
+    let half = (ui.ctx().content_rect().width() - 96.0) / 2.0;
+    let grid = egui::Grid::new("shortcuts").striped(true);
+    grid.max_col_width(half.clamp(120.0, 440.0)).show(ui, |ui| {
         for (keys, what) in SHORTCUTS {
             ui.monospace(*keys);
             ui.label(*what);
@@ -143,6 +146,10 @@ const SHORTCUTS: &[(&str, &str)] = &[
     (
         "Shift+arrows, Up, Down",
         "choose a step there, and a layer in the heat map",
+    ),
+    (
+        "Up, Down",
+        "boxes of the flame chart, more or fewer steps of the strip",
     ),
     ("Ctrl+B", "conversations and settings"),
     (

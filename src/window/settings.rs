@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::sampling::{self, Preset, SamplingSettings};
+use super::timings::Tab;
 use crate::dtype::Dtype;
 use crate::text::{ChatTemplate, Template};
 use crate::trace::TraceMode;
@@ -76,6 +77,12 @@ pub struct Settings {
     /// How much larger everything is than designed.
     #[serde(deserialize_with = "sampling::finite")]
     pub zoom: f32,
+    /// Width and height of the window in the system's points, when it was last neither as large as the screen nor out of sight.
+    pub size: Option<[f32; 2]>,
+    pub is_maximized: bool,
+    /// The view of the timings, and the one beside it.
+    pub tab: Tab,
+    pub beside: Tab,
     /// What was written but not sent where there is no conversation yet.
     pub draft: String,
     /// What was written but not sent in conversations.
@@ -156,6 +163,10 @@ impl Default for Settings {
             trace: TraceMode::Kernels,
             trace_all: false,
             zoom: 1.0,
+            size: None,
+            is_maximized: false,
+            tab: Tab::default(),
+            beside: Tab::Layers,
             draft: String::new(),
             drafts: Vec::new(),
             sent: Vec::new(),

@@ -54,7 +54,7 @@ pub struct State {
     pub inspected: Option<At>,
     /// Positions that the prompt takes.
     pub positions: usize,
-    /// Positions that it would take with the draft, once they are counted.
+    /// Positions that it would take with the draft, once they are counted; while it is being written to, those of the draft alone.
     pub with_draft: Option<usize>,
     /// What is looked for, while it is.
     pub find: Option<Find>,
@@ -205,6 +205,14 @@ impl State {
     pub fn is_writing_here(&self) -> bool {
         let running = self.running.as_ref();
         running.is_some_and(|running| running.conversation == self.conversation().id)
+    }
+
+    /// Positions that the conversation in sight takes.
+    pub fn positions_in_use(&self) -> usize {
+        let running = self.running.as_ref().filter(|_| self.is_writing_here());
+        running
+            .and_then(Running::positions)
+            .unwrap_or(self.positions)
     }
 
     /// Whether it is writing this message of it.

@@ -4,7 +4,6 @@ use egui::{Align, Layout};
 
 use super::action::{Action, Overlay};
 use super::icons::Icon;
-use super::running::Running;
 use super::settings::Setting;
 use super::state::{ModelState, State};
 use super::theme::{self, GRID};
@@ -118,8 +117,7 @@ fn model(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
 fn gauge(ui: &mut egui::Ui, state: &State) {
     let Some(info) = state.info() else { return };
     let running = state.running.as_ref();
-    let used = running.and_then(Running::positions);
-    let used = used.unwrap_or(state.positions);
+    let used = state.positions_in_use();
     let mut speed = None;
     if let Some(running) = running
         && let Some(answer) = running.furthest()

@@ -22,6 +22,12 @@ pub fn name(ui: &egui::Ui, response: &egui::Response, name: &str) {
         .accesskit_node_builder(response.id, |node| node.set_label(name));
 }
 
+/// Tells screen readers what is chosen in a picture, as the pointer is told by what hovers.
+pub fn describe(ui: &egui::Ui, response: &egui::Response, text: &str) {
+    ui.ctx()
+        .accesskit_node_builder(response.id, |node| node.set_description(text));
+}
+
 /// A button that is only an icon, for what is at hand but not the matter: without a frame until the pointer or the keyboard is on it.
 /// `name` is its tooltip and its name for screen readers; `key` does the same, or is empty.
 pub fn icon_button(ui: &mut egui::Ui, icon: Icon, name: &str, key: &str) -> Response {

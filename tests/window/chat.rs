@@ -5,7 +5,9 @@ use openelm::Finish;
 use openelm::engine::{Command, Event};
 use openelm::text::Jinja;
 use openelm::trace::TraceMode;
+use openelm::window::{Action, Mode};
 
+use crate::history::until;
 use crate::scene::{Scene, info, loaded, scene_of, stage, token};
 
 #[test]
@@ -388,8 +390,18 @@ fn a_template_of_ones_own_and_a_system_prompt_reach_the_model() {
     assert!(!stage.has("Give it a name of its own"));
     stage.click("Delete template");
     assert_eq!(stage.window.state().conversation().template, "Instruct");
+    // Another conversation in sight has no part in it.
+    let shown = stage.window.state().conversation().id.clone();
+    let app = stage.window.state_mut();
+    app.act(Action::New(Mode::Chat));
+    stage.window.run();
     stage.click("Undo");
-    assert_eq!(stage.window.state().conversation().template, "Ours");
+    let template = |stage: &Scene<'_>| stage.window.state().conversation().template.clone();
+    assert_eq!(template(&stage), "Instruct");
+    stage.window.state_mut().act(Action::Open(shown));
+    stage.window.run();
+    assert_eq!(template(&stage), "Ours");
+    stage.click("Settings");
     stage.click("Edit template");
     stage.click("Delete template");
     assert_eq!(stage.window.state().conversation().template, "Instruct");
@@ -585,6 +597,35 @@ fn stopping_before_the_first_token_leaves_no_empty_answer() {
             .prompt
             .ends_with("Why?</s>\n<|user|>\nWell?</s>\n<|assistant|>\n")
     );
+}
+
+/// However the program came to its end before a word came: killed, or with the engine gone.
+#[test]
+fn answers_that_never_began_are_no_part_of_what_follows() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.write("Why?");
+    stage.request();
+    until(&mut stage, "a file with the empty answer", |stage| {
+        let saved = stage.files().first().map(std::fs::read_to_string);
+        saved.is_some_and(|text| text.unwrap().contains("\"assistant\""))
+    });
+    // As it is found after the program was killed.
+    let folder = tempfile::tempdir().unwrap();
+    let files = folder.path().join("conversations");
+    std::fs::create_dir(&files).unwrap();
+    for file in stage.files() {
+        std::fs::copy(&file, files.join(file.file_name().unwrap())).unwrap();
+    }
+    stage.tell(Event::Stopped);
+    assert!(!stage.has("Assistant"));
+    let mut again = scene_of([1280.0, 800.0], folder);
+    again.tell(loaded("OpenELM-270M-Instruct"));
+    again.click("Why?");
+    assert!(!again.has("Assistant") && again.has("Answer"));
+    again.write("Well?");
+    let prompt = again.request().prompt;
+    let end = "Why?</s>\n<|user|>\nWell?</s>\n<|assistant|>\n";
+    assert!(prompt.ends_with(end), "{prompt}");
 }
 
 #[test]

@@ -356,6 +356,23 @@ fn exported_conversations_are_imported_and_that_is_undone() {
     redo(&mut stage);
     assert_eq!(titles(&stage), ["Foxes", "Kings", "Kings"]);
 
+    // All of them in one file, whether they were read or not.
+    let target = stage.folder.path().join("all.json");
+    let answer = target.clone();
+    let app = stage.window.state_mut();
+    app.set_dialog(move |_| Some(answer.clone()));
+    stage.click("Dismiss");
+    stage.click("Import, export and trash");
+    stage.click("All as JSON file…");
+    wait(&mut stage, "Saved");
+    let mut other = scene_of([1280.0, 800.0], tempfile::tempdir().unwrap());
+    other.tell(loaded("demo"));
+    drop_files(&mut other, &[target]);
+    wait(&mut other, "3 conversations.");
+    assert_eq!(titles(&other), ["Foxes", "Kings", "Kings"]);
+    other.click("Foxes");
+    assert!(other.has("Text of Foxes"));
+
     // Several at once, some of which are none.
     let elsewhere = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {

@@ -39,6 +39,27 @@ fn conversations_survive_the_window() {
     assert!(again.has("I will"));
 }
 
+/// How large the window was and which views were open, for the next start.
+#[test]
+fn the_window_is_as_it_was_left() {
+    let mut stage = scene_of([1000.0, 700.0], tempfile::tempdir().unwrap());
+    stage.tell(loaded("demo"));
+    stage.press(egui::Modifiers::COMMAND, egui::Key::Num4);
+    let folder = stage.close();
+    let settings = |folder: &tempfile::TempDir| -> serde_json::Value {
+        let json = std::fs::read(folder.path().join("settings.json")).unwrap();
+        serde_json::from_slice(&json).unwrap()
+    };
+    let kept = settings(&folder);
+    assert_eq!(kept["size"], serde_json::json!([1000.0, 700.0]));
+    assert_eq!(kept["tab"], "kernels");
+    let mut again = scene_of([900.0, 700.0], folder);
+    again.tell(loaded("demo"));
+    let kept = settings(&again.close());
+    assert_eq!(kept["size"], serde_json::json!([900.0, 700.0]));
+    assert_eq!(kept["tab"], "kernels");
+}
+
 #[test]
 fn a_disk_that_refuses_is_told_and_tried_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -80,7 +101,7 @@ fn files_are_exported_where_the_dialog_says() {
 
     // Where the desktop has no dialogs, nothing is lost either.
     stage.window.state_mut().set_dialog(|_| None);
-    for name in ["conversation.md", "conversation-2.md"] {
+    for name in ["Once.md", "Once-2.md"] {
         stage.click("Dismiss");
         stage
             .window

@@ -12,7 +12,7 @@ use openelm::window::{Action, App, Options, SamplingSettings, Setting};
 use crate::answers::three_answers;
 use crate::history::{folder_of, open_folder};
 use crate::scene::{PATIENCE, Scene, loaded, stage, step, traced, wait, window};
-use crate::timings::timed;
+use crate::timings::{timed, timed_in};
 
 /// Wide, and small.
 const SIZES: [(&str, [f32; 2]); 2] = [("wide", [1280.0, 800.0]), ("small", [800.0, 600.0])];
@@ -209,6 +209,9 @@ fn timings_look_as_they_did() {
     stage.window.set_pixels_per_point(2.0);
     settle(&mut stage);
     results.add(stage.window.try_snapshot("timings_scale_2"));
+    let mut stage = timed_in([1920.0, 1080.0], true);
+    settle(&mut stage);
+    results.add(stage.window.try_snapshot("timings_two_views"));
 }
 
 /// Two runs, of which the second is a little slower, in one of the views.

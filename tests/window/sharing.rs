@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use egui::{Key, Modifiers};
-use openelm::window::{Action, Export, Picture, PictureTo};
+use openelm::window::{Action, Export, Mode, Picture, PictureTo};
 
 use crate::scene::{Scene, stage, wait};
 use crate::timings::timed;
@@ -73,7 +73,7 @@ fn a_conversation_and_its_timings_make_a_page() {
     let mut stage = timed(true);
     let page = goes_to(&mut stage, "conversation.html");
     let action = Action::Save(Export::ConversationHtml);
-    stage.window.state_mut().act(action);
+    stage.window.state_mut().act(action.clone());
     wait(&mut stage, "Saved");
     let html = std::fs::read_to_string(&page).unwrap();
     for part in [
@@ -86,6 +86,18 @@ fn a_conversation_and_its_timings_make_a_page() {
     ] {
         assert!(html.contains(part), "{part}");
     }
+    // Timings are of what was written in this conversation, not of what was timed last.
+    stage.click("Dismiss");
+    let other = goes_to(&mut stage, "other.html");
+    let app = stage.window.state_mut();
+    app.act(Action::New(Mode::Completion));
+    stage.window.run();
+    stage.window.state_mut().act(action.clone());
+    wait(&mut stage, "Saved");
+    let html = std::fs::read_to_string(&other).unwrap();
+    assert!(!html.contains("Heat map of 17"));
+    assert!(!html.contains("The last run that was timed"));
+
     stage.click("Dismiss");
     let report = goes_to(&mut stage, "timings.html");
     stage.click("Export timings");

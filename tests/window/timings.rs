@@ -1,5 +1,6 @@
 //! The timings panel.
 
+use egui::{Key, Modifiers};
 use egui_kittest::kittest::{NodeT, Queryable};
 use openelm::Finish;
 use openelm::engine::Event;
@@ -156,7 +157,7 @@ fn a_sentence_says_what_took_the_time() {
     // Widths of the networks rise, so half of the layers have most of it.
     assert!(stage.has("FFN of layers 8 to 15: "));
     assert!(stage.has(" of a token, memory-bound at "));
-    assert!(stage.has("What if: at most, estimated, f32 "));
+    assert!(stage.has("What if (at most, estimated): f32 "));
     run(&mut stage, " more", 8, |step| {
         step.wall += std::time::Duration::from_millis(30);
     });
@@ -291,8 +292,11 @@ fn an_empty_panel_teaches() {
     assert!(stage.has("Nothing is timed: choose"));
 }
 
+/// Also on a screen of 1920 points, without moving anything.
 #[test]
 fn two_views_stand_beside_each_other_where_there_is_room() {
+    let stage = timed_in([1920.0, 1080.0], true);
+    assert!(stage.has("Heat map of 17 rows") && stage.has("layer 15: "));
     let mut stage = timed_in([2400.0, 900.0], true);
     assert!(stage.has("Heat map of 17 rows") && stage.has("layer 15: "));
     stage.click("Second view");
@@ -300,4 +304,42 @@ fn two_views_stand_beside_each_other_where_there_is_room() {
     kernels.unwrap().click();
     stage.window.run();
     assert!(stage.has("Heat map of 17 rows") && stage.has("proj_1"));
+}
+
+/// Boxes and ranges without a pointer, and what there is to say of them for who sees none.
+#[test]
+fn keys_choose_boxes_of_the_flame_chart_and_ranges_of_steps() {
+    let mut stage = timed(true);
+    let described = |stage: &Scene<'_>, name: &str| {
+        let node = stage.window.get_by_label_contains(name);
+        let text = node.accesskit_node().data().description();
+        text.map_or(String::new(), str::to_owned)
+    };
+    let flame = "Flame chart of step";
+    stage.click("Flame");
+    stage.window.get_by_label_contains(flame).focus();
+    stage.window.run();
+    let whole = described(&stage, flame);
+    assert!(whole.contains("from submission to the end"), "{whole}");
+    let mut boxes = Vec::new();
+    for _ in 0..4 {
+        stage.press(Modifiers::NONE, Key::ArrowDown);
+        boxes.push(described(&stage, flame));
+    }
+    let kernel = boxes.iter().any(|text| text.contains("GB/s"));
+    let layer = boxes.iter().any(|text| text.starts_with("layer 0: "));
+    assert!(kernel && layer, "{boxes:?}");
+    stage.press(Modifiers::NONE, Key::ArrowUp);
+    assert_eq!(described(&stage, flame), boxes[2]);
+
+    let strip = "Token strip";
+    stage.window.get_by_label_contains(strip).focus();
+    stage.window.run();
+    stage.press(Modifiers::SHIFT, Key::ArrowLeft);
+    assert!(described(&stage, strip).starts_with("Step 39, position "));
+    stage.press(Modifiers::NONE, Key::ArrowUp);
+    stage.press(Modifiers::NONE, Key::ArrowUp);
+    assert!(stage.has("37 to 39"), "more");
+    stage.press(Modifiers::NONE, Key::ArrowDown);
+    assert!(stage.has("38 to 39"), "and fewer");
 }

@@ -1,9 +1,9 @@
 //! The trash as a page; conversations twice; texts dropped on the window.
 
-use egui::Key;
+use egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable;
 
-use crate::history::{drop_files, folder_of, open_folder, titles, undo, until};
+use crate::history::{drop_files, folder_of, json, open_folder, titles, undo, until};
 use crate::scene::{Scene, wait};
 
 fn delete(stage: &mut Scene<'_>, title: &str) {
@@ -91,6 +91,19 @@ fn a_conversation_is_duplicated_with_all_it_has() {
     stage.click("Kings");
     assert!(!stage.has("and more"), "what it was made of is as it was");
     until(&mut stage, "three files", |stage| stage.files().len() == 3);
+    // With the cursor in the empty box, where it is after that.
+    stage.click("More about Kings");
+    stage.click("Duplicate");
+    assert_eq!(titles(&stage).len(), 4);
+    stage.press(Modifiers::COMMAND, Key::Z);
+    assert_eq!(titles(&stage).len(), 3);
+    stage.press(Modifiers::COMMAND | Modifiers::SHIFT, Key::Z);
+    assert_eq!(titles(&stage).len(), 4);
+    // What is typed is taken back first.
+    stage.window.get_by_label("Message").type_text("wolf");
+    stage.window.run();
+    stage.press(Modifiers::COMMAND, Key::Z);
+    assert_eq!(titles(&stage).len(), 4);
 }
 
 #[test]
@@ -130,4 +143,16 @@ fn a_dropped_text_becomes_what_is_written() {
         wait(&mut stage, problem);
     }
     assert_eq!(message(&stage), "Once\nupon\na time", "it is as it was");
+    // Each of several is taken for what it is.
+    let bears = json("Bears", 5, "Text of Bears").to_string();
+    let mixed = [
+        file("bears.json", bears.as_bytes()),
+        file("story.py", b"print('wolf')"),
+    ];
+    drop_files(&mut stage, &mixed);
+    wait(&mut stage, "One conversation.");
+    assert!(titles(&stage).contains(&"Bears".to_owned()));
+    until(&mut stage, "the program's text", |stage| {
+        message(stage).contains("wolf")
+    });
 }

@@ -156,6 +156,33 @@ fn tokens_are_counted_when_typing_pauses_and_what_does_not_fit_is_said() {
     stage.window.key_press(Key::Enter);
     stage.window.run();
     let request = stage.request();
+    // What is typed meanwhile is counted alone, and added to what the answer has come to.
+    let prompt = Event::Prompt {
+        request: request.id,
+        kept: 0,
+        done: 100,
+        total: 100,
+    };
+    stage.tell(prompt);
+    put(&mut stage, "Next");
+    let mut asked = Vec::new();
+    let begin = Instant::now();
+    while asked.is_empty() && begin.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(20));
+        stage.window.step();
+        asked.extend(counts(&stage));
+    }
+    let (id, text) = asked.pop().expect("it is counted");
+    assert_eq!(text, "Next");
+    stage.tell(Event::Counted { id, count: 2 });
+    assert!(stage.has("2 tokens, 1946 left"));
+    stage.say(request.id, &["Be", "cause"]);
+    assert!(stage.has("2 tokens, 1944 left"));
+    // Another conversation is not what the model writes to.
+    let app = stage.window.state_mut();
+    app.act(openelm::window::Action::New(openelm::window::Mode::Chat));
+    stage.window.run();
+    assert!(stage.has("0 / 2048") && !stage.has("102 / 2048"));
     stage.finish(request.id, Finish::Eos);
     assert!(!stage.has("5000 tokens"));
 }
@@ -277,7 +304,7 @@ fn a_long_paste_stays_smooth() {
 /// A preset can bring a system prompt, which chats take over with it.
 #[test]
 fn a_preset_brings_its_system_prompt() {
-    use openelm::window::{Action, SamplingSettings, Setting};
+    use openelm::window::{Action, Mode, SamplingSettings, Setting};
     let mut stage = stage("OpenELM-270M-Instruct");
     let mut sampling = SamplingSettings::default();
     (sampling.own, sampling.temperature) = (true, 0.33);
@@ -299,6 +326,28 @@ fn a_preset_brings_its_system_prompt() {
     stage.reach("Preset");
     stage.click("Bard");
     stage.write("Hi");
+    let system = |stage: &Scene<'_>| stage.window.state().conversation().system.clone();
     let prompt = stage.request().prompt;
     assert!(prompt.contains("Speak like a bard."), "{prompt}");
+
+    // One's own words that a preset's take the place of come back.
+    let app = stage.window.state_mut();
+    app.act(Action::New(Mode::Chat));
+    app.act(Action::SetSystem("My own words.".into()));
+    stage.window.run();
+    stage.reach("Preset");
+    stage.click("Bard");
+    assert_eq!(system(&stage), "Speak like a bard.");
+    stage.window.state_mut().act(Action::Undo);
+    assert_eq!(system(&stage), "My own words.");
+    // A name that is taken is said, and typed on.
+    stage.window.run();
+    stage.reach("Save as a preset");
+    let field = stage.window.get_by_label("Name of the preset");
+    field.focus();
+    field.type_text("Balanced");
+    stage.window.run();
+    assert!(stage.has("A preset of the program is called that."));
+    stage.click("Save preset");
+    assert!(stage.has("A preset of the program is called that."));
 }

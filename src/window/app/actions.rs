@@ -113,9 +113,11 @@ impl App {
             Action::UndoListed(turn) => self.undo_listed(turn),
             Action::SetMode(mode) => self.set_mode(mode),
             Action::SetSystem(system) => self.conversation_mut().system = system,
+            Action::TakeSystem(system) => self.take_system(system),
             Action::SetTemplate(name) => self.conversation_mut().template = name,
             Action::SaveTemplate { original, template } => self.save_template(&original, template),
             Action::DeleteTemplate(name) => self.delete_template(&name),
+            Action::RestoreTemplate(template, used_by) => self.restore_template(template, &used_by),
 
             Action::Load(model) => {
                 self.state.overlays.remove(&Overlay::Models);
@@ -147,9 +149,10 @@ impl App {
                 self.egui.set_zoom_factor(self.state.settings.zoom());
             }
             Action::Save(export) => {
-                let text = exports::text(&self.state, export);
-                let name = exports::file_name(export);
-                self.dialogs.save(name, || Ok(text.into_bytes()));
+                let content = exports::content(&self.state, self.reading.reader(), export);
+                let name = exports::file_name(&self.state, export);
+                self.dialogs
+                    .save(name, || content().map(String::into_bytes));
             }
             Action::CopyMarkdown => self.egui.copy_text(self.conversation().markdown()),
             Action::TakePicture(what, to) => self.pictures.want(what, to),
@@ -168,8 +171,14 @@ impl App {
             Action::ToggleSidebar => self.toggle_sidebar(),
             Action::Dismiss(banner) => self.state.dismiss(banner),
 
-            Action::ShowTab(tab) => self.state.timings.tab = tab,
-            Action::ShowBeside(tab) => self.state.timings.beside = tab,
+            Action::ShowTab(tab) => {
+                self.state.timings.tab = tab;
+                self.state.settings.tab = tab;
+            }
+            Action::ShowBeside(tab) => {
+                self.state.timings.beside = tab;
+                self.state.settings.beside = tab;
+            }
             Action::ShowPhase(phase) => self.state.timings.show_phase(phase),
             Action::Select(selection) => self.state.timings.selection = selection,
             Action::Compare(pair) => self.state.timings.compared = pair,
@@ -380,14 +389,30 @@ impl App {
         let Some(template) = at.map(|at| own.remove(at)) else {
             return;
         };
+        let using = self.state.conversations.iter();
+        let using = using.filter(|conversation| conversation.template == name);
+        let used_by = using.map(|conversation| conversation.id.clone()).collect();
         self.rename_template(name, self.state.template_for(Mode::Chat));
         let text = format!("The template `{name}`.");
-        let back = Action::SaveTemplate {
-            original: self.conversation().template.clone(),
-            template,
-        };
+        let back = Action::RestoreTemplate(template, used_by);
         let banner = Banner::note(BannerId::TemplateDeleted, text);
         self.state.tell(banner.with_fix("Undo", back));
+    }
+
+    /// Has a template back that was deleted, in the conversations that used it, whether they were read or not.
+    fn restore_template(&mut self, template: Template, used_by: &[String]) {
+        let settings = &mut self.state.settings;
+        settings.renamed_templates.remove(&template.name);
+        settings
+            .templates
+            .retain(|other| other.name != template.name);
+        for id in used_by {
+            if let Some(conversation) = self.changed_conversation(id) {
+                conversation.template.clone_from(&template.name);
+            }
+        }
+        self.state.settings.templates.push(template);
+        self.state.dismiss(BannerId::TemplateDeleted);
     }
 
     fn delete_preset(&mut self, name: String) {

@@ -11,6 +11,8 @@ pub(super) enum Change {
     Title(String, String),
     Pinned(String, bool),
     Tags(String, Vec<String>),
+    /// The system prompt of a conversation.
+    System(String, String),
 }
 
 /// What lies in the trash.

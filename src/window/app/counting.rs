@@ -13,12 +13,15 @@ const PAUSE: Duration = Duration::from_millis(250);
 impl App {
     /// Keeps the counts true. Returns how soon to call it again, if something is to be counted then.
     pub(super) fn count(&mut self) -> Option<Duration> {
-        if !self.state.can_generate() {
-            // What was counted is of a text that has been sent since.
+        if self.state.info().is_none() {
             self.state.with_draft = None;
             return None;
         }
         let key = self.count_key();
+        if self.state.is_writing_here() {
+            // The model knows how far the text before the draft has come.
+            return self.count_draft(key);
+        }
         if self.counting.counted.as_ref() != Some(&key) {
             self.counting.counted = Some(key.clone());
             self.counting.prompt = self.ask_for_count(self.state.prompt());
@@ -31,7 +34,8 @@ impl App {
     }
 
     fn count_draft(&mut self, key: Key) -> Option<Duration> {
-        let draft = self.state.draft();
+        let draft = self.state.draft().to_owned();
+        let draft = draft.as_str();
         let is_counted = |(of, text): &(Key, String)| *of == key && text == draft;
         if self.counting.drafted.as_ref().is_some_and(is_counted) {
             let changed = self.counting.changed?;
@@ -42,18 +46,22 @@ impl App {
             self.counting.changed = None;
             let conversation = self.state.conversation();
             let template = self.state.template();
-            let prompt = conversation.prompt_with(&template, conversation.last(), draft);
+            let prompt = match self.state.is_writing_here() {
+                true => Ok(Prompt::from(draft)),
+                false => conversation.prompt_with(&template, conversation.last(), draft),
+            };
             self.counting.draft = self.ask_for_count(prompt);
             return None;
         }
-        let (was_empty, is_empty) = (self.state.with_draft.is_none(), draft.is_empty());
+        let is_empty = draft.is_empty();
+        let of_other = |(of, _): &(Key, String)| *of != key;
+        if is_empty || self.counting.drafted.as_ref().is_none_or(of_other) {
+            self.state.with_draft = None;
+        }
         self.counting.drafted = Some((key, draft.to_owned()));
         // What was asked for before is of another text.
         self.counting.draft = 0;
         self.counting.changed = (!is_empty).then(Instant::now);
-        if is_empty && !was_empty {
-            self.state.with_draft = None;
-        }
         self.counting.changed.map(|_| PAUSE)
     }
 
@@ -82,6 +90,9 @@ impl App {
 
     fn count_key(&self) -> Key {
         let conversation = self.state.conversation();
+        if self.state.is_writing_here() {
+            return (format!("{}, written to", conversation.id), 0, 0);
+        }
         let changes = conversation
             .path()
             .iter()

@@ -9,14 +9,14 @@ use crate::gpu::adapters;
 use crate::window::store;
 
 /// What a file dialog asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
     ModelFolder,
     Tokenizer,
     /// Conversations that were exported.
     Conversations,
     /// A place for a file, and the name to suggest.
-    Place(&'static str),
+    Place(String),
 }
 
 /// Shows a dialog and waits for the answer, in a thread of its own.
@@ -93,7 +93,7 @@ impl Dialogs {
     /// once the place is known, off the window's thread.
     pub(super) fn save(
         &self,
-        name: &'static str,
+        name: String,
         content: impl FnOnce() -> std::io::Result<Vec<u8>> + Send + 'static,
     ) {
         self.ask(Ask::Place(name), move |path| {
@@ -115,11 +115,11 @@ impl Dialogs {
         let exports = self.exports.clone();
         self.spawn("dialog", move || {
             let begin = Instant::now();
-            let picked = dialog(ask).and_then(|paths| paths.into_iter().next());
+            let picked = dialog(ask.clone()).and_then(|paths| paths.into_iter().next());
             match (picked, ask) {
                 (Some(path), _) => Some(answer(path)),
                 (None, _) if begin.elapsed() > NOBODY => None,
-                (None, Ask::Place(name)) => Some(answer(free_place(&exports, name))),
+                (None, Ask::Place(name)) => Some(answer(free_place(&exports, &name))),
                 (None, _) => Some(Answer::NoDialog),
             }
         });

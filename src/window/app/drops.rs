@@ -11,30 +11,34 @@ use crate::window::state::Banner;
 const OF_MODELS: [&str; 6] = ["safetensors", "json", "gguf", "model", "bin", "npz"];
 
 /// What is to be done with what was dropped.
-pub(super) fn dropped(ui: &egui::Ui) -> Option<Action> {
+pub(super) fn dropped(ui: &egui::Ui) -> Vec<Action> {
     let paths: Vec<PathBuf> = ui.input(|input| {
         let files = input.raw.dropped_files.iter();
         files.map(|file| file.path().to_owned()).collect()
     });
-    let path = paths.first()?;
-    let these = |is: fn(&Path) -> bool| -> Vec<PathBuf> {
-        paths.iter().filter(|path| is(path)).cloned().collect()
-    };
-    let exported = these(is_exported);
+    let (exported, others): (Vec<_>, Vec<_>) =
+        paths.into_iter().partition(|path| is_exported(path));
+    let (texts, models): (Vec<_>, Vec<_>) = others.into_iter().partition(|path| is_text(path));
+    let mut actions = Vec::new();
     if !exported.is_empty() {
-        return Some(Action::ImportFiles(exported));
+        actions.push(Action::ImportFiles(exported));
     }
-    let texts = these(is_text);
     if !texts.is_empty() {
-        return Some(Action::TakeTexts(texts));
+        actions.push(Action::TakeTexts(texts));
     }
+    // Only one can be loaded.
+    actions.extend(models.first().map(|path| load(path)));
+    actions
+}
+
+fn load(path: &Path) -> Action {
     // A file of the folder is as good as the folder, unless it is a model by itself.
     let is_model = path.is_dir() || path.extension().is_some_and(|own| own == "gguf");
     let folder = match is_model {
-        true => path.as_path(),
+        true => path,
         false => path.parent().unwrap_or(path),
     };
-    Some(Action::Load(folder.display().to_string()))
+    Action::Load(folder.display().to_string())
 }
 
 /// Whether it may be a conversation: models have files of JSON too, but those lie together.

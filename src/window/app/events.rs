@@ -83,7 +83,13 @@ impl App {
                     .tell(Banner::problem(BannerId::DeviceLost, described(&error)));
             }
             Event::Stopped => {
-                self.state.running = None;
+                if let Some(running) = self.state.running.take()
+                    && let Some(conversation) = self.changed_conversation(&running.conversation)
+                {
+                    for answer in running.answers {
+                        conversation.discard_if_empty(answer.message);
+                    }
+                }
                 self.state.model = ModelState::None;
                 let text = "Its thread ended by a mistake of this program (please report it). What was written is kept; \
                             close the window and open it again.";

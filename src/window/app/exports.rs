@@ -1,125 +1,215 @@
 //! What is written for other programs, and for people who do not have this one.
 
-use crate::trace::{About, Step, html};
+use std::collections::HashMap;
+
+use crate::trace::{About, Peaks, Step, html};
 use crate::version;
 use crate::window::action::Export;
+use crate::window::conversation::Conversation;
 use crate::window::page;
 use crate::window::state::State;
+use crate::window::store::{MOST_BYTES, Reader};
+use crate::window::timings::Run;
+
+/// Letters of a title that a suggested name keeps.
+const MOST_LETTERS: usize = 60;
+
+/// Makes a file's text. It may take long, so it is done off the window's thread.
+pub(super) type Content = Box<dyn FnOnce() -> std::io::Result<String> + Send>;
 
 /// The name to suggest for a file.
-pub(super) fn file_name(export: Export) -> &'static str {
+pub(super) fn file_name(state: &State, export: Export) -> String {
+    let conversation = || named_after(state.conversation().name());
     match export {
-        Export::ConversationMarkdown => "conversation.md",
-        Export::ConversationJson => "conversation.json",
-        Export::ConversationHtml => "conversation.html",
-        Export::TraceHtml => "timings.html",
-        Export::TraceChrome => "openelm.trace",
-        Export::TraceCsv => "trace.csv",
-        Export::TraceJson => "trace.json",
+        Export::ConversationMarkdown => conversation() + ".md",
+        Export::ConversationJson => conversation() + ".json",
+        Export::ConversationHtml => conversation() + ".html",
+        Export::AllJson => "conversations.json".into(),
+        Export::TraceHtml => "timings.html".into(),
+        Export::TraceChrome => "openelm.trace".into(),
+        Export::TraceCsv => "trace.csv".into(),
+        Export::TraceJson => "trace.json".into(),
+    }
+}
+
+/// A title as a file can be called on every system.
+fn named_after(title: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+    let letters = title.chars().take(MOST_LETTERS);
+    let spaced: String = letters.map(|c| if plain(c) { c } else { ' ' }).collect();
+    let words: Vec<&str> = spaced.split_whitespace().collect();
+    match words.is_empty() {
+        true => "conversation".into(),
+        false => words.join(" "),
     }
 }
 
 /// The conversation in sight, or all steps of the run that is shown.
-pub(super) fn text(state: &State, export: Export) -> String {
+pub(super) fn content(state: &State, reader: &Reader, export: Export) -> Content {
     let conversation = state.conversation();
+    let shown = || Report::new(state, &state.timings.run);
     match export {
-        Export::ConversationMarkdown => conversation.markdown(),
+        Export::ConversationMarkdown => {
+            let text = conversation.markdown();
+            Box::new(move || Ok(text))
+        }
         Export::ConversationJson => {
-            serde_json::to_string_pretty(&conversation.kept()).unwrap_or_default()
+            let kept = conversation.kept();
+            Box::new(move || Ok(serde_json::to_string_pretty(&kept)?))
         }
+        Export::AllJson => all(state, reader.clone()),
         Export::ConversationHtml => {
-            let mut about = about(state);
-            about.title = conversation.name();
-            about.introduction = page::html(conversation);
-            let steps = steps(state);
-            if !steps.is_empty() {
-                about.introduction += "<h2>The last run that was timed</h2>";
+            let title = conversation.name().to_owned();
+            let mut introduction = page::html(conversation);
+            let nothing = Run::default();
+            let run = state.timings.last_of(&conversation.id);
+            let report = Report::new(state, run.unwrap_or(&nothing));
+            if run.is_some() {
+                introduction += "<h2>The last run that was timed</h2>";
             }
-            html(&steps, &about)
+            Box::new(move || {
+                let mut about = report.about();
+                about.title = &title;
+                about.introduction = introduction;
+                Ok(html(&report.steps, &about))
+            })
         }
-        Export::TraceHtml => html(&steps(state), &about(state)),
-        Export::TraceChrome => trace(state, crate::trace::chrome),
-        Export::TraceCsv => trace(state, crate::trace::csv),
-        Export::TraceJson => whole_trace(state),
+        Export::TraceHtml => {
+            let report = shown();
+            Box::new(move || Ok(html(&report.steps, &report.about())))
+        }
+        Export::TraceChrome => trace(shown(), crate::trace::chrome),
+        Export::TraceCsv => trace(shown(), crate::trace::csv),
+        // With what only this program can read back: which texts shared each step.
+        Export::TraceJson => {
+            let (report, requests) = (shown(), state.timings.run.requests.clone());
+            Box::new(move || {
+                let mut metadata = report.metadata();
+                if metadata.is_object() && requests.iter().any(|shared| shared.len() > 1) {
+                    metadata["requests"] = serde_json::json!(requests);
+                }
+                Ok(crate::trace::json(&report.steps, &metadata))
+            })
+        }
     }
 }
 
-fn steps(state: &State) -> Vec<Step> {
-    state.timings.run.steps.iter().cloned().collect()
+fn trace(report: Report, write: fn(&[Step], &serde_json::Value) -> String) -> Content {
+    Box::new(move || Ok(write(&report.steps, &report.metadata())))
 }
 
-fn trace(state: &State, write: fn(&[Step], &serde_json::Value) -> String) -> String {
-    write(&steps(state), &metadata(state))
-}
-
-/// What a trace says of its run, if anything is known of it.
-fn metadata(state: &State) -> serde_json::Value {
-    let run = &state.timings.run;
-    let subject = &run.subject;
-    if subject.is_unknown() {
-        return serde_json::Value::Null;
-    }
-    serde_json::json!({
-        "model": subject.model,
-        "dtype": subject.dtype,
-        "adapter": {
-            "name": subject.adapter,
-            "backend": subject.backend,
-            "driver": subject.driver,
-            "device_type": subject.device_type,
-        },
-        "peaks": state.timings.run_peaks(),
-        "layers": subject.layers,
-        "left_out": run.dropped,
+/// All conversations that are listed: those that were read as they are now, others as they lie in the folder. One that cannot be read is left out;
+/// its file stays.
+fn all(state: &State, reader: Reader) -> Content {
+    let read = state.conversations.iter();
+    let read = read.map(|one| (one.id.clone(), one.kept()));
+    let mut read: HashMap<String, Conversation> = read.collect();
+    let entries = state.history.entries().iter();
+    let ids: Vec<String> = entries.map(|entry| entry.id.clone()).collect();
+    Box::new(move || {
+        let mut text = String::from("[");
+        for id in ids {
+            let Some(conversation) = read.remove(&id).or_else(|| reader.conversation(&id).ok())
+            else {
+                continue;
+            };
+            if text.len() > 1 {
+                text.push(',');
+            }
+            text.push('\n');
+            text += &serde_json::to_string(&conversation)?;
+            if text.len() as u64 > MOST_BYTES {
+                return Err(std::io::Error::other(format!(
+                    "together they have more than {} MiB, which could not be imported again: export them one by one, or copy the folder",
+                    MOST_BYTES >> 20
+                )));
+            }
+        }
+        text += "\n]\n";
+        Ok(text)
     })
 }
 
-/// As [`trace`], with what only this program can read back: which texts shared each step.
-fn whole_trace(state: &State) -> String {
-    let mut metadata = metadata(state);
-    let requests = &state.timings.run.requests;
-    if metadata.is_object() && requests.iter().any(|shared| shared.len() > 1) {
-        metadata["requests"] = serde_json::json!(requests);
-    }
-    crate::trace::json(&steps(state), &metadata)
+/// What is written of a run, apart from the window.
+struct Report {
+    /// Of the run, but for its steps.
+    run: Run,
+    steps: Vec<Step>,
+    peaks: Option<Peaks>,
+    facts: Vec<(&'static str, String)>,
 }
 
-/// What a report of the run that is shown says beside its timings.
-fn about(state: &State) -> About<'_> {
-    let run = &state.timings.run;
-    let mut about = About {
-        peaks: state.timings.run_peaks(),
-        cost: run.untraced.mean().zip(run.traced.mean()),
-        left_out: run.dropped,
-        ..About::default()
-    };
+impl Report {
+    fn new(state: &State, run: &Run) -> Self {
+        Self {
+            steps: run.steps.iter().cloned().collect(),
+            peaks: state.timings.peaks_of_run(run),
+            facts: facts(state, run),
+            run: run.without_steps(),
+        }
+    }
+
+    /// What a trace says of its run, if anything is known of it.
+    fn metadata(&self) -> serde_json::Value {
+        let subject = &self.run.subject;
+        if subject.is_unknown() {
+            return serde_json::Value::Null;
+        }
+        serde_json::json!({
+            "model": subject.model,
+            "dtype": subject.dtype,
+            "adapter": {
+                "name": subject.adapter,
+                "backend": subject.backend,
+                "driver": subject.driver,
+                "device_type": subject.device_type,
+            },
+            "peaks": self.peaks,
+            "layers": subject.layers,
+            "left_out": self.run.dropped,
+        })
+    }
+
+    /// What a report says beside its timings.
+    fn about(&self) -> About<'_> {
+        let (run, subject) = (&self.run, &self.run.subject);
+        About {
+            model: &subject.model,
+            dtype: &subject.dtype,
+            adapter: &subject.adapter,
+            facts: self.facts.clone(),
+            layers: subject.layers.clone(),
+            peaks: self.peaks,
+            cost: run.untraced.mean().zip(run.traced.mean()),
+            left_out: run.dropped,
+            ..About::default()
+        }
+    }
+}
+
+fn facts(state: &State, run: &Run) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
     let subject = &run.subject;
-    about.model = &subject.model;
-    about.dtype = &subject.dtype;
-    about.adapter = &subject.adapter;
-    about.layers.clone_from(&subject.layers);
     // Not what the run is called: that is what was written.
     if !subject.is_unknown() {
         let driver = format!("{} ({})", subject.driver, subject.backend);
-        about.facts = vec![("Driver", driver), ("Kind", subject.device_type.clone())];
+        facts = vec![("Driver", driver), ("Kind", subject.device_type.clone())];
     }
     if let Some(info) = &run.info {
         let context = format!("{} positions", info.context_size);
-        let own = [
+        facts.extend([
             ("Context", context),
             ("Sampling as set now", sampling(state)),
-        ];
-        about.facts.extend(own);
+        ]);
     }
     if let Some(file) = &run.file {
-        about.facts.push(("Read from", file.name.clone()));
+        facts.push(("Read from", file.name.clone()));
     }
     let program = format!("openelm {}, its window", version::line());
-    about.facts.push(("Program", program));
     let now = jiff::ZonedDateTime::now();
     let date = now.strftime("%Y-%m-%d %H:%M %Z").to_string();
-    about.facts.push(("Date", date));
-    about
+    facts.extend([("Program", program), ("Date", date)]);
+    facts
 }
 
 fn sampling(state: &State) -> String {
@@ -136,4 +226,24 @@ fn sampling(state: &State) -> String {
         sampling.min_p,
         sampling.repetition_penalty
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_called_by_titles_that_every_system_takes() {
+        for (title, name) in [
+            ("Once upon a time", "Once upon a time"),
+            ("a/b: \"c\" <d>|?*\\", "a b c d"),
+            ("Über Größe — 東京", "Über Größe 東京"),
+            ("../../etc", "etc"),
+            ("…", "conversation"),
+            ("", "conversation"),
+        ] {
+            assert_eq!(named_after(title), name);
+        }
+        assert_eq!(named_after(&"x".repeat(500)).len(), MOST_LETTERS);
+    }
 }

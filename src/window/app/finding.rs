@@ -1,5 +1,6 @@
 //! How texts are found: a little in each frame in the conversation in sight, and by a thread in all.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::App;
@@ -70,12 +71,10 @@ impl App {
         if !find.everywhere || find.query.is_empty() {
             return;
         }
-        let is_written = |id: &str| {
-            let entry = self.state.history.get(id);
-            entry.is_none_or(|entry| entry.stamp.is_some())
-        };
+        let unwritten = entries.iter().filter(|entry| entry.stamp.is_none());
+        let unwritten: HashSet<&str> = unwritten.map(|entry| entry.id.as_str()).collect();
         let read = self.state.conversations.iter();
-        let changed = read.filter(|read| !is_written(&read.id));
+        let changed = read.filter(|read| unwritten.contains(read.id.as_str()));
         let changed = changed.map(|read| (read.id.clone(), read.clone()));
         let work = Work {
             needle: Needle::new(&find.query),

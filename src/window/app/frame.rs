@@ -7,6 +7,7 @@ use super::drops::dropped;
 use super::pictures::{self, Outcome};
 use crate::text::Role;
 use crate::window::action::{Action, BannerId, Export, Overlay, Picture, PictureTo};
+use crate::window::composer;
 use crate::window::settings::{Setting, ZOOM};
 use crate::window::state::{Banner, State};
 use crate::window::timings::Tab;
@@ -39,6 +40,7 @@ impl eframe::App for App {
         if let Some(seconds) = frame.info().cpu_usage {
             self.state.timings.frame.add_recent(f64::from(seconds));
         }
+        self.note_size(ui);
         self.state.is_narrow = ui.available_width() < NARROW;
         let mut actions = Vec::new();
         // Menus and lists close themselves.
@@ -74,6 +76,26 @@ impl eframe::App for App {
 }
 
 impl App {
+    /// Notes how large the window is, for the next start.
+    fn note_size(&mut self, ui: &egui::Ui) {
+        let (is_maximized, is_special) = ui.input(|input| {
+            let viewport = input.viewport();
+            let is = |what: Option<bool>| what == Some(true);
+            let is_special = is(viewport.fullscreen) || is(viewport.minimized);
+            (is(viewport.maximized), is_special)
+        });
+        if is_special {
+            return;
+        }
+        let settings = &mut self.state.settings;
+        settings.is_maximized = is_maximized;
+        if !is_maximized {
+            // As the system counts, which knows nothing of what is made larger here.
+            let size = ui.ctx().viewport_rect().size() * ui.ctx().zoom_factor();
+            settings.size = Some([size.x.round(), size.y.round()]);
+        }
+    }
+
     /// Writes or copies a picture.
     pub(super) fn take_picture(&mut self, outcome: Outcome) {
         match outcome {
@@ -88,7 +110,7 @@ impl App {
                 self.state.tell(Banner::note(BannerId::PictureCopied, text));
             }
             Outcome::Taken { of, image, .. } => {
-                let name = pictures::file_name(of);
+                let name = pictures::file_name(of).to_owned();
                 self.dialogs.save(name, move || pictures::png(&image));
             }
             Outcome::Failed(why) => self.state.tell(Banner::problem(BannerId::NoPicture, why)),
@@ -177,7 +199,9 @@ fn shortcuts(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
     if pressed(Modifiers::NONE, Key::F1) {
         actions.push(Action::ShowOverlay(Overlay::Shortcuts));
     }
-    let is_writing = ui.ctx().text_edit_focused();
+    // An empty box has nothing to take back.
+    let is_empty = composer::leaves_undo(ui.ctx(), state.draft());
+    let is_writing = ui.ctx().text_edit_focused() && !is_empty;
     if !is_writing && pressed(command | Modifiers::SHIFT, Key::Z) {
         actions.push(Action::Redo);
     }

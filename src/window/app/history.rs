@@ -1,5 +1,7 @@
 //! What is done to the list of conversations, and taken back: each change is followed by what undoes it.
 
+use std::collections::{HashMap, HashSet};
+
 use super::App;
 use super::changes::{Change, Removed};
 use super::reading::{Read, SMALL, tell_unreadable};
@@ -35,6 +37,8 @@ impl App {
     fn was_read(&mut self, read: Result<Conversation, String>) -> Option<usize> {
         let problem = match read {
             Ok(mut conversation) => {
+                // The program may have ended before a word of an answer came.
+                conversation.discard_unbegun();
                 let renamed = &self.state.settings.renamed_templates;
                 if let Some(name) = renamed.get(&conversation.template) {
                     conversation.template.clone_from(name);
@@ -140,6 +144,14 @@ impl App {
         }
     }
 
+    /// Gives the conversation in sight the system prompt of a preset.
+    pub(super) fn take_system(&mut self, system: String) {
+        let conversation = self.state.conversation();
+        if conversation.system != system {
+            self.change(Change::System(conversation.id.clone(), system));
+        }
+    }
+
     pub(super) fn delete_conversation(&mut self, id: &str) {
         let Some(entry) = self.state.history.get(id) else {
             return;
@@ -194,10 +206,7 @@ impl App {
         self.list_changes();
         let undo = match change {
             Change::Add(removed) => Change::Remove(self.restore(removed)),
-            Change::Remove(ids) => {
-                let removed = ids.iter().filter_map(|id| self.remove(id)).collect();
-                Change::Add(removed)
-            }
+            Change::Remove(ids) => Change::Add(self.remove(ids)),
             Change::Title(id, title) => {
                 let title = std::mem::replace(&mut self.changed_conversation(&id)?.title, title);
                 Change::Title(id, title)
@@ -205,6 +214,10 @@ impl App {
             Change::Pinned(id, pinned) => {
                 let pinned = std::mem::replace(&mut self.changed_conversation(&id)?.pinned, pinned);
                 Change::Pinned(id, pinned)
+            }
+            Change::System(id, system) => {
+                let conversation = self.changed_conversation(&id)?;
+                Change::System(id, std::mem::replace(&mut conversation.system, system))
             }
             Change::Tags(id, tags) => {
                 let tags = std::mem::replace(&mut self.changed_conversation(&id)?.tags, tags);
@@ -215,40 +228,44 @@ impl App {
         Some(undo)
     }
 
-    /// Takes a conversation out of the list and puts its file into the trash.
-    fn remove(&mut self, id: &str) -> Option<Removed> {
-        let entry = self.state.history.remove(id)?;
+    /// Takes conversations out of the list and puts their files into the trash: thousands as fast as a few.
+    fn remove(&mut self, ids: Vec<String>) -> Vec<Removed> {
+        let shown = self.conversation();
+        let (shown, mode) = (shown.id.clone(), shown.mode);
+        let ids: HashSet<String> = ids.into_iter().collect();
+        let entries = self.state.history.remove_all(&ids);
+        let ids: HashSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
         let running = self.state.running.as_ref();
-        if running.is_some_and(|running| running.conversation == id) {
+        if running.is_some_and(|running| ids.contains(running.conversation.as_str())) {
             self.stop();
         }
-        self.saving.throw(id, &self.state);
-        let mut removed = Removed {
-            entry,
-            conversation: None,
-            edit: self.state.edits.remove(id),
-            draft: self.state.drafts.remove(id),
-            was_shown: false,
-        };
-        let mut read = self.state.conversations.iter();
-        if let Some(at) = read.position(|other| other.id == id) {
-            removed.was_shown = at == self.state.current;
-            let conversation = self.state.conversations.remove(at);
-            let mode = conversation.mode;
-            removed.conversation = Some(conversation);
-            if self.state.current > at {
-                self.state.current -= 1;
-            }
-            if removed.was_shown {
-                self.begin_conversation(mode);
-            }
+        let all = std::mem::take(&mut self.state.conversations).into_iter();
+        let (gone, kept): (Vec<_>, Vec<_>) = all.partition(|one| ids.contains(one.id.as_str()));
+        self.state.conversations = kept;
+        let mut kept = self.state.conversations.iter();
+        match kept.position(|one| one.id == shown) {
+            Some(at) => self.state.current = at,
+            None => self.begin_conversation(mode),
         }
-        Some(removed)
+        let mut gone: HashMap<String, Conversation> =
+            gone.into_iter().map(|one| (one.id.clone(), one)).collect();
+        let removed = entries.into_iter().map(|entry| {
+            let conversation = gone.remove(&entry.id);
+            self.saving.throw(&entry.id, conversation.as_ref());
+            Removed {
+                conversation,
+                edit: self.state.edits.remove(&entry.id),
+                draft: self.state.drafts.remove(&entry.id),
+                was_shown: entry.id == shown,
+                entry,
+            }
+        });
+        removed.collect()
     }
 
     /// Puts conversations back. Returns their ids.
     pub(super) fn restore(&mut self, removed: Vec<Removed>) -> Vec<String> {
-        let mut ids = Vec::new();
+        let (mut ids, mut entries) = (Vec::new(), Vec::new());
         for Removed {
             entry,
             conversation,
@@ -259,8 +276,12 @@ impl App {
         {
             let id = entry.id.clone();
             self.saving.restore(&id);
-            self.state.history.put(entry);
-            if let Some(conversation) = conversation {
+            entries.push(entry);
+            if let Some(mut conversation) = conversation {
+                let running = self.state.running.as_ref();
+                if running.is_none_or(|running| running.conversation != id) {
+                    conversation.discard_unbegun();
+                }
                 // Should it not be in the trash any more, it is written anew.
                 self.saving.mark(&id);
                 self.state.conversations.push(conversation);
@@ -277,6 +298,7 @@ impl App {
             }
             ids.push(id);
         }
+        self.state.history.put_all(entries);
         self.state.dismiss(BannerId::ConversationDeleted);
         ids
     }

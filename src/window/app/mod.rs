@@ -119,6 +119,8 @@ impl App {
         // Its own keys would go further, and what they do would not be kept.
         context.options_mut(|options| options.zoom_with_keyboard = false);
         context.set_zoom_factor(state.settings.zoom());
+        let mut state = state;
+        (state.timings.tab, state.timings.beside) = (state.settings.tab, state.settings.beside);
         let mut app = Self {
             dialogs: Dialogs::new(context, store.folder()),
             pictures: Pictures::default(),

@@ -55,7 +55,10 @@ impl Search {
             }
         });
         let free = adapter.as_ref().and_then(free_memory);
-        (models, free.map(|free| free.saturating_add(self.in_use)))
+        let free = free.map(|free| free.saturating_add(self.in_use));
+        // What others use of a card's own is not known.
+        let own = || adapter.as_ref().and_then(|adapter| adapter.features.memory);
+        (models, free.or_else(own))
     }
 }
 

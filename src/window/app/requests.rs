@@ -156,6 +156,7 @@ impl App {
         }
         let conversation = state.conversation();
         let (id, name) = (conversation.id.clone(), conversation.name().to_owned());
+        state.timings.begin(&name, &id, trace);
         state.running = Some(Running {
             conversation: id.clone(),
             answers,
@@ -166,7 +167,6 @@ impl App {
             conversation: id,
             messages: messages.to_vec(),
         });
-        state.timings.begin(&name, trace);
     }
 
     /// Adds `count` answers after `parent`, and has the model write them together.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::window::action::{Action, BannerId};
 use crate::window::conversation::Conversation;
+use crate::window::history::Stamp;
 use crate::window::settings::{Draft, Edit, Settings};
 use crate::window::state::{Banner, State};
 use crate::window::store::{Saved, Store};
@@ -104,10 +105,10 @@ impl Saving {
         self.store.folder().join("trash")
     }
 
-    /// Puts a conversation into the trash, as it is now.
-    pub(super) fn throw(&mut self, id: &str, state: &State) {
+    /// Puts a conversation into the trash, as it is now if it was read.
+    pub(super) fn throw(&mut self, id: &str, conversation: Option<&Conversation>) {
         if self.changed.remove(id)
-            && let Some(conversation) = state.conversation_of(id)
+            && let Some(conversation) = conversation
         {
             self.on_its_way += 1;
             self.store.save_conversation(conversation);
@@ -143,17 +144,28 @@ impl Saving {
     /// Takes in what has been written since the last call.
     pub(super) fn take_results(&mut self, state: &mut State) {
         let results: Vec<Saved> = self.store.saved().collect();
-        for saved in results {
-            self.take_result(saved, state);
-        }
+        self.take(results, state);
     }
 
-    fn take_result(&mut self, saved: Saved, state: &mut State) {
+    fn take(&mut self, results: Vec<Saved>, state: &mut State) {
+        let mut stamps = HashMap::new();
+        for saved in results {
+            self.take_result(saved, state, &mut stamps);
+        }
+        state.history.set_stamps(&stamps);
+    }
+
+    fn take_result(
+        &mut self,
+        saved: Saved,
+        state: &mut State,
+        stamps: &mut HashMap<String, Option<Stamp>>,
+    ) {
         if let Some(id) = self.store.id_of(&saved.path) {
             self.on_its_way = self.on_its_way.saturating_sub(saved.jobs);
             self.is_index_old = true;
             let stamp = saved.outcome.as_ref().ok().copied().flatten();
-            state.history.set_stamp(&id, stamp);
+            stamps.insert(id, stamp);
         }
         if saved.path.starts_with(self.trash()) {
             self.deleting = self.deleting.saturating_sub(1);
@@ -192,7 +204,7 @@ impl Saving {
             } else if state.history.get(&id).is_some() {
                 self.restore(&id);
             } else {
-                self.throw(&id, state);
+                self.throw(&id, state.conversation_of(&id));
             }
         }
         self.flush(state);
@@ -233,12 +245,16 @@ impl Saving {
     /// Puts on disk what has changed.
     pub(super) fn flush(&mut self, state: &State) {
         self.is_touched = false;
-        for id in std::mem::take(&mut self.changed) {
-            match state.conversation_of(&id) {
+        let changed = std::mem::take(&mut self.changed);
+        let all = state.conversations.iter();
+        let all = all.filter(|one| changed.contains(&one.id));
+        let all: HashMap<&str, &Conversation> = all.map(|one| (one.id.as_str(), one)).collect();
+        for id in &changed {
+            match all.get(id.as_str()) {
                 // What was set and taken back is not to come back.
                 Some(conversation) if conversation.is_untouched() => {
                     self.on_its_way += 1;
-                    self.store.remove_conversation(&id);
+                    self.store.remove_conversation(id);
                 }
                 Some(conversation) => {
                     self.on_its_way += 1;
@@ -291,9 +307,8 @@ impl Saving {
 
     /// Waits until all is written, and keeps what is known of the conversations for the next start.
     fn finish_writing(&mut self, state: &mut State) {
-        for saved in self.store.finish() {
-            self.take_result(saved, state);
-        }
+        let results = self.store.finish();
+        self.take(results, state);
         // What has failed has no stamp, and is read then.
         if std::mem::take(&mut self.is_index_old) {
             self.store.write_index(state.history.entries());

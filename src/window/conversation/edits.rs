@@ -3,6 +3,7 @@
 use super::super::calendar;
 use super::change::{Change, turn};
 use super::tree::Conversation;
+use crate::text::Role;
 
 impl Conversation {
     /// Replaces the text of a message; undoing brings it back, without its tokens' probabilities.
@@ -59,6 +60,16 @@ impl Conversation {
         let message = &self.messages[index];
         if message.text.is_empty() && message.children.is_empty() && !message.deleted {
             self.hide(index);
+        }
+    }
+
+    /// Takes answers out of sight of which nothing ever came, and that nobody is writing.
+    pub fn discard_unbegun(&mut self) {
+        for index in 0..self.messages.len() {
+            let message = &self.messages[index];
+            if message.role == Role::Assistant && message.stats.is_none() {
+                self.discard_if_empty(index);
+            }
         }
     }
 

@@ -5,6 +5,8 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use serde_json::value::RawValue;
+
 use super::tree::Tree;
 
 /// The most nodes of one conversation.
@@ -346,6 +348,37 @@ pub fn each<'de, T: Deserialize<'de> + Into<Tree>>(
     from.deserialize_any(visitor)
         .and_then(|()| from.end())
         .map_err(|error| error.to_string())
+}
+
+/// Calls `take` for each item of a list, as it is written.
+///
+/// # Errors
+/// Where it is no list, and those of `take`.
+pub fn items<'de>(
+    bytes: &'de [u8],
+    take: impl FnMut(&'de RawValue) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut from = serde_json::Deserializer::from_slice(bytes);
+    from.deserialize_seq(Items(take))
+        .and_then(|()| from.end())
+        .map_err(|error| error.to_string())
+}
+
+struct Items<F>(F);
+
+impl<'de, F: FnMut(&'de RawValue) -> Result<(), String>> Visitor<'de> for Items<F> {
+    type Value = ();
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("a list of conversations")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+        while let Some(item) = items.next_element::<&RawValue>()? {
+            (self.0)(item).map_err(serde::de::Error::custom)?;
+        }
+        Ok(())
+    }
 }
 
 struct Each<F, T>(F, PhantomData<T>);

@@ -136,7 +136,11 @@ pub fn read(path: &Path) -> Result<Found, String> {
     let found = match format {
         // Told by the file's times where its own are missing.
         Format::Ours => {
-            let all = vec![store::parse(path)?];
+            let is_list = bytes.trim_ascii_start().starts_with(b"[");
+            let all = match is_list {
+                true => ours(&bytes, path).map_err(problem)?,
+                false => vec![store::parse(path)?],
+            };
             return Ok(Found::Conversations(Conversations {
                 all,
                 ..Conversations::default()
@@ -154,6 +158,29 @@ pub fn read(path: &Path) -> Result<Found, String> {
         Format::LmStudio => of::<lm_studio::Conversation>(&bytes, "LM Studio"),
     };
     found.map_err(problem)
+}
+
+/// Several of our own in one file.
+fn ours(bytes: &[u8], path: &Path) -> Result<Vec<Conversation>, String> {
+    let (mut all, mut messages) = (Vec::new(), 0);
+    json::items(bytes, |item| {
+        let conversation = Conversation::from_json(item.get().as_bytes())?;
+        messages += conversation.total();
+        check_size(all.len(), messages)?;
+        all.push(store::completed(conversation, path));
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// Whether there may be one more conversation.
+fn check_size(conversations: usize, messages: usize) -> Result<(), String> {
+    match conversations == MOST_CONVERSATIONS || messages > MOST_MESSAGES {
+        true => Err(format!(
+            "more than {MOST_CONVERSATIONS} conversations or {MOST_MESSAGES} messages"
+        )),
+        false => Ok(()),
+    }
 }
 
 /// Conversations of another program.
@@ -189,11 +216,7 @@ impl Read {
         let read = &mut self.conversations;
         read.left_out += left_out;
         self.messages += conversation.total();
-        if read.all.len() == MOST_CONVERSATIONS || self.messages > MOST_MESSAGES {
-            return Err(format!(
-                "more than {MOST_CONVERSATIONS} conversations or {MOST_MESSAGES} messages"
-            ));
-        }
+        check_size(read.all.len(), self.messages)?;
         // Some programs write down what was begun and left.
         if conversation.total() > 0 {
             read.all.push(conversation);

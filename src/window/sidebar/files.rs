@@ -31,6 +31,11 @@ pub fn menu(ui: &mut egui::Ui, actions: &mut Vec<Action>) {
                 Action::Save(Export::ConversationJson),
             ),
             (
+                "All as JSON file…",
+                "All conversations with all their branches, to be imported again, here or elsewhere",
+                Action::Save(Export::AllJson),
+            ),
+            (
                 "Copy as Markdown",
                 "This conversation",
                 Action::CopyMarkdown,

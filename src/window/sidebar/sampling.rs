@@ -104,7 +104,7 @@ impl SamplingView {
                             if has_system(state)
                                 && let Some(system) = &preset.system
                             {
-                                actions.push(Action::SetSystem(system.clone()));
+                                actions.push(Action::TakeSystem(system.clone()));
                             }
                         }
                     }
@@ -137,6 +137,15 @@ impl SamplingView {
             return;
         };
         let mut is_done = false;
+        let is_there = |preset: &Preset| preset.name == naming.trim();
+        let problem = match naming.trim() {
+            name if Preset::is_built_in(name) => Some("A preset of the program is called that."),
+            _ if state.settings.presets.iter().any(is_there) => {
+                Some("It takes the place of your preset of that name.")
+            }
+            _ => None,
+        };
+        let is_free = problem.is_none() || !Preset::is_built_in(naming.trim());
         ui.horizontal(|ui| {
             let edit = TextEdit::singleline(naming)
                 .hint_text("its name")
@@ -147,13 +156,16 @@ impl SamplingView {
             let entered =
                 response.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
             let saves = ui.button("Save preset").clicked() || entered;
-            if saves && !naming.trim().is_empty() {
+            is_done = saves && is_free;
+            if is_done && !naming.trim().is_empty() {
                 let system = &state.conversation().system;
                 let system = (has_own_system(state) && self.with_system).then(|| system.clone());
                 actions.push(Action::Set(Setting::SavePreset(naming.clone(), system)));
             }
-            is_done = saves;
         });
+        if let Some(problem) = problem {
+            ui.label(theme::aside(problem));
+        }
         if has_own_system(state) {
             let (_, with) = switch(ui, self.with_system, "With the system prompt");
             self.with_system = with.unwrap_or(self.with_system);

@@ -21,10 +21,10 @@ use std::thread::JoinHandle;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use self::files::{ID_DIGITS, read, replace};
+pub use self::files::{ID_DIGITS, MOST_BYTES, read, replace};
 pub use self::index::Listing;
 pub use self::lock::lock;
-pub use self::reader::{Reader, parse};
+pub use self::reader::{Reader, completed, parse};
 pub use self::thrown::{Thrown, thrown};
 pub use self::writer::Saved;
 use self::writer::{Job, work};
@@ -84,6 +84,12 @@ impl Store {
         let is_one = path.parent() == Some(&self.folder.join("conversations"));
         let id = path.file_stem().filter(|_| is_one)?;
         Some(id.to_string_lossy().into_owned())
+    }
+
+    /// The settings as they were saved, as far as they can be used; nothing is said of the rest, nor changed.
+    pub fn peek<T: Serialize + DeserializeOwned + Default>(&self) -> T {
+        let read = files::read(&self.settings_path()).and_then(|bytes| lenient::read(&bytes));
+        read.map_or_else(|_| T::default(), |(settings, _)| settings)
     }
 
     /// The settings as they were saved. What of the file cannot be used begins anew, alone where that can be told apart; then a copy of the

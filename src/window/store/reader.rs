@@ -84,7 +84,12 @@ impl Reader {
 /// Says which file is wrong, and why.
 pub fn parse(path: &Path) -> Result<Conversation, String> {
     let read = read(path).and_then(|bytes| Conversation::from_json(&bytes));
-    let mut conversation = read.map_err(|error| format!("{}: {error}", path.display()))?;
+    let conversation = read.map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(completed(conversation, path))
+}
+
+/// A conversation that was read from a file, with what it lacks.
+pub fn completed(mut conversation: Conversation, path: &Path) -> Conversation {
     // Of a version of this program that kept no times, the file's own is the best there is; ids are times too.
     const MILLISECOND: u64 = 1_000_000;
     let modified = || stamp(path).map_or(0, |stamp| (stamp.modified / MILLISECOND) as i64);
@@ -107,5 +112,5 @@ pub fn parse(path: &Path) -> Result<Conversation, String> {
         title => title_of(title),
     };
     conversation.tags = parse_tags(&conversation.tags.join(","));
-    Ok(conversation)
+    conversation
 }

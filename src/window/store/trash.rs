@@ -1,6 +1,7 @@
 //! Where deleted conversations lie until it is emptied: `trash/ID.SECONDS.json`, with the time of the deletion in the name, since the file's
 //! own time is that of the last word.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,18 +28,42 @@ pub fn throw(folder: &Path, path: &Path) -> std::io::Result<()> {
     std::fs::rename(path, trash.join(format!("{id}.{seconds}.json")))
 }
 
+/// What lies in the trash, listed once for many that come back.
+#[derive(Default)]
+pub struct Listing(Option<HashMap<String, Vec<(u128, PathBuf)>>>);
+
+impl Listing {
+    /// The file of the latest of that id, which is listed no longer.
+    fn take_latest(&mut self, folder: &Path, id: &str) -> Option<PathBuf> {
+        let all = self.0.get_or_insert_with(|| {
+            let mut all: HashMap<_, Vec<_>> = HashMap::new();
+            for (id, seconds, path) in thrown(folder) {
+                all.entry(id).or_default().push((seconds, path));
+            }
+            all
+        });
+        let of_it = all.get_mut(id)?;
+        let latest = (0..of_it.len()).max_by_key(|at| of_it[*at].0)?;
+        Some(of_it.swap_remove(latest).1)
+    }
+
+    /// To be called when the trash has changed otherwise.
+    pub fn forget(&mut self) {
+        self.0 = None;
+    }
+}
+
 /// Puts a conversation back that was thrown away, the latest of that name. Nothing is written over.
 ///
 /// # Errors
 /// Those of the system; [`std::io::ErrorKind::NotFound`] if it is not in the trash.
-pub fn restore(folder: &Path, path: &Path) -> std::io::Result<()> {
+pub fn restore(folder: &Path, path: &Path, listing: &mut Listing) -> std::io::Result<()> {
     if std::fs::exists(path)? {
         return Ok(());
     }
     let id = path.file_stem().unwrap_or_default().to_string_lossy();
-    let of_it = thrown(folder).into_iter().filter(|(name, ..)| *name == id);
-    let latest = of_it.max_by_key(|(_, seconds, _)| *seconds);
-    let (.., thrown) = latest.ok_or(std::io::ErrorKind::NotFound)?;
+    let thrown = listing.take_latest(folder, &id);
+    let thrown = thrown.ok_or(std::io::ErrorKind::NotFound)?;
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
@@ -84,12 +109,12 @@ mod tests {
         assert!(!path.exists());
         throw(folder.path(), &path).unwrap();
         empty(folder.path());
-        restore(folder.path(), &path).unwrap();
+        restore(folder.path(), &path, &mut Listing::default()).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "first");
         // What is there stays, and what is not there cannot come back.
-        restore(folder.path(), &path).unwrap();
+        restore(folder.path(), &path, &mut Listing::default()).unwrap();
         let other = folder.path().join("conversations/2.json");
-        assert!(restore(folder.path(), &other).is_err());
+        assert!(restore(folder.path(), &other, &mut Listing::default()).is_err());
 
         let trash = folder.path().join("trash");
         let now = nanoseconds() / NANOSECONDS;

@@ -47,12 +47,11 @@ pub fn work(folder: &Path, jobs: &Receiver<Job>, saved: &Sender<Saved>) {
     while let Ok(first) = jobs.recv() {
         let mut batch = vec![first];
         batch.extend(jobs.try_iter());
+        let next = followers(&batch);
+        let mut trash = trash::Listing::default();
         let mut left_out: HashMap<&Path, usize> = HashMap::new();
-        for (at, job) in batch.iter().enumerate() {
+        for (job, next) in batch.iter().zip(next) {
             // Of several writes of one file only the last counts.
-            let next = batch[at + 1..]
-                .iter()
-                .find(|next| next.path() == job.path());
             if matches!(
                 (job, next),
                 (Job::Write(..), Some(Job::Write(..) | Job::Remove(_)))
@@ -63,7 +62,7 @@ pub fn work(folder: &Path, jobs: &Receiver<Job>, saved: &Sender<Saved>) {
                 }
                 continue;
             }
-            let outcome = run(folder, job);
+            let outcome = run(folder, job, &mut trash);
             if let Some(path) = job.path() {
                 let jobs = 1 + left_out.remove(path).unwrap_or_default();
                 let outcome = outcome.map_err(|error| error.to_string());
@@ -79,7 +78,20 @@ pub fn work(folder: &Path, jobs: &Receiver<Job>, saved: &Sender<Saved>) {
     }
 }
 
-fn run(folder: &Path, job: &Job) -> std::io::Result<Option<Stamp>> {
+/// For each job the next one of the same file.
+fn followers(batch: &[Job]) -> Vec<Option<&Job>> {
+    let mut next: HashMap<Option<&Path>, &Job> = HashMap::new();
+    let backwards = batch.iter().rev();
+    let mut followers: Vec<Option<&Job>> =
+        backwards.map(|job| next.insert(job.path(), job)).collect();
+    followers.reverse();
+    followers
+}
+
+fn run(folder: &Path, job: &Job, listing: &mut trash::Listing) -> std::io::Result<Option<Stamp>> {
+    if !matches!(job, Job::Restore(_)) {
+        listing.forget();
+    }
     match job {
         Job::Write(path, bytes) => replace(path, bytes)?,
         Job::Remove(path) => match std::fs::remove_file(path) {
@@ -87,7 +99,7 @@ fn run(folder: &Path, job: &Job) -> std::io::Result<Option<Stamp>> {
             _ => {}
         },
         Job::Throw(path) => trash::throw(folder, path)?,
-        Job::Restore(path) => trash::restore(folder, path)?,
+        Job::Restore(path) => trash::restore(folder, path, listing)?,
         // What cannot be deleted is still there to be seen.
         Job::DeleteForGood(path) => {
             let _ = std::fs::remove_file(path);

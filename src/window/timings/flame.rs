@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use egui::{Color32, Rect, Stroke, Ui, pos2, vec2};
 
-use super::axis::{AxisView, Extent, Scale};
+use super::axis::{AxisView, Extent, Scale, moves};
 use super::picture::{self, BELOW};
 use super::run::Run;
 use super::selection::Selection;
@@ -12,6 +12,7 @@ use crate::trace::units::{bytes, count, duration, giga, layer_name};
 use crate::trace::{GROUPS, Phase, Span, Step, Sum, group};
 use crate::window::action::Action;
 use crate::window::theme::{self, group_color, ink_on, kernel_color};
+use crate::window::widgets;
 
 /// Heights of a row.
 const LOWEST: f32 = 24.0;
@@ -24,6 +25,8 @@ const LISTED: usize = 12;
 #[derive(Default)]
 pub struct View {
     axis: AxisView,
+    /// The box that the keyboard is on.
+    chosen: usize,
 }
 
 /// A box of the chart.
@@ -133,15 +136,29 @@ impl View {
             }
         }
         picture::marks_below(ui, &painter, area, &scale, "time", picture::time_mark);
+        let of = |bar: &Bar<'_>| Selection {
+            layer: bar.layer,
+            kernel: bar.span.map(|span| spans[span].kernel),
+            ..*selection
+        };
+        // Up and Down go through the boxes; a kernel may be there several times.
+        let (_, down) = moves(ui, &response);
+        let is_chosen = |bar: &&Bar<'_>| of(bar) == *selection;
+        let first = || bars.iter().position(|bar| of(bar) == *selection);
+        let chosen = bars.get(self.chosen).filter(is_chosen);
+        self.chosen = chosen.map_or_else(|| first().unwrap_or(0), |_| self.chosen);
+        if down != 0 {
+            let to = (self.chosen as i64 + down).clamp(0, bars.len() as i64 - 1);
+            self.chosen = to as usize;
+            actions.push(Action::Select(of(&bars[self.chosen])));
+        }
+        let text = self::describe(&bars[self.chosen], spans);
+        widgets::describe(ui, &response, &text);
         if let Some(bar) = hovered {
             if response.clicked() {
-                actions.push(Action::Select(Selection {
-                    layer: bar.layer,
-                    kernel: bar.span.map(|span| spans[span].kernel),
-                    ..*selection
-                }));
+                actions.push(Action::Select(of(bar)));
             }
-            response.on_hover_text(describe(bar, spans));
+            response.on_hover_text(self::describe(bar, spans));
         }
         let is_there = |of: &usize| spans.iter().any(|span| group(span.kernel) == *of);
         let groups = (0..GROUPS.len()).filter(is_there);

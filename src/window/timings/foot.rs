@@ -1,4 +1,4 @@
-//! What stands quietly below the views: the figures, the adapter and its best, what the instrument costs. Each is one line, whole when
+//! What stands quietly below the views: the figures, the adapter and its best, what the instrument costs. In a low window they are one line, whole when
 //! hovered over.
 
 use egui::{Label, RichText, Ui};
@@ -45,7 +45,11 @@ pub fn show(ui: &mut Ui, record: &Record, sums: &Sums, what_if: Option<&WhatIf>,
 
 /// One line, and what there is to say about it.
 fn line(ui: &mut Ui, text: &str, details: &[(String, String)]) {
-    let label = Label::new(theme::aside(text)).truncate();
+    let label = Label::new(theme::aside(text));
+    let label = match details.len() {
+        1 => label.wrap(),
+        _ => label.truncate(),
+    };
     ui.add(label).on_hover_ui(|ui| {
         for (text, why) in details {
             ui.label(RichText::new(text).small());

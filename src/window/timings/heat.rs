@@ -412,7 +412,7 @@ fn describe(
 }
 
 fn legend(ui: &mut Ui, range: Range) {
-    ui.horizontal_wrapped(|ui| {
+    ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.y = 0.0;
         ui.label(RichText::new(duration(range.lowest)).small());
         let (response, painter) = canvas(ui, vec2(80.0, 10.0), Sense::hover(), "Colour scale");
@@ -427,8 +427,8 @@ fn legend(ui: &mut Ui, range: Range) {
         ui.label(RichText::new(highest).small());
         let text = "Faint steps were timed as a whole: the one before that was timed in detail stands for them. \
                     OpenELM's later layers are wider by design, and so slower.";
-        ui.label(theme::aside("a token and layer; faint: as the step before"))
-            .on_hover_text(text);
+        let label = egui::Label::new(theme::aside("a token and layer; faint: as the step before"));
+        ui.add(label.truncate()).on_hover_text(text);
     });
 }
 

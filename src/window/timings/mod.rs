@@ -25,4 +25,5 @@ mod what_if;
 
 pub use panel::TimingsView;
 pub use record::Record;
+pub use run::Run;
 pub use selection::{Pair, Selection, Tab};

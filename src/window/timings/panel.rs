@@ -20,7 +20,7 @@ use crate::window::theme::{self, GRID};
 use crate::window::widgets::{icon_button, name, segments};
 
 /// From this width on two views stand beside each other.
-const TWO: f32 = 900.0;
+const TWO: f32 = 840.0;
 
 /// Below this width the names of the views take two rows.
 const ONE_ROW: f32 = 500.0;

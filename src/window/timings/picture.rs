@@ -1,6 +1,9 @@
 //! What pictures share: room for labels, axes with marks, legends, and what says how to use them.
 
-use egui::{Align2, Color32, FontId, Painter, Rect, Response, Sense, Stroke, Ui, Vec2, pos2, vec2};
+use egui::{
+    Align2, Color32, FontId, Painter, Rect, Response, Role, Sense, Stroke, Ui, Vec2, WidgetInfo,
+    pos2, vec2,
+};
 
 use super::axis::{Scale, keep_arrows};
 use crate::trace::units::{duration, ticks};
@@ -141,11 +144,24 @@ pub fn legend<'a>(ui: &mut Ui, entries: impl IntoIterator<Item = (&'a str, Color
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing = vec2(5.0, 0.0);
         for (name, color) in entries {
-            swatch(ui, color);
-            ui.label(egui::RichText::new(name).small());
-            ui.add_space(4.0);
+            entry(ui, name, color);
         }
     });
+}
+
+/// A colour with its name, which stays beside it.
+fn entry(ui: &mut Ui, name: &str, color: Color32) {
+    let text = theme::palette(ui).text;
+    let galley = ui.painter().layout_no_wrap(name.into(), small(ui), text);
+    let height = galley.size().y.max(SWATCH);
+    let size = vec2(SWATCH + 5.0 + galley.size().x + 4.0, height);
+    let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, name));
+    let left = rect.left_center();
+    let mark = Rect::from_center_size(left + vec2(SWATCH / 2.0, 0.0), vec2(SWATCH, SWATCH));
+    ui.painter().rect_filled(mark, 2.0, color);
+    let at = left + vec2(SWATCH + 5.0, -galley.size().y / 2.0);
+    ui.painter().galley(at, galley, text);
 }
 
 pub fn swatch(ui: &mut Ui, color: Color32) {

@@ -37,10 +37,17 @@ pub struct Record {
     peaks: HashMap<String, Peaks>,
     /// Whether what comes now belongs to the run that is shown.
     is_recording: bool,
-    /// The name of a run of which nothing was timed yet, because it is paused.
-    pending: Option<String>,
+    /// A run of which nothing was timed yet, because it is paused.
+    pending: Option<Written>,
     /// How many runs there were.
     runs: u64,
+}
+
+/// What a run writes: what it is called, and the conversation.
+#[derive(Debug)]
+struct Written {
+    label: String,
+    conversation: String,
 }
 
 impl Default for Record {
@@ -70,11 +77,16 @@ impl Record {
         self.peaks.get(&info?.adapter.name).copied()
     }
 
-    /// As [`Record::peaks_of`], for the run that is shown. Of one from a file as that says, or else as this adapter was measured, if it is the same.
+    /// As [`Record::peaks_of_run`], for the run that is shown.
     pub fn run_peaks(&self) -> Option<Peaks> {
-        let subject = &self.run.subject;
-        let Some(file) = &self.run.file else {
-            return self.peaks_of(self.run.info.as_deref());
+        self.peaks_of_run(&self.run)
+    }
+
+    /// As [`Record::peaks_of`]. Of a run from a file as that says, or else as this adapter was measured, if it is the same.
+    pub fn peaks_of_run(&self, run: &Run) -> Option<Peaks> {
+        let subject = &run.subject;
+        let Some(file) = &run.file else {
+            return self.peaks_of(run.info.as_deref());
         };
         let is_same = |info: &&ModelInfo| {
             info.adapter.name == subject.adapter && info.adapter.driver == subject.driver
@@ -98,24 +110,28 @@ impl Record {
         }
     }
 
-    /// A new run begins. If it is not timed, what was timed before stays in sight.
-    pub fn begin(&mut self, label: &str, mode: TraceMode) {
+    /// A new run begins, which writes to the conversation of that id. If it is not timed, what was timed before stays in sight.
+    pub fn begin(&mut self, label: &str, conversation: &str, mode: TraceMode) {
         self.is_recording = false;
-        let label = (mode != TraceMode::Off).then(|| label.to_owned());
-        match label {
-            Some(label) if !self.is_paused => self.record(&label),
-            label => self.pending = label,
+        let written = (mode != TraceMode::Off).then(|| Written {
+            label: label.to_owned(),
+            conversation: conversation.to_owned(),
+        });
+        match written {
+            Some(written) if !self.is_paused => self.record(written),
+            written => self.pending = written,
         }
     }
 
-    fn record(&mut self, label: &str) {
+    fn record(&mut self, written: Written) {
         self.pending = None;
         self.is_recording = true;
         let model = self.info.as_ref().map_or(String::new(), |info| {
             format!("{} {}", info.name, info.dtype)
         });
-        let label = format!("{model}: {label}");
-        let run = Run::new(self.next_number(), label, self.info.clone());
+        let label = format!("{model}: {}", written.label);
+        let info = self.info.clone();
+        let run = Run::new(self.next_number(), label, written.conversation, info);
         self.show(run);
         self.selection.steps = None;
     }
@@ -189,6 +205,13 @@ impl Record {
         runs.find(|run| run.number == number)
     }
 
+    /// The last run of a conversation that was timed, if it is kept.
+    pub fn last_of(&self, conversation: &str) -> Option<&Run> {
+        let runs = std::iter::once(&self.run).chain(&self.earlier);
+        let mut own = runs.filter(|run| run.conversation == conversation && !run.steps.is_empty());
+        own.next()
+    }
+
     /// The two runs that are compared; `None` if there is one so far.
     pub fn pair(&self) -> Option<(&Run, &Run)> {
         let wanted = |number: Option<u64>| number.and_then(|number| self.run_of(number));
@@ -208,8 +231,8 @@ impl Record {
         if self.is_paused {
             return;
         }
-        if let Some(label) = self.pending.take() {
-            self.record(&label);
+        if let Some(written) = self.pending.take() {
+            self.record(written);
         }
         if self.is_recording {
             self.run.push(step, requests);
@@ -264,12 +287,12 @@ mod tests {
     fn eight_earlier_runs_are_kept_but_no_more_than_fit() {
         let mut record = Record::default();
         for _ in 0..12 {
-            record.begin("a text", TraceMode::Kernels);
+            record.begin("a text", "1", TraceMode::Kernels);
             record.step(step(3), vec![1]);
         }
         assert_eq!(numbers(&record), [11, 10, 9, 8, 7, 6, 5, 4]);
         for _ in 0..3 {
-            record.begin("a long text", TraceMode::Kernels);
+            record.begin("a long text", "2", TraceMode::Kernels);
             record.step(step(MOST_SPANS / 2 + 1), vec![1]);
         }
         assert_eq!(numbers(&record), [14]);
@@ -279,7 +302,7 @@ mod tests {
     fn two_runs_are_compared_whichever_were_chosen() {
         let mut record = Record::default();
         for _ in 0..3 {
-            record.begin("a text", TraceMode::Kernels);
+            record.begin("a text", "1", TraceMode::Kernels);
             record.step(step(1), vec![1]);
         }
         let pair = |record: &Record| record.pair().map(|(now, then)| (now.number, then.number));

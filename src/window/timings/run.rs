@@ -53,6 +53,8 @@ pub struct Run {
     /// No two runs have the same.
     pub number: u64,
     pub label: String,
+    /// The conversation that was written to; empty of a run that was read from a file.
+    pub conversation: String,
     /// The model that it was, if that was here.
     pub info: Option<Box<ModelInfo>>,
     pub subject: Subject,
@@ -75,10 +77,16 @@ pub struct Run {
 }
 
 impl Run {
-    pub fn new(number: u64, label: String, info: Option<Box<ModelInfo>>) -> Self {
+    pub fn new(
+        number: u64,
+        label: String,
+        conversation: String,
+        info: Option<Box<ModelInfo>>,
+    ) -> Self {
         Self {
             number,
             label,
+            conversation,
             subject: info.as_deref().map(Subject::from).unwrap_or_default(),
             info,
             ..Self::default()
@@ -103,6 +111,22 @@ impl Run {
             run.push(step, requests);
         }
         run
+    }
+
+    /// What is known of it beside its steps.
+    pub fn without_steps(&self) -> Self {
+        Self {
+            number: self.number,
+            label: self.label.clone(),
+            conversation: self.conversation.clone(),
+            info: self.info.clone(),
+            subject: self.subject.clone(),
+            file: self.file.clone(),
+            traced: self.traced,
+            untraced: self.untraced,
+            dropped: self.dropped,
+            ..Self::default()
+        }
     }
 
     pub fn push(&mut self, step: Step, requests: Vec<u64>) {
@@ -233,7 +257,7 @@ mod tests {
 
     #[test]
     fn sums_follow_a_run_that_grows_and_forgets() {
-        let mut run = Run::new(1, String::new(), None);
+        let mut run = Run::new(1, String::new(), String::new(), None);
         let mut sums = Sums::default();
         let all = Selection::default();
         run.push(step(Phase::Prefill, 9), vec![1]);

@@ -1,7 +1,8 @@
 //! Which part of all that was timed is shown, and in which views.
 
 /// A view of the timings.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Tab {
     #[default]
     Heat,

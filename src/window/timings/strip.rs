@@ -11,7 +11,7 @@ use crate::trace::units::{count, duration};
 use crate::trace::{Phase, Step, bars_end};
 use crate::window::action::Action;
 use crate::window::theme;
-use crate::window::widgets::canvas;
+use crate::window::widgets::{canvas, describe};
 
 /// Height of the bars, of what was proposed, and of a text that shared steps.
 const BARS: f32 = 58.0;
@@ -320,7 +320,18 @@ fn choose(
     selection: &Selection,
     actions: &mut Vec<Action>,
 ) {
-    let steps = chosen(ui, response, scale, run, phase, selection);
+    let mut steps = chosen(ui, response, scale, run, phase, selection);
+    // Up and Down take in more or fewer of those before.
+    let (_, fewer) = moves(ui, response);
+    if let (Some((begin, last)), Some((first, _))) = (steps, run.ends(phase)) {
+        let begin = (begin as i64 + fewer).clamp(first as i64, last.max(first) as i64);
+        steps = Some((begin as usize, last));
+    }
+    if let Some((_, last)) = steps
+        && let Some(text) = told(run, phase, last)
+    {
+        describe(ui, response, &text);
+    }
     if steps != selection.steps {
         actions.push(Action::Select(Selection {
             steps,
@@ -367,14 +378,9 @@ pub fn chosen(
     steps
 }
 
-fn hover(response: Response, scale: &Scale, run: &Run, phase: Phase, highest: f64) {
-    let Some(position) = response.hover_pos() else {
-        return;
-    };
-    let number = scale.value(position.x).max(0.0) as usize;
-    let Some(step) = run.step(number, phase) else {
-        return;
-    };
+/// What there is to say of a step.
+fn told(run: &Run, phase: Phase, number: usize) -> Option<String> {
+    let step = run.step(number, phase)?;
     let mut text = format!(
         "Step {number}, position {}: {}",
         step.position,
@@ -400,6 +406,17 @@ fn hover(response: Response, scale: &Scale, run: &Run, phase: Phase, highest: f6
     text += match step.spans {
         Some(_) => "\nTimed in detail, which takes a little longer.",
         None => "\nTimed as a whole: grey.",
+    };
+    Some(text)
+}
+
+fn hover(response: Response, scale: &Scale, run: &Run, phase: Phase, highest: f64) {
+    let Some(position) = response.hover_pos() else {
+        return;
+    };
+    let number = scale.value(position.x).max(0.0) as usize;
+    let Some((step, mut text)) = run.step(number, phase).zip(told(run, phase, number)) else {
+        return;
     };
     if cost(step) > highest {
         text += "\nHigher than the picture, which ends at four times the median.";

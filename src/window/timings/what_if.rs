@@ -61,7 +61,7 @@ impl WhatIf {
             format!("; now {} as {}", rounded(now), self.dtype)
         });
         format!(
-            "What if: at most, estimated, {} tokens/s{now}",
+            "What if (at most, estimated): {} tok/s{now}",
             rates.join(" · ")
         )
     }
