@@ -56,7 +56,9 @@ pub fn features(features: &AdapterFeatures) -> String {
         }
         _ => "",
     };
-    [
+    let memory = features.memory;
+    let memory = memory.map(|bytes| format!("{} MiB of memory", bytes >> 20));
+    let parts = [
         subgroups,
         has(features.f16, "f16"),
         match features.cooperative_matrices {
@@ -66,12 +68,9 @@ pub fn features(features: &AdapterFeatures) -> String {
         has(features.timestamps, "timestamps"),
         has(features.pipeline_cache, "pipeline cache"),
         format!("{} shader compiler{advice}", features.shader_compiler),
-        match features.memory {
-            Some(bytes) => format!("{} MiB of memory", bytes >> 20),
-            None => "the machine's memory".to_owned(),
-        },
-    ]
-    .join(", ")
+    ];
+    let parts: Vec<String> = parts.into_iter().chain(memory).collect();
+    parts.join(", ")
 }
 
 #[cfg(test)]
