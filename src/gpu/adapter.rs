@@ -1,6 +1,6 @@
 //! Adapters: which there are, what each can do, which of them a wish means, and which one works.
 
-use super::room::own_memory;
+use super::room;
 use crate::error::{Error, Result};
 use crate::threads::block_on;
 
@@ -81,6 +81,13 @@ impl AdapterSummary {
     }
 }
 
+/// Bytes of memory free for a software adapter, which shares the machine's; `None` where that is not known.
+///
+/// Hardware drivers keep their own budget and report it when an allocation fails.
+pub fn free_memory(adapter: &AdapterSummary) -> Option<u64> {
+    adapter.is_software().then(room::free).flatten()
+}
+
 impl AdapterFeatures {
     fn new(adapter: &wgpu::Adapter, info: &wgpu::AdapterInfo) -> Self {
         let features = adapter.features();
@@ -106,7 +113,7 @@ impl AdapterFeatures {
             shader_compiler: shader_compiler.to_owned(),
             memory: match info.device_type {
                 wgpu::DeviceType::Cpu => None,
-                _ => own_memory(adapter),
+                _ => room::own_memory(adapter),
             },
         }
     }

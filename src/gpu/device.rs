@@ -337,9 +337,9 @@ impl Gpu {
 }
 
 impl Gpu {
-    /// As [`super::room::free_memory`], for this device.
+    /// As [`super::adapter::free_memory`], for this device.
     pub(crate) fn free_memory(&self) -> Option<u64> {
-        super::room::free_memory(&self.adapter)
+        super::adapter::free_memory(&self.adapter)
     }
 }
 

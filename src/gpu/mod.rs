@@ -15,14 +15,12 @@ pub mod shader;
 pub mod timing;
 
 pub(crate) use adapter::first_that_works;
-#[cfg(feature = "window")]
-pub(crate) use adapter::rank;
 pub use adapter::{AdapterFeatures, AdapterSummary, CooperativeMatrices, adapters};
+#[cfg(feature = "window")]
+pub(crate) use adapter::{free_memory, rank};
 pub use arrival::{Arrival, Notice};
 pub(crate) use candidate::Candidate;
 pub use device::Gpu;
 pub use memory::{Readback, Uploader};
 pub use pipeline::{BindingKind, KernelSpec, Pipeline};
-#[cfg(feature = "window")]
-pub use room::free_memory;
 pub use timing::Timer;

@@ -1,14 +1,7 @@
-//! How much memory an adapter has.
+//! How much memory there is: the machine's, and an adapter's own.
 
-use super::adapter::AdapterSummary;
-
-/// Bytes of memory free for a software adapter, which shares the machine's; `None` where that is not known.
-///
-/// Hardware drivers keep their own budget and report it when an allocation fails.
-pub fn free_memory(adapter: &AdapterSummary) -> Option<u64> {
-    if !adapter.is_software() {
-        return None;
-    }
+/// Bytes of the machine's memory that are free for this program; `None` where that is not known.
+pub(super) fn free() -> Option<u64> {
     let read = |path: &str| std::fs::read_to_string(path).ok();
     let info = read("/proc/meminfo")?;
     let line = info
