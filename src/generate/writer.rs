@@ -93,8 +93,8 @@ impl Writer {
         self.notice.push(&text);
         let (mut shown, met) = self.push_text(&text);
         if !met {
-            let is_stop = self.would_stop(spelled);
-            let rest = is_stop.then(|| self.stop.push_unseen(spelled)).flatten();
+            let rest = self.may_stop().then(|| self.stop.push_unseen(spelled));
+            let rest = rest.flatten();
             shown += &rest.unwrap_or_else(|| self.stop.finish());
         }
         Ok((shown, true))

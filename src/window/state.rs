@@ -174,6 +174,15 @@ impl State {
         self.conversations.iter().find(|other| other.id == id)
     }
 
+    /// Conversations that were read and are not on disk as they are.
+    pub fn unwritten(&self) -> impl Iterator<Item = &Conversation> {
+        let entries = self.history.entries().iter();
+        let unwritten = entries.filter(|entry| entry.stamp.is_none());
+        let unwritten: HashSet<&str> = unwritten.map(|entry| entry.id.as_str()).collect();
+        let read = self.conversations.iter();
+        read.filter(move |read| unwritten.contains(read.id.as_str()))
+    }
+
     /// The model that is loaded.
     pub fn info(&self) -> Option<&ModelInfo> {
         match &self.model {

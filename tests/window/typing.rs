@@ -313,11 +313,14 @@ fn a_preset_brings_its_system_prompt() {
     app.act(Action::SetSystem("Speak like a bard.".into()));
     stage.window.run();
     stage.click("Settings");
-    stage.reach("Save as a preset");
-    let field = stage.window.get_by_label("Name of the preset");
-    field.focus();
-    field.type_text("Bard");
-    stage.window.run();
+    let type_name = |stage: &mut Scene<'_>, name: &str| {
+        stage.reach("Save as a preset");
+        let field = stage.window.get_by_label("Name of the preset");
+        field.focus();
+        field.type_text(name);
+        stage.window.run();
+    };
+    type_name(&mut stage, "Bard");
     assert!(stage.has("With the system prompt"));
     stage.click("Save preset");
     let app = stage.window.state_mut();
@@ -342,11 +345,7 @@ fn a_preset_brings_its_system_prompt() {
     assert_eq!(system(&stage), "My own words.");
     // A name that is taken is said, and typed on.
     stage.window.run();
-    stage.reach("Save as a preset");
-    let field = stage.window.get_by_label("Name of the preset");
-    field.focus();
-    field.type_text("Balanced");
-    stage.window.run();
+    type_name(&mut stage, "Balanced");
     assert!(stage.has("A preset of the program is called that."));
     stage.click("Save preset");
     assert!(stage.has("A preset of the program is called that."));

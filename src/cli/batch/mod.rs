@@ -351,18 +351,13 @@ fn fingerprint(arguments: &Generate) -> String {
         true => " f16 prefill",
         false => "",
     };
-    let adapters = match model.lora.is_empty() {
+    let others = (&model.lora, &model.hub.revision, &model.hub.tokenizer_repo);
+    let others = match others == (&Vec::new(), &None, &None) {
         true => String::new(),
-        false => format!(" {:?}", model.lora),
+        false => format!(" {others:?}"),
     };
-    let named = [&model.hub.revision, &model.hub.tokenizer_repo];
-    let named: String = named
-        .into_iter()
-        .flatten()
-        .map(|name| format!(" {name:?}"))
-        .collect();
     format!(
-        "{:?}{prefill}{adapters}{named}",
+        "{:?}{prefill}{others}",
         (
             &model.model,
             &model.tokenizer,

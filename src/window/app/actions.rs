@@ -171,14 +171,8 @@ impl App {
             Action::ToggleSidebar => self.toggle_sidebar(),
             Action::Dismiss(banner) => self.state.dismiss(banner),
 
-            Action::ShowTab(tab) => {
-                self.state.timings.tab = tab;
-                self.state.settings.tab = tab;
-            }
-            Action::ShowBeside(tab) => {
-                self.state.timings.beside = tab;
-                self.state.settings.beside = tab;
-            }
+            Action::ShowTab(tab) => self.state.timings.tab = tab,
+            Action::ShowBeside(tab) => self.state.timings.beside = tab,
             Action::ShowPhase(phase) => self.state.timings.show_phase(phase),
             Action::Select(selection) => self.state.timings.selection = selection,
             Action::Compare(pair) => self.state.timings.compared = pair,

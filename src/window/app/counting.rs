@@ -34,8 +34,7 @@ impl App {
     }
 
     fn count_draft(&mut self, key: Key) -> Option<Duration> {
-        let draft = self.state.draft().to_owned();
-        let draft = draft.as_str();
+        let draft = self.state.draft();
         let is_counted = |(of, text): &(Key, String)| *of == key && text == draft;
         if self.counting.drafted.as_ref().is_some_and(is_counted) {
             let changed = self.counting.changed?;
@@ -53,12 +52,12 @@ impl App {
             self.counting.draft = self.ask_for_count(prompt);
             return None;
         }
-        let is_empty = draft.is_empty();
+        let (is_empty, draft) = (draft.is_empty(), draft.to_owned());
         let of_other = |(of, _): &(Key, String)| *of != key;
         if is_empty || self.counting.drafted.as_ref().is_none_or(of_other) {
             self.state.with_draft = None;
         }
-        self.counting.drafted = Some((key, draft.to_owned()));
+        self.counting.drafted = Some((key, draft));
         // What was asked for before is of another text.
         self.counting.draft = 0;
         self.counting.changed = (!is_empty).then(Instant::now);

@@ -98,19 +98,19 @@ fn trace(report: Report, write: fn(&[Step], &serde_json::Value) -> String) -> Co
     Box::new(move || Ok(write(&report.steps, &report.metadata())))
 }
 
-/// All conversations that are listed: those that were read as they are now, others as they lie in the folder. One that cannot be read is left out;
-/// its file stays.
+/// All conversations that are listed: those that have changed as they are now, others as they lie in the folder. One that cannot be read is left
+/// out; its file stays.
 fn all(state: &State, reader: Reader) -> Content {
-    let read = state.conversations.iter();
-    let read = read.map(|one| (one.id.clone(), one.kept()));
-    let mut read: HashMap<String, Conversation> = read.collect();
+    let changed = state.unwritten();
+    let changed = changed.map(|one| (one.id.clone(), one.kept()));
+    let mut changed: HashMap<String, Conversation> = changed.collect();
     let entries = state.history.entries().iter();
     let ids: Vec<String> = entries.map(|entry| entry.id.clone()).collect();
     Box::new(move || {
         let mut text = String::from("[");
         for id in ids {
-            let Some(conversation) = read.remove(&id).or_else(|| reader.conversation(&id).ok())
-            else {
+            let kept = changed.remove(&id);
+            let Some(conversation) = kept.or_else(|| reader.conversation(&id).ok()) else {
                 continue;
             };
             if text.len() > 1 {

@@ -1,6 +1,5 @@
 //! How texts are found: a little in each frame in the conversation in sight, and by a thread in all.
 
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::App;
@@ -71,13 +70,11 @@ impl App {
         if !find.everywhere || find.query.is_empty() {
             return;
         }
-        let unwritten = entries.iter().filter(|entry| entry.stamp.is_none());
-        let unwritten: HashSet<&str> = unwritten.map(|entry| entry.id.as_str()).collect();
-        let read = self.state.conversations.iter();
-        let changed = read.filter(|read| unwritten.contains(read.id.as_str()));
+        let needle = Needle::new(&find.query);
+        let changed = self.state.unwritten();
         let changed = changed.map(|read| (read.id.clone(), read.clone()));
         let work = Work {
-            needle: Needle::new(&find.query),
+            needle,
             ids: entries.iter().map(|entry| entry.id.clone()).collect(),
             changed: changed.collect(),
             reader: self.reading.reader().clone(),

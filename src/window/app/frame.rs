@@ -199,14 +199,18 @@ fn shortcuts(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
     if pressed(Modifiers::NONE, Key::F1) {
         actions.push(Action::ShowOverlay(Overlay::Shortcuts));
     }
-    // An empty box has nothing to take back.
-    let is_empty = composer::leaves_undo(ui.ctx(), state.draft());
-    let is_writing = ui.ctx().text_edit_focused() && !is_empty;
-    if !is_writing && pressed(command | Modifiers::SHIFT, Key::Z) {
-        actions.push(Action::Redo);
-    }
-    if !is_writing && pressed(command, Key::Z) {
-        actions.push(Action::Undo);
+    let is_asked = ui.input(|input| input.modifiers.command && input.key_pressed(Key::Z));
+    let is_writing = || {
+        // An empty box has nothing to take back.
+        ui.ctx().text_edit_focused() && !composer::leaves_undo(ui.ctx(), state.draft())
+    };
+    if is_asked && !is_writing() {
+        if pressed(command | Modifiers::SHIFT, Key::Z) {
+            actions.push(Action::Redo);
+        }
+        if pressed(command, Key::Z) {
+            actions.push(Action::Undo);
+        }
     }
 }
 

@@ -114,12 +114,11 @@ impl App {
     pub fn new(context: &egui::Context, engine: Engine, store: Store) -> Self {
         theme::set_up(context);
         let reading = Reading::new(context, store.reader());
-        let state = kept(&store, &reading);
+        let mut state = kept(&store, &reading);
         theme::apply(context, state.settings.appearance);
         // Its own keys would go further, and what they do would not be kept.
         context.options_mut(|options| options.zoom_with_keyboard = false);
         context.set_zoom_factor(state.settings.zoom());
-        let mut state = state;
         (state.timings.tab, state.timings.beside) = (state.settings.tab, state.settings.beside);
         let mut app = Self {
             dialogs: Dialogs::new(context, store.folder()),

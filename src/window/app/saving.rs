@@ -268,6 +268,8 @@ impl Saving {
             draft,
             drafts,
             edits: edits(state),
+            tab: state.timings.tab,
+            beside: state.timings.beside,
             ..state.settings.clone()
         };
         let json = serde_json::to_string(&settings).unwrap_or_default();

@@ -137,15 +137,9 @@ impl SamplingView {
             return;
         };
         let mut is_done = false;
-        let is_there = |preset: &Preset| preset.name == naming.trim();
-        let problem = match naming.trim() {
-            name if Preset::is_built_in(name) => Some("A preset of the program is called that."),
-            _ if state.settings.presets.iter().any(is_there) => {
-                Some("It takes the place of your preset of that name.")
-            }
-            _ => None,
-        };
-        let is_free = problem.is_none() || !Preset::is_built_in(naming.trim());
+        let is_free = !Preset::is_built_in(naming.trim());
+        let is_called_so = |preset: &Preset| preset.name == naming.trim();
+        let is_own = state.settings.presets.iter().any(is_called_so);
         ui.horizontal(|ui| {
             let edit = TextEdit::singleline(naming)
                 .hint_text("its name")
@@ -163,8 +157,11 @@ impl SamplingView {
                 actions.push(Action::Set(Setting::SavePreset(naming.clone(), system)));
             }
         });
-        if let Some(problem) = problem {
-            ui.label(theme::aside(problem));
+        if !is_free {
+            ui.label(theme::aside("A preset of the program is called that."));
+        } else if is_own {
+            let what = "It takes the place of your preset of that name.";
+            ui.label(theme::aside(what));
         }
         if has_own_system(state) {
             let (_, with) = switch(ui, self.with_system, "With the system prompt");
