@@ -395,6 +395,10 @@ fn other_prompts_settings_and_files_are_refused() {
         &["--temperature", "0", "-n", "3", "--dtype", "q8"],
         "text for line 1 already",
     );
+    refused(
+        &["--temperature", "0", "-n", "3", "--tokenizer-repo", "a/b"],
+        "text for line 1 already",
+    );
     scene.set_prompts("\"one\"\n{\"prompt\": 2}\n\"four\"\n");
     let found = scene.run(&arguments);
     assert!(
