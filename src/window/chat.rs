@@ -51,19 +51,16 @@ impl ChatView {
         if let Some(find) = &state.find {
             find::show(ui, find, actions);
         }
-        let page = theme::palette(ui).page;
-        let margin = egui::Margin::same(2 * theme::GRID as i8);
-        let frame = egui::Frame::new().fill(page).inner_margin(margin);
         let panel = egui::Panel::bottom("composer").resizable(false);
         panel
-            .frame(frame)
+            .frame(theme::page())
             .show_separator_line(false)
             .show(ui, |ui| {
                 inspector::show(ui, state, actions);
                 self.composer.show(ui, state, actions);
             });
-        let frame = egui::Frame::new().fill(page);
-        egui::CentralPanel::default().frame(frame).show(ui, |ui| {
+        let room = egui::CentralPanel::default().frame(egui::Frame::new());
+        room.show(ui, |ui| {
             if state.conversation().is_empty() {
                 welcome::show(ui, state, actions);
             } else {

@@ -28,8 +28,12 @@ struct Notice {
 }
 
 impl eframe::App for Notice {
+    fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
+        theme::cleared(visuals)
+    }
+
     fn ui(&mut self, ui: &mut egui::Ui, _: &mut eframe::Frame) {
-        let frame = egui::Frame::central_panel(ui.style()).inner_margin(4.0 * GRID);
+        let frame = theme::page().inner_margin(4.0 * GRID);
         let panel = egui::CentralPanel::default().frame(frame);
         let closes = panel.show(ui, |ui| {
             ui.heading(self.title);

@@ -48,11 +48,13 @@ impl Views {
             banner::show(ui, &state.banners, actions);
         });
         self.places = [None; 2];
-        if state.is_narrow {
-            self.narrow(ui, state, pace, actions);
-        } else {
-            self.wide(ui, state, pace, actions);
-        }
+        ui.scope_builder(theme::on_page(ui), |ui| {
+            if state.is_narrow {
+                self.narrow(ui, state, pace, actions);
+            } else {
+                self.wide(ui, state, pace, actions);
+            }
+        });
         self.models.show(ui, state, actions);
         self.trash.show(ui, state, actions);
         overlays::show(ui, state, actions);
@@ -61,7 +63,7 @@ impl Views {
     }
 
     fn narrow(&mut self, ui: &mut egui::Ui, state: &State, pace: &Pace, actions: &mut Vec<Action>) {
-        let panel = egui::CentralPanel::default();
+        let panel = egui::CentralPanel::default().frame(theme::page());
         match state.narrow {
             NarrowView::Chat => self.chat(ui, state, pace, actions),
             NarrowView::Sidebar => {
@@ -90,7 +92,7 @@ impl Views {
             // A window that was small for a while gets its panel back: each width has its own.
             let id = format!("timings {}", (width / CLASS) as u32);
             egui::Panel::right(id)
-                .frame(theme::page(ui))
+                .frame(theme::page())
                 .default_size((width * 0.46).clamp(320.0, 1100.0))
                 .size_range(280.0..=most)
                 .show(ui, |ui| self.timings(ui, state, actions));

@@ -1,5 +1,6 @@
 //! A scripted engine with a window on it, and what tests do to both.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -31,7 +32,20 @@ pub fn window<'a>(size: [f32; 2], engine: Engine, folder: &std::path::Path) -> H
         .with_theme(egui::Theme::Dark)
         .with_max_steps(20)
         .wgpu()
-        .build_eframe(move |context| App::new(&context.egui_ctx, engine, store))
+        .build_eframe(move |context| {
+            let app = App::new(&context.egui_ctx, engine, store);
+            context
+                .egui_ctx
+                .on_begin_pass("background", Arc::new(background));
+            app
+        })
+}
+
+/// Fills the window in the colour that the app would have it cleared with; the harness leaves it transparent.
+fn background(ui: &mut egui::Ui) {
+    let painter = ui.ctx().layer_painter(egui::LayerId::background());
+    let window = ui.ctx().viewport_rect();
+    painter.rect_filled(window, 0.0, ui.visuals().panel_fill);
 }
 
 pub fn scene_of<'a>(size: [f32; 2], folder: tempfile::TempDir) -> Scene<'a> {

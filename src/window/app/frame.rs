@@ -10,6 +10,7 @@ use crate::window::action::{Action, BannerId, Export, Overlay, Picture, PictureT
 use crate::window::composer;
 use crate::window::settings::{Setting, ZOOM};
 use crate::window::state::{Banner, State};
+use crate::window::theme;
 use crate::window::timings::Tab;
 
 /// Below this width there is room for one thing at a time.
@@ -33,6 +34,10 @@ impl eframe::App for App {
         if context.input(|input| input.viewport().close_requested()) && !self.may_close() {
             context.send_viewport_cmd(egui::ViewportCommand::CancelClose);
         }
+    }
+
+    fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
+        theme::cleared(visuals)
     }
 
     fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {

@@ -157,10 +157,13 @@ impl App {
 
     /// Draws no more often than `pace` says while nobody touches anything.
     pub(super) fn set_pace(&mut self, pace: Pace) {
-        // A blinking cursor alone would be two frames a second.
-        let blinks = !pace.is_slow();
-        self.egui
-            .all_styles_mut(|style| style.visuals.text_cursor.blink = blinks);
+        // A blinking cursor alone would be two frames a second, and a fading button six.
+        if pace.is_slow() {
+            self.egui.all_styles_mut(|style| {
+                style.visuals.text_cursor.blink = false;
+                style.animation_time = 0.0;
+            });
+        }
         self.pace = pace;
     }
 

@@ -124,12 +124,22 @@ pub fn side(ui: &egui::Ui) -> egui::Frame {
         .inner_margin(margin)
 }
 
+/// Tells what is drawn inside that it stands on a page, whose colour scroll areas fade to. The page itself is not filled: see [`cleared`].
+pub fn on_page(ui: &egui::Ui) -> egui::UiBuilder {
+    let page = egui::Frame::new().fill(palette(ui).page);
+    let info = egui::UiStackInfo::new(egui::UiKind::Frame).with_frame(page);
+    egui::UiBuilder::new().ui_stack_info(info)
+}
+
 /// The frame of a page.
-pub fn page(ui: &egui::Ui) -> egui::Frame {
-    let margin = egui::Margin::same(2 * GRID as i8);
-    egui::Frame::new()
-        .fill(palette(ui).page)
-        .inner_margin(margin)
+pub fn page() -> egui::Frame {
+    egui::Frame::new().inner_margin(egui::Margin::same(2 * GRID as i8))
+}
+
+/// What a window is cleared with: the colour of a page, whose fill would be half of a frame's time where a program draws. As
+/// [`eframe::App::clear_color`] wants it.
+pub fn cleared(visuals: &egui::Visuals) -> [f32; 4] {
+    visuals.panel_fill.to_normalized_gamma_f32()
 }
 
 pub fn apply(context: &egui::Context, appearance: Appearance) {
