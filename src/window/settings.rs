@@ -80,6 +80,8 @@ pub struct Settings {
     /// Width and height of the window in the system's points, when it was last neither as large as the screen nor out of sight.
     pub size: Option<[f32; 2]>,
     pub is_maximized: bool,
+    /// How wide panels are, by name, in points.
+    pub panels: BTreeMap<String, u16>,
     /// The view of the timings, and the one beside it.
     pub tab: Tab,
     pub beside: Tab,
@@ -165,6 +167,7 @@ impl Default for Settings {
             zoom: 1.0,
             size: None,
             is_maximized: false,
+            panels: BTreeMap::new(),
             tab: Tab::default(),
             beside: Tab::Layers,
             draft: String::new(),

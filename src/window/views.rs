@@ -1,5 +1,7 @@
 //! How the parts of the window are laid out.
 
+use std::collections::BTreeMap;
+
 use super::action::{Action, Picture};
 use super::chat::ChatView;
 use super::models::ModelsView;
@@ -28,6 +30,8 @@ pub struct Views {
     timings: TimingsView,
     zoom: ZoomHint,
     follow: Follow,
+    /// How wide panels are, by name, to be kept for the next start.
+    pub panels: BTreeMap<String, u16>,
     /// Where the conversation and the timings were last drawn.
     places: [Option<egui::Rect>; 2],
 }
@@ -77,12 +81,17 @@ impl Views {
 
     fn wide(&mut self, ui: &mut egui::Ui, state: &State, pace: &Pace, actions: &mut Vec<Action>) {
         let width = ui.available_width();
+        let kept = &state.settings.panels;
+        let kept = |panel: &str, or: f32| kept.get(panel).map_or(or, |width| f32::from(*width));
         if state.shows_sidebar() {
-            egui::Panel::left("sidebar")
+            let id = "sidebar";
+            egui::Panel::left(id)
                 .frame(theme::side(ui))
-                .default_size(248.0)
+                .default_size(kept(id, 248.0))
                 .size_range(184.0..=width * 0.35)
                 .show(ui, |ui| self.sidebar.show(ui, state, actions));
+            self.panels
+                .insert(id.into(), (width - ui.available_width()).round() as u16);
         }
         if state.shows_timings() {
             // The chat keeps room to write in.
@@ -91,11 +100,14 @@ impl Views {
                 .max(281.0);
             // A window that was small for a while gets its panel back: each width has its own.
             let id = format!("timings {}", (width / CLASS) as u32);
-            egui::Panel::right(id)
+            let before = ui.available_width();
+            egui::Panel::right(id.clone())
                 .frame(theme::page())
-                .default_size((width * 0.46).clamp(320.0, 1100.0))
+                .default_size(kept(&id, (width * 0.46).clamp(320.0, 1100.0)))
                 .size_range(280.0..=most)
                 .show(ui, |ui| self.timings(ui, state, actions));
+            self.panels
+                .insert(id, (before - ui.available_width()).round() as u16);
         }
         self.chat(ui, state, pace, actions);
     }

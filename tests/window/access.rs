@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::NodeT;
 
-use crate::scene::{Scene, stage};
+use crate::history::{folder_of, open_folder};
+use crate::scene::{Scene, stage, wait};
 use crate::timings::timed;
 
 /// Presses Tab until it comes round, and says what had the focus on the way.
@@ -137,6 +138,49 @@ fn tab_reaches_every_view_of_the_timings() {
             "layer 3: ",
             "Flame chart of",
         ],
+    );
+}
+
+#[test]
+fn tab_reaches_everything_beside_the_chat() {
+    let mut stage = open_folder(folder_of(&["Kings", "Foxes"]));
+    let names = |stage: &mut Scene<'_>, wanted: &[&str]| {
+        let names = walk(stage);
+        assert_reached(&names, wanted);
+    };
+    stage.open_models();
+    names(
+        &mut stage,
+        &[
+            "Close the page of models",
+            "Path of a model",
+            "Name on the hub",
+            "Weights format",
+        ],
+    );
+    stage.press(Modifiers::NONE, Key::Escape);
+    stage.press(Modifiers::COMMAND, Key::F);
+    names(
+        &mut stage,
+        &["Find text", "All conversations", "Close find"],
+    );
+    stage.press(Modifiers::NONE, Key::Escape);
+    stage.click("Settings");
+    names(
+        &mut stage,
+        &["Temperature", "Top-k", "Fixed seed", "Stop sequences"],
+    );
+    stage.click("History");
+    stage.click("More about Kings");
+    names(&mut stage, &["Rename", "Pin", "Delete conversation"]);
+    stage.click("Delete conversation");
+    stage.click("Import, export and trash");
+    names(&mut stage, &["Import", "Export", "Trash"]);
+    stage.click("Trash…");
+    wait(&mut stage, "Restore Kings");
+    names(
+        &mut stage,
+        &["Close the trash", "Restore Kings", "Delete for good Kings"],
     );
 }
 

@@ -45,6 +45,12 @@ fn the_window_is_as_it_was_left() {
     let mut stage = scene_of([1000.0, 700.0], tempfile::tempdir().unwrap());
     stage.tell(loaded("demo"));
     stage.press(egui::Modifiers::COMMAND, egui::Key::Num4);
+    stage.window.drag_at(egui::pos2(248.0, 400.0));
+    stage.window.run();
+    stage.window.hover_at(egui::pos2(300.0, 400.0));
+    stage.window.run();
+    stage.window.drop_at(egui::pos2(300.0, 400.0));
+    stage.window.run();
     let folder = stage.close();
     let settings = |folder: &tempfile::TempDir| -> serde_json::Value {
         let json = std::fs::read(folder.path().join("settings.json")).unwrap();
@@ -53,11 +59,13 @@ fn the_window_is_as_it_was_left() {
     let kept = settings(&folder);
     assert_eq!(kept["size"], serde_json::json!([1000.0, 700.0]));
     assert_eq!(kept["tab"], "kernels");
+    assert_eq!(kept["panels"]["sidebar"], 300);
     let mut again = scene_of([900.0, 700.0], folder);
     again.tell(loaded("demo"));
     let kept = settings(&again.close());
     assert_eq!(kept["size"], serde_json::json!([900.0, 700.0]));
     assert_eq!(kept["tab"], "kernels");
+    assert_eq!(kept["panels"]["sidebar"], 300);
 }
 
 #[test]

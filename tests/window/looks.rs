@@ -11,8 +11,10 @@ use openelm::window::{Action, App, Options, SamplingSettings, Setting};
 
 use crate::answers::three_answers;
 use crate::history::{folder_of, open_folder};
+use crate::models::fetching;
 use crate::scene::{PATIENCE, Scene, loaded, stage, step, traced, wait, window};
 use crate::timings::{timed, timed_in};
+use crate::traces::of_a_file;
 
 /// Wide, and small.
 const SIZES: [(&str, [f32; 2]); 2] = [("wide", [1280.0, 800.0]), ("small", [800.0, 600.0])];
@@ -144,18 +146,29 @@ fn what_lies_beside_and_over_the_chat_looks_as_it_did() {
         });
         chat
     });
-    look(&mut results, "models", || {
-        let mut models = stage("demo");
-        // Not what is in the cache of whoever runs this.
-        let mut hub = openelm::hub::Settings::from_env().unwrap();
-        hub.cache = openelm::hub::Cache::new(models.folder.path().join("hub"));
-        let mut options = Options::default();
-        options.hub = Some(hub);
-        models.window.state_mut().begin(&options);
-        models.tell(loaded_again());
-        models.open_models();
-        models
-    });
+    look(&mut results, "models", models);
+    let mut pulling = models();
+    let tell = fetching(&mut pulling);
+    pulling.reach("OpenELM-270M-Instruct");
+    tell.send(Ok((100_000_000, 543_000_000))).unwrap();
+    let shown = "apple/OpenELM-270M-Instruct: 100 MB of 543 MB";
+    wait(&mut pulling, shown);
+    pulling.window.get_by_label(shown).scroll_to_me();
+    settle(&mut pulling);
+    results.add(pulling.window.try_snapshot("pull_dark_wide"));
+}
+
+/// The page of models, but not with what is in the cache of whoever runs this.
+fn models<'a>() -> Scene<'a> {
+    let mut models = stage("demo");
+    let mut hub = openelm::hub::Settings::from_env().unwrap();
+    hub.cache = openelm::hub::Cache::new(models.folder.path().join("hub"));
+    let mut options = Options::default();
+    options.hub = Some(hub);
+    models.window.state_mut().begin(&options);
+    models.tell(loaded_again());
+    models.open_models();
+    models
 }
 
 /// What was deleted a moment ago.
@@ -209,6 +222,9 @@ fn timings_look_as_they_did() {
     stage.window.set_pixels_per_point(2.0);
     settle(&mut stage);
     results.add(stage.window.try_snapshot("timings_scale_2"));
+    let mut stage = of_a_file();
+    settle(&mut stage);
+    results.add(stage.window.try_snapshot("timings_file_dark_wide"));
     let mut stage = timed_in([1920.0, 1080.0], true);
     settle(&mut stage);
     results.add(stage.window.try_snapshot("timings_two_views"));

@@ -276,7 +276,7 @@ fn sampling_is_kept_for_the_model_that_runs() {
 }
 
 /// Fetching that does what the test says: how far it has come, or how it ended.
-fn fetching(stage: &mut Scene<'_>) -> Sender<Result<(u64, u64), Option<Error>>> {
+pub fn fetching(stage: &mut Scene<'_>) -> Sender<Result<(u64, u64), Option<Error>>> {
     let (tell, told) = channel::<Result<(u64, u64), Option<Error>>>();
     let told = Mutex::new(told);
     let fetch = move |_: &str, cancel: &Arc<AtomicBool>, report: &mut dyn FnMut(u64, u64)| {

@@ -9,7 +9,7 @@ use openelm::trace::{TraceMode, json};
 use openelm::window::{Options, Store};
 
 use crate::history::drop_files;
-use crate::scene::{scene_of, stage, step, traced, wait};
+use crate::scene::{Scene, scene_of, stage, step, traced, wait};
 use crate::timings::timed;
 
 /// A trace as the command line writes it.
@@ -26,8 +26,8 @@ fn file(folder: &std::path::Path, name: &str) -> PathBuf {
     path
 }
 
-#[test]
-fn a_trace_is_opened_by_an_option_and_says_what_it_is() {
+/// A window that was opened to show a trace.
+pub fn of_a_file<'a>() -> Scene<'a> {
     let folder = tempfile::tempdir().unwrap();
     let path = file(folder.path(), "yesterday.json");
     let mut stage = scene_of([1280.0, 800.0], tempfile::tempdir().unwrap());
@@ -39,6 +39,12 @@ fn a_trace_is_opened_by_an_option_and_says_what_it_is() {
         "From yesterday.json: OpenELM-450M q8 on Other GPU",
     );
     stage.window.run();
+    stage
+}
+
+#[test]
+fn a_trace_is_opened_by_an_option_and_says_what_it_is() {
+    let mut stage = of_a_file();
     assert!(stage.has("11 steps, 11 tokens"));
     assert!(stage.has("Other GPU · 2.0 · at best 1.0 GB/s read"));
     stage.click("Layers");

@@ -38,10 +38,25 @@ fn named_after(title: &str) -> String {
     let letters = title.chars().take(MOST_LETTERS);
     let spaced: String = letters.map(|c| if plain(c) { c } else { ' ' }).collect();
     let words: Vec<&str> = spaced.split_whitespace().collect();
-    match words.is_empty() {
-        true => "conversation".into(),
-        false => words.join(" "),
+    match words.join(" ") {
+        name if name.is_empty() => "conversation".into(),
+        // Windows opens devices by these, whatever stands behind a dot.
+        name if is_device(&name) => format!("{name} conversation"),
+        name => name,
     }
+}
+
+/// Whether Windows takes a file's name for that of a device.
+fn is_device(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let numbered = |of| {
+        let digit = name.strip_prefix(of).unwrap_or_default();
+        matches!(
+            digit,
+            "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³"
+        )
+    };
+    matches!(name.as_str(), "con" | "prn" | "aux" | "nul") || numbered("com") || numbered("lpt")
 }
 
 /// The conversation in sight, or all steps of the run that is shown.
@@ -240,6 +255,9 @@ mod tests {
             ("Über Größe — 東京", "Über Größe 東京"),
             ("../../etc", "etc"),
             ("…", "conversation"),
+            ("Con!", "Con conversation"),
+            ("lpt1", "lpt1 conversation"),
+            ("com port", "com port"),
             ("", "conversation"),
         ] {
             assert_eq!(named_after(title), name);

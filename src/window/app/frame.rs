@@ -45,7 +45,6 @@ impl eframe::App for App {
         if let Some(seconds) = frame.info().cpu_usage {
             self.state.timings.frame.add_recent(f64::from(seconds));
         }
-        self.note_size(ui);
         self.state.is_narrow = ui.available_width() < NARROW;
         let mut actions = Vec::new();
         // Menus and lists close themselves.
@@ -53,6 +52,7 @@ impl eframe::App for App {
         shortcuts(ui, &self.state, &mut actions);
         actions.extend(dropped(ui));
         self.views.show(ui, &self.state, &self.pace, &mut actions);
+        self.note_sizes(ui);
         // After everything else that Escape could mean.
         if !has_popup && ui.input(|input| input.key_pressed(Key::Escape)) {
             actions.push(Action::Escape);
@@ -81,8 +81,8 @@ impl eframe::App for App {
 }
 
 impl App {
-    /// Notes how large the window is, for the next start.
-    fn note_size(&mut self, ui: &egui::Ui) {
+    /// Notes how large the window and its panels are, for the next start.
+    fn note_sizes(&mut self, ui: &egui::Ui) {
         let (is_maximized, is_special) = ui.input(|input| {
             let viewport = input.viewport();
             let is = |what: Option<bool>| what == Some(true);
@@ -93,6 +93,11 @@ impl App {
             return;
         }
         let settings = &mut self.state.settings;
+        for (panel, width) in &self.views.panels {
+            if settings.panels.get(panel) != Some(width) {
+                settings.panels.insert(panel.clone(), *width);
+            }
+        }
         settings.is_maximized = is_maximized;
         if !is_maximized {
             // As the system counts, which knows nothing of what is made larger here.

@@ -141,19 +141,24 @@ fn loading(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
 
 /// A text in which addresses can be clicked.
 fn linked(ui: &mut egui::Ui, text: &str) {
-    ui.horizontal_wrapped(|ui| {
-        ui.spacing_mut().item_spacing.x = 0.0;
+    ui.scope(|ui| {
+        // Lines as close as in any text.
+        ui.spacing_mut().item_spacing = egui::Vec2::ZERO;
         ui.spacing_mut().interact_size.y = 0.0;
-        for word in text.split_inclusive(' ') {
-            match word.trim_end_matches([' ', ',', ':']) {
-                address if address.starts_with("huggingface.co/") => {
-                    let link = egui::RichText::new(word).small();
-                    ui.hyperlink_to(link, format!("https://{address}"));
-                }
-                _ => {
-                    ui.label(theme::aside(word));
+        // A word that goes into the next line goes whole: of a link in two lines the second would be another, without a name.
+        ui.style_mut().wrap_mode = Some(egui::TextWrapMode::Extend);
+        ui.horizontal_wrapped(|ui| {
+            for word in text.split_inclusive(' ') {
+                match word.trim_end_matches([' ', ',', ':']) {
+                    address if address.starts_with("huggingface.co/") => {
+                        let link = egui::RichText::new(word).small();
+                        ui.hyperlink_to(link, format!("https://{address}"));
+                    }
+                    _ => {
+                        ui.label(theme::aside(word));
+                    }
                 }
             }
-        }
+        });
     });
 }

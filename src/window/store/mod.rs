@@ -222,6 +222,26 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     #[test]
+    fn one_that_was_had_back_is_read_wherever_it_lies() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(folder.path()).unwrap();
+        let mut c = Conversation::new(store.new_id(), Mode::Chat, "Instruct".into());
+        c.add(None, Role::User, "Hi");
+        store.save_conversation(&c);
+        store.throw_conversation(&c.id);
+        store.finish();
+        let reader = store.reader();
+        assert!(!reader.is_there(&c.id));
+        let read = reader.conversation(&c.id).unwrap();
+        assert_eq!((read.id, read.total()), (c.id.clone(), 1));
+        assert!(
+            reader.entry(&reader.path(&c.id)).is_err(),
+            "it is not listed"
+        );
+        assert!(reader.conversation("nothing").is_err());
+    }
+
+    #[test]
     fn what_is_saved_comes_back() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Store::open(folder.path()).unwrap();

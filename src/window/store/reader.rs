@@ -52,16 +52,22 @@ impl Reader {
         stamp(&self.path(id)).map_or(0, |stamp| stamp.bytes)
     }
 
-    /// The conversation of that id, as it was saved.
+    /// The conversation of that id, as it was saved. One that was deleted and had back may lie in the trash until the writer comes to it.
     ///
     /// # Errors
     /// Says which file is wrong, and why.
     pub fn conversation(&self, id: &str) -> Result<Conversation, String> {
         let path = self.path(id);
-        let mut conversation = parse(&path)?;
-        // The file's name counts: what is saved must go back to where it came from.
-        id.clone_into(&mut conversation.id);
-        Ok(conversation)
+        let read = parse(&path).or_else(|problem| {
+            let thrown = match self.is_there(id) {
+                true => None,
+                false => trash::latest(&self.folder, id),
+            };
+            // It may be put back between one look and the next.
+            let thrown = thrown.ok_or(problem)?;
+            parse(&thrown).or_else(|_| parse(&path))
+        });
+        read.map(|conversation| called(conversation, id))
     }
 
     /// What is to be listed of the conversation in a file of the folder.
@@ -74,8 +80,14 @@ impl Reader {
         let Some(id) = path.file_stem().and_then(|stem| stem.to_str()) else {
             return Err(format!("{}: its name is no text", path.display()));
         };
-        Ok(Entry::of(&self.conversation(id)?, stamp))
+        Ok(Entry::of(&called(parse(path)?, id), stamp))
     }
+}
+
+/// The file's name counts, not what it says: what is saved must go back to where it came from.
+fn called(mut conversation: Conversation, id: &str) -> Conversation {
+    id.clone_into(&mut conversation.id);
+    conversation
 }
 
 /// The conversation in a file anywhere.

@@ -70,6 +70,11 @@ pub fn restore(folder: &Path, path: &Path, listing: &mut Listing) -> std::io::Re
     std::fs::rename(thrown, path)
 }
 
+/// The file of the conversation of that id that was thrown away last.
+pub fn latest(folder: &Path, id: &str) -> Option<PathBuf> {
+    Listing::default().take_latest(folder, id)
+}
+
 /// Removes what was thrown away long ago.
 pub fn empty(folder: &Path) {
     let now = nanoseconds() / NANOSECONDS;
@@ -109,6 +114,8 @@ mod tests {
         assert!(!path.exists());
         throw(folder.path(), &path).unwrap();
         empty(folder.path());
+        assert!(latest(folder.path(), "1").unwrap().exists());
+        assert_eq!(latest(folder.path(), "2"), None);
         restore(folder.path(), &path, &mut Listing::default()).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "first");
         // What is there stays, and what is not there cannot come back.
