@@ -233,7 +233,7 @@ mod tests {
         let reader = store.reader();
         assert!(!reader.is_there(&c.id));
         let read = reader.conversation(&c.id).unwrap();
-        assert_eq!((read.id, read.total()), (c.id.clone(), 1));
+        assert_eq!((&read.id, read.total()), (&c.id, 1));
         assert!(
             reader.entry(&reader.path(&c.id)).is_err(),
             "it is not listed"
