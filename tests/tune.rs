@@ -113,7 +113,10 @@ fn a_broken_or_foreign_file_is_measured_anew_and_replaced() {
         spoiled(&|file| file["entries"][0]["path"] = "disk".into()),
         // Not what was asked for.
         spoiled(&|file| file["entries"][0]["path"] = "gpu".into()),
-        spoiled(&|file| file["entries"][0]["key"]["driver"] = "another".into()),
+        spoiled(&|file| file["entries"][0]["key"]["adapter"]["driver"] = "another".into()),
+        spoiled(&|file| file["entries"][0]["key"]["adapter"]["kernels"] = "older".into()),
+        spoiled(&|file| file["entries"][0]["key"]["adapter"]["shader_compiler"] = "another".into()),
+        spoiled(&|file| file["entries"][0]["key"]["subgroup_lanes"] = 3.into()),
         spoiled(&|file| file["entries"][0]["more"] = 1.into()),
     ] {
         std::fs::write(&path, &text).unwrap();

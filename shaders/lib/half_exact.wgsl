@@ -1,6 +1,7 @@
 // Between f32 and pairs of f16 in a u32, where the adapter's own instructions lose numbers below f16's normal range: those are whole
 // multiples of its smallest number, and no f32 on the way is below its own normal range, which adapters may take for zero.
 #import lib/block.wgsl
+#import lib/half_pack.wgsl
 
 fn unpack_quad(bits: vec4<u32>) -> vec4<f32> {
     let size = bits & vec4<u32>(0x7fffu);
@@ -20,8 +21,4 @@ fn unpack_halves(packed: vec4<u32>) -> Block {
 // The f16 in the low half of a word.
 fn unpack_half(bits: u32) -> f32 {
     return unpack_quad(vec4<u32>(bits)).x;
-}
-
-fn pack_halves(quad: vec4<f32>) -> vec2<u32> {
-    return vec2<u32>(pack2x16float(quad.xy), pack2x16float(quad.zw));
 }

@@ -1,5 +1,6 @@
 // Between f32 and pairs of f16 in a u32, by the adapter's own instructions.
 #import lib/block.wgsl
+#import lib/half_pack.wgsl
 
 fn unpack_halves(packed: vec4<u32>) -> Block {
     return Block(
@@ -11,8 +12,4 @@ fn unpack_halves(packed: vec4<u32>) -> Block {
 // The f16 in the low half of a word.
 fn unpack_half(bits: u32) -> f32 {
     return unpack2x16float(bits).x;
-}
-
-fn pack_halves(quad: vec4<f32>) -> vec2<u32> {
-    return vec2<u32>(pack2x16float(quad.xy), pack2x16float(quad.zw));
 }

@@ -102,7 +102,7 @@ impl AdapterFeatures {
         };
         Self {
             subgroup_lanes: match has_subgroups {
-                true => info.subgroup_min_size,
+                true => subgroup_sizes(info).0,
                 false => 0,
             },
             f16: features.contains(wgpu::Features::SHADER_F16),
@@ -116,6 +116,15 @@ impl AdapterFeatures {
                 _ => room::own_memory(adapter),
             },
         }
+    }
+}
+
+/// The fewest and the most lanes of a subgroup. Metal does not tell, and wgpu says 4 to 64; on Apple's own GPUs they are 32, which the self-test
+/// holds them to.
+fn subgroup_sizes(info: &wgpu::AdapterInfo) -> (u32, u32) {
+    match info.backend == wgpu::Backend::Metal && info.name.starts_with("Apple") {
+        true => (32, 32),
+        false => (info.subgroup_min_size, info.subgroup_max_size),
     }
 }
 
@@ -145,7 +154,7 @@ impl CooperativeMatrices {
     const MOST_LANES: u32 = 64;
 
     pub(super) fn of(adapter: &wgpu::Adapter) -> Option<Self> {
-        let subgroup_lanes = adapter.get_info().subgroup_max_size;
+        let (_, subgroup_lanes) = subgroup_sizes(&adapter.get_info());
         if !adapter.features().contains(Self::FEATURES) || subgroup_lanes > Self::MOST_LANES {
             return None;
         }
@@ -281,4 +290,22 @@ pub(crate) fn first_that_works<A, T>(
         requested: None,
         found: Vec::new(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subgroups_of_apples_own_gpus_are_known() {
+        let sizes = |backend, name: &str| {
+            let mut info = wgpu::AdapterInfo::new(wgpu::DeviceType::IntegratedGpu, backend);
+            (info.subgroup_min_size, info.subgroup_max_size) = (4, 64);
+            info.name = name.into();
+            subgroup_sizes(&info)
+        };
+        assert_eq!(sizes(wgpu::Backend::Metal, "Apple M4 Max"), (32, 32));
+        assert_eq!(sizes(wgpu::Backend::Metal, "AMD Radeon Pro 5500M"), (4, 64));
+        assert_eq!(sizes(wgpu::Backend::Vulkan, "Apple M1 (G13G B1)"), (4, 64));
+    }
 }

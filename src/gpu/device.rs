@@ -330,6 +330,11 @@ impl Gpu {
         ]
     }
 
+    /// Whether the adapter is a card with memory of its own.
+    pub(crate) fn is_discrete(&self) -> bool {
+        self.adapter.device_type == "discrete gpu"
+    }
+
     /// Whether the adapter is a program on the processor, sharing its memory.
     pub fn is_software(&self) -> bool {
         self.adapter.is_software()

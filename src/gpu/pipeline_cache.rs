@@ -25,8 +25,8 @@ pub struct PipelineCache {
     path: PathBuf,
     /// A number for what compiled kernels depend on.
     key: u128,
-    /// Bytes of the driver's that the file had, if it was good; otherwise 0.
-    found: usize,
+    /// Bytes that it had at the beginning: about those of the file, unless the driver has refused them.
+    began_with: usize,
 }
 
 impl PipelineCache {
@@ -50,7 +50,6 @@ impl PipelineCache {
         let key = XxHash3_128::oneshot(text.as_bytes());
         let bytes = cache_file::read(&path, MOST_BYTES);
         let data = bytes.as_deref().and_then(|bytes| checked(bytes, key));
-        let found = data.map_or(0, <[u8]>::len);
         let create = |data: Option<&[u8]>| {
             let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
             // SAFETY: `data` is what `get_data` gave for this adapter, driver and version of the kernels, by its key and its checksum: a file
@@ -64,11 +63,14 @@ impl PipelineCache {
             };
             pollster::block_on(scope.pop()).is_none().then_some(cache)
         };
+        let cache = create(data).or_else(|| create(None))?;
+        // A driver that was built anew may refuse what another of its version made, and begins with nothing without saying so.
+        let began_with = cache.get_data().map_or(0, |data| data.len());
         Some(Self {
-            cache: create(data).or_else(|| create(None))?,
+            cache,
             path,
             key,
-            found,
+            began_with,
         })
     }
 
@@ -76,13 +78,13 @@ impl PipelineCache {
         &self.cache
     }
 
-    /// Writes what has been compiled, if that is more than the file had. Where it cannot be written the next start compiles again.
+    /// Writes what has been compiled, if that is more than there was. Where it cannot be written the next start compiles again.
     pub fn keep(&self) {
         let Some(data) = self.cache.get_data() else {
             return;
         };
         // Drivers do not write the same twice, but about as much.
-        if data.len() < LEAST_BYTES || data.len() <= self.found + self.found / 64 {
+        if data.len() < LEAST_BYTES || data.len() <= self.began_with + self.began_with / 64 {
             return;
         }
         let checksum = XxHash3_128::oneshot(&data);

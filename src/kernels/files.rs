@@ -60,6 +60,7 @@ pub const FILES: &[(&str, &str)] = files![
     "lib/half_exact.wgsl",
     "lib/half_integer.wgsl",
     "lib/half_native.wgsl",
+    "lib/half_pack.wgsl",
     "lib/half_tiles.wgsl",
     "lib/head.wgsl",
     "lib/heads_made.wgsl",

@@ -231,15 +231,22 @@ impl Mapping {
                 Self::FewRows(2),
                 Self::FewRows(4),
             ],
-            (ComputePath::Gpu, BatchClass::Prompt) if tile == 64 => {
-                &[Self::PrefillSingle, Self::PrefillNarrow, Self::PrefillWide]
-            }
-            (ComputePath::Gpu, BatchClass::Prompt) if tile == 128 => {
-                &[Self::PrefillSingle, Self::PrefillNarrow, Self::PrefillLarge]
-            }
-            (ComputePath::Gpu, BatchClass::Prompt) => {
-                &[Self::PrefillSingle, Self::PrefillNarrow, Self::PrefillTiles]
-            }
+            (ComputePath::Gpu, BatchClass::Prompt) => match Self::tile(tile) {
+                Self::PrefillWide => &[Self::PrefillSingle, Self::PrefillNarrow, Self::PrefillWide],
+                Self::PrefillLarge => {
+                    &[Self::PrefillSingle, Self::PrefillNarrow, Self::PrefillLarge]
+                }
+                _ => &[Self::PrefillSingle, Self::PrefillNarrow, Self::PrefillTiles],
+            },
+        }
+    }
+
+    /// The mapping of long prompts for tiles of [`Tuning::tile`], on [`ComputePath::Gpu`].
+    pub fn tile(tile: u32) -> Self {
+        match tile {
+            64 => Self::PrefillWide,
+            128 => Self::PrefillLarge,
+            _ => Self::PrefillTiles,
         }
     }
 

@@ -8,8 +8,10 @@ use crate::kernels::{BLOCK, ComputePath, attention, sample};
 
 /// The most rows in a step.
 const MOST_ROWS: usize = 512;
-/// Multiply-adds of one product of a step at most: 50 ms of a small GPU. A submission can be no shorter than that.
+/// Multiply-adds of one product of a step at most: 50 ms of a small GPU, which draws the desktop too. A submission can be no shorter than that.
 const PRODUCT_MACS: u64 = 10_000_000_000;
+/// The same of a card of its own: each weight is read once a step, so the largest models need so many tokens to be bound by arithmetic.
+const DISCRETE_PRODUCT_MACS: u64 = 4 * PRODUCT_MACS;
 const SOFTWARE_ROWS: usize = 32;
 /// Tokens that the largest tile of the prefill kernels covers.
 const TILE: usize = 64;
@@ -48,6 +50,16 @@ pub fn widest(config: &Config, width: impl Fn(&LayerConfig) -> usize) -> usize {
     config.layers.iter().map(width).max().unwrap_or(0)
 }
 
+/// Rows of a step on [`ComputePath::Gpu`] for a model whose largest product has so many weights.
+fn prompt_rows(weights: usize, is_discrete: bool) -> usize {
+    let most = match is_discrete {
+        true => DISCRETE_PRODUCT_MACS,
+        false => PRODUCT_MACS,
+    };
+    let rows = (most / weights.max(1) as u64) as usize;
+    (rows / TILE * TILE).clamp(TILE, MOST_ROWS)
+}
+
 /// How much a step takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StepSizes {
@@ -78,9 +90,7 @@ impl StepSizes {
                 let rows = widest(config, |layer| {
                     config.proj_1_rows(layer).max(config.qkv_dim(layer))
                 });
-                let weights = (rows * config.model_dim).max(1) as u64;
-                let tokens = (PRODUCT_MACS / weights) as usize;
-                (tokens / TILE * TILE).clamp(TILE, MOST_ROWS)
+                prompt_rows(rows * config.model_dim, gpu.is_discrete())
             }
         };
         let widest =
@@ -203,4 +213,23 @@ pub fn check_context(
         possible,
         adapter: Some(gpu.adapter.name.clone()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::shapes;
+
+    #[test]
+    fn large_models_have_long_steps_where_a_card_can_bear_them() {
+        let rows = |name, is_discrete| {
+            let config = shapes::config(name).unwrap();
+            let rows = widest(&config, |layer| config.proj_1_rows(layer));
+            prompt_rows(rows * config.model_dim, is_discrete)
+        };
+        assert_eq!((rows("270M", false), rows("270M", true)), (512, 512));
+        assert_eq!((rows("3B", false), rows("3B", true)), (128, 512));
+        assert_eq!(prompt_rows(usize::MAX, false), TILE);
+        assert_eq!(prompt_rows(0, false), MOST_ROWS);
+    }
 }

@@ -12,7 +12,7 @@ use super::store::Store;
 use super::time::{Timed, best_times, fastest, uniform};
 pub use super::tune_cache::Chosen;
 use super::tune_cache::{self, Key};
-use super::tune_layer::fastest_rows;
+use super::tune_layer::{fastest_of, fastest_rows};
 use crate::checkpoint::Config;
 use crate::dtype::Dtype;
 use crate::error::{Error, Feature, Result};
@@ -230,9 +230,22 @@ fn measure(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[ComputePath]) -
                 }
             };
             let tiles = Tuning::TILES.map(|tile| Tuning { tile, ..best });
-            task(path, TILE_TOKENS)
-                .fastest(&tiles, SIZE_MARGIN, begin)?
-                .0
+            let in_a_layer = fastest_of(
+                gpu,
+                config,
+                dtype,
+                BatchClass::Prompt,
+                &tiles,
+                SIZE_MARGIN,
+                PATIENCE,
+            )?;
+            match in_a_layer {
+                Some(best) => best,
+                None => {
+                    let task = task(path, TILE_TOKENS);
+                    task.fastest(&tiles, SIZE_MARGIN, Instant::now())?.0
+                }
+            }
         }
     };
     let int8 = Tuning {
@@ -243,7 +256,23 @@ fn measure(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[ComputePath]) -
         return Ok(Chosen { path, tuning });
     }
     let both = [tuning, int8];
-    let (tuning, _) = task(path, 1).fastest(&both, INT8_MARGIN, Instant::now())?;
+    // It changes numbers, so it must be worth it where weights come from memory, not from a cache.
+    let in_a_layer = match path {
+        ComputePath::Gpu => fastest_of(
+            gpu,
+            config,
+            dtype,
+            BatchClass::Generated,
+            &both,
+            INT8_MARGIN,
+            PATIENCE,
+        )?,
+        ComputePath::Software => None,
+    };
+    let tuning = match in_a_layer {
+        Some(best) => best,
+        None => task(path, 1).fastest(&both, INT8_MARGIN, Instant::now())?.0,
+    };
     Ok(Chosen { path, tuning })
 }
 

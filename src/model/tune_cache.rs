@@ -12,8 +12,8 @@ use crate::gpu::{Gpu, cache_file};
 use crate::kernels::ComputePath;
 use crate::kernels::linear::Tuning;
 
-/// Raised when kernels change so much that old measurements mean nothing.
-const VERSION: u32 = 7;
+/// Raised when the file's form changes, or what is measured and how.
+const VERSION: u32 = 8;
 
 /// A larger file is none of ours.
 const MOST_BYTES: u64 = 1 << 20;
@@ -42,9 +42,9 @@ pub struct Chosen {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Key {
-    adapter: String,
-    backend: String,
-    driver: String,
+    adapter: AdapterKey,
+    /// Lanes of the smallest subgroup; 0 where they are not used.
+    subgroup_lanes: u32,
     dtype: String,
     /// `model_dim x widest ffn_dim`.
     shape: String,
@@ -56,9 +56,8 @@ impl Key {
     pub fn new(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[ComputePath]) -> Self {
         let ffn_dim = config.layers.iter().map(|layer| layer.ffn_dim).max();
         Self {
-            adapter: gpu.adapter.name.clone(),
-            backend: gpu.adapter.backend.clone(),
-            driver: gpu.adapter.driver.clone(),
+            adapter: AdapterKey::new(gpu),
+            subgroup_lanes: gpu.subgroup_lanes,
             dtype: dtype.name().to_owned(),
             shape: format!("{}x{}", config.model_dim, ffn_dim.unwrap_or(0)),
             paths: possible.iter().map(|path| path.name().to_owned()).collect(),

@@ -1,4 +1,4 @@
-//! Times what decoding spends most on: the four products of a middle layer in the sizes that they have, one after another as in a step,
+//! Times what steps spend most on: the four products of a middle layer in the sizes that they have, one after another as in a step,
 //! on so many copies of its weights that no cache holds them which would not hold the model. On a card with many cores 1,280 rows
 //! are a matter of their own: a larger sample would keep it busy in any layout.
 
@@ -14,8 +14,10 @@ use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::gpu::pipeline::window;
 use crate::gpu::{Gpu, Pipeline};
-use crate::kernels::linear::{Input, Mapping, Output, Product, RowBindings, Shape, Tuning};
-use crate::kernels::{self, BatchClass, ComputePath, ROW_PAD};
+use crate::kernels::linear::{
+    Input, Mapping, Output, Product, RowBindings, Shape, TileBindings, Tuning,
+};
+use crate::kernels::{self, BatchClass, ComputePath, FirstRow, ROW_PAD};
 
 /// Bytes of weights at most: more than caches hold.
 const MOST_BYTES: u64 = 192 << 20;
@@ -43,14 +45,12 @@ pub fn fastest_rows(
     patience: Duration,
 ) -> Result<Option<Tuning>> {
     let begin = Instant::now();
-    let Some(sample) = LayerSample::new(gpu, config, dtype).ok().flatten() else {
+    let mut best = Tuning::default();
+    let Some((sample, first)) =
+        LayerSample::begin(gpu, config, dtype, BatchClass::Generated, best)?
+    else {
         return Ok(None);
     };
-    let mut best = Tuning::default();
-    let first = sample.candidate(best)?;
-    if sample.is_slow(&first)? {
-        return Ok(None);
-    }
     let mut candidates = vec![first];
     for pairs in [2, 1] {
         let sums = match pairs {
@@ -65,22 +65,53 @@ pub fn fastest_rows(
                     subgroups,
                     ..best
                 };
-                let is_new = candidates.iter().all(|known| known.tuning != tuning);
-                let is_possible = tuning.is_possible(ComputePath::Gpu, gpu.subgroup_lanes);
-                if is_new && is_possible && begin.elapsed() < patience {
-                    match sample.candidate(tuning) {
-                        // Without it this driver can do.
-                        Err(Error::Shader { .. }) => {}
-                        candidate => candidates.push(candidate?),
-                    }
+                if begin.elapsed() < patience {
+                    sample.add(tuning, &mut candidates)?;
                 }
             }
         }
-        let tunings = candidates.iter().map(|candidate| candidate.tuning);
-        let times = sample.times(&candidates)?;
-        best = fastest(margin, tunings.zip(times)).map_or(best, |(tuning, _)| tuning);
+        best = sample.fastest(&candidates, margin)?;
     }
     Ok(Some(best))
+}
+
+/// The best of `tunings` for a layer's products with rows of `class`; the first stands where none of the others is faster by `margin`. No
+/// further one is compiled after `patience`. `None` as of [`fastest_rows`].
+///
+/// # Errors
+/// Those of the device.
+pub fn fastest_of(
+    gpu: &Gpu,
+    config: &Config,
+    dtype: Dtype,
+    class: BatchClass,
+    tunings: &[Tuning],
+    margin: f64,
+    patience: Duration,
+) -> Result<Option<Tuning>> {
+    let begin = Instant::now();
+    let Some((first, others)) = tunings.split_first() else {
+        return Ok(None);
+    };
+    let Some((sample, first)) = LayerSample::begin(gpu, config, dtype, class, *first)? else {
+        return Ok(None);
+    };
+    let mut candidates = vec![first];
+    for tuning in others {
+        if begin.elapsed() < patience {
+            sample.add(*tuning, &mut candidates)?;
+        }
+    }
+    sample.fastest(&candidates, margin).map(Some)
+}
+
+/// Tokens that products for rows of a class are timed with.
+fn tokens(class: BatchClass) -> u32 {
+    match class {
+        BatchClass::Generated => 1,
+        // Whole tiles of each size.
+        BatchClass::Prompt => 128,
+    }
 }
 
 /// A matrix of the layer.
@@ -97,8 +128,10 @@ struct Matrix {
 struct LayerSample<'a> {
     gpu: &'a Gpu,
     dtype: Dtype,
+    class: BatchClass,
     copies: u64,
     matrices: Vec<Matrix>,
+    first_row: wgpu::Buffer,
     input: wgpu::Buffer,
     output: wgpu::Buffer,
 }
@@ -106,12 +139,28 @@ struct LayerSample<'a> {
 /// The kernels of a layout, bound to every copy of every matrix, in the order of a step.
 struct Candidate {
     tuning: Tuning,
-    launches: Vec<(Pipeline, wgpu::BindGroup, u32)>,
+    launches: Vec<(Pipeline, wgpu::BindGroup, (u32, u32))>,
 }
 
 impl<'a> LayerSample<'a> {
+    /// A sample, and the first candidate. `None` where there is no room, or a layer takes so long that a smaller sample tells as much.
+    fn begin(
+        gpu: &'a Gpu,
+        config: &Config,
+        dtype: Dtype,
+        class: BatchClass,
+        first: Tuning,
+    ) -> Result<Option<(Self, Candidate)>> {
+        let Some(sample) = Self::new(gpu, config, dtype, class).ok().flatten() else {
+            return Ok(None);
+        };
+        let first = sample.candidate(first)?;
+        let is_slow = sample.is_slow(&first)?;
+        Ok((!is_slow).then_some((sample, first)))
+    }
+
     /// `None` for a model without layers; an error where there is no room.
-    fn new(gpu: &'a Gpu, config: &Config, dtype: Dtype) -> Result<Option<Self>> {
+    fn new(gpu: &'a Gpu, config: &Config, dtype: Dtype, class: BatchClass) -> Result<Option<Self>> {
         let Some(layer) = config.layers.get(config.layers.len() / 2) else {
             return Ok(None);
         };
@@ -147,7 +196,7 @@ impl<'a> LayerSample<'a> {
             .min(limits.max_buffer_size / largest.max(1))
             .clamp(1, config.layers.len() as u64);
         let widest = sizes.iter().map(|(rows, columns)| (*rows).max(*columns));
-        let widest = widest.max().unwrap_or(0) as u64 * 4;
+        let widest = widest.max().unwrap_or(0) as u64 * 4 * u64::from(tokens(class));
         let storage = wgpu::BufferUsages::STORAGE;
         gpu.try_allocating(|| {
             let matrices = sizes.map(|(rows, columns)| {
@@ -165,8 +214,10 @@ impl<'a> LayerSample<'a> {
             Some(Self {
                 gpu,
                 dtype,
+                class,
                 copies,
                 matrices: matrices.into(),
+                first_row: uniform(gpu, FirstRow::of(0..tokens(class))),
                 input: gpu.buffer("tune", widest, storage),
                 output: gpu.buffer("tune", widest, storage),
             })
@@ -175,7 +226,12 @@ impl<'a> LayerSample<'a> {
 
     /// Compiles the kernels of a layout.
     fn candidate(&self, tuning: Tuning) -> Result<Candidate> {
-        let mapping = Mapping::DecodeRows;
+        let class = self.class;
+        let arithmetic = tuning.arithmetic(class, self.dtype);
+        let mapping = match class {
+            BatchClass::Generated => Mapping::DecodeRows,
+            BatchClass::Prompt => Mapping::tile(tuning.tile),
+        };
         let specs: Vec<_> = self
             .matrices
             .iter()
@@ -184,7 +240,7 @@ impl<'a> LayerSample<'a> {
                     path: ComputePath::Gpu,
                     mapping,
                     dtype: self.dtype,
-                    arithmetic: tuning.arithmetic(BatchClass::Generated, self.dtype),
+                    arithmetic,
                     input: Input::Plain,
                     output: Output::Store,
                     blocks: matrix.blocks,
@@ -207,20 +263,59 @@ impl<'a> LayerSample<'a> {
                     .zip(&pipelines)
                     .find(|(each, _)| *each == spec);
                 let Some((_, pipeline)) = found else { continue };
-                let bindings = RowBindings {
-                    shape: matrix.shape.as_entire_binding(),
-                    weights: window(&matrix.weights, copy * matrix.bytes, matrix.bytes),
-                    output: self.output.as_entire_binding(),
-                    input: self.input.as_entire_binding(),
-                    // There is no norm, so anything stands for its weights.
-                    norm: self.input.as_entire_binding(),
+                let shape = matrix.shape.as_entire_binding();
+                let weights = window(&matrix.weights, copy * matrix.bytes, matrix.bytes);
+                let output = self.output.as_entire_binding();
+                let input = self.input.as_entire_binding();
+                let resources = match class {
+                    BatchClass::Generated => RowBindings {
+                        shape,
+                        weights,
+                        output,
+                        input,
+                        // There is no norm, so anything stands for its weights.
+                        norm: self.input.as_entire_binding(),
+                    }
+                    .into_list(),
+                    BatchClass::Prompt => TileBindings {
+                        shape,
+                        weights,
+                        output,
+                        input,
+                        first_row: self.first_row.as_entire_binding(),
+                    }
+                    .into_list(),
                 };
-                let bind_group = pipeline.bind(self.gpu, &bindings.into_list());
-                let workgroups = mapping.workgroups(matrix.pairs, tuning);
-                launches.push((pipeline.clone(), bind_group, workgroups));
+                let bind_group = pipeline.bind(self.gpu, &resources);
+                let grid = (
+                    mapping.workgroups(matrix.pairs, tuning),
+                    tokens(class).div_ceil(mapping.tokens()),
+                );
+                launches.push((pipeline.clone(), bind_group, grid));
             }
         }
         Ok(Candidate { tuning, launches })
+    }
+
+    /// Adds a candidate that is new and that this driver can have.
+    fn add(&self, tuning: Tuning, candidates: &mut Vec<Candidate>) -> Result<()> {
+        let is_new = candidates.iter().all(|known| known.tuning != tuning);
+        if is_new && tuning.is_possible(ComputePath::Gpu, self.gpu.subgroup_lanes) {
+            match self.candidate(tuning) {
+                // Without it this driver can do.
+                Err(Error::Shader { .. }) => {}
+                candidate => candidates.push(candidate?),
+            }
+        }
+        Ok(())
+    }
+
+    /// The fastest candidate; the first stands where none of the others is faster by `margin`.
+    fn fastest(&self, candidates: &[Candidate], margin: f64) -> Result<Tuning> {
+        let tunings = candidates.iter().map(|candidate| candidate.tuning);
+        let times = self.times(candidates)?;
+        let best = fastest(margin, tunings.zip(times));
+        Ok(best.map_or(candidates[0].tuning, |(tuning, _)| tuning))
     }
 
     /// So many rounds of the first `launches`, by the host's clock.
@@ -229,10 +324,10 @@ impl<'a> LayerSample<'a> {
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             for _ in 0..rounds {
-                for (pipeline, bind_group, workgroups) in candidate.launches.iter().take(launches) {
+                for (pipeline, bind_group, grid) in candidate.launches.iter().take(launches) {
                     pass.set_pipeline(&pipeline.pipeline);
                     pass.set_bind_group(0, bind_group, &[]);
-                    pass.dispatch_workgroups(*workgroups, 1, 1);
+                    pass.dispatch_workgroups(grid.0, grid.1, 1);
                 }
             }
         }
@@ -268,5 +363,36 @@ impl<'a> LayerSample<'a> {
         }
         let layers = rounds * self.copies as u32;
         Ok(best.into_iter().map(|time| time / layers).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::shapes;
+
+    /// With no margin asked for, any other is better than the first, so the answer tells whether others were timed.
+    #[test]
+    fn all_that_patience_allows_are_timed() {
+        let gpu = Gpu::open(None).unwrap();
+        let mut config = shapes::config("270M").unwrap();
+        config.model_dim = 64;
+        config.layers.truncate(1);
+        let tiles = Tuning::TILES.map(|tile| Tuning {
+            tile,
+            ..Tuning::default()
+        });
+        let patient = Duration::from_secs(600);
+        for class in BatchClass::ALL {
+            let best = |patience| {
+                fastest_of(&gpu, &config, Dtype::Q8, class, &tiles, 0.0, patience).unwrap()
+            };
+            if let Some(best) = best(patient) {
+                assert_ne!(best, tiles[0], "{class:?}");
+            }
+            if let Some(best) = best(Duration::ZERO) {
+                assert_eq!(best, tiles[0], "{class:?}");
+            }
+        }
     }
 }
