@@ -42,7 +42,6 @@ check: setup
 	cargo clippy --all-targets --all-features -- --deny warnings
 	cargo clippy --lib --no-default-features -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --no-deps --all-features
-	cargo build --examples --all-features
 
 # Against llama.cpp on the same adapter: make compare GGUF=model.gguf MODEL=folder
 export GGUF MODEL DTYPE PROMPT TOKENS ROUNDS

@@ -35,6 +35,7 @@ pub mod engine;
 mod error;
 #[cfg(feature = "eval")]
 pub mod eval;
+mod excerpt;
 mod generate;
 mod gpu;
 pub mod hub;

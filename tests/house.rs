@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("dtype", &[]),
+    ("excerpt", &[]),
     ("threads", &[]),
     ("utf8", &[]),
     ("version", &[]),
@@ -56,7 +57,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// What every module may import.
-const LEAVES: [&str; 5] = ["error", "dtype", "threads", "utf8", "version"];
+const LEAVES: [&str; 6] = ["error", "dtype", "excerpt", "threads", "utf8", "version"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

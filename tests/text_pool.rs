@@ -75,18 +75,25 @@ fn requests(model: &Model, count: usize) -> Vec<Request> {
 
 #[test]
 fn company_changes_no_text() {
-    for path in [ComputePath::Software, ComputePath::Gpu] {
-        let model = common::load("demo", Some(path), false);
-        let requests = requests(&model, 40);
-        let texts = write(&model, &requests);
-        assert_eq!(texts.len(), requests.len());
-        for (index, (text, count)) in texts {
-            let (text, request) = (text.unwrap(), &requests[index]);
-            assert_eq!(text.ids, alone(&model, request), "{path:?} {index}");
-            assert_eq!((text.ids.len(), text.logprobs.len()), (count, count));
-            assert_eq!(text.finish, Some(Finish::Length));
-            assert_eq!(text.seed, index as u64);
-        }
+    company(ComputePath::Gpu);
+}
+
+#[test]
+fn company_changes_no_text_from_textures_too() {
+    company(ComputePath::Software);
+}
+
+fn company(path: ComputePath) {
+    let model = common::load("demo", Some(path), false);
+    let requests = requests(&model, 40);
+    let texts = write(&model, &requests);
+    assert_eq!(texts.len(), requests.len());
+    for (index, (text, count)) in texts {
+        let (text, request) = (text.unwrap(), &requests[index]);
+        assert_eq!(text.ids, alone(&model, request), "{path:?} {index}");
+        assert_eq!((text.ids.len(), text.logprobs.len()), (count, count));
+        assert_eq!(text.finish, Some(Finish::Length));
+        assert_eq!(text.seed, index as u64);
     }
 }
 

@@ -177,6 +177,15 @@ fn no_tuning_changes_the_numbers() {
 /// Activations of eight bits change numbers, so whoever asks for them or for exact ones gets what was asked for.
 #[test]
 fn activations_are_as_requested_or_refused() {
+    activations(ComputePath::Gpu);
+}
+
+#[test]
+fn activations_are_as_requested_or_refused_from_textures_too() {
+    activations(ComputePath::Software);
+}
+
+fn activations(compute_path: ComputePath) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tuning.json");
     let load = |dtype, tune, compute_path, int8| {
@@ -187,28 +196,26 @@ fn activations_are_as_requested_or_refused() {
         options.tuning_cache = Some(path.clone());
         Model::load("demo", &options)
     };
-    for compute_path in ComputePath::ALL {
-        for tune in [Tune::Off, Tune::Again, Tune::Auto] {
-            for int8 in [false, true] {
-                if int8 && common::int8_tuning(compute_path).is_none() {
-                    continue;
-                }
-                let model = load(Dtype::Q8, tune, compute_path, Some(int8)).unwrap();
-                assert_eq!(
-                    model.network().tuning().int8,
-                    int8,
-                    "{compute_path:?} {tune:?}"
-                );
+    for tune in [Tune::Off, Tune::Again, Tune::Auto] {
+        for int8 in [false, true] {
+            if int8 && common::int8_tuning(compute_path).is_none() {
+                continue;
             }
+            let model = load(Dtype::Q8, tune, compute_path, Some(int8)).unwrap();
+            assert_eq!(
+                model.network().tuning().int8,
+                int8,
+                "{compute_path:?} {tune:?}"
+            );
         }
-        let default = load(Dtype::Q8, Tune::Off, compute_path, None).unwrap();
-        assert!(!default.network().tuning().int8);
-        let refused = load(Dtype::F16, Tune::Off, compute_path, Some(true));
-        let dtype = Dtype::F16;
-        assert!(matches!(&refused, Err(Error::Int8NeedsQ8 { dtype: d }) if *d == dtype));
-        let text = common::message(refused);
-        assert!(text.contains("q8") && text.contains("in f16"), "{text}");
     }
+    let default = load(Dtype::Q8, Tune::Off, compute_path, None).unwrap();
+    assert!(!default.network().tuning().int8);
+    let refused = load(Dtype::F16, Tune::Off, compute_path, Some(true));
+    let dtype = Dtype::F16;
+    assert!(matches!(&refused, Err(Error::Int8NeedsQ8 { dtype: d }) if *d == dtype));
+    let text = common::message(refused);
+    assert!(text.contains("q8") && text.contains("in f16"), "{text}");
 }
 
 #[test]

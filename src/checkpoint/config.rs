@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::TensorSpec;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
+use crate::excerpt::excerpt;
 
 /// The non-linearity of the feed-forward network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -262,7 +263,8 @@ impl Fields<'_> {
         match value.as_u64() {
             Some(n) if (1..=most).contains(&n) => Ok(n as usize),
             _ => self.fail(format!(
-                "field `{field}` is {value}; a whole number from 1 to {most} is expected"
+                "field `{field}` is {}; a whole number from 1 to {most} is expected",
+                excerpt(value)
             )),
         }
     }
@@ -288,7 +290,8 @@ impl Fields<'_> {
         match self.get(field) {
             Some(Value::Bool(flag)) => Ok(*flag),
             Some(other) => self.fail(format!(
-                "field `{field}` is {other}; true or false is expected"
+                "field `{field}` is {}; true or false is expected",
+                excerpt(other)
             )),
             None => {
                 self.derived.push(field);
@@ -301,7 +304,10 @@ impl Fields<'_> {
         match self.get(field) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(other) => self.fail(format!("field `{field}` is {other}; a text is expected")),
+            Some(other) => self.fail(format!(
+                "field `{field}` is {}; a text is expected",
+                excerpt(other)
+            )),
         }
     }
 
@@ -329,7 +335,8 @@ impl Fields<'_> {
         match value.as_u64().and_then(|id| u32::try_from(id).ok()) {
             Some(id) if (id as usize) < vocab => Ok(id),
             _ => self.fail(format!(
-                "field `{field}` is {value}, which is no id of a vocabulary of {vocab}"
+                "field `{field}` is {}, which is no id of a vocabulary of {vocab}",
+                excerpt(value)
             )),
         }
     }
@@ -352,7 +359,8 @@ impl Fields<'_> {
         };
         let Some(numbers) = numbers else {
             return self.fail(format!(
-                "field `{field}` is {value}; a number, a pair [low, high] or a list is expected"
+                "field `{field}` is {}; a number, a pair [low, high] or a list is expected",
+                excerpt(value)
             ));
         };
         if let Some(bad) = numbers.iter().find(|m| !(0.0..=1e3).contains(*m)) {
@@ -391,7 +399,8 @@ impl Fields<'_> {
                 list.len()
             )),
             Some(other) => self.fail(format!(
-                "field `{field}` is {other}; a list with one number a layer is expected"
+                "field `{field}` is {}; a list with one number a layer is expected",
+                excerpt(other)
             )),
         }
     }

@@ -187,13 +187,21 @@ impl Checkpoint {
     }
 
     /// Merges a LoRA adapter, in a folder as PEFT writes it, into the tensors as they are read. Several add up. An embedding that is the output
-    /// matrix too is changed as both, as PEFT's own merge does, and [`Self::warnings`] says so.
+    /// matrix too is changed as both, as PEFT's own merge does; matrices for modules that `target_modules` does not name are left out. [`Self::warnings`] says so.
     ///
     /// # Errors
     /// [`Error::Adapter`] for what cannot be merged, or not into this model; [`Error::Read`], [`Error::Checkpoint`].
     pub fn merge_lora(&mut self, folder: &Path) -> Result<()> {
         let shared = self.config.outer_tensors().embedding.name;
-        for (name, delta) in lora::read(folder, &self.config)? {
+        let adapter = lora::read(folder, &self.config)?;
+        if let Some(first) = adapter.unused.first() {
+            self.warnings.push(format!(
+                "{}: the adapter's matrices for {} tensors, such as {first}, are left out, as PEFT does: `target_modules` does not name them",
+                folder.display(),
+                adapter.unused.len()
+            ));
+        }
+        for (name, delta) in adapter.deltas {
             if name == shared && self.config.share_input_output_layers {
                 self.warnings.push(format!(
                     "{}: the adapter changes {name}, which in this model is the output matrix too: merged it changes both, in training only the \

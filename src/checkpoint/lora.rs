@@ -38,11 +38,19 @@ struct Pair {
     is_embedding: bool,
 }
 
-/// What an adapter adds to the tensors of a model, by name.
+/// What an adapter does.
+pub struct Adapter {
+    /// What it adds to tensors of the model, by name.
+    pub deltas: BTreeMap<String, Delta>,
+    /// Tensors that it has matrices for, but which its configuration does not name.
+    pub unused: Vec<String>,
+}
+
+/// Reads an adapter for a model.
 ///
 /// # Errors
 /// [`Error::Adapter`] for what cannot be merged, or not into this model; [`Error::Read`], [`Error::Checkpoint`].
-pub fn read(folder: &Path, config: &Config) -> Result<BTreeMap<String, Delta>> {
+pub fn read(folder: &Path, config: &Config) -> Result<Adapter> {
     let path = folder.join(CONFIG);
     if !path.exists() {
         return Err(Error::adapter(
@@ -128,6 +136,11 @@ pub fn read(folder: &Path, config: &Config) -> Result<BTreeMap<String, Delta>> {
     if pairs.is_empty() {
         return Err(Error::adapter(&path, "there is no tensor in it"));
     }
+    // Before anything else is wrong with them.
+    let unused: Vec<String> = pairs
+        .extract_if(.., |tensor, _| !settings.is_for(module_of(tensor)))
+        .map(|(tensor, _)| tensor)
+        .collect();
     let merge = |(tensor, pair): (String, Pair)| {
         let fail = |what: String| Error::adapter(&path, format!("for `{tensor}` {what}"));
         let Some(shape) = shapes.get(&tensor) else {
@@ -151,16 +164,23 @@ pub fn read(folder: &Path, config: &Config) -> Result<BTreeMap<String, Delta>> {
                 b.rows, a.columns, b.columns
             )));
         }
-        let module = tensor.strip_suffix(".weight").unwrap_or(&tensor);
         let delta = Delta {
-            scale: settings.scale(module, rank),
+            scale: settings.scale(module_of(&tensor), rank).map_err(fail)?,
             rank,
             a: a.values,
             b: b.values,
         };
         Ok((tensor, delta))
     };
-    pairs.into_iter().map(merge).collect()
+    Ok(Adapter {
+        deltas: pairs.into_iter().map(merge).collect::<Result<_>>()?,
+        unused,
+    })
+}
+
+/// A tensor's module, as PEFT calls it.
+fn module_of(tensor: &str) -> &str {
+    tensor.strip_suffix(".weight").unwrap_or(tensor)
 }
 
 impl Matrix {

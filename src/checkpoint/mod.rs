@@ -3,6 +3,7 @@
 mod chat;
 pub mod config;
 mod demo;
+mod entries;
 mod files;
 mod find;
 mod fingerprint;

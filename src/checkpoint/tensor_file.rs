@@ -1,13 +1,12 @@
 //! One safetensors file: its header, and what exactly is wrong with one that cannot be used.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Metadata, SafeTensors, TensorInfo};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
+use super::entries::Entries;
 use super::mapped::Bytes;
 use super::read::refuse_pointer;
 use crate::error::{Error, Result};
@@ -87,34 +86,6 @@ impl TensorFile {
     /// The same.
     pub fn check_length(&self) -> Result<()> {
         self.bytes.check_length(&self.path)
-    }
-}
-
-/// A header's entries in their order, so that a name can be there twice.
-struct Entries(Vec<(String, Value)>);
-
-impl<'de> Deserialize<'de> for Entries {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct Pairs;
-        impl<'de> Visitor<'de> for Pairs {
-            type Value = Entries;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> std::result::Result<Entries, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Entries(entries))
-            }
-        }
-        deserializer.deserialize_map(Pairs)
     }
 }
 

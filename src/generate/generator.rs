@@ -336,7 +336,7 @@ impl Generator {
         let sampling = &self.options.sampling;
         Wants::Choice {
             params: ChoiceParams {
-                temperature: sampling.temperature,
+                temperature: sampling.divisor(),
                 top_k: sampling.top_k,
                 top_p: sampling.top_p,
                 min_p: sampling.min_p,

@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use super::assistant::AssistantSchedule;
 use super::config::GenerationConfig;
-use super::params::{HOTTEST, LEAST, MOST};
+use super::params::{LEAST, MOST};
 use crate::error::{Error, Result};
+use crate::excerpt::excerpt;
 
 /// The keys that [`GenerationConfig::set`] does something about.
 pub const KEYS: [&str; 33] = [
@@ -79,8 +80,8 @@ impl GenerationConfig {
             }
             "do_sample" => self.do_sample = entry.flag()?,
             "temperature" => {
-                let expected = "a number from 0 to 100 is possible, above 0 with `do_sample`";
-                self.temperature = entry.float(1.0, 0.0..=HOTTEST, expected)?;
+                let expected = "a number from 0 to 1000000 is possible, above 0 with `do_sample`";
+                self.temperature = entry.float(1.0, 0.0..=MOST, expected)?;
             }
             "top_k" => {
                 let expected = "a whole number from 0 is possible; 0 keeps all";
@@ -88,13 +89,18 @@ impl GenerationConfig {
                 let top_k = u32::try_from(top_k.min(i64::from(u32::MAX)));
                 self.top_k = top_k.map_err(|_| entry.wrong(expected))?;
             }
+            // Of these, numbers that cut nothing are off, as in Hugging Face's `_get_logits_warper`.
             "top_p" => {
-                self.top_p = entry.float(1.0, 0.0..=1.0, "a number from 0 is possible, up to 1")?
+                let expected = "a number from 0 is possible; from 1 on it is off";
+                self.top_p = entry.float(1.0, 0.0..=f32::MAX, expected)?.min(1.0);
             }
             "min_p" => self.min_p = entry.float(0.0, 0.0..=1.0, "0 to 1 is possible")?,
-            "typical_p" => self.typical_p = entry.float(1.0, LEAST..=1.0, UP_TO_1)?,
-            "epsilon_cutoff" => self.epsilon_cutoff = entry.float(0.0, BELOW_1, FROM_0)?,
-            "eta_cutoff" => self.eta_cutoff = entry.float(0.0, BELOW_1, FROM_0)?,
+            "typical_p" => {
+                let expected = "a number above 0 is possible; from 1 on it is off";
+                self.typical_p = entry.float(1.0, LEAST..=f32::MAX, expected)?.min(1.0);
+            }
+            "epsilon_cutoff" => self.epsilon_cutoff = entry.cutoff()?,
+            "eta_cutoff" => self.eta_cutoff = entry.cutoff()?,
             "repetition_penalty" => {
                 let expected = "a number above 0 is possible, up to 1000000";
                 self.repetition_penalty = entry.float(1.0, LEAST..=MOST, expected)?;
@@ -165,9 +171,6 @@ impl GenerationConfig {
 }
 
 const ABOVE_0: &str = "a whole number above 0 is possible";
-const UP_TO_1: &str = "a number above 0 is possible, up to 1";
-const FROM_0: &str = "a number from 0 is possible, below 1";
-const BELOW_1: std::ops::RangeInclusive<f32> = 0.0..=1.0 - LEAST;
 
 /// Negative counts mean what 0 does.
 fn at_least_0(count: i64) -> usize {
@@ -190,16 +193,9 @@ struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     fn wrong(&self, expected: &str) -> Error {
-        // Whoever has long lists will not want to read them again.
-        const MOST_SHOWN: usize = 80;
-        let mut value = self.value.to_string();
-        if let Some((end, _)) = value.char_indices().nth(MOST_SHOWN) {
-            value.truncate(end);
-            value.push('…');
-        }
         Error::OptionValue {
             key: self.key.into(),
-            value,
+            value: excerpt(self.value),
             expected: expected.into(),
         }
     }
@@ -240,6 +236,15 @@ impl<'a> Entry<'a> {
         match range.contains(&value) {
             true => Ok(value),
             false => Err(self.wrong(expected)),
+        }
+    }
+
+    /// A probability below which tokens are cut; 0, which is off, for what is none.
+    fn cutoff(&self) -> Result<f32> {
+        let cutoff = self.or(0.0, Self::number)? as f32;
+        match (LEAST..=1.0 - LEAST).contains(&cutoff) {
+            true => Ok(cutoff),
+            false => Ok(0.0),
         }
     }
 

@@ -76,18 +76,25 @@ impl Default for SamplingParams {
     }
 }
 
-/// Hotter, all tokens are as probable.
-pub(super) const HOTTEST: f32 = 100.0;
 /// Neither a division by it nor a product with it leaves the range of f32.
 pub(super) const MOST: f32 = 1e6;
 /// Above 0, and nothing that anybody would type.
 pub(super) const LEAST: f32 = 1e-6;
 
 impl SamplingParams {
+    /// What logits are divided by; 0: nothing is random. A temperature so low that no other token than the most probable has a chance
+    /// is raised as far as the quotients stay numbers.
+    pub(super) fn divisor(&self) -> f32 {
+        match self.temperature > 0.0 {
+            true => self.temperature.max(LEAST),
+            false => 0.0,
+        }
+    }
+
     /// # Errors
     /// [`Error::OptionOutOfRange`] that names the setting and its range.
     pub fn check(&self) -> Result<()> {
-        in_range("temperature", self.temperature, 0.0, HOTTEST)?;
+        in_range("temperature", self.temperature, 0.0, MOST)?;
         in_range("top-p", self.top_p, 0.0, 1.0)?;
         in_range("min-p", self.min_p, 0.0, 1.0)?;
         in_range("typical-p", self.typical_p, LEAST, 1.0)?;

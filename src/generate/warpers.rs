@@ -29,7 +29,7 @@ impl Warpers {
 
     /// Cuts and scales logits `[vocab]`.
     pub fn apply(&mut self, logits: &mut [f32]) {
-        let temperature = self.sampling.temperature;
+        let temperature = self.sampling.divisor();
         if temperature != 1.0 {
             logits.iter_mut().for_each(|logit| *logit /= temperature);
         }

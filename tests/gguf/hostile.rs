@@ -66,6 +66,27 @@ fn the_file_to_be_spoiled_is_sound() {
     }
 }
 
+/// Tensors that overlap, or leave gaps, would be read as other numbers than was meant.
+#[test]
+fn tensors_lie_one_behind_the_other() {
+    let sound = sound(F16).bytes();
+    let name = b"blk.1.attn_norm.weight";
+    let at = sound.windows(name.len()).position(|part| part == name);
+    // Behind the name: one dimension, its size, the format.
+    let at = at.unwrap() + name.len() + 4 + 8 + 4;
+    let offset = u64::from_le_bytes(sound[at..at + 8].try_into().unwrap());
+    for other in [0, offset - 32, offset + 32] {
+        let mut bytes = sound.clone();
+        bytes[at..at + 8].copy_from_slice(&other.to_le_bytes());
+        let text = message(open(&Files::new(), &bytes));
+        let says = format!("begins at {other} of the data, and the one before it ends at {offset}");
+        assert!(
+            text.contains("blk.1.attn_norm.weight") && text.contains(&says),
+            "{text}"
+        );
+    }
+}
+
 type Spoil = Box<dyn FnOnce(&mut Writer)>;
 
 #[test]

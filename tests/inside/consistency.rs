@@ -127,9 +127,9 @@ fn bits_follow_from_the_class_in_every_format() {
             let ids = tokens(&model, 41);
             for class in BatchClass::ALL {
                 let whole = logits(&model, &ids, &[41], class);
-                for size in [1, 16, 17] {
-                    let cut = logits(&model, &ids, &[size], class);
-                    assert_eq!(cut, whole, "{compute_path:?} {dtype} {class:?} {size}");
+                for sizes in [&[16][..], &[17, 1, 1, 16, 1, 5]] {
+                    let cut = logits(&model, &ids, sizes, class);
+                    assert_eq!(cut, whole, "{compute_path:?} {dtype} {class:?} {sizes:?}");
                 }
             }
         }

@@ -365,9 +365,9 @@ fn a_cut_changes_no_bit() {
             assert!(model.network().has_f16_prefill());
             let ids = consistency::tokens(&model, 41);
             let whole = steps::logits(&model, &ids, &[41], BatchClass::Prompt);
-            for size in [1, 9, 17] {
-                let cut = steps::logits(&model, &ids, &[size], BatchClass::Prompt);
-                assert_eq!(cut, whole, "{which:?} {path} {dtype:?} {size}");
+            for sizes in [&[9][..], &[17], &[1, 9, 1, 17, 13]] {
+                let cut = steps::logits(&model, &ids, sizes, BatchClass::Prompt);
+                assert_eq!(cut, whole, "{which:?} {path} {dtype:?} {sizes:?}");
             }
             // Decoding is in f32, as ever.
             let generated = steps::logits(&model, &ids, &[41], BatchClass::Generated);

@@ -131,7 +131,11 @@ fn an_adapter_is_merged_as_peft_would() {
         (Dtype::F32, vec![], [2.0, 2.0]),
         (
             Dtype::F16,
-            vec![("use_rslora", json!(true)), ("bias", json!("all"))],
+            vec![
+                ("use_rslora", json!(true)),
+                ("bias", json!("all")),
+                ("rank_pattern", json!({"proj_1": 5})),
+            ],
             [6.0 / 3f64.sqrt(), 6.0 / 5f64.sqrt()],
         ),
         (
@@ -199,7 +203,12 @@ fn adapters_add_up_and_the_embedding_has_its_own_layout() {
             })
             .collect()
     };
-    let adapter = Adapter::new(&config(&[("lora_alpha", json!(4))]), &tensors);
+    let settings = [
+        ("r", json!(2)),
+        ("lora_alpha", json!(4)),
+        ("target_modules", json!(["token_embeddings"])),
+    ];
+    let adapter = Adapter::new(&config(&settings), &tensors);
     checkpoint.merge_lora(adapter.path()).unwrap();
     checkpoint.merge_lora(adapter.path()).unwrap();
     let expected = merged(
@@ -212,6 +221,29 @@ fn adapters_add_up_and_the_embedding_has_its_own_layout() {
     assert_near(&values(&checkpoint, EMBEDDINGS), &expected);
     let is_told = |warning: &String| warning.contains("output matrix too");
     assert!(checkpoint.warnings.iter().any(is_told));
+}
+
+/// PEFT makes no adapter for a module that nobody names, and does nothing with its matrices.
+#[test]
+fn matrices_for_other_modules_are_left_out_with_a_warning() {
+    let folder = common::synthetic(CONFIG, &[Dtype::F32]);
+    let mut checkpoint = open(folder.path()).unwrap();
+    let before = values(&checkpoint, QKV);
+    let [rows, columns] = shape(&checkpoint, QKV);
+    let mut tensors = Tensors::new();
+    let name = |part: &str| format!("base_model.model.{QKV}.{part}.weight");
+    put(&mut tensors, name("lora_A"), [3, columns], 1, Dtype::F32);
+    put(&mut tensors, name("lora_B"), [rows, 3], 2, Dtype::F32);
+    let adapter = Adapter::new(&config(&[("target_modules", json!(["proj_1"]))]), &tensors);
+    checkpoint.merge_lora(adapter.path()).unwrap();
+    assert_eq!(values(&checkpoint, QKV), before);
+    let is_told =
+        |warning: &String| warning.contains("target_modules") && warning.contains("qkv_proj");
+    assert!(checkpoint.warnings.iter().any(is_told));
+    // Another rank than the configuration has is another adapter's.
+    let other = Adapter::new(&config(&[("r", json!(4))]), &tensors);
+    let text = message(checkpoint.merge_lora(other.path()));
+    assert!(text.contains("rank 3") && text.contains("says 4"), "{text}");
 }
 
 #[test]

@@ -205,8 +205,19 @@ impl<'a> Header<'a> {
         }
         let alignment = header.alignment()?;
         let data = (reader.at() as u64).next_multiple_of(alignment);
+        // They lie one behind the other, as llama.cpp wants it too: elsewhere they would be other numbers than was meant. Behind one of a format
+        // that cannot be read nothing is known.
+        let mut next = Some(0);
         for (name, description) in described {
-            header.place(name, &description, data, alignment, file.len())?;
+            if let Some(next) = next.filter(|next| *next != description.offset) {
+                return Err(format!(
+                    "tensor `{}`: begins at {} of the data, and the one before it ends at {next}; compare the file with the original and download it again",
+                    shown(name),
+                    description.offset
+                ));
+            }
+            let end = header.place(name, &description, data, alignment, file.len())?;
+            next = end.and_then(|end| end.checked_next_multiple_of(alignment));
         }
         Ok(header)
     }
@@ -220,7 +231,7 @@ impl<'a> Header<'a> {
         }
     }
 
-    /// Adds a tensor, where it lies within the file.
+    /// Adds a tensor, where it lies within the file. Returns where in the data it ends; `None` for a format that cannot be read.
     fn place(
         &mut self,
         name: &'a str,
@@ -228,13 +239,13 @@ impl<'a> Header<'a> {
         data: u64,
         alignment: u64,
         file_bytes: usize,
-    ) -> Found<()> {
+    ) -> Found<Option<u64>> {
         let of = |what: String| format!("tensor `{}`: {what}", shown(name));
         let twice = || of("is there twice".into());
         let Some(encoding) = Encoding::numbered(description.encoding) else {
             let format = Encoding::name_of(description.encoding);
             return match self.unreadable.insert(name, format) {
-                None if !self.tensors.contains_key(name) => Ok(()),
+                None if !self.tensors.contains_key(name) => Ok(None),
                 _ => Err(twice()),
             };
         };
@@ -266,7 +277,7 @@ impl<'a> Header<'a> {
         match self.tensors.entry(name) {
             Entry::Vacant(entry) => {
                 entry.insert(info);
-                Ok(())
+                Ok(Some(end - data))
             }
             Entry::Occupied(_) => Err(twice()),
         }
