@@ -144,6 +144,18 @@ fn python_ways_work() {
             "{\"role\": \"user\", \"content\": \"Hi\"}",
         ),
         (
+            "{{ {'b': [1, 'é😀'], 'a': {}} | tojson(separators=(',', ':'), sort_keys=true, ensure_ascii=True) }}",
+            r#"{"a":{},"b":[1,"\u00e9\ud83d\ude00"]}"#,
+        ),
+        (
+            "{{ {'a': [[], {'b': 1}]} | tojson(false, 1) }}",
+            "{\n \"a\": [\n  [],\n  {\n   \"b\": 1\n  }\n ]\n}",
+        ),
+        (
+            "{{ 'a</t>b'.rsplit('</t>', 1)[-1] ~ 'xy'.removeprefix('x') }}",
+            "by",
+        ),
+        (
             "{% for i in range(9) %}{% if i == 2 %}{% break %}{% endif %}{{ i }}{% endfor %}",
             "01",
         ),

@@ -12,6 +12,7 @@ use crate::utf8;
 
 pub(super) const TEMPLATE: &str = "chat_template.jinja";
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+const SPECIAL_TOKENS: &str = "special_tokens_map.json";
 
 /// Those files.
 pub const CHAT_FILES: [&str; 2] = [TEMPLATE, TOKENIZER_CONFIG];
@@ -38,6 +39,12 @@ impl ChatFiles {
             Some((path, bytes)) => Self::parse(&bytes, path)?,
             None => Self::default(),
         };
+        // Older tokenizers have their special tokens in a file of their own.
+        if let Some((path, bytes)) = read(&folder.join(SPECIAL_TOKENS))? {
+            for (name, token) in Self::parse(&bytes, path)?.tokens {
+                files.tokens.entry(name).or_insert(token);
+            }
+        }
         if let Some((path, bytes)) = read(&folder.join(TEMPLATE))? {
             let text =
                 utf8::text(bytes).map_err(|error| Error::config(&path, error.to_string()))?;
@@ -155,12 +162,17 @@ mod tests {
             br#"{"chat_template": "a", "eos_token": "x"}"#,
         );
         write(TEMPLATE, b"b");
+        write(
+            SPECIAL_TOKENS,
+            br#"{"eos_token": "y", "unk_token": {"content": "<unk>"}}"#,
+        );
         let files = ChatFiles::read(folder.path()).unwrap();
         assert_eq!(
             files.template.unwrap(),
             (folder.path().join(TEMPLATE), "b".to_owned())
         );
         assert_eq!(files.tokens["eos_token"], "x");
+        assert_eq!(files.tokens["unk_token"], "<unk>");
         write(TEMPLATE, b"\xff");
         let error = ChatFiles::read(folder.path()).unwrap_err().to_string();
         assert!(

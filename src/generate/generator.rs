@@ -87,7 +87,7 @@ impl Generator {
     /// Has `sequence` hold no more than the beginning of the prompt, and continues from there.
     ///
     /// # Errors
-    /// None that a caller can cause.
+    /// [`Error::OutOfMemory`] where there is no room for an assistant's keys and values.
     pub fn new(task: Task<'_>, sequence: &mut Sequence) -> Result<Self> {
         let Task { ids, options, .. } = task;
         // The last id is always computed: what follows it is wanted. So is what comes before an id that is to be scored.

@@ -10,7 +10,7 @@ use super::params::{LEAST, MOST};
 use crate::error::{Error, Result};
 use crate::excerpt::excerpt;
 
-/// The keys that [`GenerationConfig::set`] does something about.
+/// The keys that [`GenerationConfig::set`] takes; `use_cache` and `pad_token_id` change nothing here.
 pub const KEYS: [&str; 33] = [
     "bad_words_ids",
     "begin_suppress_tokens",

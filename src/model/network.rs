@@ -38,8 +38,6 @@ pub struct Network {
     core: Mutex<Core>,
     /// As of the pool, to be read without waiting for a step.
     epoch: AtomicU64,
-    /// Whether nothing was in f16 from the beginning that could become f32.
-    was_exact: bool,
     /// As [`Checkpoint::fingerprint`], where sessions can be saved.
     fingerprint: Option<u128>,
     /// Whether keys and values had to become f32 and nobody has been told.
@@ -176,7 +174,6 @@ impl Network {
             measurements: options.tuning_cache.clone(),
             core: Mutex::new(core),
             epoch: AtomicU64::new(0),
-            was_exact: exact && !options.f16_prefill,
             fingerprint: fingerprint?,
             has_widened: AtomicBool::new(false),
         };
@@ -423,7 +420,7 @@ impl Network {
             core.pool.widen(&self.resident)?;
             core.executor.widen(&self.resident, &core.pool)?;
             self.epoch.store(core.pool.epoch, Ordering::Release);
-            self.has_widened.store(!self.was_exact, Ordering::Relaxed);
+            self.has_widened.store(true, Ordering::Relaxed);
         }
         Ok(())
     }

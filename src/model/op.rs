@@ -122,7 +122,7 @@ pub struct Extent {
     pub cache_rows: u64,
     /// Positions that rows look at, each counted for each.
     pub positions: u64,
-    /// The same of generated rows.
+    /// The most positions that a generated row looks at.
     pub generated_kv_len: u32,
     /// Whether a sequence has several generated rows, of which later ones look at earlier ones.
     pub has_runs: bool,

@@ -74,7 +74,7 @@ pub enum NormId {
 pub enum Resource {
     /// The dispatch's own parameters.
     Shape,
-    /// Parameters of both kernels that choose tokens.
+    /// A part of a matrix, which may be split.
     Weights(MatrixId, usize),
     Norm(NormId),
     Rotations,

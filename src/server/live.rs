@@ -91,7 +91,7 @@ pub struct Load {
     pub running: usize,
     /// Those whose turn has not come.
     pub waiting: usize,
-    /// Rows of the KV cache that somebody uses, kept prompts included, and rows that there are. It grows when it is full.
+    /// Rows of the KV cache that somebody uses, kept prompts left out, and rows that there are. It grows when it is full.
     pub kv_used: usize,
     pub kv_rows: usize,
 }

@@ -10,11 +10,12 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Value};
+use minijinja::value::{Kwargs, Rest, Value, ValueOrKwargs};
 use minijinja::{AutoEscape, Environment, ErrorKind, State, context};
 use serde::Serialize;
-use serde_json::ser::{Formatter, PrettyFormatter};
+use serde_json::ser::Formatter;
 
+use super::python_strings;
 use super::turn::Turn;
 use crate::error::{Error, Result};
 use crate::threads;
@@ -30,6 +31,9 @@ const MOST_SOURCE: usize = 128 << 10;
 
 /// How deep its blocks and calls may be nested.
 const MOST_DEPTH: usize = 100;
+
+/// Spaces that a level of JSON is indented by at most.
+const MOST_INDENT: usize = 16;
 
 /// Enough for all that a template of that length, and with that much fuel, can nest.
 const STACK: usize = 128 << 20;
@@ -233,7 +237,7 @@ fn environment() -> Environment<'static> {
         environment.set_syntax(syntax);
     }
     environment.set_auto_escape_callback(|_| AutoEscape::None);
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.set_unknown_method_callback(python_strings::unknown_method);
     environment.set_fuel(Some(FUEL));
     environment.set_recursion_limit(MOST_DEPTH);
     environment.add_function("raise_exception", raise_exception);
@@ -260,29 +264,68 @@ fn strftime_now(format: &str) -> Run<String> {
     })
 }
 
-/// As Python's `json.dumps(value, ensure_ascii=False)` writes it, which is what templates were written against.
-fn tojson(state: &State<'_, '_>, value: Value, options: Kwargs) -> Run<String> {
+/// As `transformers` defines it over Python's `json.dumps`, which is what templates were written against.
+fn tojson(state: &State<'_, '_>, value: Value, arguments: Rest<ValueOrKwargs>) -> Run<String> {
     let wrong = |what: String| {
         minijinja::Error::new(ErrorKind::InvalidOperation, format!("tojson: {what}"))
     };
-    let indent: Option<usize> = options.get("indent")?;
-    let escapes: Option<bool> = options.get("ensure_ascii")?;
-    options.assert_all_used()?;
-    if escapes == Some(true) {
-        return Err(wrong("`ensure_ascii=True` is not supported".into()));
-    }
-    let mut json = Bounded(Vec::new());
-    let done = match indent {
-        None => value.serialize(&mut serde_json::Serializer::with_formatter(
-            &mut json, Spaced,
-        )),
-        Some(width) => {
-            let indent = " ".repeat(width.min(16));
-            let formatter = PrettyFormatter::with_indent(indent.as_bytes());
-            value.serialize(&mut serde_json::Serializer::with_formatter(
-                &mut json, formatter,
-            ))
+    let arguments = arguments.into_values();
+    let (by_place, by_name) = match arguments.split_last() {
+        Some((last, others)) if last.is_kwargs() => (others, Kwargs::try_from(last.clone())?),
+        _ => (&arguments[..], Kwargs::from_iter::<[(&str, Value); 0]>([])),
+    };
+    let [ensure_ascii, indent, separators, sort_keys] = {
+        let mut by_place = by_place.iter();
+        let mut option = |name: &str| -> Run<Option<Value>> {
+            let value = match by_place.next() {
+                Some(value) => Some(value.clone()),
+                None => by_name.get(name)?,
+            };
+            Ok(value.filter(|value| !value.is_none()))
+        };
+        let options = [
+            option("ensure_ascii")?,
+            option("indent")?,
+            option("separators")?,
+            option("sort_keys")?,
+        ];
+        if by_place.next().is_some() {
+            return Err(minijinja::Error::from(ErrorKind::TooManyArguments));
         }
+        options
+    };
+    by_name.assert_all_used()?;
+    let indent = indent.map(usize::try_from).transpose()?;
+    let (item, key) = match separators {
+        // With an indent every item has a line of its own.
+        None if indent.is_some() => (",".to_owned(), ": ".to_owned()),
+        None => (", ".to_owned(), ": ".to_owned()),
+        Some(separators) => {
+            let texts: Vec<String> = separators
+                .try_iter()?
+                .filter_map(|text| text.as_str().map(str::to_owned))
+                .collect();
+            let texts: [String; 2] = texts
+                .try_into()
+                .map_err(|_| wrong("`separators` are two texts".into()))?;
+            texts.into()
+        }
+    };
+    let is_set = |option: Option<Value>| option.is_some_and(|value| value.is_true());
+    let formatter = PythonJson {
+        item,
+        key,
+        indent: indent.map(|width| width.min(MOST_INDENT)),
+        is_ascii: is_set(ensure_ascii),
+        depth: 0,
+        has_items: false,
+    };
+    let mut json = Bounded(Vec::new());
+    let mut serializer = serde_json::Serializer::with_formatter(&mut json, formatter);
+    let done = match is_set(sort_keys) {
+        // Its objects are in the order of their keys.
+        true => serde_json::to_value(&value).and_then(|value| value.serialize(&mut serializer)),
+        false => value.serialize(&mut serializer),
     };
     done.map_err(|error| wrong(error.to_string()))?;
     // Sixteen units a byte, as the library's own filter costs.
@@ -307,16 +350,80 @@ impl Write for Bounded {
     }
 }
 
-/// A space behind commas and colons.
-struct Spaced;
+/// Spaces and escapes as Python's.
+struct PythonJson {
+    /// Between items, and between a key and its value.
+    item: String,
+    key: String,
+    /// Spaces a level; `None`: all in one line.
+    indent: Option<usize>,
+    is_ascii: bool,
+    depth: usize,
+    /// Whether the list or object that ends has anything in it.
+    has_items: bool,
+}
 
-impl Formatter for Spaced {
+impl PythonJson {
+    fn begin<W: Write + ?Sized>(&mut self, out: &mut W, bracket: &[u8]) -> std::io::Result<()> {
+        self.depth += 1;
+        self.has_items = false;
+        out.write_all(bracket)
+    }
+
+    fn end<W: Write + ?Sized>(&mut self, out: &mut W, bracket: &[u8]) -> std::io::Result<()> {
+        self.depth -= 1;
+        if self.has_items {
+            self.line(out)?;
+        }
+        self.has_items = true;
+        out.write_all(bracket)
+    }
+
+    fn item<W: Write + ?Sized>(&mut self, out: &mut W, is_first: bool) -> std::io::Result<()> {
+        if !is_first {
+            out.write_all(self.item.as_bytes())?;
+        }
+        self.line(out)
+    }
+
+    /// A new line, where there are any.
+    fn line<W: Write + ?Sized>(&self, out: &mut W) -> std::io::Result<()> {
+        let Some(width) = self.indent else {
+            return Ok(());
+        };
+        out.write_all(b"\n")?;
+        (0..width * self.depth).try_for_each(|_| out.write_all(b" "))
+    }
+}
+
+impl Formatter for PythonJson {
+    fn begin_array<W: Write + ?Sized>(&mut self, out: &mut W) -> std::io::Result<()> {
+        self.begin(out, b"[")
+    }
+
+    fn end_array<W: Write + ?Sized>(&mut self, out: &mut W) -> std::io::Result<()> {
+        self.end(out, b"]")
+    }
+
     fn begin_array_value<W: Write + ?Sized>(
         &mut self,
         out: &mut W,
         first: bool,
     ) -> std::io::Result<()> {
-        out.write_all(if first { b"" } else { b", " })
+        self.item(out, first)
+    }
+
+    fn end_array_value<W: Write + ?Sized>(&mut self, _: &mut W) -> std::io::Result<()> {
+        self.has_items = true;
+        Ok(())
+    }
+
+    fn begin_object<W: Write + ?Sized>(&mut self, out: &mut W) -> std::io::Result<()> {
+        self.begin(out, b"{")
+    }
+
+    fn end_object<W: Write + ?Sized>(&mut self, out: &mut W) -> std::io::Result<()> {
+        self.end(out, b"}")
     }
 
     fn begin_object_key<W: Write + ?Sized>(
@@ -324,10 +431,35 @@ impl Formatter for Spaced {
         out: &mut W,
         first: bool,
     ) -> std::io::Result<()> {
-        out.write_all(if first { b"" } else { b", " })
+        self.item(out, first)
     }
 
     fn begin_object_value<W: Write + ?Sized>(&mut self, out: &mut W) -> std::io::Result<()> {
-        out.write_all(b": ")
+        out.write_all(self.key.as_bytes())
+    }
+
+    fn end_object_value<W: Write + ?Sized>(&mut self, _: &mut W) -> std::io::Result<()> {
+        self.has_items = true;
+        Ok(())
+    }
+
+    fn write_string_fragment<W: Write + ?Sized>(
+        &mut self,
+        out: &mut W,
+        fragment: &str,
+    ) -> std::io::Result<()> {
+        if !self.is_ascii {
+            return out.write_all(fragment.as_bytes());
+        }
+        for c in fragment.chars() {
+            if c.is_ascii() {
+                write!(out, "{c}")?;
+                continue;
+            }
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(out, "\\u{unit:04x}")?;
+            }
+        }
+        Ok(())
     }
 }

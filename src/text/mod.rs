@@ -5,6 +5,7 @@ mod guard;
 mod jinja;
 mod piece;
 mod prompt;
+mod python_strings;
 mod stand_ins;
 mod stream;
 mod template;

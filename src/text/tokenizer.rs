@@ -224,7 +224,8 @@ impl Tokenizer {
         own
     }
 
-    /// Some models of text have special tokens among their words, and find them without being told to.
+    /// Some models of text have special tokens among their words, and find them without being told to. What nobody would take for a mark, such as
+    /// a full stop that ends texts, is what it is in any text.
     fn refuse_said(
         &self,
         prompt: &ChatPrompt,
@@ -232,7 +233,8 @@ impl Tokenizer {
         own: impl Iterator<Item = u32>,
     ) -> Result<()> {
         let own: Vec<u32> = own.collect();
-        for special in &*self.specials {
+        let is_mark = |special: &&String| special.contains(['<', '>', '[', ']', '{', '}', '|']);
+        for special in self.specials.iter().filter(is_mark) {
             let Some(id) = self.inner.token_to_id(special) else {
                 continue;
             };
