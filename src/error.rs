@@ -602,6 +602,19 @@ impl Error {
         }
     }
 
+    /// The same error once more, for all who shared the work that failed.
+    pub fn repeated(&self) -> Self {
+        match self {
+            Self::DeviceLost(why) => Self::DeviceLost(why.clone()),
+            Self::OutOfMemory { adapter, need } => Self::OutOfMemory {
+                adapter: adapter.clone(),
+                need: *need,
+            },
+            Self::Gpu(what) => Self::Gpu(what.clone()),
+            other => Self::Gpu(other.to_string()),
+        }
+    }
+
     /// Whether another adapter may do what this one did not, whatever is asked of it.
     pub fn is_of_adapter(&self) -> bool {
         matches!(

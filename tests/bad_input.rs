@@ -527,7 +527,19 @@ fn models_that_do_not_fit() {
         assert_eq!((need.dtype, need.context_size), (dtype, 512));
         assert_eq!(need.exact_kv, options.exact_kv);
     }
+    // Where only the activations are too much, they are part of what is needed.
     options.exact_kv = false;
+    let need = |options: &LoadOptions| match Model::load("demo", options).map(drop) {
+        Err(Error::OutOfMemory {
+            need: Some(need), ..
+        }) => need,
+        other => panic!("{other:?}"),
+    };
+    let without = need(&options);
+    options.memory_limit = Some(without.weights + without.session);
+    let with = need(&options);
+    assert!(with.session > without.session);
+    assert!(with.weights + with.session > with.available.unwrap());
     options.dtype = None;
     options.memory_limit = None;
     options.context_size = Some(4096);

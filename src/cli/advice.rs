@@ -208,135 +208,19 @@ mod tests {
             .flat_map(clap::Command::get_arguments)
             .filter_map(clap::Arg::get_long)
             .collect();
-        let adapter = || "card".to_owned();
-        let unsupported = |feature| Error::Unsupported {
-            adapter: adapter(),
-            feature,
-            why: "it is old".into(),
-        };
-        let hub = |repo: &str| HubError::Gated {
-            repo: repo.into(),
-            page: "page".into(),
-            tokens: "tokens".into(),
-            has_token: false,
-        };
-        let offline = |missing: &str| HubError::Offline {
-            repo: "a/b".into(),
-            missing: missing.into(),
-            cache: "/cache".into(),
-        };
-        let other_origin = |origin| Error::OtherOrigin {
-            path: "a".into(),
-            origin,
-            saved: "old".into(),
-            here: "new".into(),
-        };
-        let errors = [
-            hub(TOKENIZER_REPO).into(),
-            hub("a/b").into(),
-            offline("the tokenizer").into(),
-            offline("config.json").into(),
-            Error::NoTokenizer {
-                model: "m".into(),
-                has_sentencepiece: false,
-            },
-            Error::UnknownTask {
-                name: "arc".into(),
-                known: vec!["arc_easy"],
-            },
-            Error::EvalItem {
-                task: "arc_easy".into(),
-                doc: 3,
-                cause: Box::new(Error::NotANumber { id: 7 }),
-            },
-            Error::OtherForm {
-                path: "m".into(),
-                form: ModelForm::LoraAdapter { base: None },
-            },
-            Error::OtherForm {
-                path: "m".into(),
-                form: ModelForm::Quantized {
-                    program: "AWQ".into(),
-                },
-            },
-            Error::EmptyPrompt,
-            Error::ChatTemplate {
-                path: "m".into(),
-                line: Some(1),
-                what: "x".into(),
-            },
-            Error::PromptTooLong {
-                tokens: 9,
-                context_size: 8,
-                max_context_size: 16,
-            },
-            Error::MaxLength {
-                max_length: 8,
-                tokens: 9,
-            },
-            Error::SequencesNeedSampling { count: 2 },
-            Error::NotANumber { id: 7 },
-            Error::ContextSize {
-                requested: 9,
-                possible: 8,
-                adapter: Some(adapter()),
-            },
-            Error::ContextSize {
-                requested: 9,
-                possible: 0,
-                adapter: Some(adapter()),
-            },
-            Error::NoAdapter {
-                requested: Some("x".into()),
-                found: vec![adapter()],
-            },
-            Error::NoDevice {
-                adapter: adapter(),
-                cause: "busy".into(),
-            },
-            Error::ComputesWrongly {
-                adapter: "Card".into(),
-                what: "the norm gives 2e0 where 1e0 is right".into(),
-            },
-            Error::DeviceLost("reset".into()),
-            unsupported(Feature::Textures),
-            unsupported(Feature::Int8InTextures),
-            unsupported(Feature::F16Prefill),
-            unsupported(Feature::Model),
-            Error::Int8NeedsQ8 { dtype: Dtype::F16 },
-            Error::SavedSession {
-                path: "a".into(),
-                what: "damaged".into(),
-            },
-            other_origin(Origin::Weights),
-            other_origin(Origin::ComputePath),
-            other_origin(Origin::KvDtype),
-            other_origin(Origin::PrefillDtype),
-            other_origin(Origin::Kernels),
-            Error::OutOfMemory {
-                adapter: adapter(),
-                need: None,
-            },
-            #[cfg(feature = "server")]
-            Error::Listen {
-                address: "localhost:80".into(),
-                cause: std::io::Error::other("no"),
-            },
-            #[cfg(feature = "server")]
-            Error::OpenToAll {
-                address: "0.0.0.0:80".into(),
-            },
-        ];
-        for error in &errors {
-            let advice = advice(error).expect("advice");
-            let mut named = advice.split("--").skip(1).peekable();
-            assert!(named.peek().is_some(), "{error}: {advice}");
-            for rest in named {
+        let code = include_str!("advice.rs").split("#[cfg(test)]").next();
+        let lines = code.unwrap_or_default().lines();
+        let texts = lines.filter(|line| !line.trim_start().starts_with("//"));
+        let mut named = 0;
+        for line in texts {
+            for rest in line.split("--").skip(1) {
                 let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-');
                 let flag = &rest[..end.unwrap_or(rest.len())];
-                assert!(flags.contains(&flag), "--{flag}: {advice}");
+                assert!(flags.contains(&flag), "--{flag}: {line}");
+                named += 1;
             }
         }
+        assert!(named > 20, "the test has gone blind");
     }
 
     #[test]

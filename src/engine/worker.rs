@@ -199,7 +199,7 @@ impl Worker {
                 Ok(true) => self.lost_before = false,
                 Ok(false) => {}
                 Err(error) => {
-                    serving.fail_all(&self.sink, error);
+                    serving.fail_all(&self.sink, &error);
                     // A device that has run out of memory, or refused something, says so for ever after.
                     if let Err(unusable) = serving.model.network().gpu().check() {
                         let adapter = serving.model.adapter().identity();
@@ -504,17 +504,12 @@ impl Serving {
     }
 
     /// All that run have failed together.
-    fn fail_all(&mut self, sink: &Sink, error: Error) {
-        let text = error.to_string();
+    fn fail_all(&mut self, sink: &Sink, error: &Error) {
         self.driver.forget();
-        let mut error = Some(error);
         for active in self.active.drain(..) {
-            let error = error
-                .take()
-                .unwrap_or_else(|| Error::DeviceLost(text.clone()));
             sink.send(Event::Failed {
                 request: active.request,
-                error,
+                error: error.repeated(),
             });
         }
     }

@@ -73,8 +73,8 @@ impl Network {
         }
         let exact = options.exact_kv;
         // What cannot fit on any path need not be measured first.
-        let least = layout.bytes() + context_size as u64 * sizes::position_bytes(&config, exact);
-        check_memory(&gpu, &config, &layout, context_size, options, least)?;
+        let kv = kv_bytes(&config, context_size, exact);
+        check_memory(&gpu, &layout, context_size, options, kv)?;
         prepare(&mut gpu, options)?;
         let tune::Chosen { path, tuning } =
             tune::choose(&gpu, &config, layout.main_dtype(), options)?;
@@ -94,14 +94,9 @@ impl Network {
             context_size,
             exact_kv: exact,
         });
-        check_memory(
-            &gpu,
-            &config,
-            &layout,
-            context_size,
-            options,
-            least + plan.bytes(),
-        )?;
+        let activations = plan.bytes();
+        let session = kv + activations;
+        check_memory(&gpu, &layout, context_size, options, session)?;
         let cancel = options.cancel.as_deref();
         let mut go_on = |done| {
             progress(done);
@@ -130,7 +125,7 @@ impl Network {
             fingerprint.unwrap_or_else(|_| Err(Error::Gpu("hashing weights panicked".into())));
         let in_full = |error| match error {
             Error::OutOfMemory { .. } => {
-                out_of_memory(&gpu, &config, &layout, context_size, options, None)
+                out_of_memory(&gpu, &layout, context_size, options, session, None)
             }
             other => other,
         };
@@ -138,7 +133,6 @@ impl Network {
         warnings.extend(f16_prefill::warning(&layout));
         gpu.keep_pipeline_cache();
         let rotations = upload_rotations(&gpu, &config, context_size);
-        let activations = plan.bytes();
         let resident = Resident {
             memory_limit: options
                 .memory_limit
@@ -159,13 +153,8 @@ impl Network {
         });
         let core = made.map_err(|error| match error {
             Error::OutOfMemory { .. } => {
-                let Resident {
-                    gpu,
-                    config,
-                    layout,
-                    ..
-                } = &resident;
-                out_of_memory(gpu, config, layout, context_size, options, None)
+                let Resident { gpu, layout, .. } = &resident;
+                out_of_memory(gpu, layout, context_size, options, session, None)
             }
             other => other,
         })?;
@@ -471,23 +460,22 @@ pub fn kv_bytes(config: &Config, context_size: usize, exact_kv: bool) -> u64 {
 /// Refuses early what cannot fit, where the room is known.
 fn check_memory(
     gpu: &Gpu,
-    config: &Config,
     layout: &Layout,
     context_size: usize,
     options: &LoadOptions,
-    needed: u64,
+    session: u64,
 ) -> Result<()> {
     let room = [options.memory_limit, gpu.free_memory()]
         .into_iter()
         .flatten()
         .min();
     match room {
-        Some(room) if needed > room => Err(out_of_memory(
+        Some(room) if layout.bytes() + session > room => Err(out_of_memory(
             gpu,
-            config,
             layout,
             context_size,
             options,
+            session,
             Some(room),
         )),
         _ => Ok(()),
@@ -496,17 +484,17 @@ fn check_memory(
 
 fn out_of_memory(
     gpu: &Gpu,
-    config: &Config,
     layout: &Layout,
     context_size: usize,
     options: &LoadOptions,
+    session: u64,
     room: Option<u64>,
 ) -> Error {
     Error::OutOfMemory {
         adapter: gpu.adapter.name.clone(),
         need: Some(MemoryNeed {
             weights: layout.bytes(),
-            session: kv_bytes(config, context_size, options.exact_kv),
+            session,
             available: room,
             is_limit: room.is_some() && options.memory_limit == room,
             dtype: layout.main_dtype(),

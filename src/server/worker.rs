@@ -120,7 +120,7 @@ impl Worker {
         for job in &self.jobs {
             for index in 0..job.texts.len() {
                 self.metrics.failed();
-                job.outlet.send(index, Event::Ended(Err(again(error))));
+                job.outlet.send(index, Event::Ended(Err(error.repeated())));
             }
         }
     }
@@ -278,7 +278,7 @@ impl Round<'_> {
             for (index, has_ended) in taken.has_ended.iter().enumerate() {
                 if !has_ended {
                     self.metrics.failed();
-                    let failed = Event::Ended(Err(again(error)));
+                    let failed = Event::Ended(Err(error.repeated()));
                     taken.job.outlet.send(index, failed);
                 }
             }
@@ -357,18 +357,5 @@ impl Taken {
             Err(_) => metrics.failed(),
         }
         self.job.outlet.send(tag.index, Event::Ended(text));
-    }
-}
-
-/// An error that is told to several.
-fn again(error: &Error) -> Error {
-    match error {
-        Error::DeviceLost(why) => Error::DeviceLost(why.clone()),
-        Error::OutOfMemory { adapter, need } => Error::OutOfMemory {
-            adapter: adapter.clone(),
-            need: *need,
-        },
-        Error::Gpu(what) => Error::Gpu(what.clone()),
-        other => Error::Gpu(other.to_string()),
     }
 }

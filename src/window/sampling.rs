@@ -76,8 +76,8 @@ impl SamplingSettings {
         numbers(self) == numbers(other)
     }
 
-    /// With `seed` where the person gave none.
-    pub fn sampling(&self, seed: u64) -> SamplingParams {
+    /// With `seed` where the person gave none. What there is no control for is the model's own, `base`.
+    pub fn over(&self, base: SamplingParams, seed: u64) -> SamplingParams {
         SamplingParams {
             temperature: self.temperature,
             top_k: self.top_k,
@@ -85,7 +85,7 @@ impl SamplingSettings {
             min_p: self.min_p,
             repetition_penalty: self.repetition_penalty,
             seed: self.seed.unwrap_or(seed),
-            ..SamplingParams::default()
+            ..base
         }
     }
 }

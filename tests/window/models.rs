@@ -448,7 +448,8 @@ fn sampling_is_chosen_by_name_and_kept_for_a_model() {
     let mut stage = stage("demo");
     let load = |stage: &mut Scene<'_>, load: u64, name: &str| {
         stage.window.state_mut().act(Action::Load(name.into()));
-        let info = Box::new(info(name));
+        let mut info = Box::new(info(name));
+        info.sampling.processors.no_repeat_ngram_size = 3;
         stage.tell(Event::Loaded { load, info });
     };
     load(&mut stage, 1, "demo");
@@ -457,6 +458,8 @@ fn sampling_is_chosen_by_name_and_kept_for_a_model() {
         stage.write("Once");
         let request = stage.request();
         stage.finish(request.id, Finish::Eos);
+        // There is no control for it, so the model's file has its way.
+        assert_eq!(request.options.sampling.processors.no_repeat_ngram_size, 3);
         request.options.sampling.temperature
     };
     stage.reach("Preset");

@@ -101,8 +101,8 @@ pub fn check_length(text: &str, context: &Context) -> Result<(), ApiError> {
     if text.len() <= 4 * context_size {
         return Ok(());
     }
-    let longest = context.spelling.longest();
-    let tokens = text.len().div_ceil(longest.max(1));
+    let tokenizer = context.model.tokenizer();
+    let tokens = tokenizer.map_or(0, |tokenizer| tokenizer.least_tokens(text));
     match tokens > context_size + 1 {
         true => Err(ApiError::too_long(
             context_size,

@@ -8,7 +8,6 @@ use crate::text::{Piece, Tokenizer};
 pub struct Spelling {
     tokenizer: Option<Tokenizer>,
     pieces: Vec<OnceLock<Piece>>,
-    longest: OnceLock<usize>,
 }
 
 impl Spelling {
@@ -17,23 +16,11 @@ impl Spelling {
         Self {
             tokenizer: tokenizer.cloned(),
             pieces: (0..vocab_size).map(|_| OnceLock::new()).collect(),
-            longest: OnceLock::new(),
         }
     }
 
     pub fn has_text(&self) -> bool {
         self.tokenizer.is_some()
-    }
-
-    /// Bytes of the longest token as the vocabulary spells it, which are no fewer than those of a text that it stands for.
-    pub fn longest(&self) -> usize {
-        *self.longest.get_or_init(|| {
-            let tokenizer = self.tokenizer.iter();
-            let ids = 0..self.pieces.len() as u32;
-            let tokens =
-                tokenizer.flat_map(|tokenizer| ids.clone().filter_map(|id| tokenizer.token(id)));
-            tokens.map(|token| token.len()).max().unwrap_or(0)
-        })
     }
 
     /// What an id stands for.

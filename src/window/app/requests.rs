@@ -116,9 +116,13 @@ impl App {
             stop.extend_from_slice(state.template().stop());
         }
         self.cancel = Arc::new(AtomicBool::new(false));
+        let own = state.info().map(|info| info.sampling.clone());
+        let sampling = settings
+            .sampling
+            .over(own.unwrap_or_default(), clock_seed());
         let options = GenerateOptions {
             max_tokens: Some(settings.max_tokens),
-            sampling: settings.sampling.sampling(clock_seed()),
+            sampling,
             stop,
             stop_strings: state
                 .info()
