@@ -192,7 +192,7 @@ fn several_texts_come_one_after_the_other() {
 fn what_is_wrong_is_named() {
     let kwargs = |pair: &str| failure(&["--generate-kwargs", pair]);
     for (pair, words) in [
-        ("top_p=2", &["`top_p` is 2", "up to 1"][..]),
+        ("top_p=-1", &["`top_p` is -1", "from 1 on it is off"][..]),
         ("temperature=-1", &["`temperature` is -1"]),
         (
             "temprature=1",

@@ -297,7 +297,7 @@ fn bad_lines_are_told_and_the_rest_goes_on() {
         (long_prompt.as_bytes(), "the context 512"),
         (b"\"\xff\xfe\"", "UTF-8"),
         (b"{\"prompt\": \"a\", \"max_token\": 1}", "there is no `max_token`"),
-        (b"{\"prompt\": \"a\", \"generate_kwargs\": {\"top_p\": 2}}", "`top_p` is 2"),
+        (b"{\"prompt\": \"a\", \"generate_kwargs\": {\"top_p\": -2}}", "`top_p` is -2"),
         (b"{\"prompt\": \"a\", \"generate_kwargs\": {\"num_beams\": 2}}", "num_beams"),
         (b"{\"prompt\": \"a\", \"generate_kwargs\": {\"num_return_sequences\": 2, \"do_sample\": true}}", "num_return_sequences"),
         (b"{\"prompt\": \"a\", \"max_tokens\": 2, \"generate_kwargs\": {\"max_new_tokens\": 3}}", "contradicts"),
