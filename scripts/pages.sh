@@ -4,9 +4,10 @@
 set -eu
 to=${1:?scripts/pages.sh: into which folder}
 cd "$(dirname "$0")/.."
-mkdir -p "$to/assets/demo"
+mkdir -p "$to/assets/demo" "$to/tests"
 cp README.md ARCHITECTURE.md CHANGELOG.md LICENSE "$to"
 cp -R examples "$to"
 cp -R assets/docs assets/screenshots "$to/assets"
-cp assets/demo/README.md "$to/assets/demo"
+cp assets/demo/*.md "$to/assets/demo"
+cp -R tests/gpu "$to/tests"
 chmod -R u=rwX,go=rX "$to"
