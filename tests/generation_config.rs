@@ -54,6 +54,7 @@ fn every_key_is_set() {
         ("top_p", json!(1.5), |c| c.top_p == 1.0),
         ("epsilon_cutoff", json!(1), |c| c.epsilon_cutoff == 0.0),
         ("eta_cutoff", json!(-0.1), |c| c.eta_cutoff == 0.0),
+        ("eta_cutoff", json!(3e-7), |c| c.eta_cutoff == 3e-7),
         ("temperature", json!(200), |c| c.temperature == 200.0),
         ("epsilon_cutoff", json!(0.5), |c| c.epsilon_cutoff == 0.5),
         ("eta_cutoff", json!(0.5), |c| c.eta_cutoff == 0.5),

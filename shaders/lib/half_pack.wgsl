@@ -5,6 +5,9 @@
 fn pack_halves(quad: vec4<f32>) -> vec2<u32> {
     let bits = bitcast<vec4<u32>>(quad);
     let is_odd = (bits >> vec4<u32>(13u)) & vec4<u32>(1u);
-    let rounded = bitcast<vec4<f32>>((bits + vec4<u32>(0xfffu) + is_odd) & vec4<u32>(0xffffe000u));
-    return vec2<u32>(pack2x16float(rounded.xy), pack2x16float(rounded.zw));
+    let rounded = (bits + vec4<u32>(0xfffu) + is_odd) & vec4<u32>(0xffffe000u);
+    // A NaN whose bits are all set would become a zero.
+    let is_finite = (bits & vec4<u32>(0x7f800000u)) != vec4<u32>(0x7f800000u);
+    let quad_rounded = bitcast<vec4<f32>>(select(bits, rounded, is_finite));
+    return vec2<u32>(pack2x16float(quad_rounded.xy), pack2x16float(quad_rounded.zw));
 }

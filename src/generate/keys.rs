@@ -242,7 +242,7 @@ impl<'a> Entry<'a> {
     /// A probability below which tokens are cut; 0, which is off, for what is none.
     fn cutoff(&self) -> Result<f32> {
         let cutoff = self.or(0.0, Self::number)? as f32;
-        match (LEAST..=1.0 - LEAST).contains(&cutoff) {
+        match (f32::MIN_POSITIVE..=1.0 - LEAST).contains(&cutoff) {
             true => Ok(cutoff),
             false => Ok(0.0),
         }
