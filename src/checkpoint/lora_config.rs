@@ -38,7 +38,7 @@ impl LoraConfig {
     /// [`Error::Adapter`] that names what cannot be merged.
     pub fn parse(json: &[u8], path: &Path) -> Result<Self> {
         let fail = |what: String| Error::adapter(path, what);
-        // In the order of the file.
+        // Patterns count in the order of the file, which a map of values does not keep.
         let fields: HashMap<String, &RawValue> = serde_json::from_slice(json)
             .map_err(|error| fail(format!("not the configuration of an adapter: {error}")))?;
         let values: Map<String, Value> = serde_json::from_slice(json)

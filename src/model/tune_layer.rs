@@ -159,7 +159,7 @@ impl<'a> LayerSample<'a> {
         Ok((!is_slow).then_some((sample, first)))
     }
 
-    /// `None` for a model without layers; an error where there is no room.
+    /// `None` for a model without layers, or one too wide; an error where there is no room.
     fn new(gpu: &'a Gpu, config: &Config, dtype: Dtype, class: BatchClass) -> Result<Option<Self>> {
         let Some(layer) = config.layers.get(config.layers.len() / 2) else {
             return Ok(None);
@@ -197,6 +197,10 @@ impl<'a> LayerSample<'a> {
             .clamp(1, config.layers.len() as u64);
         let widest = sizes.iter().map(|(rows, columns)| (*rows).max(*columns));
         let widest = widest.max().unwrap_or(0) as u64 * 4 * u64::from(tokens(class));
+        // So many rows of a very wide model do not fit: then the smaller sample has to do.
+        if widest > binding {
+            return Ok(None);
+        }
         let storage = wgpu::BufferUsages::STORAGE;
         gpu.try_allocating(|| {
             let matrices = sizes.map(|(rows, columns)| {
