@@ -212,7 +212,7 @@ pub fn read_json(bytes: &[u8]) -> Result<Imported, String> {
         peaks,
         steps: checked,
         requests,
-        left_out: metadata.left_out.min(1 << 40),
+        left_out: metadata.left_out.min(u32::MAX as usize),
     })
 }
 
