@@ -9,7 +9,7 @@ use super::loader::Loader;
 use super::pieces::{given_tokens, prompt_ids, token_event};
 use super::sink::Sink;
 use crate::error::{Error, Result};
-use crate::generate::{Driver, Finish, Generator, Lane, Model, ModelFiles, begin};
+use crate::generate::{Driver, Finish, Generator, Model, ModelFiles, Running, begin};
 use crate::model::{Progress, Sequence, common_prefix};
 use crate::text::{Fitted, Jinja};
 use crate::trace::Rationing;
@@ -399,15 +399,15 @@ impl Serving {
                 active.generator.end(Finish::Cancelled);
             }
         }
-        let lanes = self.active.iter_mut();
-        let mut lanes: Vec<Lane<'_>> = lanes
-            .map(|active| Lane {
+        let active = self.active.iter_mut();
+        let mut requests: Vec<Running<'_>> = active
+            .map(|active| Running {
                 key: active.request,
                 sequence: &mut active.sequence,
                 generator: &mut active.generator,
             })
             .collect();
-        let failed = self.driver.tick(self.model.network(), &mut lanes)?;
+        let failed = self.driver.tick(self.model.network(), &mut requests)?;
         for (request, error) in failed {
             self.failed(sink, request, error);
         }

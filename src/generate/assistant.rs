@@ -4,9 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::sampling::{Draft, Sampler};
 use crate::error::Result;
-use crate::model::{
-    Batch, BatchClass, Network, RowResult, Sequence, TokenSource, Wants, common_prefix,
-};
+use crate::model::{BatchClass, Network, RowResult, Sequence, TokenSource, Wants, common_prefix};
 use crate::trace::TraceMode;
 
 /// How the number of ids that an assistant model proposes follows from how many were accepted.
@@ -134,7 +132,7 @@ impl Drafter {
         let network = Arc::clone(&self.assistant.network);
         let room = network.room();
         loop {
-            let mut batch = Batch::default();
+            let mut batch = network.batch();
             let first = self.sequence.len()?;
             for (position, id) in self.text.iter().enumerate().skip(first) {
                 let class = match position < self.prompt {

@@ -7,7 +7,9 @@ use web_time::Instant;
 
 use super::generator::Generator;
 use crate::error::{Error, Result};
-use crate::model::{Batch, BatchClass, Network, RowResult, Sequence, Ticket, Wants};
+use crate::model::{
+    Batch, BatchClass, Network, RowResult, Sequence, Ticket, TokenSource, Wants, common_prefix,
+};
 use crate::trace::{Phase, Step, TraceMode};
 
 /// Steps in flight at most, with the one that is waited for.
@@ -17,8 +19,8 @@ const MOST_AHEAD: usize = 3;
 /// of a text would only hold up what comes next.
 const SLOW_STEP: Duration = Duration::from_millis(10);
 
-/// A request with its sequence, for a tick.
-pub struct Lane<'a> {
+/// A request at work, with its sequence.
+pub struct Running<'a> {
     /// Tells it from others for as long as it is driven.
     pub key: u64,
     pub sequence: &'a mut Sequence,
@@ -26,7 +28,7 @@ pub struct Lane<'a> {
 }
 
 /// A step on its way.
-struct Flight {
+struct PendingStep {
     ticket: Ticket,
     /// Whose each row of the batch is.
     owners: Vec<u64>,
@@ -43,7 +45,9 @@ struct Flight {
 /// Steps in flight, and what is known of their pace.
 #[derive(Default)]
 pub struct Driver {
-    flights: VecDeque<Flight>,
+    pending: VecDeque<PendingStep>,
+    /// The network's when a step was submitted last.
+    epoch: Option<u64>,
     /// When results were read last, and how long that was after those before.
     last: Option<Instant>,
     pace: Option<Duration>,
@@ -84,7 +88,7 @@ impl Driver {
 
     /// Forgets all that is under way: nobody waits for it.
     pub fn forget(&mut self) {
-        self.flights.clear();
+        self.pending.clear();
         self.last = None;
         self.trace.unread = None;
     }
@@ -99,157 +103,186 @@ impl Driver {
         }
     }
 
-    /// Submits what `lanes` need, as far ahead as is good, and hands the results of the oldest step to them. Returns what went wrong with
-    /// single lanes; those are no longer to be driven.
+    /// Submits what `requests` need, as far ahead as is good, and hands the results of the oldest step to them. Returns what went wrong
+    /// with single ones; those are no longer to be driven.
     ///
     /// # Errors
     /// Those of the device, which concern all.
-    pub fn tick(&mut self, network: &Network, lanes: &mut [Lane<'_>]) -> Result<Vec<(u64, Error)>> {
+    pub fn tick(
+        &mut self,
+        network: &Network,
+        requests: &mut [Running<'_>],
+    ) -> Result<Vec<(u64, Error)>> {
         // What is still under way nobody waits for.
-        if lanes.is_empty() {
+        if requests.is_empty() {
             return Ok(Vec::new());
         }
         let mut failed = Vec::new();
-        while self.flights.len() < self.ahead(network) {
-            if !self.submit(network, lanes, &mut failed)? {
+        while self.pending.len() < self.ahead(network) {
+            if !self.submit_rows(network, requests, &mut failed)? {
                 break;
             }
         }
-        if let Some(flight) = self.flights.pop_front() {
-            self.land(network, flight, lanes)?;
+        if let Some(step) = self.pending.pop_front() {
+            self.complete(network, step, requests)?;
         }
         Ok(failed)
     }
 
     /// Submits a step; false where there is nothing to do.
-    fn submit(
+    fn submit_rows(
         &mut self,
         network: &Network,
-        lanes: &mut [Lane<'_>],
+        requests: &mut [Running<'_>],
         failed: &mut Vec<(u64, Error)>,
     ) -> Result<bool> {
         let room = network.room();
-        let (mut batch, mut owners) = (Batch::default(), Vec::new());
+        let mut batch = network.batch();
+        if self.epoch != batch.epoch() {
+            // Somebody else's step had keys and values become f32: what requests had computed is gone.
+            self.epoch = batch.epoch();
+            self.forget_steps(requests);
+        }
+        let mut owners = Vec::new();
         // Those that write first: a long prompt must not hold them up.
         for is_decoding in [true, false] {
-            for lane in lanes.iter_mut() {
-                let has_failed = failed.iter().any(|(key, _)| *key == lane.key);
-                if lane.generator.is_decoding() != is_decoding || has_failed {
+            for request in requests.iter_mut() {
+                let has_failed = failed.iter().any(|(key, _)| *key == request.key);
+                if request.generator.is_decoding() != is_decoding || has_failed {
                     continue;
                 }
-                let added = lane.generator.add_rows(lane.sequence, room, &mut batch);
+                let added = request
+                    .generator
+                    .add_rows(request.sequence, room, &mut batch);
                 if let Err(error) = added {
-                    failed.push((lane.key, error));
+                    failed.push((request.key, error));
                 }
-                owners.resize(batch.rows().len(), lane.key);
+                owners.resize(batch.rows().len(), request.key);
             }
         }
-        let Some(first) = batch.rows().first() else {
+        if batch.rows().is_empty() {
             return Ok(false);
-        };
-        let prompts = batch.rows().iter();
-        let prompts = prompts.filter(|row| row.class == BatchClass::Prompt);
-        let prompt_rows = prompts.count() as u32;
-        let position = first.position;
+        }
+        let step = self.submit(network, &batch, owners)?;
+        self.pending.push_back(step);
+        Ok(true)
+    }
+
+    /// Submits a batch with rows.
+    fn submit(
+        &mut self,
+        network: &Network,
+        batch: &Batch,
+        owners: Vec<u64>,
+    ) -> Result<PendingStep> {
         let begin = Instant::now();
         if self.trace.mode.is_detailed() {
             network.prepare_timer();
         }
-        let ticket = network.submit(&batch, self.trace.mode)?;
-        self.flights.push_back(Flight {
+        let ticket = network.submit(batch, self.trace.mode)?;
+        let rows = batch.rows();
+        let prompts = rows.iter().filter(|row| row.class == BatchClass::Prompt);
+        let prompt_rows = prompts.count() as u32;
+        Ok(PendingStep {
             ticket,
             owners,
             phase: match prompt_rows {
                 0 => Phase::Decode,
                 _ => Phase::Prefill,
             },
-            rows: batch.rows().len() as u32,
+            rows: rows.len() as u32,
             prompt_rows,
-            position,
+            position: rows.first().map_or(0, |row| row.position),
             begin,
             drafts: (0, 0),
-        });
-        Ok(true)
+        })
     }
 
-    fn land(
+    /// Forgets what is under way, and has requests begin anew with the ids that they have.
+    fn forget_steps(&mut self, requests: &mut [Running<'_>]) {
+        self.forget();
+        for request in requests {
+            request.generator.forget_pending();
+        }
+    }
+
+    /// Waits for a step, and hands its results to whose they are.
+    fn complete(
         &mut self,
         network: &Network,
-        mut flight: Flight,
-        lanes: &mut [Lane<'_>],
+        mut step: PendingStep,
+        requests: &mut [Running<'_>],
     ) -> Result<()> {
         let mut received = Vec::new();
-        let is_valid = network.read(&flight.ticket, |row, result| {
-            let key = flight.owners.get(row);
-            let lane = lanes.iter_mut().find(|lane| Some(&lane.key) == key);
-            // Of a lane that has ended nobody wants it.
-            if let Some(lane) = lane
-                && let Some(id) = lane.generator.receive(result)
+        let is_valid = network.read(&step.ticket, |row, result| {
+            let key = step.owners.get(row);
+            let request = requests
+                .iter_mut()
+                .find(|request| Some(&request.key) == key);
+            // Of one that has ended nobody wants it.
+            if let Some(request) = request
+                && let Some(id) = request.generator.receive(result)
             {
-                received.push((lane.key, id));
+                received.push((request.key, id));
             }
         })?;
-        // Sequences ask the network, which reading holds.
-        for (key, id) in received {
-            if let Some(lane) = lanes.iter_mut().find(|lane| lane.key == key) {
-                lane.sequence.learn(id)?;
-            }
-        }
-        if is_valid {
-            self.prompt_tokens += u64::from(flight.prompt_rows);
-            for lane in lanes.iter_mut() {
-                let (proposed, accepted) = lane.generator.settle(lane.sequence)?;
-                flight.drafts.0 += proposed as u32;
-                flight.drafts.1 += accepted as u32;
-            }
-        } else {
-            self.forget();
-            lanes
-                .iter_mut()
-                .for_each(|lane| lane.generator.forget_pending());
+        if !is_valid {
+            self.forget_steps(requests);
             return Ok(());
         }
+        // Sequences ask the network, which reading holds.
+        for (key, id) in received {
+            if let Some(request) = requests.iter_mut().find(|request| request.key == key) {
+                request.sequence.learn(id)?;
+            }
+        }
+        self.prompt_tokens += u64::from(step.prompt_rows);
+        for request in requests.iter_mut() {
+            let (proposed, accepted) = request.generator.settle(request.sequence)?;
+            step.drafts.0 += proposed as u32;
+            step.drafts.1 += accepted as u32;
+        }
         let now = Instant::now();
-        let before = self.last.filter(|_| flight.phase == Phase::Decode);
-        if flight.ticket.has_results
+        let before = self.last.filter(|_| step.phase == Phase::Decode);
+        if step.ticket.has_results
             && let Some(last) = self.last.replace(now)
         {
             self.pace = Some(now.saturating_duration_since(last));
         }
-        self.note(&mut flight, before, now);
+        self.note(&mut step, before, now);
         Ok(())
     }
 
     /// Notes a step, as finely as it was timed.
-    fn note(&mut self, flight: &mut Flight, before: Option<Instant>, now: Instant) {
+    fn note(&mut self, pending: &mut PendingStep, before: Option<Instant>, now: Instant) {
         let mode = self.trace.mode;
         let Some(origin) = self.trace.begin.filter(|_| mode != TraceMode::Off) else {
             return;
         };
         let step = |begin: Instant, wall, rows, position, mode, spans| Step {
-            phase: flight.phase,
+            phase: pending.phase,
             tokens: rows,
-            proposed: flight.drafts.0,
-            accepted: flight.drafts.1,
+            proposed: pending.drafts.0,
+            accepted: pending.drafts.1,
             position,
             begin: begin.saturating_duration_since(origin),
             wall,
             mode,
             spans,
         };
-        if let Some(timed) = flight.ticket.timed.take() {
-            let (rows, position) = (flight.rows, flight.position);
+        if let Some(timed) = pending.ticket.timed.take() {
+            let (rows, position) = (pending.rows, pending.position);
             let timed = step(timed.begin, timed.wall, rows, position, mode, timed.spans);
             self.trace.steps.push(timed);
             return;
         }
-        let begin = before.unwrap_or(flight.begin);
+        let begin = before.unwrap_or(pending.begin);
         let unread = self.trace.unread.take();
         let (begin, rows, position) = match unread {
-            Some((begin, rows, position)) => (begin, rows + flight.rows, position),
-            None => (begin, flight.rows, flight.position),
+            Some((begin, rows, position)) => (begin, rows + pending.rows, position),
+            None => (begin, pending.rows, pending.position),
         };
-        if flight.ticket.has_results {
+        if pending.ticket.has_results {
             let wall = now.saturating_duration_since(begin);
             let whole = step(begin, wall, rows, position, TraceMode::Steps, None);
             self.trace.steps.push(whole);
@@ -258,8 +291,9 @@ impl Driver {
         }
     }
 
-    /// Computes `ids` of a sequence from where it ends, as a prompt, and hands what `wanted` asks for after each of them to `read`.
-    /// Calls `go_on` with the number of ids that are computed after each step, which ends it early by returning false.
+    /// Has a sequence hold `ids`, computing as a prompt what it does not hold, and all from the index `keep` on. What `wanted` asks for after
+    /// the id at an index goes to `read`; where keys and values become f32 meanwhile all begins anew, and what comes later for an index holds.
+    /// Calls `go_on` with the number of ids that are held after each step, which ends it early by returning false.
     ///
     /// # Errors
     /// Those of the device.
@@ -267,52 +301,38 @@ impl Driver {
         &mut self,
         sequence: &mut Sequence,
         ids: &[u32],
+        keep: usize,
         wanted: impl Fn(usize) -> Wants,
         mut read: impl FnMut(usize, RowResult<'_>),
         mut go_on: impl FnMut(usize) -> bool,
     ) -> Result<()> {
         let network = std::sync::Arc::clone(sequence.network());
         let room = network.room();
-        let start = sequence.len()?;
-        let mut done = 0;
-        while done < ids.len() {
-            let mut batch = Batch::default();
-            let first = done;
-            while let Some(id) = ids.get(done) {
-                let wants = wanted(done);
+        self.forget();
+        sequence.truncate(common_prefix(sequence.ids(), ids).min(keep))?;
+        loop {
+            let mut batch = network.batch();
+            let first = sequence.len()?;
+            for (index, id) in ids.iter().enumerate().skip(first) {
+                let (token, wants) = (TokenSource::Id(*id), wanted(index));
                 if !room.has_room(&batch, BatchClass::Prompt, &wants) {
                     break;
                 }
-                let token = crate::model::TokenSource::Id(*id);
                 sequence.push(&mut batch, token, None, BatchClass::Prompt, wants)?;
-                done += 1;
             }
-            let begin = Instant::now();
-            if self.trace.mode.is_detailed() {
-                network.prepare_timer();
+            if batch.rows().is_empty() {
+                return Ok(());
             }
-            let ticket = network.submit(&batch, self.trace.mode)?;
-            let is_valid = network.read(&ticket, |row, result| {
-                read(first + row, result);
-            })?;
-            let mut flight = Flight {
-                ticket,
-                owners: Vec::new(),
-                phase: Phase::Prefill,
-                rows: batch.rows().len() as u32,
-                prompt_rows: batch.rows().len() as u32,
-                position: (start + first) as u32,
-                begin,
-                drafts: (0, 0),
-            };
+            let mut step = self.submit(&network, &batch, Vec::new())?;
+            let is_valid = network.read(&step.ticket, |row, result| read(first + row, result))?;
             if !is_valid {
-                return Err(Error::Cancelled);
+                self.forget();
+                continue;
             }
-            self.note(&mut flight, None, Instant::now());
-            if !go_on(done) {
-                break;
+            self.note(&mut step, None, Instant::now());
+            if !go_on(first + batch.rows().len()) {
+                return Ok(());
             }
         }
-        Ok(())
     }
 }

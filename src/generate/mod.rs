@@ -25,7 +25,7 @@ mod writer;
 
 pub use assistant::{Assistant, AssistantSchedule};
 pub use config::GenerationConfig;
-pub(crate) use driver::{Driver, Lane};
+pub(crate) use driver::{Driver, Running};
 pub(crate) use generator::Generator;
 pub use lookup::PromptLookup;
 pub use model::{Model, ModelFiles};

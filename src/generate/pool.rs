@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::driver::{Driver, Lane};
+use super::driver::{Driver, Running};
 use super::generator::{Generator, is_set};
 use super::model::Model;
 use super::options::{Finish, GenerateOptions, PromptToken, Timing, Token};
@@ -212,9 +212,9 @@ impl<T> TextPool<T> {
                 active.generator.end(Finish::Cancelled);
             }
         }
-        let lanes = self.active.iter_mut();
-        let mut lanes: Vec<Lane<'_>> = lanes
-            .map(|active| Lane {
+        let active = self.active.iter_mut();
+        let mut requests: Vec<Running<'_>> = active
+            .map(|active| Running {
                 key: active.key,
                 sequence: &mut active.sequence,
                 generator: &mut active.generator,
@@ -223,13 +223,13 @@ impl<T> TextPool<T> {
         // A step has room for a part of a long prompt. In turns it is the oldest prompt's and that of the one with the fewest ids left, so that
         // neither short nor long ones wait for ever.
         if self.is_shortest_first {
-            lanes.sort_by_cached_key(|lane| {
-                let progress = lane.generator.progress(lane.sequence);
+            requests.sort_by_cached_key(|request| {
+                let progress = request.generator.progress(request.sequence);
                 progress.map_or(0, |(done, all)| all - done)
             });
         }
         self.is_shortest_first = !self.is_shortest_first;
-        let failed = self.driver.tick(self.model.network(), &mut lanes)?;
+        let failed = self.driver.tick(self.model.network(), &mut requests)?;
         for (key, error) in failed {
             self.failed(key, error, &mut ended);
         }

@@ -1,6 +1,6 @@
 //! A session: one timeline of tokens. Callers give whole prompts; what the timeline already holds of them is kept.
 
-use super::driver::{Driver, Lane};
+use super::driver::{Driver, Running};
 use super::generator::{Generator, Task};
 use super::model::{Model, check_ids, check_options, eos_of, prompt_too_long};
 use super::options::{Finish, GenerateOptions, PromptToken, Score, Timing, Token};
@@ -118,37 +118,30 @@ impl Session {
         if common == ids.len() && common == self.sequence.ids().len() && !self.logits.is_empty() {
             return Ok(0);
         }
-        loop {
-            let common = common_prefix(self.sequence.ids(), ids);
-            let keep = common.min(ids.len() - 1);
-            self.rewind(keep);
-            let (rest, epoch) = (&ids[keep..], self.model.network().epoch());
-            let logits = &mut self.logits;
-            let mut done = 0;
-            let computed = self.driver.compute(
-                &mut self.sequence,
-                rest,
-                |i| match i + 1 == rest.len() {
-                    true => Wants::Logits,
-                    false => Wants::Nothing,
-                },
-                |_, result| {
-                    if let RowResult::Logits(row) = result {
-                        logits.clear();
-                        logits.extend_from_slice(row);
-                    }
-                },
-                |count| {
-                    done = count;
-                    go_on(count, rest.len())
-                },
-            );
-            match computed {
-                // Keys and values became f32: once more.
-                Err(_) if epoch != self.model.network().epoch() => {}
-                other => return other.map(|()| done),
-            }
-        }
+        self.forget_steps();
+        let keep = common.min(ids.len() - 1);
+        let logits = &mut self.logits;
+        let mut done = 0;
+        self.driver.compute(
+            &mut self.sequence,
+            ids,
+            keep,
+            |index| match index + 1 == ids.len() {
+                true => Wants::Logits,
+                false => Wants::Nothing,
+            },
+            |_, result| {
+                if let RowResult::Logits(row) = result {
+                    logits.clear();
+                    logits.extend_from_slice(row);
+                }
+            },
+            |held| {
+                done = held.saturating_sub(keep);
+                go_on(done, ids.len() - keep)
+            },
+        )?;
+        Ok(done)
     }
 
     /// The logits `[vocab]` of the token that follows `ids`, computing only what the session does not hold.
@@ -167,31 +160,26 @@ impl Session {
     /// As [`Session::prefill`].
     pub fn logits_from(&mut self, ids: &[u32], first: usize) -> Result<Vec<f32>> {
         self.check_ids(ids)?;
-        loop {
-            let keep = common_prefix(self.sequence.ids(), ids).min(first);
-            self.rewind(keep);
-            let (rest, epoch) = (&ids[keep..], self.model.network().epoch());
-            let mut rows = Vec::new();
-            let computed = self.driver.compute(
-                &mut self.sequence,
-                rest,
-                |i| match keep + i >= first {
-                    true => Wants::Logits,
-                    false => Wants::Nothing,
-                },
-                |_, result| {
-                    if let RowResult::Logits(row) = result {
-                        rows.extend_from_slice(row);
-                    }
-                },
-                |_| true,
-            );
-            match computed {
-                // Keys and values became f32: once more.
-                Err(_) if epoch != self.model.network().epoch() => {}
-                other => return other.map(|()| rows),
-            }
-        }
+        self.forget_steps();
+        let vocab = self.model.config().vocab_size;
+        let mut rows = vec![0.0; ids.len().saturating_sub(first) * vocab];
+        self.driver.compute(
+            &mut self.sequence,
+            ids,
+            first,
+            |index| match index >= first {
+                true => Wants::Logits,
+                false => Wants::Nothing,
+            },
+            |index, result| {
+                if let RowResult::Logits(row) = result {
+                    let start = (index - first) * vocab;
+                    rows[start..start + vocab].copy_from_slice(row);
+                }
+            },
+            |_| true,
+        )?;
+        Ok(rows)
     }
 
     /// Continues `ids` token by token. Dropping the iterator ends generation; the session keeps what was computed.
@@ -231,37 +219,31 @@ impl Session {
         mut progress: impl FnMut(usize, usize),
     ) -> Result<Score> {
         self.check_ids(ids)?;
-        loop {
-            self.rewind(0);
-            let epoch = self.model.network().epoch();
-            let mut logprobs = vec![None];
-            let mut next = Vec::new();
-            let computed = self.driver.compute(
-                &mut self.sequence,
-                ids,
-                |i| match ids.get(i + 1) {
-                    Some(id) => Wants::Score { id: *id, top: 0 },
-                    None => Wants::Logits,
-                },
-                |_, result| match result {
-                    RowResult::Score(scored) => {
-                        let logprob = f64::from(scored.logit) - scored.log_sum;
-                        logprobs.push(Some(logprob as f32));
-                    }
-                    RowResult::Logits(logits) => next = top_candidates(logits, top),
-                    RowResult::Choice(_) => {}
-                },
-                |done| {
-                    progress(done, ids.len());
-                    true
-                },
-            );
-            match computed {
-                // Keys and values became f32: once more.
-                Err(_) if epoch != self.model.network().epoch() => {}
-                other => return other.map(|()| Score { logprobs, next }),
-            }
-        }
+        self.forget_steps();
+        let mut logprobs = vec![None; ids.len()];
+        let mut next = Vec::new();
+        self.driver.compute(
+            &mut self.sequence,
+            ids,
+            0,
+            |index| match ids.get(index + 1) {
+                Some(id) => Wants::Score { id: *id, top: 0 },
+                None => Wants::Logits,
+            },
+            |index, result| match result {
+                RowResult::Score(scored) => {
+                    let logprob = f64::from(scored.logit) - scored.log_sum;
+                    logprobs[index + 1] = Some(logprob as f32);
+                }
+                RowResult::Logits(logits) => next = top_candidates(logits, top),
+                RowResult::Choice(_) => {}
+            },
+            |done| {
+                progress(done, ids.len());
+                true
+            },
+        )?;
+        Ok(Score { logprobs, next })
     }
 
     pub(super) fn sequence(&self) -> &Sequence {
@@ -367,14 +349,14 @@ impl Generation<'_> {
 
     fn tick(&mut self) -> Result<()> {
         let session = &mut *self.session;
-        let lane = Lane {
+        let request = Running {
             key: 0,
             sequence: &mut session.sequence,
             generator: &mut self.generator,
         };
         let failed = session
             .driver
-            .tick(session.model.network(), &mut [lane])?
+            .tick(session.model.network(), &mut [request])?
             .pop();
         failed.map_or(Ok(()), |(_, error)| Err(error))
     }

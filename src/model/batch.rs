@@ -87,6 +87,7 @@ pub struct Row {
 pub struct Batch {
     rows: Vec<Row>,
     counts: Counts,
+    epoch: Option<u64>,
 }
 
 /// How many rows there are of what.
@@ -183,6 +184,19 @@ impl Counts {
 }
 
 impl Batch {
+    /// For what sequences hold in an epoch of their network ([`super::Network::batch`]). Where that is over when it is submitted, it computes nothing.
+    pub fn of_epoch(epoch: u64) -> Self {
+        Self {
+            epoch: Some(epoch),
+            ..Self::default()
+        }
+    }
+
+    /// The epoch that it was begun in, if it is of one only.
+    pub fn epoch(&self) -> Option<u64> {
+        self.epoch
+    }
+
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }

@@ -44,6 +44,18 @@ pub struct Ticket {
     pub timed: Option<Timed>,
 }
 
+impl Ticket {
+    /// Of a step whose batch came too late: its results are lost.
+    fn of_nothing() -> Self {
+        Self {
+            alive: Arc::new(()),
+            number: 0,
+            has_results: true,
+            timed: None,
+        }
+    }
+}
+
 /// A step that was timed by the device's clock, or, where that makes no sense, only as a whole.
 pub struct Timed {
     pub begin: Instant,
@@ -249,6 +261,9 @@ impl Executor {
         batch: &Batch,
         mode: TraceMode,
     ) -> Result<Ticket> {
+        if batch.epoch().is_some_and(|epoch| epoch != pool.epoch) {
+            return Ok(Ticket::of_nothing());
+        }
         let vocab = resident.config.vocab_size;
         batch.check(self.room(resident), vocab, pool.rows())?;
         self.rebind(resident, pool)?;
@@ -343,7 +358,7 @@ impl Executor {
         }
         let is_this = |stored: &Stored| stored.number == ticket.number;
         let Some(index) = self.stored.iter().position(is_this) else {
-            // It was in flight when the cache became f32.
+            // It was in flight when the cache became f32, or came too late for what was there before.
             return Ok(Outcome::Overflow);
         };
         let stored = self.stored.swap_remove(index);

@@ -338,6 +338,11 @@ impl Network {
         self.core().executor.prepare_timer(&self.resident);
     }
 
+    /// An empty batch, for rows that follow what sequences hold now. Should that be lost before it is submitted, [`Network::read`] says so.
+    pub(crate) fn batch(&self) -> Batch {
+        Batch::of_epoch(self.epoch())
+    }
+
     /// Submits a step, whose rows of the cache were reserved before.
     ///
     /// # Errors

@@ -67,7 +67,7 @@ impl Sequence {
     /// # Errors
     /// None that a caller can cause.
     pub fn truncate(&mut self, count: usize) -> Result<()> {
-        self.notice_loss();
+        self.enter(self.network.epoch());
         let computed = self.len()?;
         self.ids.truncate(count.min(computed));
         self.prompt = self.prompt.min(self.ids.len());
@@ -102,7 +102,7 @@ impl Sequence {
         class: BatchClass,
         wants: Wants,
     ) -> Result<()> {
-        self.notice_loss();
+        self.enter(batch.epoch().unwrap_or(self.network.epoch()));
         let rows = batch.rows().iter().rev();
         let last = rows
             .filter(|row| row.sequence == self.id)
@@ -177,8 +177,7 @@ impl Sequence {
     }
 
     /// What was computed before keys and values became f32 is gone.
-    fn notice_loss(&mut self) {
-        let epoch = self.network.epoch();
+    fn enter(&mut self, epoch: u64) {
         if self.epoch != epoch {
             self.epoch = epoch;
             self.ids.clear();

@@ -15,6 +15,7 @@ use minijinja::{AutoEscape, Environment, ErrorKind, State, context};
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
+use super::jinja_source::as_jinja2_reads;
 use super::python_strings;
 use super::turn::Turn;
 use crate::error::{Error, Result};
@@ -138,26 +139,6 @@ impl Jinja {
             false => Ok(text),
         }
     }
-}
-
-/// A template's text with ends of lines as Jinja2 reads them, and without the tags by which transformers finds what the assistant says, which change
-/// no text.
-fn as_jinja2_reads(source: &str) -> String {
-    let source = source.replace("\r\n", "\n").replace('\r', "\n");
-    let mut read = String::with_capacity(source.len());
-    let mut rest = source.as_str();
-    while let Some((before, tag)) = rest.split_once("{%")
-        && let Some((tag, behind)) = tag.split_once("%}")
-    {
-        let tag = match tag.trim_matches(['-', '+']).trim() {
-            "generation" => tag.replace("generation", "if true"),
-            "endgeneration" => tag.replace("endgeneration", "endif"),
-            _ => tag.to_owned(),
-        };
-        read += &format!("{before}{{%{tag}%}}");
-        rest = behind;
-    }
-    read + rest
 }
 
 impl Inner {

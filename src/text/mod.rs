@@ -3,6 +3,7 @@
 mod chat;
 mod guard;
 mod jinja;
+mod jinja_source;
 mod piece;
 mod prompt;
 mod python_strings;

@@ -415,8 +415,75 @@ fn keys_and_values_beyond_f16_become_f32() {
     }
 }
 
-/// The demo with values 2^17 times as large, and output projections that take it back.
+/// What one session's values make f32 is another's as well, which may be between two steps of its prompt or of its text.
+#[test]
+fn what_others_make_f32_is_computed_again() {
+    let folder = wide_values_of(&[5]);
+    let path = folder.path().to_string_lossy().into_owned();
+    let load = |compute_path, exact| {
+        let mut options = common::options(Some(compute_path), exact);
+        options.dtype = Some(Dtype::F32);
+        Model::load(&path, &options).unwrap()
+    };
+    let prompt: Vec<u32> = (0..80).map(|index| 6 + index % 100).collect();
+    for compute_path in ComputePath::ALL {
+        let exact = load(compute_path, true);
+        let logits = exact
+            .session()
+            .unwrap()
+            .next_logits(&prompt)
+            .unwrap()
+            .to_vec();
+
+        let model = load(compute_path, false);
+        let (mut a, mut b) = (model.session().unwrap(), model.session().unwrap());
+        let mut steps = 0;
+        let go_on = |_, _| {
+            steps += 1;
+            if steps == 1 {
+                b.next_logits(&[1, 5]).unwrap();
+            }
+            true
+        };
+        a.prefill(&prompt, go_on).unwrap();
+        assert!(model.network().take_widened());
+        assert_eq!(a.tokens(), prompt);
+        assert_eq!(a.next_logits(&prompt).unwrap(), logits, "{compute_path:?}");
+
+        for sample_on in [SampleOn::Host, SampleOn::Device] {
+            let mut options = GenerateOptions::default();
+            options.max_tokens = Some(12);
+            options.sample_on = Some(sample_on);
+            let text = |model: &Model, at: usize| {
+                let (mut a, mut b) = (model.session().unwrap(), model.session().unwrap());
+                let mut text = Vec::new();
+                let mut tokens = a.generate(&prompt[..20], &options).unwrap();
+                while let Some(token) = tokens.next().transpose().unwrap() {
+                    text.push(token.id);
+                    if text.len() == at {
+                        b.next_logits(&[1, 5]).unwrap();
+                    }
+                }
+                text
+            };
+            let model = load(compute_path, false);
+            assert_eq!(
+                text(&model, 4),
+                text(&exact, 4),
+                "{compute_path:?} {sample_on:?}"
+            );
+            assert!(model.network().take_widened());
+        }
+    }
+}
+
+/// A small model with values 2^17 times as large, and output projections that take it back.
 pub fn wide_values() -> tempfile::TempDir {
+    wide_values_of(&[])
+}
+
+/// The same, where only these ids have such values, if there are any.
+fn wide_values_of(wide: &[usize]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let config = r#"{"model_type":"openelm","num_transformer_layers":2,"model_dim":64,"vocab_size":128,"head_dim":16,
         "num_query_heads":[4,4],"num_kv_heads":[2,2],"ffn_dim_divisor":8,"ffn_multipliers":[1.0,2.0],
@@ -425,7 +492,17 @@ pub fn wide_values() -> tempfile::TempDir {
     let mut tensors = common::synthetic_tensors(config, &[Dtype::F32]);
     for (name, (_, shape, bytes)) in &mut tensors {
         let mut values: Vec<f32> = bytemuck::pod_collect_to_vec(bytes);
-        if name.ends_with("qkv_proj.weight") {
+        if !wide.is_empty() {
+            if name.ends_with("token_embeddings.weight") {
+                for (id, row) in values.chunks_exact_mut(shape[1]).enumerate() {
+                    row[0] = if wide.contains(&id) { 8.0 } else { 0.0 };
+                }
+            } else if name.ends_with("layers.0.attn.qkv_proj.weight") {
+                let from = shape[0] - 2 * 16;
+                let rows = values.chunks_exact_mut(shape[1]).skip(from);
+                rows.for_each(|row| row[0] = 131_072.0);
+            }
+        } else if name.ends_with("qkv_proj.weight") {
             let from = (shape[0] - 2 * 16) * shape[1];
             values[from..].iter_mut().for_each(|x| *x *= 131_072.0);
         } else if name.ends_with("out_proj.weight") {
