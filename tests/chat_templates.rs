@@ -163,6 +163,27 @@ fn python_ways_work() {
             "{{ tools is none }} {{ nothing is defined }} {{ messages[0].get('name', 'x') }}",
             "True False x",
         ),
+        (
+            "{% if tools is iterable and tools | length > 0 %}tools{% endif %}{{ 'a' is sequence }} {{ messages[0:] is sequence }} {{ 1 is iterable }}",
+            "True True False",
+        ),
+        (
+            "{{ strftime_now is callable }} {{ messages is callable }} {{ nothing is callable }}",
+            "True False True",
+        ),
+        (
+            "{{ '' | default('x', boolean=true) }}{{ nothing | d(default_value='y') }}{{ none | default('z', true) }}{{ 'a' | default('b') }}",
+            "xyza",
+        ),
+        (
+            "{{ [1, 3, 2] | sort(true) | join }} {{ ['b', 'A'] | sort(case_sensitive=true) | join }}{% for k, v in {'a': 2, 'b': 1} | dictsort(false, 'value') %} {{ k }}{{ v }}{% endfor %}",
+            "321 Ab b1 a2",
+        ),
+        (
+            "{% set comma = joiner(', ') %}{% set row = cycler('odd', 'even') %}{% for i in range(3) %}{{ comma() }}{{ row.next() }}{% endfor %}",
+            "odd, even, odd",
+        ),
+        (r"{{ 'a\U0001F600\x41' 'b' ~ '\/' }}", "a😀Ab\\/"),
         ("{{ '&<' }}{{ messages | length }}", "&<1"),
         ("  {% if true %}\n  a\n  {% endif %}\nb\n", "  a\nb"),
         // As Windows saves it, and as old Macs did.
@@ -292,6 +313,32 @@ proptest! {
             }
             Ok(())
         })?;
+    }
+}
+
+/// A message may be a part of how a special token is spelled, and the template may change or look at it.
+#[test]
+fn parts_of_special_tokens_are_words_like_others() {
+    let tokenizer = tokenizer();
+    for source in [
+        "{{ bos_token }}{% for m in messages %}{{ m.content | upper }}|{% endfor %}{{ eos_token }}",
+        "{{ bos_token }}{% for m in messages %}{% if m.content == 'k' %}K{% else %}{{ m.content }}{% endif %}{% endfor %}{{ eos_token }}",
+    ] {
+        let template = jinja(source).unwrap();
+        let own = specials(&template, &turns(&[(Role::User, "x")]), &tokenizer);
+        assert_eq!(own.len(), 2);
+        for said in [
+            "k", "un", "unk", "/s", "s", "<s>", "</s>", "<unk>", "s>", "</",
+        ] {
+            let said = turns(&[(Role::User, said)]);
+            let prompt = template.prompt(&said, &tokenizer).unwrap();
+            assert_eq!(specials(&template, &said, &tokenizer), own, "{said:?}");
+            let is_special = said[0].text.starts_with('<') && said[0].text.ends_with('>');
+            assert!(
+                is_special || prompt.text() == template.text(&said).unwrap(),
+                "{said:?}"
+            );
+        }
     }
 }
 

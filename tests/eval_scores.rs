@@ -224,6 +224,8 @@ fn the_card_is_known_by_a_model_s_name() {
     let row = card_row(Table::ZeroShot, "apple/OpenELM-3B-Instruct@main").unwrap();
     assert_eq!((row.values[0], row.average), (39.42, 69.15));
     assert!(card_row(Table::Llm360, "/models/OpenELM-270M/").is_some());
+    let cached = "/hub/models--apple--OpenELM-270M/snapshots/1a";
+    assert!(card_row(Table::Llm360, cached).is_some());
     assert_eq!(card_row(Table::OpenLlm, "demo"), None);
     for table in Table::ALL {
         assert_eq!(Table::named(table.name()), Some(*table));

@@ -217,6 +217,25 @@ fn files_are_found_by_task_and_split() {
     assert_eq!([0, 1].map(|doc| task.item(doc).unwrap().gold), [1, 0]);
 }
 
+#[test]
+fn numbered_files_come_in_the_order_of_their_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let split = folder.path().join("boolq/validation");
+    std::fs::create_dir_all(&split).unwrap();
+    for number in 0..12 {
+        let row = json!({"passage": format!("p{number}."), "question": "q", "label": 0});
+        std::fs::write(split.join(format!("{number}.jsonl")), row.to_string()).unwrap();
+    }
+    let task = open("boolq", &settings(folder.path(), 0));
+    for doc in 0..12 {
+        let item = format!("{:?}", task.item(doc).unwrap());
+        assert!(item.contains(&format!("p{doc}.")), "{item}");
+    }
+    std::fs::remove_file(split.join("10.jsonl")).unwrap();
+    let message = error("boolq", &settings(folder.path(), 0));
+    assert!(message.contains("part 10 is missing"), "{message}");
+}
+
 fn error(name: &str, settings: &Settings) -> String {
     match Task::open(name, settings) {
         Ok(tasks) => panic!("{name}: {} tasks", tasks.len()),

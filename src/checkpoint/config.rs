@@ -224,8 +224,8 @@ fn rounded_linspace(low: f64, high: f64, count: usize) -> Vec<f64> {
             } else {
                 low + i as f64 * step
             };
-            // Through the shortest exact decimal, as Python's round does; value * 100 would round twice.
-            format!("{value:.2}").parse().unwrap_or(value)
+            // As NumPy rounds its numbers, which is not as Python rounds its own: 0.525 becomes 0.52.
+            (value * 100.0).round_ties_even() / 100.0
         })
         .collect()
 }
@@ -547,6 +547,13 @@ mod tests {
         assert_eq!(make_divisible(1.0, 256), 256);
         // 371 rounds to 256, which is below 0.9 * 371.
         assert_eq!(make_divisible(371.0, 256), 512);
+    }
+
+    #[test]
+    fn multipliers_are_rounded_as_numpys_numbers() {
+        let all = rounded_linspace(0.5, 1.0, 21);
+        assert_eq!((all[1], all[17], all[20]), (0.52, 0.92, 1.0));
+        assert_eq!(rounded_linspace(0.5, 4.0, 3), [0.5, 2.25, 4.0]);
     }
 
     #[test]

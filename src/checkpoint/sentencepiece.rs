@@ -55,7 +55,7 @@ fn convert(model: &[u8]) -> Found<Vec<u8>> {
     if trainer.kind != BPE {
         return Err("a model of SentencePiece, but not of its kind `BPE`: convert it to tokenizer.json with Hugging Face's transformers".into());
     }
-    if normalizer.changes_text {
+    if normalizer.changes_text || trainer.has_space_behind {
         return Err("a model of SentencePiece that rewrites texts before it cuts them: convert it to tokenizer.json with Hugging Face's transformers".into());
     }
     let id = |role: &str, id: u64| match id < texts.len() as u64 {
@@ -110,6 +110,8 @@ struct Trainer {
     unknown: u64,
     bos: u64,
     eos: u64,
+    /// Whether the mark of a space ends a word, and does not begin it.
+    has_space_behind: bool,
 }
 
 impl Default for Trainer {
@@ -119,6 +121,7 @@ impl Default for Trainer {
             unknown: 0,
             bos: 1,
             eos: 2,
+            has_space_behind: false,
         }
     }
 }
@@ -129,6 +132,7 @@ impl Trainer {
         for field in Fields(message) {
             match field? {
                 (3, Value::Varint(kind)) => trainer.kind = kind,
+                (24, Value::Varint(flag)) => trainer.has_space_behind = flag != 0,
                 (40, Value::Varint(id)) => trainer.unknown = id,
                 (41, Value::Varint(id)) => trainer.bos = id,
                 (42, Value::Varint(id)) => trainer.eos = id,
@@ -161,9 +165,11 @@ impl Normalizer {
         let mut joins_spaces = true;
         for field in Fields(message) {
             match field? {
-                (2, Value::Bytes(table)) => normalizer.changes_text = !table.is_empty(),
+                (2, Value::Bytes(table)) => normalizer.changes_text |= !table.is_empty(),
                 (3, Value::Varint(flag)) => normalizer.adds_space = flag != 0,
                 (4, Value::Varint(flag)) => joins_spaces = flag != 0,
+                // Whether spaces become a mark, as `Tokens::json` says they do.
+                (5, Value::Varint(flag)) => normalizer.changes_text |= flag == 0,
                 _ => {}
             }
         }

@@ -13,8 +13,13 @@ pub struct CardRow {
 
 /// A model's row of a table; `model` is a name such as `apple/OpenELM-270M-Instruct`, or a folder that is called like one. `None` for others.
 pub fn card_row(table: Table, model: &str) -> Option<CardRow> {
-    let name = model.trim_end_matches(['/', '\\']);
-    let name = name.rsplit(['/', '\\']).next()?;
+    let parts = || model.trim_end_matches(['/', '\\']).rsplit(['/', '\\']);
+    // In the hub's cache a model is a folder such as `models--apple--OpenELM-270M/snapshots/REVISION`.
+    let in_cache = parts().find(|part| part.starts_with("models--"));
+    let name = match in_cache {
+        Some(folder) => folder.rsplit("--").next()?,
+        None => parts().next()?,
+    };
     let name = name.split_once('@').map_or(name, |(name, _)| name);
     let size = name.strip_prefix("OpenELM-")?;
     match table {

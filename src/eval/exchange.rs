@@ -106,10 +106,14 @@ impl Results {
             if bytes.is_empty() {
                 return Ok(results);
             }
-            if bytes.trim_ascii().is_empty() {
+            let line = match row {
+                1 => bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes),
+                _ => &bytes,
+            };
+            if line.trim_ascii().is_empty() {
                 continue;
             }
-            let noted = parse(&bytes).and_then(|(id, outcome)| results.note(id, outcome));
+            let noted = parse(line).and_then(|(id, outcome)| results.note(id, outcome));
             noted.map_err(|what| Error::EvalData {
                 path: path.to_owned(),
                 row: Some(row),
@@ -261,6 +265,8 @@ mod tests {
     #[test]
     fn results_come_in_any_order_and_number() {
         let found = read(concat!(
+            // As programs on Windows begin a file.
+            "\u{feff}",
             r#"{"id": "b", "error": "no memory", "line": 3}"#,
             "\n\n",
             r#"{"id": "a", "logprobs": [-1.5, -0.25], "greedy": [true, true]}"#,

@@ -1,6 +1,7 @@
 //! From a name and a folder to tasks.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use twox_hash::XxHash3_128;
@@ -218,17 +219,18 @@ fn fixed_questions(data: &Path, spec: &Spec) -> Result<String> {
         );
         return Err(missing(data, what));
     };
-    let text = std::fs::read_to_string(path).map_err(|cause| Error::read(path, cause))?;
+    let (mut text, most) = (String::new(), LARGEST_PROMPT as u64 + 1);
+    std::fs::File::open(path)
+        .and_then(|file| file.take(most).read_to_string(&mut text))
+        .map_err(|cause| Error::read(path, cause))?;
+    let is_whole = text.len() <= LARGEST_PROMPT;
     let text = text.replace("\r\n", "\n");
-    let text = strip_end(&text);
-    match text.len() <= LARGEST_PROMPT && !text.is_empty() {
+    let text = strip_end(text.strip_prefix('\u{feff}').unwrap_or(&text));
+    match is_whole && !text.is_empty() {
         true => Ok(text.to_owned()),
         false => Err(missing(
             path,
-            format!(
-                "{} bytes; a few questions with answers were expected",
-                text.len()
-            ),
+            format!("1 to {LARGEST_PROMPT} bytes, a few questions with answers, are expected"),
         )),
     }
 }

@@ -113,12 +113,26 @@ impl ChatTemplate {
         let stand_ins = StandIns::new(tokenizer.specials(), texts.chain([source]))?;
         let hidden = stand_ins.hide(turns, Hide::All);
         let prompt = stand_ins.reveal(&self.text(&hidden)?);
-        if hidden == turns || prompt.text() == self.text(turns)? {
+        if hidden == turns {
+            return Ok(prompt);
+        }
+        let text = self.text(turns)?;
+        if prompt.text() == text {
             return Ok(prompt);
         }
         // The template looks for characters that are not there now.
         let hidden = stand_ins.hide(turns, Hide::Spelled);
-        Ok(stand_ins.reveal(&self.text(&hidden)?))
+        let prompt = stand_ins.reveal(&self.text(&hidden)?);
+        // Where that, too, changes the text, it need not be done if what was said makes no special token in it.
+        let plain = ChatPrompt {
+            text,
+            said: Vec::new(),
+        };
+        let is_harmless = tokenizer.own_ids(&plain) == tokenizer.own_ids(&prompt);
+        match prompt.text != plain.text && is_harmless {
+            true => Ok(plain),
+            false => Ok(prompt),
+        }
     }
 
     /// The ids of a prompt with room for an answer of `max_tokens`, or at least for a quarter of the context. Where there is none, the oldest

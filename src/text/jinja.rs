@@ -10,7 +10,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Rest, Value, ValueOrKwargs};
+use minijinja::value::{Kwargs, ObjectRepr, Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{AutoEscape, Environment, ErrorKind, State, context};
 use serde::Serialize;
 use serde_json::ser::Formatter;
@@ -223,8 +223,76 @@ fn environment() -> Environment<'static> {
     environment.set_recursion_limit(MOST_DEPTH);
     environment.add_function("raise_exception", raise_exception);
     environment.add_function("strftime_now", strftime_now);
+    environment.add_function("joiner", minijinja_contrib::globals::joiner);
+    environment.add_function("cycler", |items: Rest<Value>| {
+        minijinja_contrib::globals::cycler(items.to_vec())
+    });
     environment.add_filter("tojson", tojson);
+    for name in ["default", "d"] {
+        environment.add_filter(name, default);
+    }
+    environment.add_filter("sort", sort);
+    environment.add_filter("dictsort", dictsort);
+    // None cannot be iterated over, texts, mappings and slices are sequences, and functions are objects, as in Python.
+    environment.add_test("iterable", |value: &Value| {
+        !value.is_none() && value.try_iter().is_ok()
+    });
+    environment.add_test("sequence", |value: &Value| {
+        use ValueKind::{Iterable, Map, Seq, String, Undefined};
+        matches!(value.kind(), Undefined | String | Map | Seq | Iterable)
+    });
+    environment.add_test("callable", |value: &Value| {
+        let object = value.as_object();
+        value.is_undefined() || object.is_some_and(|object| object.repr() == ObjectRepr::Plain)
+    });
     environment
+}
+
+/// Splits arguments by place, each of which has one of `names`, from those by name, and gives all of them names.
+fn by_name(names: &[&'static str], arguments: Rest<ValueOrKwargs>) -> Run<Kwargs> {
+    let arguments = arguments.into_values();
+    let (by_place, named) = match arguments.split_last() {
+        Some((last, others)) if last.is_kwargs() => (others, Kwargs::try_from(last.clone())?),
+        _ => (&arguments[..], Kwargs::from_iter::<[(&str, Value); 0]>([])),
+    };
+    if by_place.len() > names.len() {
+        return Err(minijinja::Error::from(ErrorKind::TooManyArguments));
+    }
+    let mut all: BTreeMap<String, Value> = BTreeMap::new();
+    for name in named.args() {
+        all.insert(name.to_owned(), named.get(name)?);
+    }
+    for (name, value) in names.iter().zip(by_place) {
+        all.insert((*name).to_owned(), value.clone());
+    }
+    Ok(all.into_iter().collect())
+}
+
+/// What is missing, and if so asked for what is nothing, is something else.
+fn default(value: Value, arguments: Rest<ValueOrKwargs>) -> Run<Value> {
+    let arguments = by_name(&["default_value", "boolean"], arguments)?;
+    let other: Option<Value> = arguments.get("default_value")?;
+    let boolean: Option<Value> = arguments.get("boolean")?;
+    arguments.assert_all_used()?;
+    let is_lax = boolean.is_some_and(|boolean| boolean.is_true());
+    Ok(match value.is_undefined() || (is_lax && !value.is_true()) {
+        true => other.unwrap_or_else(|| "".into()),
+        false => value,
+    })
+}
+
+fn sort(state: &State<'_, '_>, value: Value, arguments: Rest<ValueOrKwargs>) -> Run<Value> {
+    let names = ["reverse", "case_sensitive", "attribute"];
+    minijinja::filters::sort(state, value, by_name(&names, arguments)?)
+}
+
+fn dictsort(state: &State<'_, '_>, value: Value, arguments: Rest<ValueOrKwargs>) -> Run<Value> {
+    let names = ["case_sensitive", "by", "reverse"];
+    let arguments = by_name(&names, arguments)?;
+    // As much as sorting costs in the library's own.
+    let count = value.len().unwrap_or(0) as u64;
+    state.consume_fuel(count * u64::from(count.checked_ilog2().unwrap_or(0) + 1))?;
+    minijinja::filters::dictsort(&value, arguments)
 }
 
 fn raise_exception(message: String) -> Run<Value> {
@@ -250,32 +318,19 @@ fn tojson(state: &State<'_, '_>, value: Value, arguments: Rest<ValueOrKwargs>) -
     let wrong = |what: String| {
         minijinja::Error::new(ErrorKind::InvalidOperation, format!("tojson: {what}"))
     };
-    let arguments = arguments.into_values();
-    let (by_place, by_name) = match arguments.split_last() {
-        Some((last, others)) if last.is_kwargs() => (others, Kwargs::try_from(last.clone())?),
-        _ => (&arguments[..], Kwargs::from_iter::<[(&str, Value); 0]>([])),
+    let arguments = by_name(
+        &["ensure_ascii", "indent", "separators", "sort_keys"],
+        arguments,
+    )?;
+    let option = |name: &str| -> Run<Option<Value>> {
+        let value: Option<Value> = arguments.get(name)?;
+        Ok(value.filter(|value| !value.is_none()))
     };
-    let [ensure_ascii, indent, separators, sort_keys] = {
-        let mut by_place = by_place.iter();
-        let mut option = |name: &str| -> Run<Option<Value>> {
-            let value = match by_place.next() {
-                Some(value) => Some(value.clone()),
-                None => by_name.get(name)?,
-            };
-            Ok(value.filter(|value| !value.is_none()))
-        };
-        let options = [
-            option("ensure_ascii")?,
-            option("indent")?,
-            option("separators")?,
-            option("sort_keys")?,
-        ];
-        if by_place.next().is_some() {
-            return Err(minijinja::Error::from(ErrorKind::TooManyArguments));
-        }
-        options
-    };
-    by_name.assert_all_used()?;
+    let ensure_ascii = option("ensure_ascii")?;
+    let indent = option("indent")?;
+    let separators = option("separators")?;
+    let sort_keys = option("sort_keys")?;
+    arguments.assert_all_used()?;
     let indent = indent.map(usize::try_from).transpose()?;
     let (item, key) = match separators {
         // With an indent every item has a line of its own.

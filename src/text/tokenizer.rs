@@ -206,6 +206,12 @@ impl Tokenizer {
         Ok(self.behind_bos(ids))
     }
 
+    /// The ids of special tokens that the template itself spells.
+    pub(super) fn own_ids(&self, prompt: &ChatPrompt) -> Vec<u32> {
+        let own = self.own_tokens(prompt).into_iter();
+        own.map(|(_, token)| token.id).collect()
+    }
+
     /// The tokens that the template itself spells, and where.
     fn own_tokens(&self, prompt: &ChatPrompt) -> Vec<(std::ops::Range<usize>, tokenizers::Token)> {
         let vocabulary = self.inner.get_added_vocabulary();

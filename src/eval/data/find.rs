@@ -236,7 +236,7 @@ fn subjects(data: &Path, files: Vec<PathBuf>, split: &str) -> Result<Vec<Source>
 }
 
 /// Files that are one split: a single one, or numbered parts of which none is missing.
-fn one_source(data: &Path, files: Vec<PathBuf>) -> Result<Source> {
+fn one_source(data: &Path, mut files: Vec<PathBuf>) -> Result<Source> {
     let wrong = |what: String| Error::EvalData {
         path: data.to_path_buf(),
         row: None,
@@ -262,8 +262,25 @@ fn one_source(data: &Path, files: Vec<PathBuf>) -> Result<Source> {
             }
             expected.eq(parts.iter().cloned())
         }
-        // Numbered without saying how many: in one folder, in order.
-        _ => files.len() == 1 || are_numbered(&files),
+        // Numbered without saying how many.
+        _ if files.len() > 1 => {
+            // As text, 10 comes before 2.
+            files.sort_by_key(|path| number(path));
+            let first = number(&files[0]).unwrap_or(0);
+            let gap = (first..)
+                .zip(&files)
+                .find(|(index, path)| number(path) != Some(*index));
+            if are_numbered(&files)
+                && let Some((missing, path)) = gap
+            {
+                return Err(wrong(format!(
+                    "part {missing} is missing before {}, or there twice",
+                    path.display()
+                )));
+            }
+            are_numbered(&files)
+        }
+        _ => true,
     };
     if !is_whole {
         let names: Vec<String> = files
@@ -307,14 +324,18 @@ fn part(path: &Path) -> Option<Part> {
     })
 }
 
+/// The number that a file is called by.
+fn number(path: &Path) -> Option<u64> {
+    stem(path).parse().ok()
+}
+
 /// Whether all lie in one folder and are called by numbers.
 fn are_numbered(files: &[PathBuf]) -> bool {
     let folder = |path: &PathBuf| path.parent().map(|folder| folder.join(extension(path)));
     let first = files.first().and_then(folder);
-    let is_number = |path: &Path| stem(path).chars().all(|c| c.is_ascii_digit());
     files
         .iter()
-        .all(|path| is_number(path) && folder(path) == first)
+        .all(|path| number(path).is_some() && folder(path) == first)
 }
 
 /// In small letters.

@@ -10,6 +10,9 @@ use serde_json::{Map, Value};
 use super::row::Row;
 use crate::error::{Error, Result};
 
+/// Rows at most; the largest of the published files has some 100,000.
+const MOST_ROWS: usize = 1_000_000;
+
 /// Bytes of a line at most.
 const LONGEST: u64 = 16 << 20;
 
@@ -47,6 +50,9 @@ pub fn read(path: &Arc<Path>) -> Result<Vec<Row>> {
         }
         let fields: Map<String, Value> = serde_json::from_slice(line)
             .map_err(|error| wrong(format!("not a JSON object: {error}")))?;
+        if rows.len() == MOST_ROWS {
+            return Err(wrong(format!("the file has more than {MOST_ROWS} rows")));
+        }
         rows.push(Row {
             path: Arc::clone(path),
             number,

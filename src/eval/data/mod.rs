@@ -1,6 +1,7 @@
 //! Rows of published data sets, from files: where they are, and what is in them.
 
 mod find;
+mod footer;
 mod jsonl;
 mod parquet;
 mod read;

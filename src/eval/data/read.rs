@@ -62,11 +62,15 @@ fn add_labels(file: &Path, rows: &mut [Row]) -> Result<()> {
     File::open(&path)
         .and_then(|labels| labels.take(LARGEST).read_to_string(&mut text))
         .map_err(|cause| Error::read(&path, cause))?;
-    let labels: Vec<&str> = text.lines().collect();
+    // One more than there should be tells as much as all.
+    let labels: Vec<&str> = text.lines().take(rows.len() + 1).collect();
     if labels.len() != rows.len() {
         let what = format!(
             "{} labels for the {} rows of {}",
-            labels.len(),
+            match labels.len() > rows.len() {
+                true => "more".to_owned(),
+                false => labels.len().to_string(),
+            },
             rows.len(),
             file.display()
         );

@@ -170,7 +170,9 @@ fn cut(text: &str) -> String {
 }
 
 fn hash_fields(fields: &Map<String, Value>, hash: &mut XxHash3_128) {
-    let mut sorted: Vec<(&String, &Value)> = fields.iter().collect();
+    // Where a field is null in one row and not there in another, Arrow has it null in both.
+    let there = fields.iter().filter(|(_, value)| !value.is_null());
+    let mut sorted: Vec<(&String, &Value)> = there.collect();
     sorted.sort_by_key(|(name, _)| *name);
     hash.write(&(sorted.len() as u64).to_le_bytes());
     for (name, value) in sorted {

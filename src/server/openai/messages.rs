@@ -64,7 +64,11 @@ fn turn(message: &Fields<'_>) -> Result<Turn, ApiError> {
         _ => return Err(message.wrong("role", expected)),
     };
     for name in ["tool_calls", "function_call", "audio"] {
-        if message.raw(name).is_some_and(|value| value.get() != "[]") {
+        let is_empty = |value: &RawValue| {
+            let inside = value.get().strip_prefix('[');
+            inside.is_some_and(|rest| rest.trim_start() == "]")
+        };
+        if message.raw(name).is_some_and(|value| !is_empty(value)) {
             let message_of = "this server knows neither tools nor sounds";
             return Err(ApiError::invalid(message.path(name), message_of));
         }
