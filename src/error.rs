@@ -5,6 +5,7 @@ mod form;
 mod hub;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use self::form::ModelForm;
 pub use self::hub::HubError;
@@ -117,10 +118,13 @@ pub enum Error {
         /// Positions that there are.
         context_size: usize,
     },
+    /// What several share has failed for all of them: see [`Error::root`].
+    #[error(transparent)]
+    Shared(Arc<Error>),
     /// A number that was chosen is not one of those that make sense.
-    #[error("{name} is {value}; {low} to {high} is possible")]
+    #[error("`{name}` is {value}; {low} to {high} is possible")]
     OptionOutOfRange {
-        /// As people write it: `temperature`, `top-p`.
+        /// As the field of the parameters is called: `temperature`, `top_p`.
         name: &'static str,
         value: f32,
         low: f32,
@@ -602,23 +606,18 @@ impl Error {
         }
     }
 
-    /// The same error once more, for all who shared the work that failed.
-    pub fn repeated(&self) -> Self {
+    /// What went wrong, whoever else was told of it as well.
+    pub fn root(&self) -> &Self {
         match self {
-            Self::DeviceLost(why) => Self::DeviceLost(why.clone()),
-            Self::OutOfMemory { adapter, need } => Self::OutOfMemory {
-                adapter: adapter.clone(),
-                need: *need,
-            },
-            Self::Gpu(what) => Self::Gpu(what.clone()),
-            other => Self::Gpu(other.to_string()),
+            Self::Shared(error) => error.root(),
+            error => error,
         }
     }
 
     /// Whether another adapter may do what this one did not, whatever is asked of it.
     pub fn is_of_adapter(&self) -> bool {
         matches!(
-            self,
+            self.root(),
             Self::NoDevice { .. }
                 | Self::ComputesWrongly { .. }
                 | Self::DeviceLost(_)
@@ -630,7 +629,7 @@ impl Error {
     /// Whether a shorter or another prompt would do: whatever was computed before is still good.
     pub fn is_of_prompt(&self) -> bool {
         matches!(
-            self,
+            self.root(),
             Self::EmptyPrompt
                 | Self::PromptTooLong { .. }
                 | Self::TokenOutOfRange { .. }

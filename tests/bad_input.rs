@@ -488,11 +488,11 @@ fn prompts_that_cannot_be_used() {
             |s: &mut openelm::SamplingParams| s.temperature = f32::NAN,
             "temperature",
         ),
-        (|s: &mut openelm::SamplingParams| s.top_p = 1.5, "top-p"),
-        (|s: &mut openelm::SamplingParams| s.min_p = -0.1, "min-p"),
+        (|s: &mut openelm::SamplingParams| s.top_p = 1.5, "top_p"),
+        (|s: &mut openelm::SamplingParams| s.min_p = -0.1, "min_p"),
         (
             |s: &mut openelm::SamplingParams| s.repetition_penalty = 0.0,
-            "repetition-penalty",
+            "repetition_penalty",
         ),
     ] as [(fn(&mut openelm::SamplingParams), &str); 5]
     {

@@ -855,7 +855,7 @@ fn failures_exit_with_1_and_misuse_with_2() {
         (vec!["--token-ids", "4096"], vec!["4096", "out of range"]),
         (
             vec!["--token-ids", "1", "--temperature=-1"],
-            vec!["temperature is -1; 0 to 1000000 is possible"],
+            vec!["`temperature` is -1; 0 to 1000000 is possible"],
         ),
         (
             vec!["--device", "no such card"],
@@ -989,7 +989,7 @@ fn mistakes_do_not_wait_for_the_model() {
             "no tokenizer",
         ),
         (vec!["--tokenizer", "/no/such"], "/no/such"),
-        (vec!["--top-p", "-1"], "top-p"),
+        (vec!["--top-p", "-1"], "top_p"),
         (
             vec!["--trace", "/no/such/folder/x.json"],
             "/no/such/folder/x.json",

@@ -462,7 +462,7 @@ fn mistakes_are_found_before_the_model_is_loaded() {
         );
     }
     for (arguments, words) in [
-        (&["--top-p", "3"][..], "top-p is 3"),
+        (&["--top-p", "3"][..], "`top_p` is 3"),
         (
             &[
                 "--generate-kwargs",

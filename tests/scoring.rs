@@ -205,9 +205,15 @@ fn what_cannot_be_scored_is_said() {
             (ids, scoring(3, 0, 0)),
         ],
     );
-    for index in 0..2 {
+    for (index, words) in [
+        (
+            0,
+            "`prompt_logprobs.from` is 0; a whole number from 1 is possible",
+        ),
+        (1, "`prompt_logprobs.top` is 21; 0 to 20 is possible"),
+    ] {
         let error = texts[&index].as_ref().unwrap_err();
-        assert!(matches!(error, Error::OptionOutOfRange { .. }));
+        assert_eq!(error.to_string(), words);
     }
     // Nothing is left to score.
     assert!(texts[&2].as_ref().unwrap().prompt_logprobs.is_empty());

@@ -10,7 +10,7 @@ const ANOTHER_DEVICE: &str = "--device takes another adapter (`openelm devices` 
 
 /// `None` where the message says all there is to say.
 pub fn advice(error: &Error) -> Option<String> {
-    Some(match error {
+    Some(match error.root() {
         Error::Hub(error) => return of_hub(error),
         Error::EvalItem { cause, .. } => return advice(cause),
         Error::UnknownTask { .. } => {

@@ -1,6 +1,7 @@
 //! The worker: a tick admits what was asked for, has the driver build a batch and step, and routes what came of it by request.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
@@ -199,7 +200,7 @@ impl Worker {
                 Ok(true) => self.lost_before = false,
                 Ok(false) => {}
                 Err(error) => {
-                    serving.fail_all(&self.sink, &error);
+                    serving.fail_all(&self.sink, error);
                     // A device that has run out of memory, or refused something, says so for ever after.
                     if let Err(unusable) = serving.model.network().gpu().check() {
                         let adapter = serving.model.adapter().identity();
@@ -504,12 +505,13 @@ impl Serving {
     }
 
     /// All that run have failed together.
-    fn fail_all(&mut self, sink: &Sink, error: &Error) {
+    fn fail_all(&mut self, sink: &Sink, error: Error) {
+        let error = Arc::new(error);
         self.driver.forget();
         for active in self.active.drain(..) {
             sink.send(Event::Failed {
                 request: active.request,
-                error: error.repeated(),
+                error: Error::Shared(Arc::clone(&error)),
             });
         }
     }

@@ -40,7 +40,7 @@ impl Task {
         };
         if num_fewshot > MOST_EXAMPLES {
             return Err(Error::OptionOutOfRange {
-                name: "number of examples",
+                name: "num_fewshot",
                 value: num_fewshot as f32,
                 low: 0.0,
                 high: MOST_EXAMPLES as f32,

@@ -177,11 +177,8 @@ impl ModelFiles {
     /// # Errors
     /// [`Error::OptionOutOfRange`], [`Error::OptionValue`]; [`Error::NoTokenizer`] where text is to be looked for.
     pub fn check_options(&self, options: &GenerateOptions) -> Result<()> {
-        check_options(options, self.config(), &self.generation)?;
-        match options.looks_for_text() {
-            true => self.require_tokenizer().map(|_| ()),
-            false => Ok(()),
-        }
+        let tokenizer = || self.require_tokenizer();
+        check_options(options, self.config(), &self.generation, tokenizer)
     }
 
     /// Puts the model on a device, calling `progress` as bytes arrive there. Where no adapter was asked for, one that fails or computes
@@ -361,9 +358,27 @@ impl Model {
     /// # Errors
     /// The same.
     pub fn check_options(&self, options: &GenerateOptions) -> Result<()> {
-        check_options(options, self.config(), self.generation_config())?;
-        match options.looks_for_text() {
-            true => self.require_tokenizer().map(|_| ()),
+        let tokenizer = || self.require_tokenizer();
+        check_options(options, self.config(), self.generation_config(), tokenizer)
+    }
+
+    /// Checks that `ids` can be continued as `options` say.
+    ///
+    /// # Errors
+    /// As [`crate::Session::generate`].
+    pub fn check_request(&self, ids: &[u32], options: &GenerateOptions) -> Result<()> {
+        self.check_options(options)?;
+        let context_size = self.context_size();
+        // The last token is never fed: where no more than that is asked for, a prompt may fill the context, and where none is, all but its
+        // last id.
+        let most = match options.max_tokens {
+            Some(0) if options.prompt_logprobs.is_some() => context_size + 1,
+            Some(0 | 1) => context_size,
+            _ => context_size - 1,
+        };
+        check_ids(ids, self.config(), usize::MAX)?;
+        match ids.len() > most {
+            true => Err(prompt_too_long(ids, self.config(), context_size)),
             false => Ok(()),
         }
     }
@@ -475,17 +490,22 @@ pub(super) fn eos_of<'a>(
 }
 
 /// Checks that a model can generate as `options` say.
-pub(super) fn check_options(
+fn check_options<'a>(
     options: &GenerateOptions,
     config: &Config,
     generation: &GenerationConfig,
+    tokenizer: impl FnOnce() -> Result<&'a Tokenizer>,
 ) -> Result<()> {
     options.sampling.check()?;
     if let Some(scores) = options.prompt_logprobs {
         scores.check()?;
     }
     let eos = eos_of(options, config, generation);
-    options.sampling.processors.check(config.vocab_size, eos)
+    options.sampling.processors.check(config.vocab_size, eos)?;
+    match options.looks_for_text() {
+        true => tokenizer().map(|_| ()),
+        false => Ok(()),
+    }
 }
 
 /// Checks that a model can take these ids.
@@ -506,7 +526,7 @@ pub(super) fn check_ids(ids: &[u32], config: &Config, context_size: usize) -> Re
     Ok(())
 }
 
-pub(super) fn prompt_too_long(ids: &[u32], config: &Config, context_size: usize) -> Error {
+fn prompt_too_long(ids: &[u32], config: &Config, context_size: usize) -> Error {
     Error::PromptTooLong {
         tokens: ids.len(),
         context_size,

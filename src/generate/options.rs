@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::params::SamplingParams;
 use super::sampling::Candidate;
 use super::speculation::{Speculation, SpeculationSummary};
-use crate::error::{Result, in_range};
+use crate::error::{Error, Result, in_range};
 use crate::model::ChoiceParams;
 
 /// What to generate.
@@ -85,11 +85,17 @@ impl PromptLogprobs {
     pub const MOST_TOP: usize = ChoiceParams::MOST_TOP;
 
     /// # Errors
-    /// [`Error::OptionOutOfRange`].
+    /// [`Error::OptionValue`], [`Error::OptionOutOfRange`].
     pub(super) fn check(self) -> Result<()> {
         let most = Self::MOST_TOP as f32;
-        in_range("first scored id", self.from as f32, 1.0, f32::MAX)?;
-        in_range("prompt logprobs", self.top as f32, 0.0, most)
+        if self.from == 0 {
+            return Err(Error::OptionValue {
+                key: "prompt_logprobs.from".into(),
+                value: "0".into(),
+                expected: "a whole number from 1 is possible".into(),
+            });
+        }
+        in_range("prompt_logprobs.top", self.top as f32, 0.0, most)
     }
 }
 

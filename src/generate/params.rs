@@ -95,12 +95,12 @@ impl SamplingParams {
     /// [`Error::OptionOutOfRange`] that names the setting and its range.
     pub fn check(&self) -> Result<()> {
         in_range("temperature", self.temperature, 0.0, MOST)?;
-        in_range("top-p", self.top_p, 0.0, 1.0)?;
-        in_range("min-p", self.min_p, 0.0, 1.0)?;
-        in_range("typical-p", self.typical_p, LEAST, 1.0)?;
-        in_range("epsilon-cutoff", self.epsilon_cutoff, 0.0, 1.0 - LEAST)?;
-        in_range("eta-cutoff", self.eta_cutoff, 0.0, 1.0 - LEAST)?;
-        in_range("repetition-penalty", self.repetition_penalty, LEAST, MOST)
+        in_range("top_p", self.top_p, 0.0, 1.0)?;
+        in_range("min_p", self.min_p, 0.0, 1.0)?;
+        in_range("typical_p", self.typical_p, LEAST, 1.0)?;
+        in_range("epsilon_cutoff", self.epsilon_cutoff, 0.0, 1.0 - LEAST)?;
+        in_range("eta_cutoff", self.eta_cutoff, 0.0, 1.0 - LEAST)?;
+        in_range("repetition_penalty", self.repetition_penalty, LEAST, MOST)
     }
 }
 

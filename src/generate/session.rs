@@ -2,7 +2,7 @@
 
 use super::driver::{Driver, Running};
 use super::generator::{Generator, Task};
-use super::model::{Model, check_ids, check_options, eos_of, prompt_too_long};
+use super::model::{Model, check_ids, eos_of};
 use super::options::{Finish, GenerateOptions, PromptToken, Score, Timing, Token};
 use super::sampling::top_candidates;
 use super::writer::Writer;
@@ -32,27 +32,6 @@ impl Model {
             driver: Driver::default(),
             logits: Vec::new(),
         })
-    }
-
-    /// Checks that `ids` can be continued as `options` say.
-    ///
-    /// # Errors
-    /// As [`Session::generate`].
-    pub fn check_request(&self, ids: &[u32], options: &GenerateOptions) -> Result<()> {
-        let context_size = self.context_size();
-        check_options(options, self.config(), self.generation_config())?;
-        // The last token is never fed: where no more than that is asked for, a prompt may fill the context, and where none is, all but its
-        // last id.
-        let most = match options.max_tokens {
-            Some(0) if options.prompt_logprobs.is_some() => context_size + 1,
-            Some(0 | 1) => context_size,
-            _ => context_size - 1,
-        };
-        check_ids(ids, self.config(), usize::MAX)?;
-        if ids.len() > most {
-            return Err(prompt_too_long(ids, self.config(), context_size));
-        }
-        Ok(())
     }
 }
 

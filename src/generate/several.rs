@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use web_time::Instant;
 
 use super::generator::is_set;
-use super::model::check_options;
 use super::options::{GenerateOptions, Token};
 use super::pool::{PoolEvent, Text, TextPool};
 use super::session::Session;
@@ -27,8 +26,7 @@ impl Session {
         on_token: impl FnMut(usize, &Token) -> bool,
     ) -> Result<Vec<Text>> {
         let model = self.model().clone();
-        check_options(options, model.config(), model.generation_config())?;
-        self.check_ids(ids)?;
+        model.check_request(ids, options)?;
         let mut options = options.clone();
         let begun = Instant::now();
         let mut computed = 0;

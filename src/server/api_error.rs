@@ -103,14 +103,14 @@ impl From<&Error> for ApiError {
     fn from(error: &Error) -> Self {
         let message = error.to_string();
         // The number of the status, and whether it is worth while to ask again.
-        let (status, should_retry) = match error {
+        let (status, should_retry) = match error.root() {
             Error::PromptTooLong {
                 tokens,
                 context_size,
                 ..
             } => return Self::too_long(*context_size, &tokens.to_string()),
             Error::OptionOutOfRange { name, .. } => {
-                return Self::invalid(name.replace([' ', '-'], "_"), message);
+                return Self::invalid(*name, message);
             }
             Error::OptionValue { key, .. } => return Self::invalid(key.as_str(), message),
             Error::ChatTemplate { what, .. } => {

@@ -108,19 +108,21 @@ impl Worker {
                     self.model = model;
                     self.pulse.set(Health::Ready);
                 }
-                Some(Err(why)) => return self.refuse(&why),
-                Some(Ok(_)) | None => return self.refuse(&error),
+                Some(Err(why)) => return self.refuse(why),
+                Some(Ok(_)) | None => return self.refuse(error),
             }
         }
     }
 
     /// Tells all who ask that there is no device.
-    fn refuse(&self, error: &Error) {
+    fn refuse(&self, error: Error) {
+        let error = Arc::new(error);
         self.pulse.set(Health::Lost);
         for job in &self.jobs {
             for index in 0..job.texts.len() {
                 self.metrics.failed();
-                job.outlet.send(index, Event::Ended(Err(error.repeated())));
+                let error = Error::Shared(Arc::clone(&error));
+                job.outlet.send(index, Event::Ended(Err(error)));
             }
         }
     }
@@ -149,7 +151,7 @@ impl Worker {
                     // Before anybody hears of it, and asks again.
                     self.pulse.set(Health::Loading);
                 }
-                round.fail_all(&error);
+                round.fail_all(error);
                 device?;
                 // The device is well, but nobody knows what the pool holds.
                 round.pool = self.model.text_pool();
@@ -273,13 +275,14 @@ impl Round<'_> {
     }
 
     /// Nothing that was asked for can be written.
-    fn fail_all(&mut self, error: &Error) {
+    fn fail_all(&mut self, error: Error) {
+        let error = Arc::new(error);
         for taken in std::mem::take(&mut self.jobs).into_values() {
             for (index, has_ended) in taken.has_ended.iter().enumerate() {
                 if !has_ended {
                     self.metrics.failed();
-                    let failed = Event::Ended(Err(error.repeated()));
-                    taken.job.outlet.send(index, failed);
+                    let error = Error::Shared(Arc::clone(&error));
+                    taken.job.outlet.send(index, Event::Ended(Err(error)));
                 }
             }
         }

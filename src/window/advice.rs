@@ -7,7 +7,7 @@ const ANOTHER_ADAPTER: &str = "Take another adapter under \"Choose a model\".";
 
 /// Whole sentences; `None` where the message says all there is to say.
 pub fn advice(error: &Error) -> Option<String> {
-    Some(match error {
+    Some(match error.root() {
         Error::Hub(error) => return of_hub(error),
         Error::ModelNotFound { .. } | Error::NoModel => {
             "\"Choose a model\" has the demo and those loaded before, and opens folders.".into()

@@ -126,7 +126,7 @@ impl App {
             Event::Failed { request, error } => {
                 self.finished(request, None, Timing::default(), self.state.positions);
                 // What follows the loss of a device says more.
-                if !matches!(error, Error::DeviceLost(_)) {
+                if !matches!(error.root(), Error::DeviceLost(_)) {
                     self.tell_failure(&error);
                 }
             }
@@ -141,7 +141,7 @@ impl App {
 
     pub(super) fn tell_failure(&mut self, error: &Error) {
         let banner = Banner::problem(BannerId::GenerationFailed, described(error));
-        self.state.tell(match error {
+        self.state.tell(match error.root() {
             Error::NoTokenizer { .. } => {
                 banner.with_fix("Find a tokenizer", Action::ShowOverlay(Overlay::Models))
             }

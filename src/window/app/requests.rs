@@ -115,6 +115,10 @@ impl App {
         if state.conversation().mode == Mode::Chat {
             stop.extend_from_slice(state.template().stop());
         }
+        if !state.has_tokenizer() {
+            // There is no text in which they could be found.
+            stop.clear();
+        }
         self.cancel = Arc::new(AtomicBool::new(false));
         let own = state.info().map(|info| info.sampling.clone());
         let sampling = settings
