@@ -1,11 +1,11 @@
-//! `linear_*.wgsl`: matrix products, ten ways that share one `Shape` and one set of outputs.
+//! `linear_*.wgsl`: matrix products, ten files that share one `Shape` and one set of outputs.
 
-use super::layout::{bindings, uniform_struct};
+use super::layout::uniform_struct;
 pub use super::tuning::{Arithmetic, Tuning};
 use super::{BLOCK, BatchClass, ComputePath};
 use crate::dtype::Dtype;
-use crate::gpu::KernelSpec;
 use crate::gpu::shader::Variant;
+use crate::gpu::{BindingKind, KernelSpec};
 
 uniform_struct! {
     /// `Shape` of `lib/linear_shape.wgsl`, which says what each field means.
@@ -44,67 +44,21 @@ impl Shape {
     }
 }
 
-bindings! {
-    /// Of the mappings for prompts on [`ComputePath::Gpu`].
-    TileBindings |path| {
-        shape: Uniform,
-        weights: path.read(),
-        output: Write,
-        input: Read,
-        first_row: Uniform,
-    }
-}
-
-bindings! {
-    /// Of the mapping by cooperative matrices.
-    MatrixBindings |path| {
-        shape: Uniform,
-        weights: path.read(),
-        output: Write,
-        input: Read,
-        first_row: Uniform,
-        /// Not 0 once a number was too large for f16.
-        overflow: Write,
-    }
-}
-
-bindings! {
-    /// Of the mappings for generated rows on [`ComputePath::Gpu`].
-    RowBindings |path| {
-        shape: Uniform,
-        weights: path.read(),
-        output: Write,
-        input: Read,
-        /// Weights of the norm; of a plain input anything.
-        norm: Read,
-    }
-}
-
-bindings! {
-    /// Of the mapping for one token on [`ComputePath::Software`].
-    LaneBindings |path| {
-        shape: Uniform,
-        weights: path.read(),
-        output: WriteWindow,
-        /// Weights of the norm; of a plain input anything as large.
-        norm: Uniform,
-        input_0: UniformWindow,
-    }
-}
-
-bindings! {
-    /// Of the mappings for several tokens on [`ComputePath::Software`], which lie in the four windows in turn.
-    LanesBindings |path| {
-        shape: Uniform,
-        weights: path.read(),
-        output: WriteWindow,
-        /// Weights of the norm; of a plain input anything as large.
-        norm: Uniform,
-        input_0: UniformWindow,
-        input_1: UniformWindow,
-        input_2: UniformWindow,
-        input_3: UniformWindow,
-    }
+/// What a binding is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operand {
+    /// [`Shape`].
+    Shape,
+    Weights,
+    Output,
+    /// In windows, or all of it.
+    Input,
+    /// Weights of the norm; of a plain input anything as large.
+    Norm,
+    /// [`super::FirstRow`].
+    FirstRow,
+    /// Not 0 once a number was too large for f16.
+    Overflow,
 }
 
 /// Bytes of a window into uniform memory, 16384 floats, which holds at least one token's input.
@@ -269,6 +223,39 @@ impl Mapping {
             Self::PrefillLanes | Self::PrefillOctets => 4,
             _ => 0,
         }
+    }
+
+    /// What is bound, in the order of the bindings. Where inputs lie in windows, there is one for each.
+    fn operands(self) -> &'static [Operand] {
+        use Operand::{FirstRow, Input, Norm, Output, Overflow, Shape, Weights};
+        match self {
+            Self::DecodeLanes => &[Shape, Weights, Output, Norm, Input],
+            Self::PrefillLanes | Self::PrefillOctets => {
+                &[Shape, Weights, Output, Norm, Input, Input, Input, Input]
+            }
+            Self::DecodeRows | Self::FewRows(_) => &[Shape, Weights, Output, Input, Norm],
+            Self::PrefillMatrices => &[Shape, Weights, Output, Input, FirstRow, Overflow],
+            _ => &[Shape, Weights, Output, Input, FirstRow],
+        }
+    }
+
+    /// How a kernel sees an operand.
+    fn binding(self, operand: Operand, path: ComputePath) -> BindingKind {
+        let has_windows = self.windows() > 0;
+        match operand {
+            Operand::Shape | Operand::FirstRow => BindingKind::Uniform,
+            Operand::Weights => path.read(),
+            Operand::Output if has_windows => BindingKind::WriteWindow,
+            Operand::Output | Operand::Overflow => BindingKind::Write,
+            Operand::Input if has_windows => BindingKind::UniformWindow,
+            Operand::Norm if has_windows => BindingKind::Uniform,
+            Operand::Input | Operand::Norm => BindingKind::Read,
+        }
+    }
+
+    /// The resources of all bindings, in their order.
+    pub fn bind<R>(self, resource: impl FnMut(Operand) -> R) -> Vec<R> {
+        self.operands().iter().copied().map(resource).collect()
     }
 
     /// Whether it is of those for prompts on [`ComputePath::Gpu`].
@@ -451,20 +438,10 @@ pub struct Product {
 }
 
 impl Product {
-    /// Of [`TileBindings`], [`RowBindings`], [`LaneBindings`] or [`LanesBindings`], as the mapping asks.
+    /// The kernel, whose resources are those of [`Mapping::bind`].
     pub fn spec(self, tuning: Tuning) -> KernelSpec {
         let Self { path, mapping, .. } = self;
-        let bindings = match mapping {
-            Mapping::DecodeLanes => LaneBindings::<()>::kinds(path),
-            Mapping::PrefillLanes | Mapping::PrefillOctets => LanesBindings::<()>::kinds(path),
-            Mapping::DecodeRows | Mapping::FewRows(_) => RowBindings::<()>::kinds(path),
-            Mapping::PrefillSingle
-            | Mapping::PrefillNarrow
-            | Mapping::PrefillTiles
-            | Mapping::PrefillWide
-            | Mapping::PrefillLarge => TileBindings::<()>::kinds(path),
-            Mapping::PrefillMatrices => MatrixBindings::<()>::kinds(path),
-        };
+        let bindings = mapping.bind(|operand| mapping.binding(operand, path));
         let mut slots = path.weight_slots(self.dtype);
         slots.push(("output", self.output.file()));
         slots.extend(mapping.slots(self.dtype, self.arithmetic, tuning));

@@ -28,42 +28,26 @@ impl BatchClass {
 /// The id of a row whose token the device chose in an earlier step: it is taken from `chosen[slot]`.
 pub const CHOSEN: u32 = u32::MAX;
 
-/// A row of a step, as `shaders/lib/tokens.wgsl` reads it.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, bytemuck::Pod, bytemuck::Zeroable)]
-pub struct TokenInput {
-    /// [`CHOSEN`]: as the device chose.
-    pub id: u32,
-    /// Position in its sequence, from 0.
-    pub position: u32,
-    /// Row of the cache that its keys and values go to.
-    pub cache_row: u32,
-    /// Where the cache rows of its sequence begin in the table of rows.
-    pub table: u32,
-    /// For row `t` of the logits: the row of this step whose hidden state it is computed from.
-    pub logits_from: u32,
-    /// Its sequence's place among chosen ids.
-    pub slot: u32,
-    /// 1: its attention writes its keys and values; 0: they are there before.
-    pub writes_cache: u32,
-    pub padding: u32,
-}
-
-impl TokenInput {
-    /// Name and byte offset of every field.
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "the test of the shaders reads it")
-    )]
-    pub const FIELDS: &'static [(&'static str, usize)] = &[
-        ("id", 0),
-        ("position", 4),
-        ("cache_row", 8),
-        ("table", 12),
-        ("logits_from", 16),
-        ("slot", 20),
-        ("writes_cache", 24),
-    ];
+uniform_struct! {
+    /// A row of a step, as `shaders/lib/tokens.wgsl` reads it.
+    #[derive(Default)]
+    TokenInput {
+        /// [`CHOSEN`]: as the device chose.
+        id: u32,
+        /// Position in its sequence, from 0.
+        position: u32,
+        /// Row of the cache that its keys and values go to.
+        cache_row: u32,
+        /// Where the cache rows of its sequence begin in the table of rows.
+        table: u32,
+        /// For row `t` of the logits: the row of this step whose hidden state it is computed from.
+        logits_from: u32,
+        /// Its sequence's place among chosen ids.
+        slot: u32,
+        /// 1: its attention writes its keys and values; 0: they are there before.
+        writes_cache: u32,
+        padding: u32,
+    }
 }
 
 uniform_struct! {

@@ -8,21 +8,20 @@ use std::time::Duration;
 
 use web_time::Instant;
 
-use super::batch::{Batch, ChoiceParams, Room, Row, TokenSource, Wants};
+use super::batch::{Batch, Room, Wants};
+use super::inputs::{Frame, Inputs};
 use super::kv_pool::KvPool;
 use super::launch::{Binder, Buffers, Launch};
-use super::op::Extent;
 use super::pieces::{FIRST_RATE, Pieces};
 use super::plan::{Blueprint, BufferId, Ops, Plan};
 use super::record::{Extents, Task, groups, record, spans};
 use super::resident::{Pipelines, Resident};
-use super::results::{RowResult, StoredRow, WantedReport, result};
-use super::rows::NOBODYS_ROW;
+use super::results::{RowResult, StoredRow, Wanted, result};
 use super::sizes::stride;
 use crate::error::Result;
 use crate::gpu::{Arrival, Notice, Readback, Timer};
-use crate::kernels::sample::{self, REPORT_WORDS};
-use crate::kernels::{BatchClass, CHOSEN, ComputePath, FirstRow, TokenInput};
+use crate::kernels::sample::REPORT_WORDS;
+use crate::kernels::{ComputePath, FirstRow};
 use crate::trace::{Span, TraceMode};
 
 /// Steps whose results may be unread.
@@ -71,14 +70,6 @@ pub enum Outcome {
     Overflow,
 }
 
-/// Which result belongs to which row of the batch.
-#[derive(Debug, Clone, Default)]
-struct Wanted {
-    /// Row of the batch, row of the logits.
-    logits: Vec<(usize, u32)>,
-    reports: Vec<WantedReport>,
-}
-
 /// A submission whose results are unread.
 struct InFlight {
     number: u64,
@@ -115,10 +106,9 @@ pub struct Executor {
     timer: Option<Timer>,
     /// Multiply-adds a second that prefill has been seen to do.
     rate: f64,
-    inputs: Vec<TokenInput>,
-    sample_rows: Vec<sample::Row>,
-    /// What the device was told last: where the rows and logits of prompts begin and end.
-    first_rows: [Range<u32>; 2],
+    inputs: Inputs,
+    /// What the device was told last of [`Inputs::prompts`].
+    known_prompts: [Range<u32>; 2],
 }
 
 /// What a network's plan is made from once all is f32.
@@ -177,9 +167,8 @@ impl Executor {
             number: 0,
             timer: None,
             rate: FIRST_RATE,
-            inputs: Vec::new(),
-            sample_rows: Vec::new(),
-            first_rows: [0..0, 0..0],
+            inputs: Inputs::default(),
+            known_prompts: [0..0, 0..0],
         })
     }
 
@@ -456,148 +445,54 @@ impl Executor {
         Ok(())
     }
 
-    /// Tells the device what its kernels have to know of the batch.
+    /// Arranges a batch, and tells the device what its kernels have to know of it.
     fn write_inputs(
         &mut self,
         resident: &Resident,
         pool: &KvPool,
         batch: &Batch,
     ) -> Result<(Extents, Wanted)> {
-        let (room, counts) = (self.room(resident), batch.counts());
-        let rows = room.class_rows(counts.generated, counts.prompt);
-        let logits = room.class_rows(counts.generated_logits, counts.prompt_logits);
-        let mut wanted = Wanted::default();
-        let nobody = TokenInput {
-            cache_row: NOBODYS_ROW,
-            ..TokenInput::default()
+        let frame = Frame {
+            room: self.room(resident),
+            vocab_size: resident.config.vocab_size,
+            context_size: resident.context_size,
+            has_windows: resident.path == ComputePath::Software,
         };
-        let end = rows.end().max(logits.end()) as usize;
-        self.inputs.clear();
-        self.inputs.resize(end, nobody);
-        self.sample_rows.clear();
-        let mut extents = Extents::default();
-        // By the cache row that sequences begin with: what most rows look at of those that share it.
-        let mut longest: Vec<(u32, u32)> = Vec::new();
-        // Where the next row of each class goes, and the next row of logits. Of those that a part of can be left out, rows come last that
-        // something is wanted after.
-        let mut next = [0, rows.prompt.start];
-        let mut next_wanted = room.wanted_start(counts, &rows);
-        let mut next_logits = [0, logits.prompt.start];
-        let has_classes = room.has_classes;
-        let vocab = resident.config.vocab_size;
-        for (index, row) in batch.rows().iter().enumerate() {
-            let class = match row.class {
-                BatchClass::Prompt if has_classes => 1,
-                _ => 0,
-            };
-            let is_wanted = row.wants != Wants::Nothing;
-            let place = match is_wanted && (class == 1 || !has_classes) {
-                true => &mut next_wanted,
-                false => &mut next[class],
-            };
-            let at = *place;
-            *place += 1;
-            let kv_len = row.position + 1;
-            extents.trunk.positions += u64::from(kv_len);
-            let cache_rows = pool.rows().of(row.sequence)?;
-            match longest
-                .iter_mut()
-                .rfind(|(begin, _)| *begin == cache_rows[0])
-            {
-                Some((_, most)) => *most = kv_len.max(*most),
-                None => longest.push((cache_rows[0], kv_len)),
-            }
-            if class == 0 {
-                let longest = &mut extents.trunk.generated_kv_len;
-                *longest = (*longest).max(kv_len);
-            }
-            let input = &mut self.inputs[at as usize];
-            input.id = match row.token {
-                TokenSource::Id(id) => id,
-                TokenSource::Chosen => CHOSEN,
-            };
-            input.position = row.position;
-            input.cache_row = cache_rows[row.position as usize];
-            input.table = pool.table(resident, row.sequence);
-            input.slot = row.sequence.slot;
-            if !is_wanted {
+        let arranged = self.inputs.arrange(batch, &frame, pool.rows())?;
+        for row in batch.rows() {
+            let Wants::Choice {
+                history, forbidden, ..
+            } = &row.wants
+            else {
                 continue;
+            };
+            if let Some(history) = history {
+                pool.write_ids(resident, row.sequence, history);
             }
-            extents.wanted.positions += u64::from(kv_len);
-            let logits_row = next_logits[class];
-            next_logits[class] += 1;
-            self.inputs[logits_row as usize].logits_from = at;
-            match &row.wants {
-                Wants::Choice {
-                    params,
-                    history,
-                    forbidden,
-                } => {
-                    if let Some(history) = history {
-                        pool.write_ids(resident, row.sequence, history);
-                    }
-                    if let Some(forbidden) = forbidden {
-                        pool.write_forbidden(resident, row.sequence, forbidden);
-                    }
-                    wanted.reports.push(WantedReport {
-                        row: index,
-                        top: params.top.min(vocab),
-                        is_score: false,
-                    });
-                    let sample = sample_row(params, logits_row, row, vocab);
-                    self.sample_rows.push(sample);
-                }
-                Wants::Score { id, top } => {
-                    wanted.reports.push(WantedReport {
-                        row: index,
-                        top: (*top).min(vocab),
-                        is_score: true,
-                    });
-                    self.sample_rows.push(sample::Row {
-                        scored: *id,
-                        ..sample_row(&ChoiceParams::greedy(*top), logits_row, row, vocab)
-                    });
-                }
-                _ => wanted.logits.push((index, logits_row)),
+            if let Some(forbidden) = forbidden {
+                pool.write_forbidden(resident, row.sequence, forbidden);
             }
         }
-        let has_runs = batch.has_runs();
-        for input in &mut self.inputs[..rows.generated as usize] {
-            input.writes_cache = u32::from(!has_runs);
-        }
-        extents.trunk.has_runs = has_runs;
-        extents.trunk.cache_rows = longest.iter().map(|(_, most)| u64::from(*most)).sum();
-        let first_rows = [rows.prompt.clone(), logits.prompt.clone()];
-        extents.sample.rows.generated = counts.reports;
-        let has_windows = resident.path == ComputePath::Software;
-        extents.wanted = Extent {
-            rows: room.wanted_rows(counts, &rows, has_windows),
-            positions: extents.wanted.positions,
-            ..extents.trunk
-        };
-        extents.trunk.rows = rows;
-        extents.tail.rows = logits;
-        extents.is_random = self.sample_rows.iter().any(|row| row.temperature > 0.0);
-        extents.has_ngrams = self.sample_rows.iter().any(|row| row.ngram > 0);
-
-        let queue = &resident.gpu.queue;
+        let (queue, inputs) = (&resident.gpu.queue, &self.inputs);
         let tokens = self.buffers.get(BufferId::Tokens)?;
-        queue.write_buffer(tokens, 0, bytemuck::cast_slice(&self.inputs));
-        for (i, id) in [BufferId::PromptRows, BufferId::PromptLogits]
+        queue.write_buffer(tokens, 0, bytemuck::cast_slice(&inputs.tokens));
+        let ids = [BufferId::PromptRows, BufferId::PromptLogits];
+        for ((id, rows), known) in ids
             .into_iter()
-            .enumerate()
+            .zip(&inputs.prompts)
+            .zip(&mut self.known_prompts)
         {
-            if first_rows[i] != self.first_rows[i] {
-                let first = FirstRow::of(first_rows[i].clone());
+            if rows != known {
+                let first = FirstRow::of(rows.clone());
                 queue.write_buffer(self.buffers.get(id)?, 0, bytemuck::bytes_of(&first));
+                known.clone_from(rows);
             }
         }
-        self.first_rows = first_rows;
-        if !self.sample_rows.is_empty() {
+        if !inputs.sample_rows.is_empty() {
             let rows = self.buffers.get(BufferId::SampleRows)?;
-            queue.write_buffer(rows, 0, bytemuck::cast_slice(&self.sample_rows));
+            queue.write_buffer(rows, 0, bytemuck::cast_slice(&inputs.sample_rows));
         }
-        Ok((extents, wanted))
+        Ok(arranged)
     }
 
     /// The operations of a step, each with what it has to do.
@@ -660,24 +555,4 @@ struct Submitted {
     submission: wgpu::SubmissionIndex,
     rate: f64,
     timed: Option<Timed>,
-}
-
-fn sample_row(params: &ChoiceParams, logits_row: u32, row: &Row, vocab: usize) -> sample::Row {
-    sample::Row {
-        logits_row,
-        slot: row.sequence.slot,
-        top_count: params.top.min(vocab) as u32,
-        top_k: match params.top_k as usize >= vocab {
-            true => 0,
-            false => params.top_k,
-        },
-        temperature: params.temperature,
-        top_p: params.top_p,
-        min_p: params.min_p,
-        penalty: params.repetition_penalty,
-        random: params.random,
-        len: row.position + 1,
-        ngram: params.no_repeat_ngram_size,
-        scored: sample::NO_ID,
-    }
 }

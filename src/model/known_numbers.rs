@@ -9,8 +9,7 @@ use crate::dtype::Dtype;
 use crate::gpu::pipeline::window;
 use crate::gpu::{CooperativeMatrices, Gpu, KernelSpec, Pipeline};
 use crate::kernels::linear::{
-    Arithmetic, Input, LaneBindings, Mapping, MatrixBindings, Output, Product, RowBindings, Shape,
-    Tuning, UNIFORM_WINDOW,
+    Arithmetic, Input, Mapping, Operand, Output, Product, Shape, Tuning, UNIFORM_WINDOW,
 };
 use crate::kernels::{BatchClass, ComputePath, FirstRow, LANES, TokenInput};
 use crate::kernels::{probe, rms_norm};
@@ -197,32 +196,26 @@ fn product(gpu: &Gpu, path: ComputePath) -> Known {
     let bytes = arranged(&(0..ROWS).map(q8_row).collect::<Vec<_>>(), path);
     let input: Vec<f32> = (0..COLUMNS).map(input_value).collect();
     let input: &[u8] = bytemuck::cast_slice(&input);
-    let of_shape = Resource::Whole(uniform(gpu, shape));
-    let output = output(gpu, ROWS);
     let workgroups = mapping.workgroups(shape.pairs, tuning);
-    let (resources, offsets, grid) = if mapping.windows() == 0 {
-        let bindings = RowBindings {
-            shape: of_shape,
-            weights: Resource::Weights,
-            output: Resource::Output,
-            input: storage(gpu, input),
-            // There is no norm, so anything stands for its weights.
-            norm: storage(gpu, input),
-        };
-        (bindings.into_list(), vec![], (workgroups, 1))
-    } else {
-        let mut padded = input.to_vec();
-        padded.resize(UNIFORM_WINDOW as usize, 0);
-        let padded = || Resource::Window(buffer(gpu, &padded, wgpu::BufferUsages::UNIFORM));
-        let bindings = LaneBindings {
-            shape: of_shape,
-            weights: Resource::Weights,
-            output: Resource::Output,
-            norm: padded(),
-            input_0: padded(),
-        };
-        (bindings.into_list(), vec![0, 0], (1, workgroups))
+    let has_windows = mapping.windows() > 0;
+    let (offsets, grid) = match has_windows {
+        true => (vec![0, 0], (1, workgroups)),
+        false => (vec![], (workgroups, 1)),
     };
+    let resources = mapping.bind(|operand| match operand {
+        Operand::Shape => Resource::Whole(uniform(gpu, shape)),
+        Operand::Weights => Resource::Weights,
+        Operand::Output => Resource::Output,
+        // There is no norm, so anything stands for its weights.
+        Operand::Input | Operand::Norm if has_windows => {
+            let mut padded = input.to_vec();
+            padded.resize(UNIFORM_WINDOW as usize, 0);
+            Resource::Window(buffer(gpu, &padded, wgpu::BufferUsages::UNIFORM))
+        }
+        Operand::Input | Operand::Norm => storage(gpu, input),
+        // No mapping for generated rows has these.
+        Operand::FirstRow | Operand::Overflow => storage(gpu, &[0; 16]),
+    });
     let expected = (0..ROWS).map(|row| {
         let products =
             (0..COLUMNS).map(|k| scale(row, k / 32) * f32::from(weight(row, k)) * input_value(k));
@@ -240,7 +233,7 @@ fn product(gpu: &Gpu, path: ComputePath) -> Known {
             blocks: shape.blocks,
         }
         .spec(tuning),
-        output,
+        output: output(gpu, ROWS),
         resources,
         weights: Some((
             Store::new(gpu, "self-test", bytes.len() as u64, path),
@@ -266,14 +259,15 @@ fn matrices(gpu: &Gpu, which: CooperativeMatrices) -> Known {
     let input: Vec<f32> = (0..TILE)
         .flat_map(|token| (0..COLUMNS).map(move |k| value(token, k)))
         .collect();
-    let bindings = MatrixBindings {
-        shape: Resource::Whole(uniform(gpu, shape)),
-        weights: Resource::Weights,
-        output: Resource::Output,
-        input: storage(gpu, bytemuck::cast_slice(&input)),
-        first_row: Resource::Whole(uniform(gpu, FirstRow::of(0..TILE as u32))),
-        overflow: storage(gpu, &[0; 16]),
-    };
+    let mapping = Mapping::PrefillMatrices;
+    let resources = mapping.bind(|operand| match operand {
+        Operand::Shape => Resource::Whole(uniform(gpu, shape)),
+        Operand::Weights => Resource::Weights,
+        Operand::Output => Resource::Output,
+        Operand::Input | Operand::Norm => storage(gpu, bytemuck::cast_slice(&input)),
+        Operand::FirstRow => Resource::Whole(uniform(gpu, FirstRow::of(0..TILE as u32))),
+        Operand::Overflow => storage(gpu, &[0; 16]),
+    });
     let expected = (0..TILE).flat_map(|token| {
         (0..TILE).map(move |row| {
             let products = (0..COLUMNS)
@@ -285,7 +279,7 @@ fn matrices(gpu: &Gpu, which: CooperativeMatrices) -> Known {
         name: Known::MATRICES,
         spec: Product {
             path: ComputePath::Gpu,
-            mapping: Mapping::PrefillMatrices,
+            mapping,
             dtype: Dtype::Q8,
             arithmetic: Arithmetic::Float,
             input: Input::Plain,
@@ -294,7 +288,7 @@ fn matrices(gpu: &Gpu, which: CooperativeMatrices) -> Known {
         }
         .spec(tuning),
         output: output(gpu, TILE * TILE),
-        resources: bindings.into_list(),
+        resources,
         weights: Some((
             Store::new(gpu, "self-test", bytes.len() as u64, ComputePath::Gpu),
             buffer(gpu, &bytes, wgpu::BufferUsages::COPY_SRC),

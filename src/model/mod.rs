@@ -6,6 +6,7 @@ mod adapter_facts;
 mod batch;
 mod executor;
 pub(crate) mod f16_prefill;
+mod inputs;
 mod known_numbers;
 mod kv_origin;
 mod kv_pool;

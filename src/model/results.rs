@@ -52,6 +52,14 @@ pub struct WantedReport {
     pub is_score: bool,
 }
 
+/// Which result belongs to which row of the batch.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Row of the batch, row of the logits.
+    pub logits: Vec<(usize, u32)>,
+    pub reports: Vec<WantedReport>,
+}
+
 /// What `sample_pick.wgsl` has reported.
 pub fn result(report: &[f32], wanted: &WantedReport) -> RowResult<'static> {
     let candidate = |i: usize| (report[4 + 2 * i].to_bits(), report[5 + 2 * i]);

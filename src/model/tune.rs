@@ -19,8 +19,7 @@ use crate::error::{Error, Feature, Result};
 use crate::gpu::pipeline::window;
 use crate::gpu::{Gpu, Pipeline};
 use crate::kernels::linear::{
-    Input, LaneBindings, LanesBindings, Mapping, Output, Product, RowBindings, Shape, TileBindings,
-    Tuning, UNIFORM_WINDOW,
+    Input, Mapping, Operand, Output, Product, Shape, Tuning, UNIFORM_WINDOW,
 };
 use crate::kernels::{self, BLOCK, BatchClass, ComputePath, FirstRow};
 use crate::threads;
@@ -188,18 +187,19 @@ fn known_or_measured(
 
 fn measure(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[ComputePath]) -> Result<Chosen> {
     let begin = Instant::now();
-    let task = |path, tokens| Task {
+    let generated = |path, tokens| Task {
         gpu,
         config,
         dtype,
         path,
+        class: BatchClass::Generated,
         tokens,
     };
     let default = Tuning::default();
     let mut best: Option<(ComputePath, Duration)> = None;
     for path in possible.iter().copied() {
         let candidates = with_and_without_subgroups(default, path, gpu);
-        let (_, time) = task(path, 1).fastest(&candidates, SIZE_MARGIN, begin)?;
+        let (_, time) = generated(path, 1).fastest(&candidates, SIZE_MARGIN, begin)?;
         // Buffers come first.
         let is_better = |(_, best): &(_, Duration)| time.mul_f64(SOURCE_MARGIN) < *best;
         if best.as_ref().is_none_or(is_better) {
@@ -212,10 +212,13 @@ fn measure(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[ComputePath]) -
         ComputePath::Software => {
             // With several tokens it shows best what lanes gain by sharing.
             // Whatever the time: it makes more of a difference than all sizes together.
-            let (best, _) = task(path, FEW_TOKENS).fastest(&both, SIZE_MARGIN, Instant::now())?;
+            let (best, _) =
+                generated(path, FEW_TOKENS).fastest(&both, SIZE_MARGIN, Instant::now())?;
             let sizes = Tuning::LANES.map(|lanes| Tuning { lanes, ..best });
             let candidates: Vec<Tuning> = std::iter::once(best).chain(sizes).collect();
-            task(path, 1).fastest(&candidates, SIZE_MARGIN, begin)?.0
+            generated(path, 1)
+                .fastest(&candidates, SIZE_MARGIN, begin)?
+                .0
         }
         ComputePath::Gpu => {
             let in_a_layer = fastest_rows(gpu, config, dtype, SIZE_MARGIN, PATIENCE)?;
@@ -226,7 +229,9 @@ fn measure(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[ComputePath]) -
                     let sizes = sizes.map(|size| with_and_without_subgroups(size, path, gpu));
                     let sizes = both.into_iter().chain(sizes.into_iter().flatten());
                     let candidates: Vec<Tuning> = sizes.collect();
-                    task(path, 1).fastest(&candidates, SIZE_MARGIN, begin)?.0
+                    generated(path, 1)
+                        .fastest(&candidates, SIZE_MARGIN, begin)?
+                        .0
                 }
             };
             let tiles = Tuning::TILES.map(|tile| Tuning { tile, ..best });
@@ -242,8 +247,11 @@ fn measure(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[ComputePath]) -
             match in_a_layer {
                 Some(best) => best,
                 None => {
-                    let task = task(path, TILE_TOKENS);
-                    task.fastest(&tiles, SIZE_MARGIN, Instant::now())?.0
+                    let prompt = Task {
+                        class: BatchClass::Prompt,
+                        ..generated(path, TILE_TOKENS)
+                    };
+                    prompt.fastest(&tiles, SIZE_MARGIN, Instant::now())?.0
                 }
             }
         }
@@ -271,7 +279,11 @@ fn measure(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[ComputePath]) -
     };
     let tuning = match in_a_layer {
         Some(best) => best,
-        None => task(path, 1).fastest(&both, INT8_MARGIN, Instant::now())?.0,
+        None => {
+            generated(path, 1)
+                .fastest(&both, INT8_MARGIN, Instant::now())?
+                .0
+        }
     };
     Ok(Chosen { path, tuning })
 }
@@ -292,17 +304,14 @@ struct Task<'a> {
     config: &'a Config,
     dtype: Dtype,
     path: ComputePath,
+    class: BatchClass,
     tokens: u32,
 }
 
 impl Task<'_> {
     fn product(&self, tuning: Tuning) -> Product {
-        let class = match self.tokens {
-            TILE_TOKENS => BatchClass::Prompt,
-            _ => BatchClass::Generated,
-        };
-        let arithmetic = tuning.arithmetic(class, self.dtype);
-        let mappings = Mapping::all_for(self.path, class, arithmetic, tuning.tile, 1);
+        let arithmetic = tuning.arithmetic(self.class, self.dtype);
+        let mappings = Mapping::all_for(self.path, self.class, arithmetic, tuning.tile, 1);
         let fits = mappings
             .iter()
             .find(|mapping| mapping.tokens() >= self.tokens);
@@ -377,6 +386,7 @@ impl Sample {
             dtype,
             path,
             tokens,
+            ..
         } = *task;
         let columns = config
             .model_dim
@@ -422,48 +432,20 @@ impl Sample {
         let mapping = task.product(tuning).mapping;
         let workgroups = mapping.workgroups(self.pairs, tuning);
         let windows = mapping.windows();
-        let (shape, weights) = (self.shape.as_entire_binding(), self.weights.binding());
-        let output = self.output.as_entire_binding();
-        let whole = || self.input.as_entire_binding();
-        let part = || window(&self.input, 0, UNIFORM_WINDOW);
-        // There is no norm, so anything stands for its weights.
-        let resources = match windows {
-            0 if mapping.can_norm() => RowBindings {
-                shape,
-                weights,
-                output,
-                input: whole(),
-                norm: whole(),
-            }
-            .into_list(),
-            0 => TileBindings {
-                shape,
-                weights,
-                output,
-                input: whole(),
-                first_row: self.first_row.as_entire_binding(),
-            }
-            .into_list(),
-            1 => LaneBindings {
-                shape,
-                weights,
-                output,
-                norm: part(),
-                input_0: part(),
-            }
-            .into_list(),
-            _ => LanesBindings {
-                shape,
-                weights,
-                output,
-                norm: part(),
-                input_0: part(),
-                input_1: part(),
-                input_2: part(),
-                input_3: part(),
-            }
-            .into_list(),
+        let input = || match windows {
+            0 => self.input.as_entire_binding(),
+            _ => window(&self.input, 0, UNIFORM_WINDOW),
         };
+        let resources = mapping.bind(|operand| match operand {
+            Operand::Shape => self.shape.as_entire_binding(),
+            Operand::Weights => self.weights.binding(),
+            Operand::Output => self.output.as_entire_binding(),
+            // There is no norm, so anything stands for its weights.
+            Operand::Input | Operand::Norm => input(),
+            Operand::FirstRow => self.first_row.as_entire_binding(),
+            // Prompts in f16 are asked for, not measured.
+            Operand::Overflow => self.output.as_entire_binding(),
+        });
         let (offsets, grid) = match windows {
             0 => (vec![], (workgroups, task.tokens.div_ceil(mapping.tokens()))),
             _ => (vec![0; 1 + windows as usize], (1, workgroups)),

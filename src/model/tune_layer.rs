@@ -14,9 +14,7 @@ use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::gpu::pipeline::window;
 use crate::gpu::{Gpu, Pipeline};
-use crate::kernels::linear::{
-    Input, Mapping, Output, Product, RowBindings, Shape, TileBindings, Tuning,
-};
+use crate::kernels::linear::{Input, Mapping, Operand, Output, Product, Shape, Tuning};
 use crate::kernels::{self, BatchClass, ComputePath, FirstRow, ROW_PAD};
 
 /// Bytes of weights at most: more than caches hold.
@@ -267,29 +265,16 @@ impl<'a> LayerSample<'a> {
                     .zip(&pipelines)
                     .find(|(each, _)| *each == spec);
                 let Some((_, pipeline)) = found else { continue };
-                let shape = matrix.shape.as_entire_binding();
-                let weights = window(&matrix.weights, copy * matrix.bytes, matrix.bytes);
-                let output = self.output.as_entire_binding();
-                let input = self.input.as_entire_binding();
-                let resources = match class {
-                    BatchClass::Generated => RowBindings {
-                        shape,
-                        weights,
-                        output,
-                        input,
-                        // There is no norm, so anything stands for its weights.
-                        norm: self.input.as_entire_binding(),
-                    }
-                    .into_list(),
-                    BatchClass::Prompt => TileBindings {
-                        shape,
-                        weights,
-                        output,
-                        input,
-                        first_row: self.first_row.as_entire_binding(),
-                    }
-                    .into_list(),
-                };
+                let resources = mapping.bind(|operand| match operand {
+                    Operand::Shape => matrix.shape.as_entire_binding(),
+                    Operand::Weights => window(&matrix.weights, copy * matrix.bytes, matrix.bytes),
+                    Operand::Output => self.output.as_entire_binding(),
+                    // There is no norm, so anything stands for its weights.
+                    Operand::Input | Operand::Norm => self.input.as_entire_binding(),
+                    Operand::FirstRow => self.first_row.as_entire_binding(),
+                    // Prompts in f16 are asked for, not measured.
+                    Operand::Overflow => self.output.as_entire_binding(),
+                });
                 let bind_group = pipeline.bind(self.gpu, &resources);
                 let grid = (
                     mapping.workgroups(matrix.pairs, tuning),

@@ -8,7 +8,7 @@ use super::steps::{add, run};
 use super::twin;
 use openelm::kernels::BatchClass::{Generated, Prompt};
 use openelm::kernels::attention::{self, MOST_GENERATED, Spread};
-use openelm::kernels::linear::{self, Arithmetic, Attended, Input, Mapping, Output, RowBindings};
+use openelm::kernels::linear::{self, Arithmetic, Attended, Input, Mapping, Operand, Output};
 use openelm::kernels::{BatchClass, LANES, ROW_PAD, TokenInput, qk_norm_rope};
 use openelm::model::{Batch, Sequence};
 use openelm::{ComputePath, Dtype, Model, Tune, Tuning};
@@ -405,15 +405,14 @@ proptest! {
                 output: Output::Store,
                 blocks: (columns.next_multiple_of(ROW_PAD) / 8) as u32,
             };
-            let bindings = RowBindings {
-                shape: shape.as_entire_binding(),
-                weights: weights.store.binding(),
-                output: output.as_entire_binding(),
-                input: input.as_entire_binding(),
-                norm: input.as_entire_binding(),
-            };
+            let resources = mapping.bind(|operand| match operand {
+                Operand::Shape => shape.as_entire_binding(),
+                Operand::Weights => weights.store.binding(),
+                Operand::Output => output.as_entire_binding(),
+                _ => input.as_entire_binding(),
+            });
             let grid = (mapping.workgroups(pairs, tuning), (count as u32).div_ceil(mapping.tokens()), 1);
-            lab.run(&product.spec(tuning), &bindings.into_list(), &[], grid, &output)
+            lab.run(&product.spec(tuning), &resources, &[], grid, &output)
         };
         let single = run(Mapping::DecodeRows);
         let few = [1, 2, 4].map(|quads| run(Mapping::FewRows(quads)));

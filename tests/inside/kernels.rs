@@ -8,7 +8,7 @@ use openelm::checkpoint::quantize::{dequantize_row, quantize_row};
 use openelm::gpu::pipeline::window;
 use openelm::gpu::{BindingKind, KernelSpec, Readback};
 use openelm::kernels::attention::Spread;
-use openelm::kernels::linear::{Arithmetic, Input, Mapping, Output, UNIFORM_WINDOW};
+use openelm::kernels::linear::{Arithmetic, Input, Mapping, Operand, Output, UNIFORM_WINDOW};
 use openelm::kernels::{
     BatchClass, CHOSEN, FILES, FirstRow, LANES, ROW_PAD, TokenInput, arithmetic_peak, attention,
     embed, linear, qk_norm_rope, read_bandwidth, rms_norm,
@@ -885,51 +885,34 @@ proptest! {
             let out_buffer = lab.floats(&before);
             let workgroups = mapping.workgroups(pairs, tuning);
             let product = linear::Product { path, mapping, dtype, arithmetic, input: kind, output, blocks };
-            let (shape, weights) = (shape.as_entire_binding(), weights.store.binding());
-            let norm = norm_buffer.as_entire_binding();
-            let input_window = || window(&input, 0, UNIFORM_WINDOW);
             let tokens = mapping.tokens() as usize;
             let per_dispatch = if tokens == 1 { 1 } else { count };
-            let out_window = window(&out_buffer, 0, (per_dispatch * out_stride * 4) as u64);
-            let in_rows = (workgroups, count.div_ceil(tokens) as u32, 1);
-            let (resources, dispatches) = match mapping {
+            let has_windows = mapping.windows() > 0;
+            let resources = mapping.bind(|operand| match operand {
+                Operand::Shape => shape.as_entire_binding(),
+                Operand::Weights => weights.store.binding(),
+                Operand::Output if has_windows => window(&out_buffer, 0, (per_dispatch * out_stride * 4) as u64),
+                Operand::Output => out_buffer.as_entire_binding(),
+                Operand::Input if has_windows => window(&input, 0, UNIFORM_WINDOW),
+                Operand::Input => input.as_entire_binding(),
+                Operand::Norm => norm_buffer.as_entire_binding(),
+                Operand::FirstRow => first_row.as_entire_binding(),
+                Operand::Overflow => unreachable!("tests/inside/matrices.rs is for prompts in f16"),
+            });
+            let dispatches = match mapping {
                 Mapping::DecodeLanes => {
-                    let bindings = linear::LaneBindings {
-                        shape, weights, output: out_window, norm, input_0: input_window(),
-                    };
                     let dispatches = (first..first + count).map(|row| {
                         let offsets = vec![(row * out_stride * 4) as u32, (row * in_stride * 4) as u32];
                         (offsets, (1, workgroups, 1))
                     });
-                    (bindings.into_list(), dispatches.collect())
+                    dispatches.collect()
                 }
                 Mapping::PrefillLanes | Mapping::PrefillOctets => {
-                    let bindings = linear::LanesBindings {
-                        shape, weights, output: out_window, norm,
-                        input_0: input_window(), input_1: input_window(), input_2: input_window(), input_3: input_window(),
-                    };
                     let mut offsets = vec![(first * out_stride * 4) as u32];
                     offsets.extend((0..4).map(|i| ((first + i * count / 4) * in_stride * 4) as u32));
-                    (bindings.into_list(), vec![(offsets, ((count / tokens) as u32, workgroups, 1))])
+                    vec![(offsets, ((count / tokens) as u32, workgroups, 1))]
                 }
-                Mapping::DecodeRows | Mapping::FewRows(_) => {
-                    let bindings = linear::RowBindings {
-                        shape, weights, output: out_buffer.as_entire_binding(), input: input.as_entire_binding(), norm,
-                    };
-                    (bindings.into_list(), vec![(vec![], in_rows)])
-                }
-                Mapping::PrefillSingle
-                | Mapping::PrefillNarrow
-                | Mapping::PrefillTiles
-                | Mapping::PrefillWide
-                | Mapping::PrefillLarge
-                | Mapping::PrefillMatrices => {
-                    let bindings = linear::TileBindings {
-                        shape, weights, output: out_buffer.as_entire_binding(), input: input.as_entire_binding(),
-                        first_row: first_row.as_entire_binding(),
-                    };
-                    (bindings.into_list(), vec![(vec![], in_rows)])
-                }
+                _ => vec![(vec![], (workgroups, count.div_ceil(tokens) as u32, 1))],
             };
             lab.run_all(&product.spec(tuning), &resources, &dispatches, &out_buffer)
         };

@@ -8,7 +8,7 @@ use super::golden;
 use super::kernels::{Lab, config, strided};
 use super::{consistency, steps, twin};
 use openelm::gpu::{Candidate, CooperativeMatrices};
-use openelm::kernels::linear::{self, Arithmetic, Input, Mapping, Output};
+use openelm::kernels::linear::{self, Arithmetic, Input, Mapping, Operand, Output};
 use openelm::kernels::{BatchClass, FirstRow, ROW_PAD};
 use openelm::{
     ComputePath, Dtype, Error, Feature, Gpu, LoadOptions, Model, ModelFiles, Result, Tune, Tuning,
@@ -149,35 +149,35 @@ impl Case {
         let tokens = self.first as u32..(self.first + self.count) as u32;
         let (first_row, overflow) = (lab.uniform(FirstRow::of(tokens)), lab.buffer(&[0; 16]));
         let out = lab.floats(before);
-        let bindings = linear::MatrixBindings {
-            shape: shape.as_entire_binding(),
-            weights: weights.store.binding(),
-            output: out.as_entire_binding(),
-            input: input.as_entire_binding(),
-            first_row: first_row.as_entire_binding(),
-            overflow: overflow.as_entire_binding(),
-        };
+        let mapping = Mapping::PrefillMatrices;
+        let resources = mapping.bind(|operand| match operand {
+            Operand::Shape => shape.as_entire_binding(),
+            Operand::Weights => weights.store.binding(),
+            Operand::Output => out.as_entire_binding(),
+            Operand::Input | Operand::Norm => input.as_entire_binding(),
+            Operand::FirstRow => first_row.as_entire_binding(),
+            Operand::Overflow => overflow.as_entire_binding(),
+        });
         let tuning = Tuning {
             matrices: Some(self.which),
             ..Tuning::default()
         };
         let product = linear::Product {
             path: ComputePath::Gpu,
-            mapping: Mapping::PrefillMatrices,
+            mapping,
             dtype: self.dtype,
             arithmetic: Arithmetic::Float,
             input: self.input,
             output: self.output,
             blocks,
         };
-        let mapping = Mapping::PrefillMatrices;
         let grid = (
             mapping.workgroups(pairs, tuning),
             self.count.div_ceil(64) as u32,
             1,
         );
         let spec = product.spec(tuning);
-        let found = lab.run(&spec, &bindings.into_list(), &[], grid, &out);
+        let found = lab.run(&spec, &resources, &[], grid, &out);
         (found, weights.exact, lab.words(&overflow)[0] != 0)
     }
 }

@@ -4,7 +4,7 @@ use super::{Blueprint, BufferId, Dispatch, Product, Resource, bytes_of};
 use crate::checkpoint::Activation;
 use crate::checkpoint::config::NORM_EPSILON;
 use crate::kernels::BatchClass;
-use crate::kernels::linear::{self, Arithmetic, Input, Mapping, Output, UNIFORM_WINDOW};
+use crate::kernels::linear::{self, Arithmetic, Input, Mapping, Operand, Output, UNIFORM_WINDOW};
 use crate::model::op::{DispatchShape, Op, Stage, Traffic, Work};
 use crate::model::sizes::{LOGITS_TILE, floats, stride};
 use crate::model::weights::PartLayout;
@@ -83,7 +83,7 @@ impl Blueprint<'_> {
         let (in_stride, out_stride) = (stride(matrix.columns), stride(product.to_width));
         let norm = product.norm.filter(|_| mapping.can_norm());
         let attended = product.attended.filter(|_| mapping.can_attend());
-        let (input, from) = match (norm, attended) {
+        let (kind, from) = match (norm, attended) {
             (Some(_), _) => (Input::Normed, BufferId::Hidden),
             (None, Some(attended)) => (Input::Attended(attended), BufferId::Partials),
             (None, None) if product.stage == Stage::Proj2 => (Input::Wide, product.from),
@@ -108,93 +108,53 @@ impl Blueprint<'_> {
             mapping,
             dtype: matrix.dtype,
             arithmetic,
-            input,
+            input: kind,
             output,
             blocks: matrix.blocks(),
         }
         .spec(self.tuning);
-        let weights = Resource::Weights(product.id, index);
         let (windows, tokens) = (mapping.windows(), mapping.tokens());
-        let buffer = Resource::Buffer;
-        let (bindings, shape) = match windows {
-            0 if mapping.can_norm() => {
-                let bindings = linear::RowBindings {
-                    shape: Resource::Shape,
-                    weights,
-                    output: buffer(product.to),
-                    input: buffer(from),
-                    norm: norm.map_or(buffer(from), Resource::Norm),
-                };
-                (bindings.into_list(), DispatchShape::Rows(tokens))
-            }
-            0 if mapping == Mapping::PrefillMatrices => {
-                let bindings = linear::MatrixBindings {
-                    shape: Resource::Shape,
-                    weights,
-                    output: buffer(product.to),
-                    input: buffer(from),
-                    first_row: buffer(BufferId::PromptRows),
-                    overflow: buffer(BufferId::Overflow),
-                };
-                (bindings.into_list(), DispatchShape::Rows(tokens))
-            }
-            0 => {
-                let first_row = match product.stage {
-                    Stage::Head => BufferId::PromptLogits,
-                    _ => BufferId::PromptRows,
-                };
-                let bindings = linear::TileBindings {
-                    shape: Resource::Shape,
-                    weights,
-                    output: buffer(product.to),
-                    input: buffer(from),
-                    first_row: buffer(first_row),
-                };
-                (bindings.into_list(), DispatchShape::Rows(tokens))
-            }
-            _ => {
-                let rows = match product.to {
-                    BufferId::Logits => self.sizes.logits,
-                    _ => self.sizes.rows,
-                };
-                let columns = columns(tokens, windows, in_stride, rows as u32);
-                let out_bytes = u64::from(tokens * columns * out_stride) * 4;
-                let to = Resource::Window(product.to, out_bytes);
-                let window = Resource::Window(from, UNIFORM_WINDOW);
-                let norm = match norm {
-                    Some(norm) => Resource::NormWindow(norm, UNIFORM_WINDOW),
-                    None => window,
-                };
-                let bindings = match windows {
-                    1 => linear::LaneBindings {
-                        shape: Resource::Shape,
-                        weights,
-                        output: to,
-                        norm,
-                        input_0: window,
-                    }
-                    .into_list(),
-                    _ => linear::LanesBindings {
-                        shape: Resource::Shape,
-                        weights,
-                        output: to,
-                        norm,
-                        input_0: window,
-                        input_1: window,
-                        input_2: window,
-                        input_3: window,
-                    }
-                    .into_list(),
-                };
-                let shape = DispatchShape::Windows {
-                    tokens,
-                    windows,
-                    columns,
-                    in_bytes: in_stride * 4,
-                    out_bytes: out_stride * 4,
-                };
-                (bindings, shape)
-            }
+        let first_row = match product.stage {
+            Stage::Head => BufferId::PromptLogits,
+            _ => BufferId::PromptRows,
+        };
+        let rows = match product.to {
+            BufferId::Logits => self.sizes.logits,
+            _ => self.sizes.rows,
+        };
+        let columns = match windows {
+            0 => 1,
+            _ => columns(tokens, windows, in_stride, rows as u32),
+        };
+        let out_bytes = u64::from(tokens * columns * out_stride) * 4;
+        let input = match windows {
+            0 => Resource::Buffer(from),
+            _ => Resource::Window(from, UNIFORM_WINDOW),
+        };
+        let bindings = mapping.bind(|operand| match operand {
+            Operand::Shape => Resource::Shape,
+            Operand::Weights => Resource::Weights(product.id, index),
+            Operand::Output if windows > 0 => Resource::Window(product.to, out_bytes),
+            Operand::Output => Resource::Buffer(product.to),
+            Operand::Input => input,
+            Operand::Norm => match norm {
+                // Of a plain input anything as large.
+                None => input,
+                Some(norm) if windows > 0 => Resource::NormWindow(norm, UNIFORM_WINDOW),
+                Some(norm) => Resource::Norm(norm),
+            },
+            Operand::FirstRow => Resource::Buffer(first_row),
+            Operand::Overflow => Resource::Buffer(BufferId::Overflow),
+        });
+        let shape = match windows {
+            0 => DispatchShape::Rows(tokens),
+            _ => DispatchShape::Windows {
+                tokens,
+                windows,
+                columns,
+                in_bytes: in_stride * 4,
+                out_bytes: out_stride * 4,
+            },
         };
         Dispatch {
             kernel,
