@@ -20,6 +20,8 @@ pub struct Load {
     pub model: String,
     /// Takes the place of the model's own tokenizer; as for [`crate::ModelFiles::set_tokenizer`].
     pub tokenizer: Option<PathBuf>,
+    /// A repository on the hub whose tokenizer stands for the models' own; `None`: Llama 2's, which is gated.
+    pub tokenizer_repo: Option<String>,
     /// Whether nothing may be fetched for it.
     pub local: bool,
     /// Set `cancel` in it to end loading.

@@ -6,7 +6,7 @@ use super::api::{Load, Stage};
 use super::loader::{Loader, Report, Resolved};
 use crate::checkpoint::check_config;
 use crate::error::Result;
-use crate::hub::{Hub, ModelRequest, Settings, Snapshot, TokenizerNeed, hub_model};
+use crate::hub::{Hub, ModelId, ModelRequest, Settings, Snapshot, TokenizerNeed, hub_model};
 use crate::model::Progress;
 
 /// Models that are on this machine, and those of the Hugging Face hub, which are fetched first.
@@ -22,12 +22,15 @@ impl HubLoader {
         Self { settings }
     }
 
-    fn hub(&self, is_local: bool) -> Result<Hub> {
+    fn hub(&self, load: &Load, is_local: bool) -> Result<Hub> {
         let mut settings = match &self.settings {
             Some(settings) => settings.clone(),
             None => Settings::from_env()?,
         };
         settings.offline |= is_local;
+        if let Some(repo) = &load.tokenizer_repo {
+            settings.tokenizer_repo = Some(ModelId::parse(repo)?);
+        }
         Ok(Hub::new(settings))
     }
 }
@@ -37,7 +40,7 @@ impl Loader for HubLoader {
         let mut resolved = Resolved::from(load.model.clone());
         let Some(id) = hub_model(&load.model) else {
             if let Some(snapshot) = Snapshot::at(Path::new(&load.model)) {
-                resolved.tokenizer = self.hub(true)?.tokenizer_beside(&snapshot);
+                resolved.tokenizer = self.hub(load, true)?.tokenizer_beside(&snapshot);
             }
             return Ok(resolved);
         };
@@ -51,10 +54,12 @@ impl Loader for HubLoader {
             check: &check_config,
             cancel: load.options.cancel.clone(),
         };
-        let found = self.hub(load.local)?.model(&request, &mut |progress| {
-            let (done, total) = progress.sum();
-            report(Stage::Download, Progress { done, total });
-        })?;
+        let found = self
+            .hub(load, load.local)?
+            .model(&request, &mut |progress| {
+                let (done, total) = progress.sum();
+                report(Stage::Download, Progress { done, total });
+            })?;
         resolved.model = found.folder.to_string_lossy().into_owned();
         match found.tokenizer {
             Ok(tokenizer) => resolved.tokenizer = tokenizer,

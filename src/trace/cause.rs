@@ -264,22 +264,22 @@ fn reason(sum: &Sum, tokens: u64, peaks: Option<&Peaks>) -> String {
     let arithmetic = of_peak(of_arithmetic, peaks.flops_per_s, "GFLOP/s");
     let caches = ": more than memory gives, so part of it comes from caches";
     match sum.bound_by(peaks) {
-        Bound::Memory if of_memory > BEYOND => format!(", memory-bound at {memory}{caches}"),
+        Bound::Memory if of_memory > BEYOND => format!(", cache-bound at {memory}{caches}"),
         Bound::Memory => format!(", memory-bound at {memory}"),
         Bound::Arithmetic if of_arithmetic > BEYOND => format!(
-            ", bound by arithmetic at {arithmetic}: more than is possible in f32, so matrix units do it"
+            ", compute-bound at {arithmetic}: more than is possible in f32, so matrix units do it"
         ),
-        Bound::Arithmetic => format!(", bound by arithmetic at {arithmetic}"),
+        Bound::Arithmetic => format!(", compute-bound at {arithmetic}"),
         Bound::Overhead => {
             let each = sum.duration_ns as f64 / sum.calls.max(1) as f64;
             let calls = sum.calls as f64 / tokens.max(1) as f64;
             let neither = format!("neither memory ({memory}) nor arithmetic ({arithmetic})");
             match each < SHORT_NS && calls >= 1.0 {
                 true => format!(
-                    ", held up by {neither}, but by starting and ending {calls:.0} short kernels a token, {} each",
+                    ", bound by {neither}, but by starting and ending {calls:.0} short kernels a token, {} each",
                     duration(each)
                 ),
-                false => format!(", held up by {neither}: waiting, or unpacking weights"),
+                false => format!(", bound by {neither}: waiting, or unpacking weights"),
             }
         }
     }
@@ -403,7 +403,7 @@ mod tests {
         }
         assert_eq!(
             said(&step),
-            "FFN of all layers: 90 % of the prompt's time, bound by arithmetic at 70 % of 70 GFLOP/s"
+            "FFN of all layers: 90 % of the prompt's time, compute-bound at 70 % of 70 GFLOP/s"
         );
         for span in step.spans.iter_mut().flatten() {
             span.flops = 210 * span.duration_ns;
@@ -411,9 +411,7 @@ mod tests {
         assert!(said(&step).contains("300 % of 70 GFLOP/s: more than is possible in f32"));
         // Neither, in kernels that are long.
         let text = said(&decode(layers(|_| 9, 0.1)));
-        assert!(
-            text.contains("held up by neither memory (10 % of 20 GB/s) nor arithmetic (0 % of")
-        );
+        assert!(text.contains("bound by neither memory (10 % of 20 GB/s) nor arithmetic (0 % of"));
         assert!(text.ends_with("waiting, or unpacking weights"), "{text}");
         // Neither, in kernels that are short.
         let spans = (0..16).map(|i| at(Some(i), "attention", 3_000, 0.1));

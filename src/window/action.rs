@@ -36,6 +36,12 @@ pub enum Action {
     /// Sends the edited text as a branch beside the message.
     SendEdit,
     CancelEdit,
+    /// Goes on with an edit that was cancelled.
+    RestoreEdit {
+        conversation: String,
+        message: usize,
+        text: String,
+    },
     /// Another branch that begins with the message up to a token, and has another in its place.
     BranchAt {
         message: usize,
@@ -177,7 +183,7 @@ impl Action {
 }
 
 /// What lies over the rest when asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Overlay {
     Models,
     Prompt,
@@ -241,6 +247,7 @@ pub enum BannerId {
     ContextFull,
     TurnsLeftOut,
     EditInProgress,
+    EditCancelled,
     MessageDeleted,
     TemplateDeleted,
     PresetDeleted,

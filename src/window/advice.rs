@@ -54,9 +54,9 @@ fn of_hub(error: &HubError) -> Option<String> {
                 "There is no folder `{repo}` here either: \"Choose a model\" has names that are there."
             )
         }
-        HubError::Connection { .. } => "What was fetched so far is kept.".into(),
+        HubError::Connection { .. } => "What has come so far is kept.".into(),
         HubError::Offline { .. } => {
-            "It can be fetched once more, unless HF_HUB_OFFLINE is set.".into()
+            "It can be downloaded once more, unless HF_HUB_OFFLINE is set.".into()
         }
         _ => return None,
     })

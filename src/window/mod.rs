@@ -16,6 +16,7 @@ mod catalog;
 mod chat;
 mod composer;
 mod conversation;
+mod dialog;
 mod drawing;
 mod editor;
 mod find;

@@ -4,21 +4,27 @@ use egui::RichText;
 
 use super::action::{Action, Overlay};
 use super::conversation::Mode;
+use super::dialog::Dialog;
 use super::scrolling;
 use super::state::State;
-use super::theme::GRID;
 
-/// Size of what lies over the rest, where there is room.
-const WIDTH: f32 = 560.0;
-const HEIGHT: f32 = 420.0;
+/// The widest that they get.
+const MOST_WIDTH: f32 = 640.0;
 
 pub fn show(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
+    let page = |overlay, title, close| Dialog {
+        overlay,
+        title,
+        close,
+        most_width: MOST_WIDTH,
+    };
     if state.is_shown(Overlay::Prompt) {
-        let prompt = |ui: &mut egui::Ui| prompt(ui, state);
-        over(ui, "Exact prompt", Overlay::Prompt, actions, prompt);
+        let page = page(Overlay::Prompt, "Exact prompt", "Close the exact prompt");
+        page.show(ui, actions, |ui, _| prompt(ui, state));
     }
     if state.is_shown(Overlay::Shortcuts) {
-        over(ui, "Keyboard", Overlay::Shortcuts, actions, |ui| {
+        let page = page(Overlay::Shortcuts, "Keyboard", "Close the list of keys");
+        page.show(ui, actions, |ui, _| {
             egui::ScrollArea::vertical()
                 .auto_shrink([false, true])
                 .show_viewport(ui, |ui, viewport| {
@@ -26,45 +32,6 @@ pub fn show(ui: &egui::Ui, state: &State, actions: &mut Vec<Action>) {
                     shortcuts(ui);
                 });
         });
-    }
-}
-
-/// A window in the middle of the others, which can be closed.
-fn over(
-    ui: &egui::Ui,
-    title: &str,
-    overlay: Overlay,
-    actions: &mut Vec<Action>,
-    content: impl FnOnce(&mut egui::Ui),
-) {
-    let room = ui.ctx().content_rect();
-    let most = room.size() - egui::vec2(8.0 * GRID, 20.0 * GRID);
-    let mut is_open = true;
-    let shown = egui::Window::new(title)
-        .open(&mut is_open)
-        .collapsible(false)
-        .anchor(egui::Align2::CENTER_CENTER, egui::Vec2::ZERO)
-        .default_size(egui::vec2(WIDTH, HEIGHT).min(most))
-        .max_size(most)
-        .show(ui.ctx(), content);
-    if let Some(shown) = shown {
-        settle(ui, &shown.response);
-    }
-    if !is_open {
-        actions.push(Action::HideOverlay(overlay));
-    }
-}
-
-/// Sees to it that a window is drawn until it is as large as what is in it: egui takes several frames for that, and does not ask for the
-/// last of them.
-fn settle(ui: &egui::Ui, window: &egui::Response) {
-    let size = window.rect.size();
-    let before = ui.data_mut(|data| {
-        let kept = data.get_temp_mut_or(window.id.with("size"), egui::Vec2::ZERO);
-        std::mem::replace(kept, size)
-    });
-    if before != size {
-        ui.ctx().request_repaint();
     }
 }
 
@@ -78,7 +45,7 @@ fn prompt(ui: &mut egui::Ui, state: &State) {
     };
     ui.horizontal(|ui| {
         let what = match state.conversation().mode {
-            Mode::Chat => format!("template `{}`", state.template().name()),
+            Mode::Chat => format!("template {}", state.template().name()),
             Mode::Completion => "no template: the text itself".to_owned(),
         };
         ui.weak(format!("{} tokens, {what}", state.positions));
@@ -100,10 +67,10 @@ fn prompt(ui: &mut egui::Ui, state: &State) {
 }
 
 fn shortcuts(ui: &mut egui::Ui) {
-    // Of a small window each column gets its half; longer texts take more lines.
-    let half = (ui.ctx().content_rect().width() - 96.0) / 2.0;
+    // Each column gets its half; longer texts take more lines.
+    let half = ui.available_width() / 2.0 - 8.0;
     let grid = egui::Grid::new("shortcuts").striped(true);
-    grid.max_col_width(half.clamp(120.0, 440.0)).show(ui, |ui| {
+    grid.max_col_width(half.max(120.0)).show(ui, |ui| {
         for (keys, what) in SHORTCUTS {
             ui.monospace(*keys);
             ui.label(*what);

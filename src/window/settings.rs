@@ -46,6 +46,8 @@ pub struct Settings {
     /// Models loaded before, latest first.
     pub recent: Vec<String>,
     pub tokenizer: Option<PathBuf>,
+    /// A repository on the hub whose tokenizer comes with models of the hub; `None`: Llama 2's own.
+    pub tokenizer_repo: Option<String>,
     /// Name of the weights' format; `None`: as stored.
     pub dtype: Option<String>,
     pub context_size: Option<usize>,
@@ -119,6 +121,7 @@ pub enum Setting {
     /// Name of the weights' format.
     Dtype(Option<String>),
     ContextSize(Option<usize>),
+    TokenizerRepo(Option<String>),
     SamplingParams(SamplingSettings),
     /// Whether the sampling in use is to be used whenever this model is loaded.
     KeepSampling(String, bool),
@@ -148,6 +151,7 @@ impl Default for Settings {
             tokenizer: None,
             dtype: None,
             context_size: None,
+            tokenizer_repo: None,
             sampling: SamplingSettings::default(),
             model_sampling: BTreeMap::new(),
             presets: Vec::new(),
@@ -204,6 +208,7 @@ impl Settings {
         match setting {
             Setting::Dtype(name) => self.dtype = name,
             Setting::ContextSize(size) => self.context_size = size,
+            Setting::TokenizerRepo(repo) => self.tokenizer_repo = repo,
             Setting::SamplingParams(sampling) => self.sampling = sampling,
             Setting::KeepSampling(model, true) => {
                 self.model_sampling.insert(model, self.sampling.clone());

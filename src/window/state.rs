@@ -196,7 +196,11 @@ impl State {
         match &self.model {
             ModelState::None => Some("No model is loaded: choose one above"),
             ModelState::Loading { .. } => Some("The model is loading"),
-            ModelState::Ready(_) => None,
+            ModelState::Ready(_) if !self.is_busy() => None,
+            ModelState::Ready(_) if self.is_writing_here() => {
+                Some("The model is writing (Escape stops it)")
+            }
+            ModelState::Ready(_) => Some("The model is writing in another conversation"),
         }
     }
 
@@ -366,6 +370,12 @@ impl State {
     pub fn tell(&mut self, banner: Banner) {
         self.dismiss(banner.id);
         self.banners.push(banner);
+    }
+
+    /// Drops what only says that something was done.
+    pub fn dismiss_notes(&mut self) {
+        self.banners
+            .retain(|banner| banner.kind == Kind::Problem || banner.fix.is_some());
     }
 
     pub fn dismiss(&mut self, id: BannerId) {

@@ -1,15 +1,15 @@
 //! The page of the trash: what was deleted, how long it stays, and what can be done with it.
 
-use egui::{Align, Layout, ScrollArea, vec2};
+use egui::ScrollArea;
 
 use super::action::{Action, Overlay};
 use super::calendar::Calendar;
-use super::icons::Icon;
+use super::dialog::Dialog;
 use super::scrolling;
 use super::state::State;
 use super::store::Thrown;
 use super::theme::{self, GRID};
-use super::widgets::{card, icon_button, name};
+use super::widgets::{card, name};
 
 /// The widest that the page gets.
 const MOST_WIDTH: f32 = 560.0;
@@ -27,22 +27,13 @@ impl TrashView {
             self.asked = None;
             return;
         }
-        let room = ui.ctx().content_rect().size() - vec2(16.0 * GRID, 16.0 * GRID);
-        let frame = egui::Frame::popup(ui.style())
-            .fill(theme::palette(ui).page)
-            .inner_margin(4.0 * GRID);
-        let page = egui::Modal::new(egui::Id::unique("trash")).frame(frame);
-        let page = page.show(ui.ctx(), |ui| {
-            ui.set_width(room.x.min(MOST_WIDTH));
-            ui.set_max_height(room.y);
-            ui.horizontal(|ui| {
-                ui.heading("Trash");
-                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                    if icon_button(ui, Icon::Close, "Close the trash", "Escape").clicked() {
-                        actions.push(Action::HideOverlay(Overlay::Trash));
-                    }
-                });
-            });
+        let page = Dialog {
+            overlay: Overlay::Trash,
+            title: "Trash",
+            close: "Close the trash",
+            most_width: MOST_WIDTH,
+        };
+        page.show(ui, actions, |ui, actions| {
             ui.label(theme::aside(
                 "What you delete stays here for 30 days, and is then gone.",
             ));
@@ -54,10 +45,6 @@ impl TrashView {
                     self.list(ui, state, actions);
                 });
         });
-        // Escape has its own way, which comes to the same.
-        if page.backdrop_response.clicked() {
-            actions.push(Action::HideOverlay(Overlay::Trash));
-        }
     }
 
     fn list(&mut self, ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {

@@ -85,7 +85,7 @@ fn a_chat_has_turns_branches_and_undo() {
     assert!(stage.has("2/2"));
     stage.finish(fourth.id, Finish::Eos);
     stage.click("Prompt");
-    assert!(stage.has("Exact prompt") && stage.has("template `Instruct`"));
+    assert!(stage.has("Exact prompt") && stage.has("template Instruct"));
 }
 
 #[test]

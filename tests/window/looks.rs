@@ -221,6 +221,9 @@ fn timings_look_as_they_did() {
     let mut stage = two_runs("Layers");
     stage.window.set_pixels_per_point(2.0);
     settle(&mut stage);
+    // The window grows with its points.
+    stage.window.set_size(egui::vec2(1280.0, 800.0));
+    settle(&mut stage);
     results.add(stage.window.try_snapshot("timings_scale_2"));
     let mut stage = of_a_file();
     settle(&mut stage);

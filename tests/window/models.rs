@@ -1,12 +1,12 @@
 //! Models: loaded, lost, dropped on the window, not to be had.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use egui_kittest::kittest::Queryable;
-use openelm::engine::{Command, Event, Stage};
+use openelm::engine::{Command, Event, Load, Stage};
 use openelm::window::{Action, Options, SamplingSettings, Setting};
 use openelm::{Dtype, Error, Finish, HubError};
 
@@ -279,12 +279,16 @@ fn sampling_is_kept_for_the_model_that_runs() {
 pub fn fetching(stage: &mut Scene<'_>) -> Sender<Result<(u64, u64), Option<Error>>> {
     let (tell, told) = channel::<Result<(u64, u64), Option<Error>>>();
     let told = Mutex::new(told);
-    let fetch = move |_: &str, cancel: &Arc<AtomicBool>, report: &mut dyn FnMut(u64, u64)| {
+    let fetch = move |load: &Load, report: &mut dyn FnMut(u64, u64)| {
+        let cancel = load.options.cancel.as_ref().unwrap();
         let told = told.lock().unwrap();
         loop {
             match told.recv_timeout(Duration::from_millis(5)) {
                 Ok(Ok((done, total))) => report(done, total),
-                Ok(Err(error)) => return error.map_or(Ok(()), Err),
+                Ok(Err(error)) => {
+                    let copy = load.tokenizer_repo.clone();
+                    return error.map_or(Ok(copy.map(|copy| format!("With {copy}."))), Err);
+                }
                 Err(_) if cancel.load(Ordering::Relaxed) => return Err(Error::Cancelled),
                 Err(RecvTimeoutError::Timeout) => {}
                 // The test is over.
@@ -320,6 +324,25 @@ fn real_weights_are_one_click_away() {
     assert!(!stage.has("is here now"));
 }
 
+/// The tokenizer of Llama 2 is behind a gate, copies of it are not.
+#[test]
+fn a_copy_of_the_tokenizer_can_be_chosen() {
+    let mut stage = stage("demo");
+    let tell = fetching(&mut stage);
+    let copy = openelm::hub::TOKENIZER_COPIES[0];
+    let setting = Setting::TokenizerRepo(Some(copy.to_owned()));
+    stage.window.state_mut().act(Action::Set(setting));
+    stage.open_models();
+    assert!(stage.has("a copy by others, which needs no token"));
+    stage.reach("OpenELM-270M-Instruct");
+    tell.send(Err(None)).unwrap();
+    wait(&mut stage, &format!("is here now. With {copy}."));
+    stage.click("Close the page of models");
+    stage.click("Load it");
+    let load = last_load(&stage);
+    assert_eq!(load.tokenizer_repo.as_deref(), Some(copy));
+}
+
 /// A model is pulled by its name; that can be ended, and gone on with.
 #[test]
 fn pulling_is_cancelled_and_gone_on_with() {
@@ -337,10 +360,10 @@ fn pulling_is_cancelled_and_gone_on_with() {
     type_name(&mut stage, "apple/OpenELM-3B@v1");
     assert!(stage.has("apple/OpenELM-3B@v1: asking the hub"));
     assert!(!stage.has("is no name on the hub"));
-    stage.reach("Cancel fetching apple/OpenELM-3B@v1");
-    wait(&mut stage, "Fetching was cancelled");
+    stage.reach("Cancel the download of apple/OpenELM-3B@v1");
+    wait(&mut stage, "The download was cancelled");
     stage.click("Close the page of models");
-    stage.click("Go on fetching");
+    stage.click("Resume");
     tell.send(Ok((1, 2))).unwrap();
     // Also after the network was lost.
     let error = HubError::Connection {
@@ -348,7 +371,7 @@ fn pulling_is_cancelled_and_gone_on_with() {
         cause: "gone".into(),
     };
     tell.send(Err(Some(error.into()))).unwrap();
-    wait(&mut stage, "The model could not be fetched");
+    wait(&mut stage, "The model could not be downloaded");
     stage.click("Try again");
     stage.open_models();
     assert!(stage.has("apple/OpenELM-3B@v1: asking the hub"));
@@ -541,7 +564,7 @@ fn a_model_of_the_hub_is_fetched_cancelled_and_gone_on_with() {
         kept: kept(),
     });
     assert!(stage.has("`demo` is still here"));
-    stage.click("Go on fetching");
+    stage.click("Resume");
     let load = last_load(&stage);
     assert_eq!(load.model, "apple/OpenELM-3B@v1");
     assert!(!stage.has("Loading was cancelled"));
@@ -556,7 +579,7 @@ fn a_model_of_the_hub_is_fetched_cancelled_and_gone_on_with() {
         error: error.into(),
         kept: kept(),
     });
-    assert!(stage.has("What was fetched so far is kept"));
+    assert!(stage.has("What has come so far is kept"));
     stage.click("Try again");
     assert_eq!(last_load(&stage).model, "apple/OpenELM-3B@v1");
 }
@@ -576,7 +599,7 @@ fn the_page_of_models_shows_a_download() {
         total: 2,
     });
     stage.open_models();
-    stage.reach("Cancel fetching");
+    stage.reach("Cancel the download");
     let cancel = load.options.cancel.as_ref().unwrap();
     assert!(cancel.load(std::sync::atomic::Ordering::Relaxed));
 }
@@ -604,7 +627,7 @@ fn a_start_fetches_nothing() {
         error: error.into(),
         kept: None,
     });
-    stage.click("Fetch it");
+    stage.click("Download it");
     let load = last_load(&stage);
     assert_eq!(load.model, "apple/OpenELM-3B");
     assert!(!load.local);

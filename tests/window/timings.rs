@@ -17,7 +17,7 @@ pub fn timed_in<'a>(size: [f32; 2], timestamps: bool) -> Scene<'a> {
     let mut stage = scene_of(size, tempfile::tempdir().unwrap());
     stage.tell(loaded("OpenELM-270M"));
     let peaks = Peaks {
-        bytes_per_s: 400e9,
+        bytes_per_s: 1200e9,
         flops_per_s: 20e12,
         is_estimated: false,
     };
@@ -49,7 +49,7 @@ pub fn timed_in<'a>(size: [f32; 2], timestamps: bool) -> Scene<'a> {
 fn timings_are_live_and_filter_each_other() {
     let mut stage = timed(true);
     assert!(stage.has("39 steps, 39 tokens"));
-    assert!(stage.has("at best 400.0 GB/s read, 20000 GFLOP/s"));
+    assert!(stage.has("at best 1200.0 GB/s read, 20000 GFLOP/s"));
     assert!(stage.has("Heat map of 17 rows and 39 columns"));
     stage.click("Layers");
     assert!(stage.has("layer 15: ") && stage.has("20 q, 5 kv · 5120"));

@@ -18,7 +18,7 @@ fn file(folder: &std::path::Path, name: &str) -> PathBuf {
     let metadata = serde_json::json!({
         "model": "OpenELM-450M", "dtype": "q8",
         "adapter": { "name": "Other GPU", "backend": "vulkan", "driver": "2.0", "device_type": "cpu" },
-        "peaks": { "bytes_per_s": 1e9, "flops_per_s": 1e12, "is_estimated": false },
+        "peaks": { "bytes_per_s": 1e12, "flops_per_s": 1e12, "is_estimated": false },
         "layers": [{ "q_heads": 7, "kv_heads": 1, "ffn_dim": 768 }],
     });
     let path = folder.join(name);
@@ -46,7 +46,7 @@ pub fn of_a_file<'a>() -> Scene<'a> {
 fn a_trace_is_opened_by_an_option_and_says_what_it_is() {
     let mut stage = of_a_file();
     assert!(stage.has("11 steps, 11 tokens"));
-    assert!(stage.has("Other GPU · 2.0 · at best 1.0 GB/s read"));
+    assert!(stage.has("Other GPU · 2.0 · at best 1000.0 GB/s read"));
     stage.click("Layers");
     assert!(stage.has("7 q, 1 kv · 768"));
     stage.click("Flame");

@@ -14,7 +14,7 @@ pub fn table(text: &mut String, sums: &[KernelSum], peaks: Option<Peaks>) {
     sums.sort_by_key(|kernel| Reverse(kernel.sum.duration_ns));
     text.push_str(
         "<h3>Kernels</h3><div class=\"scroll\"><table class=\"kernels\"><thead><tr><th>kernel</th><th>calls</th><th>total</th><th>a call</th>\
-         <th>share</th><th>bytes a call</th><th>GB/s</th><th>of best</th><th>GFLOP/s</th><th>of best</th><th>bound by</th></tr></thead><tbody>",
+         <th>share</th><th>bytes a call</th><th>GB/s</th><th>of peak</th><th>GFLOP/s</th><th>of peak</th><th>bound by</th></tr></thead><tbody>",
     );
     for KernelSum { kernel, sum } in &sums {
         let calls = sum.calls.max(1);

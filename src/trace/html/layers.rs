@@ -18,7 +18,7 @@ pub fn table(text: &mut String, all: &[LayerSum], tokens: f64, about: &About<'_>
     legend(text, kernels.map(|kernel| kernel.kernel));
     text.push_str(
         "<div class=\"scroll\"><table class=\"layers\"><thead><tr><th>layer</th><th>query, kv heads</th><th>FFN width</th>\
-         <th class=\"bar\">kernels</th><th>a token</th><th>GB/s</th><th>of best</th></tr></thead><tbody>",
+         <th class=\"bar\">kernels</th><th>a token</th><th>GB/s</th><th>of peak</th></tr></thead><tbody>",
     );
     let inside = || all.iter().filter(|layer| layer.layer.is_some());
     let outside = || all.iter().filter(|layer| layer.layer.is_none());

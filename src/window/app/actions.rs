@@ -62,8 +62,17 @@ impl App {
             }
             Action::SaveEdit => self.save_edit(),
             Action::SendEdit => self.send_edit(),
-            Action::CancelEdit => {
-                self.take_edit();
+            Action::CancelEdit => self.cancel_edit(),
+            Action::RestoreEdit {
+                conversation,
+                message,
+                text,
+            } => {
+                if self.state.edit().is_none() && self.conversation().id == conversation {
+                    let edit = OpenEdit { message, text };
+                    self.state.edits.insert(conversation, edit);
+                    self.views.chat.focus_editor();
+                }
             }
             Action::BranchAt {
                 message,
@@ -277,6 +286,22 @@ impl App {
     fn take_edit(&mut self) -> Option<OpenEdit> {
         let state = &mut self.state;
         state.edits.remove(&state.conversations[state.current].id)
+    }
+
+    /// Ends it without a change; what was written can be had back.
+    fn cancel_edit(&mut self) {
+        let Some(OpenEdit { message, text }) = self.take_edit() else {
+            return;
+        };
+        if text != self.state.editable(message) {
+            let restore = Action::RestoreEdit {
+                conversation: self.conversation().id.clone(),
+                message,
+                text,
+            };
+            let banner = Banner::note(BannerId::EditCancelled, "The message is as it was.");
+            self.state.tell(banner.with_fix("Go on editing", restore));
+        }
     }
 
     fn save_edit(&mut self) {

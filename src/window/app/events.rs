@@ -370,11 +370,9 @@ impl App {
         );
         self.state.tell(match error {
             // What has come so far is kept, so that asking again goes on from there.
-            Error::Cancelled if was_fetched => {
-                banner.with_fix("Go on fetching", Action::Load(wanted))
-            }
+            Error::Cancelled if was_fetched => banner.with_fix("Resume", Action::Load(wanted)),
             Error::Hub(HubError::Offline { .. }) => {
-                banner.with_fix("Fetch it", Action::Load(wanted))
+                banner.with_fix("Download it", Action::Load(wanted))
             }
             Error::Hub(_) => banner.with_fix("Try again", Action::Load(wanted)),
             _ => banner.with_fix("Choose a model", Action::ShowOverlay(Overlay::Models)),

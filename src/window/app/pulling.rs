@@ -8,6 +8,9 @@ use crate::window::action::{Action, BannerId};
 use crate::window::catalog::Pull;
 use crate::window::state::Banner;
 
+/// What can be done where the tokenizer is not to be had.
+const TOKENIZERS: &str = "The page of models has copies of it by others, and takes a file.";
+
 impl App {
     /// Begins to fetch a model, or goes on with that.
     pub(super) fn pull(&mut self, name: &str) {
@@ -23,7 +26,8 @@ impl App {
         }
         self.state.dismiss(BannerId::PullFailed);
         self.state.dismiss(BannerId::Pulled);
-        match self.pulls.begin(name) {
+        let tokenizer_repo = self.state.settings.tokenizer_repo.clone();
+        match self.pulls.begin(name, tokenizer_repo) {
             Ok(()) => self.state.pulls.push(Pull {
                 name: name.to_owned(),
                 done: 0,
@@ -61,19 +65,22 @@ impl App {
         }
     }
 
-    fn pulled(&mut self, name: &str, result: Result<()>) {
+    fn pulled(&mut self, name: &str, result: Result<Option<String>>) {
         self.state.pulls.retain(|pull| pull.name != name);
         self.pulls.forget(name);
         let banner = match result {
-            Ok(()) => {
-                let text = format!("`{name}` is here now.");
+            Ok(notice) => {
+                let mut text = format!("`{name}` is here now.");
+                if let Some(notice) = notice {
+                    text += &format!(" {notice} {TOKENIZERS}");
+                }
                 let load = Action::Load(name.to_owned());
                 Banner::note(BannerId::Pulled, text).with_fix("Load it", load)
             }
             Err(Error::Cancelled) => {
-                let text = format!("`{name}`. What was fetched so far is kept.");
+                let text = format!("`{name}`. What has come so far is kept.");
                 let again = Action::Pull(name.to_owned());
-                Banner::note(BannerId::PullCancelled, text).with_fix("Go on fetching", again)
+                Banner::note(BannerId::PullCancelled, text).with_fix("Resume", again)
             }
             Err(error) => {
                 let text = format!("`{name}`: {}", described(&error));

@@ -8,14 +8,21 @@ use crate::engine::{HubLoader, Load, Loader};
 use crate::error::Result;
 use crate::model::LoadOptions;
 
-/// Fetches a model by its name, and says how far it has come, in bytes of all.
+/// Fetches what is to be loaded, says how far it has come, in bytes of all, and returns what a person should know of it.
 pub type Fetch =
-    Arc<dyn Fn(&str, &Arc<AtomicBool>, &mut dyn FnMut(u64, u64)) -> Result<()> + Send + Sync>;
+    Arc<dyn Fn(&Load, &mut dyn FnMut(u64, u64)) -> Result<Option<String>> + Send + Sync>;
 
 /// What has happened to a model that is fetched.
 pub(super) enum News {
-    Progress { name: String, done: u64, total: u64 },
-    Ended { name: String, result: Result<()> },
+    Progress {
+        name: String,
+        done: u64,
+        total: u64,
+    },
+    Ended {
+        name: String,
+        result: Result<Option<String>>,
+    },
 }
 
 /// What fetches, and what is being fetched.
@@ -46,7 +53,11 @@ impl Pulls {
     }
 
     /// Begins to fetch a model.
-    pub(super) fn begin(&mut self, name: &str) -> std::io::Result<()> {
+    pub(super) fn begin(
+        &mut self,
+        name: &str,
+        tokenizer_repo: Option<String>,
+    ) -> std::io::Result<()> {
         let cancel = Arc::new(AtomicBool::new(false));
         self.cancels.push((name.to_owned(), Arc::clone(&cancel)));
         let (fetch, outbox, egui) = (
@@ -55,6 +66,15 @@ impl Pulls {
             self.egui.clone(),
         );
         let name = name.to_owned();
+        let load = Load {
+            model: name.clone(),
+            tokenizer_repo,
+            options: LoadOptions {
+                cancel: Some(cancel),
+                ..LoadOptions::default()
+            },
+            ..Load::default()
+        };
         let work = move || {
             let tell = |news| {
                 // The window may be gone by now.
@@ -62,7 +82,7 @@ impl Pulls {
                 egui.request_repaint();
             };
             let mut last = u64::MAX;
-            let result = fetch(&name, &cancel, &mut |done, total| {
+            let result = fetch(&load, &mut |done, total| {
                 // Not more often than it can be seen.
                 let step = done.saturating_mul(500) / total.max(1);
                 if std::mem::replace(&mut last, step) != step {
@@ -113,19 +133,11 @@ impl Drop for Pulls {
 
 /// Fetches from the hub, as these settings say, or the environment.
 pub(super) fn from_hub(settings: Option<crate::hub::Settings>) -> Fetch {
-    Arc::new(move |name, cancel, report| {
-        let load = Load {
-            model: name.to_owned(),
-            options: LoadOptions {
-                cancel: Some(Arc::clone(cancel)),
-                ..LoadOptions::default()
-            },
-            ..Load::default()
-        };
+    Arc::new(move |load, report| {
         let mut loader = HubLoader::new(settings.clone());
-        let found = loader.resolve(&load, &mut |_, progress| {
+        let found = loader.resolve(load, &mut |_, progress| {
             report(progress.done, progress.total)
         });
-        found.map(drop)
+        found.map(|resolved| resolved.notice)
     })
 }

@@ -78,6 +78,7 @@ impl App {
             id,
             model: model.to_owned(),
             tokenizer: tokenizer.filter(|_| is_folder).cloned(),
+            tokenizer_repo: settings.tokenizer_repo.clone(),
             // Gigabytes are fetched for those who ask for them, not for whoever opens the window.
             local: self.may_fall_back,
             options,
@@ -109,6 +110,7 @@ impl App {
         forced: Vec<(u32, f32)>,
     ) {
         self.state.dismiss(BannerId::TurnsLeftOut);
+        self.state.dismiss_notes();
         let state = &mut self.state;
         let settings = &state.settings;
         let mut stop = settings.stop.clone();

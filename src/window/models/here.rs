@@ -109,7 +109,7 @@ fn shape(ui: &mut egui::Ui, facts: &Facts) {
 /// What it needs in each format, and what that means here.
 fn memory(ui: &mut egui::Ui, state: &State, facts: &Facts) {
     let (room, context) = (state.catalog.room, state.settings.context_size);
-    let hint = "Weights, and keys and values of the whole context. Activations come on top: tens of megabytes.";
+    let hint = "Weights, and the KV cache of the whole context. Activations come on top: tens of megabytes.";
     ui.spacing_mut().interact_size.y = 0.0;
     ui.spacing_mut().item_spacing.y = 0.0;
     let grid = egui::Grid::new("memory").num_columns(3).striped(false);

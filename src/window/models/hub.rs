@@ -1,20 +1,22 @@
 //! Models on the hub: fetched into its cache, beside whatever else goes on.
 
-use egui::{Align, FontSelection, TextEdit, vec2};
+use egui::{Align, ComboBox, FontSelection, TextEdit, vec2};
 
 use super::super::action::Action;
 use super::super::catalog::{APPLES, Pull, size};
 use super::super::icons::Icon;
+use super::super::settings::Setting;
 use super::super::state::{ModelState, State};
 use super::super::theme::{self, GRID};
 use super::super::widgets::{labelled_button, meter, name};
 use crate::checkpoint::shapes;
+use crate::hub::TOKENIZER_COPIES;
 
 /// What a person must know who fetches them.
 const LICENCES: [&str; 2] = [
     "Apple's weights are open, under the licence at huggingface.co/apple/OpenELM",
     "The tokenizer is Llama 2's: accept Meta's licence at huggingface.co/meta-llama/Llama-2-7b-hf, make a token at \
-     huggingface.co/settings/tokens, and set HF_TOKEN to it, or choose any tokenizer.json that you have, below",
+     huggingface.co/settings/tokens, and set HF_TOKEN to it. Or take a copy of it by others, or any tokenizer.json that you have, below",
 ];
 
 /// Least width of a model's card, and its height.
@@ -62,6 +64,33 @@ pub fn show(ui: &mut egui::Ui, state: &State, own: &mut String, actions: &mut Ve
     for what in LICENCES {
         linked(ui, what);
     }
+    tokenizer(ui, state, actions);
+}
+
+/// Whose tokenizer comes with the models.
+fn tokenizer(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
+    const OWN: &str = "Llama 2's own";
+    let chosen = state.settings.tokenizer_repo.as_deref();
+    ui.horizontal(|ui| {
+        ui.label("Tokenizer");
+        let list = ComboBox::from_id_salt("tokenizer of the hub")
+            .width(240.0)
+            .selected_text(chosen.unwrap_or(OWN))
+            .show_ui(ui, |ui| {
+                let copies = TOKENIZER_COPIES.into_iter().map(Some);
+                for repo in std::iter::once(None).chain(copies) {
+                    let label = repo.unwrap_or(OWN);
+                    if ui.selectable_label(chosen == repo, label).clicked() {
+                        let repo = repo.map(str::to_owned);
+                        actions.push(Action::Set(Setting::TokenizerRepo(repo)));
+                    }
+                }
+            });
+        name(ui, &list.response, "Tokenizer that comes with models");
+        if chosen.is_some() {
+            ui.label(theme::aside("a copy by others, which needs no token"));
+        }
+    });
 }
 
 /// About how much is fetched: as the files on the hub are, so many bytes a parameter.
@@ -81,10 +110,10 @@ fn apple(
     let is_coming = state.pulls.iter().any(|pull| pull.name == hub_name);
     let (state_of_it, hint) = match (is_here, is_coming) {
         (true, _) => ("here".to_owned(), "It is on this machine, above"),
-        (_, true) => ("coming".to_owned(), "It is being fetched"),
+        (_, true) => ("downloading".to_owned(), "It is being downloaded"),
         _ => (
             format!("about {}", size(bytes)),
-            "Pull: fetched once, while you go on with what is loaded",
+            "Pull: downloaded once, while you go on with what is loaded",
         ),
     };
     let mut job = egui::text::LayoutJob::default();
@@ -111,7 +140,11 @@ fn fetching(ui: &mut egui::Ui, pull: &Pull, actions: &mut Vec<Action>) {
         let share = pull.done as f32 / pull.total.max(1) as f32;
         meter(ui, share.min(0.999), BAR, &figures);
         let cancel = ui.add_enabled(!pull.is_ending, egui::Button::new("Cancel"));
-        name(ui, &cancel, &format!("Cancel fetching {}", pull.name));
+        name(
+            ui,
+            &cancel,
+            &format!("Cancel the download of {}", pull.name),
+        );
         if cancel.clicked() {
             actions.push(Action::CancelPull(pull.name.clone()));
         }
@@ -132,7 +165,7 @@ fn loading(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
         ui.horizontal_wrapped(|ui| {
             let figures = format!("{name}: {} of {}", size(*done), size(*total));
             meter(ui, share.min(0.999), BAR, &figures);
-            if ui.button("Cancel fetching").clicked() {
+            if ui.button("Cancel the download").clicked() {
                 actions.push(Action::CancelLoading);
             }
         });

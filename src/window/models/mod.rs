@@ -5,14 +5,15 @@ mod hub;
 mod options;
 mod picture;
 
-use egui::{Align, Layout, ScrollArea, TextEdit, vec2};
+use egui::{ScrollArea, TextEdit};
 
 use super::action::{Action, Overlay};
+use super::dialog::Dialog;
 use super::icons::Icon;
 use super::scrolling;
 use super::state::State;
 use super::theme::{self, GRID};
-use super::widgets::{icon_button, labelled_button, name, section};
+use super::widgets::{labelled_button, name, section};
 use crate::checkpoint::shapes;
 
 /// The widest that the page gets.
@@ -32,24 +33,13 @@ impl ModelsView {
         if !state.is_shown(Overlay::Models) {
             return;
         }
-        let room = ui.ctx().content_rect().size() - vec2(16.0 * GRID, 16.0 * GRID);
-        let palette = theme::palette(ui);
-        let frame = egui::Frame::popup(ui.style())
-            .fill(palette.page)
-            .inner_margin(4.0 * GRID);
-        let page = egui::Modal::new(egui::Id::unique("models")).frame(frame);
-        let page = page.show(ui.ctx(), |ui| {
-            ui.set_width(room.x.min(MOST_WIDTH));
-            ui.set_max_height(room.y);
-            ui.horizontal(|ui| {
-                ui.heading("Models");
-                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                    let close = icon_button(ui, Icon::Close, "Close the page of models", "Escape");
-                    if close.clicked() {
-                        actions.push(Action::HideOverlay(Overlay::Models));
-                    }
-                });
-            });
+        let page = Dialog {
+            overlay: Overlay::Models,
+            title: "Models",
+            close: "Close the page of models",
+            most_width: MOST_WIDTH,
+        };
+        page.show(ui, actions, |ui, actions| {
             ScrollArea::vertical()
                 .auto_shrink([false, true])
                 .show_viewport(ui, |ui, viewport| {
@@ -67,10 +57,6 @@ impl ModelsView {
                     random(ui, actions);
                 });
         });
-        // Escape has its own way, which comes to the same.
-        if page.backdrop_response.clicked() {
-            actions.push(Action::HideOverlay(Overlay::Models));
-        }
     }
 
     /// A model that lies elsewhere.

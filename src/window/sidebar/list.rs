@@ -318,8 +318,9 @@ impl List {
 /// Beginning something, and what is done with conversations as files.
 fn buttons(ui: &mut egui::Ui, actions: &mut Vec<Action>) {
     ui.horizontal_wrapped(|ui| {
-        let text = labelled_button(ui, Icon::Text, "New text", "Ctrl+N");
-        let hint = "A text that you and the model write together";
+        let text = labelled_button(ui, Icon::Text, "New text", "");
+        let hint =
+            "A text that you and the model write together. Ctrl+N begins another of what is open.";
         if text.on_hover_text(hint).clicked() {
             actions.push(Action::New(Mode::Completion));
         }

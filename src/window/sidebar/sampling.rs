@@ -144,14 +144,21 @@ impl SamplingView {
             let edit = TextEdit::singleline(naming)
                 .hint_text("its name")
                 .char_limit(40)
-                .desired_width((ui.available_width() - 72.0).max(60.0));
+                .desired_width((ui.available_width() - 128.0).max(60.0));
             let response = ui.add(edit);
             name(ui, &response, "Name of the preset");
             let entered =
                 response.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
-            let saves = ui.button("Save preset").clicked() || entered;
-            is_done = saves && is_free;
-            if is_done && !naming.trim().is_empty() {
+            let can_save = is_free && !naming.trim().is_empty();
+            let save = ui.add_enabled(can_save, egui::Button::new("Save"));
+            name(ui, &save, "Save preset");
+            let escaped =
+                response.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Escape));
+            let cancel = ui.button("Cancel");
+            name(ui, &cancel, "Save no preset");
+            let saves = can_save && (save.clicked() || entered);
+            is_done = saves || escaped || cancel.clicked();
+            if saves {
                 let system = &state.conversation().system;
                 let system = (has_own_system(state) && self.with_system).then(|| system.clone());
                 actions.push(Action::Set(Setting::SavePreset(naming.clone(), system)));

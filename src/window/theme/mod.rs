@@ -228,12 +228,12 @@ fn color_visuals(visuals: &mut egui::Visuals, palette: &Palette) {
             Stroke::new(1.0, weak),
             text,
         ),
-        // What is pressed, and what the keyboard is on.
+        // What is pressed, and what the keyboard is on: names and handles without a frame too.
         (
             &mut widgets.active,
             palette.hovered(),
             Stroke::new(2.0, accent),
-            text,
+            accent,
         ),
         (
             &mut widgets.open,

@@ -144,7 +144,7 @@ fn costs(record: &Record) -> Option<String> {
         costs.push(format!("a frame of this window {:.1} ms", 1e3 * frame));
     }
     if run.dropped > 0 {
-        costs.push(format!("the first {} steps were let go", run.dropped));
+        costs.push(format!("the first {} steps were dropped", run.dropped));
     }
     (!costs.is_empty()).then(|| costs.join(" · "))
 }

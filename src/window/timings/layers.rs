@@ -160,8 +160,8 @@ fn head(ui: &mut egui::Ui) {
         text(rect.left() + NUMBER + SHAPE, left, "kernels");
     }
     let figures = match rect.width() > ROOMY {
-        true => "a token · bandwidth · of best",
-        false => "a token · of best",
+        true => "a token · bandwidth · of peak",
+        false => "a token · of peak",
     };
     text(rect.right() - 4.0, right, figures);
 }

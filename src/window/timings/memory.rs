@@ -36,8 +36,8 @@ fn lies(ui: &mut Ui, info: &ModelInfo) {
     let memory = &info.memory;
     let parts = [
         ("weights", memory.weights, theme::series(0)),
-        ("keys and values", memory.kv_cache, theme::series(1)),
-        ("scratch", memory.scratch, theme::series(2)),
+        ("KV cache", memory.kv_cache, theme::series(1)),
+        ("activations", memory.scratch, theme::series(2)),
     ];
     let total: u64 = parts.iter().map(|(_, bytes, _)| bytes).sum();
     let name = format!("Device memory, {} in all", bytes(total));
@@ -78,7 +78,7 @@ fn lies(ui: &mut Ui, info: &ModelInfo) {
             ui.label(theme::strong(bytes(total)).small());
             ui.end_row();
             if let Some(allocated) = memory.allocated {
-                ui.label(RichText::new("handed out by the driver").small());
+                ui.label(RichText::new("allocated by the driver").small());
                 ui.label(RichText::new(bytes(allocated)).small());
                 ui.end_row();
             }
@@ -86,7 +86,7 @@ fn lies(ui: &mut Ui, info: &ModelInfo) {
     ui.add_space(theme::GRID);
     let per_position = memory.kv_cache / info.context_size.max(1) as u64;
     let text = format!(
-        "{} parameters as {}; keys and values for {} positions, {} each. More is handed out than used, because memory is asked for in blocks.",
+        "{} parameters as {}; KV cache for {} positions, {} each. More is allocated than used, because drivers do it in blocks.",
         grouped(info.config.parameters()),
         info.dtype,
         info.context_size,

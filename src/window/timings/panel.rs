@@ -245,7 +245,7 @@ fn sentence(ui: &mut Ui, explanation: Option<&Explanation>) {
             }
         }
         ui.label(theme::aside(
-            "Memory-bound, bound by arithmetic: that alone, at the measured best, takes more than half of the time.",
+            "Memory-bound, compute-bound: that alone, at the measured best, takes more than half of the time.",
         ));
     });
 }

@@ -69,8 +69,8 @@ impl WhatIf {
     /// How the figures came about.
     pub fn why(&self) -> String {
         format!(
-            "Bytes that a token reads, if all matrices had that format, with keys and values of {} positions in f16, against the bandwidth {} here. \
-             Neither arithmetic nor starting kernels is counted, so it is never reached.",
+            "Bytes that a token reads, if all matrices had that format, with a KV cache of {} positions in f16, against the bandwidth {} here. \
+             Neither arithmetic nor starting kernels is counted, so it is only exceeded where caches serve a part.",
             self.position,
             if self.is_estimated {
                 "estimated"
