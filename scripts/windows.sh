@@ -10,7 +10,12 @@ cd "$(dirname "$0")/.."
 . scripts/build_std.sh
 folder=${OPENELM_WINDOWS_TARGET:-$PWD/target/windows}
 triple=x86_64-pc-windows-gnu
-can_build $triple
+if ! can_build $triple || ! command -v x86_64-w64-mingw32-gcc >/dev/null; then
+    echo "windows: nothing was built; it takes gcc-mingw-w64-x86-64 and a standard library" >&2
+    # A check finds nothing wrong where it cannot look.
+    [ "${1:-}" = check ] && exit
+    exit 1
+fi
 case "${1:-}" in
 check)
     build_std check $triple "$folder" --all-features --bins

@@ -8,6 +8,9 @@ use super::dialog::Dialog;
 use super::scrolling;
 use super::state::State;
 
+/// Width of the column of keys.
+const KEYS: f32 = 232.0;
+
 /// The widest that they get.
 const MOST_WIDTH: f32 = 640.0;
 
@@ -67,10 +70,11 @@ fn prompt(ui: &mut egui::Ui, state: &State) {
 }
 
 fn shortcuts(ui: &mut egui::Ui) {
-    // Each column gets its half; longer texts take more lines.
-    let half = ui.available_width() / 2.0 - 8.0;
+    // What keys do gets the room that they leave, or at least half; longer texts take more lines.
+    let room = ui.available_width();
+    let most = (room - KEYS).max(room / 2.0 - 8.0);
     let grid = egui::Grid::new("shortcuts").striped(true);
-    grid.max_col_width(half.max(120.0)).show(ui, |ui| {
+    grid.max_col_width(most.max(120.0)).show(ui, |ui| {
         for (keys, what) in SHORTCUTS {
             ui.monospace(*keys);
             ui.label(*what);

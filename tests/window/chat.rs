@@ -676,3 +676,36 @@ fn escape_closes_what_is_open_before_it_stops_anything() {
     assert!(stage.has("A message is being edited"));
     assert!(stage.window.query_by_label("Edit message").is_some());
 }
+
+/// A cancelled edit is not lost, and one that changed nothing is no matter.
+#[test]
+fn a_cancelled_edit_can_be_had_back() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.ask("What is a fox?", "An animal.");
+    stage.edit_first(" And an owl?");
+    stage.click("Cancel");
+    assert!(stage.has("Edit cancelled") && !stage.has("And an owl?"));
+    stage.click("Go on editing");
+    assert!(!stage.has("Edit cancelled"));
+    stage.click("Save");
+    assert!(stage.has("What is a fox? And an owl?"));
+    let mut edits = stage.window.get_all_by_label("Edit");
+    edits.next().unwrap().click();
+    drop(edits);
+    stage.window.run();
+    stage.click("Cancel");
+    assert!(!stage.has("Edit cancelled"));
+}
+
+/// While nothing can be sent the box says why; what only says that something was done goes with the next request.
+#[test]
+fn the_box_says_why_nothing_is_sent() {
+    let mut stage = stage("OpenELM-270M-Instruct");
+    stage.write("What is a fox?");
+    let request = stage.request();
+    assert!(stage.has("The model is writing (Escape stops it)"));
+    stage.click("New chat");
+    assert!(stage.has("The model is writing in another conversation"));
+    stage.finish(request.id, Finish::Eos);
+    assert!(stage.has("Message (Enter sends"));
+}

@@ -503,6 +503,19 @@ fn sampling_is_chosen_by_name_and_kept_for_a_model() {
     let setting = Setting::SamplingParams(sampling);
     stage.window.state_mut().act(Action::Set(setting));
     stage.window.run();
+    // Naming it can be left, by a button and by Escape.
+    for leaves in ["Save no preset", "Escape"] {
+        stage.reach("Save as a preset");
+        let field = stage.window.get_by_label("Name of the preset");
+        field.focus();
+        field.type_text("Unwanted");
+        stage.window.run();
+        match leaves {
+            "Escape" => stage.press(egui::Modifiers::NONE, egui::Key::Escape),
+            button => stage.click(button),
+        }
+        assert!(!stage.has("Name of the preset"), "{leaves}");
+    }
     stage.reach("Save as a preset");
     let field = stage.window.get_by_label("Name of the preset");
     field.focus();
@@ -510,6 +523,7 @@ fn sampling_is_chosen_by_name_and_kept_for_a_model() {
     stage.window.run();
     stage.reach("Save preset");
     stage.reach("Preset");
+    assert!(!stage.has("Unwanted"));
     stage.click("Creative");
     assert_eq!(temperature(&mut stage), 1.0);
     stage.reach("Preset");

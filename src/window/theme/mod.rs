@@ -209,7 +209,7 @@ fn color_visuals(visuals: &mut egui::Visuals, palette: &Palette) {
     visuals.selection.bg_fill = palette.selected();
     visuals.selection.stroke = Stroke::new(1.0, text);
     visuals.text_cursor.stroke = Stroke::new(2.0, accent);
-    visuals.striped = true;
+    visuals.striped = false;
     visuals.slider_trailing_fill = true;
     visuals.window_corner_radius = CornerRadius::same(CORNER + 2);
     visuals.menu_corner_radius = CornerRadius::same(CORNER);
