@@ -56,8 +56,8 @@ pub use dtype::Dtype;
 pub use error::{Error, Feature, HubError, MemoryNeed, ModelForm, Origin, Result};
 pub use generate::{
     Assistant, AssistantSchedule, Candidate, Finish, GenerateOptions, Generation, GenerationConfig,
-    Model, ModelFiles, PoolEvent, ProcessorParams, PromptLogprobs, PromptLookup, PromptToken,
-    SampleOn, Sampler, SamplingParams, SavedSession, Score, Session, Speculation,
+    Model, ModelFiles, PoolEvent, PoolLoad, ProcessorParams, PromptLogprobs, PromptLookup,
+    PromptToken, SampleOn, Sampler, SamplingParams, SavedSession, Score, Session, Speculation,
     SpeculationSummary, Text, TextPool, Timing, Token, clock_seed, log_sum_exp,
 };
 pub use gpu::{AdapterFeatures, AdapterSummary, CooperativeMatrices, Gpu, adapters};

@@ -193,6 +193,17 @@ fn an_empty_context_is_a_token() {
     assert!(encoder(512, Like::V0_4_13).encode("", "").is_err());
 }
 
+/// Hugging Face's tokenizer of Llama writes its own in any case.
+#[test]
+fn a_text_that_begins_with_bos_has_two() {
+    let encoded = encoder(512, Like::Apple)
+        .encode("<s>Once", " upon")
+        .unwrap();
+    assert_eq!(encoded.ids[..2], [1, 1]);
+    let once = encoder(512, Like::Apple).encode("Once", " upon").unwrap();
+    assert_eq!(encoded.ids.len(), once.ids.len() + 1);
+}
+
 #[test]
 fn what_does_not_fit_is_cut_off_at_the_left() {
     let whole = encoder(512, Like::Apple)

@@ -134,3 +134,24 @@ fn seconds(text: &str) -> Result<Duration, String> {
         false => Err("0.001 to 1e9 seconds are possible".into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        limits: LimitArgs,
+    }
+
+    #[test]
+    fn what_is_not_said_is_the_librarys() {
+        assert_eq!(
+            Line::parse_from(["serve"]).limits.limits(),
+            Limits::default()
+        );
+    }
+}

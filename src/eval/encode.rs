@@ -75,7 +75,7 @@ impl Encoder {
     fn context<'a>(&self, text: &'a str) -> Result<Context<'a>> {
         let ids = match text.is_empty() {
             true => Vec::new(),
-            false => self.tokenizer.encode(strip_end(text))?,
+            false => self.tokenizer.encode_behind_bos(strip_end(text))?,
         };
         Ok(Context { text, ids })
     }
@@ -83,7 +83,7 @@ impl Encoder {
     fn encode_behind(&self, context: &Context, continuation: &str) -> Result<Encoded> {
         let together = self
             .tokenizer
-            .encode(&format!("{}{continuation}", context.text))?;
+            .encode_behind_bos(&format!("{}{continuation}", context.text))?;
         // Together with nothing before it a continuation begins with the begin-of-text token, which is scored, or is all the context.
         let (given, scored) = match (context.text.is_empty(), self.like.empty_context_is_bos()) {
             (false, _) => (context.ids.as_slice(), together.get(context.ids.len()..)),

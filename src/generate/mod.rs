@@ -33,7 +33,7 @@ pub use options::{
     Finish, GenerateOptions, PromptLogprobs, PromptToken, SampleOn, Score, Timing, Token,
 };
 pub use params::{ProcessorParams, SamplingParams};
-pub use pool::{PoolEvent, Text, TextPool};
+pub use pool::{PoolEvent, PoolLoad, Text, TextPool};
 #[cfg(test)]
 pub(crate) use processors::{Processors, Span};
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::trace::{Step, TraceMode};
 const MOST_ACTIVE: usize = 32;
 
 /// Prompts of texts that have ended, kept because the next one may begin alike. Their keys and values take no more rows than a context.
-const MOST_IDLE: usize = 64;
+const MOST_CACHED: usize = 64;
 
 /// So many ids are worth waiting for, where another prompt that begins with them is being computed.
 const WORTH_WAITING: usize = 16;
@@ -65,6 +65,20 @@ pub enum PoolEvent<'a> {
     Token(&'a Token),
 }
 
+/// How much a pool has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolLoad {
+    /// Texts that are being written.
+    pub running: usize,
+    /// Those that wait for their turn.
+    pub waiting: usize,
+    /// Rows of keys and values that texts at work have. Prompts that are only kept do not count.
+    pub kv_used: usize,
+    /// Rows that there are now.
+    pub kv_rows: usize,
+}
+
 /// Texts that are written side by side on one model. Each is, to the id, what it would be alone. A `T` tells whose each is.
 pub struct TextPool<T> {
     model: Model,
@@ -72,7 +86,7 @@ pub struct TextPool<T> {
     waiting: VecDeque<Request<T>>,
     active: Vec<Active<T>>,
     /// Prompts, or parts of some, that may be of use again; the oldest first.
-    idle: VecDeque<Idle>,
+    cached: VecDeque<CachedPrefix>,
     /// As many as memory has room for.
     most_active: usize,
     keys: u64,
@@ -84,19 +98,19 @@ struct Request<T> {
     tag: T,
     ids: Vec<u32>,
     options: GenerateOptions,
-    /// What was told of it already: it may have had to begin again.
-    told: Told,
+    /// What was reported of it already: it may have had to begin again.
+    reported: Reported,
 }
 
 #[derive(Default)]
-struct Told {
+struct Reported {
     has_begun: bool,
     has_prompt: bool,
     tokens: usize,
 }
 
 /// A sequence that nobody writes on.
-struct Idle {
+struct CachedPrefix {
     sequence: Sequence,
     /// Rows of keys and values that only it had when it came.
     own_rows: usize,
@@ -120,18 +134,18 @@ impl Model {
 
 impl<T> TextPool<T> {
     /// A pool that goes on with a driver, and with sequences that hold what prompts may begin with.
-    pub(super) fn new(model: &Model, driver: Driver, idle: Vec<Sequence>) -> Self {
+    pub(super) fn new(model: &Model, driver: Driver, cached: Vec<Sequence>) -> Self {
         let mut pool = Self {
             model: model.clone(),
             driver,
             waiting: VecDeque::new(),
             active: Vec::new(),
-            idle: VecDeque::new(),
+            cached: VecDeque::new(),
             most_active: MOST_ACTIVE,
             keys: 0,
             is_shortest_first: false,
         };
-        idle.into_iter().for_each(|sequence| pool.keep(sequence));
+        cached.into_iter().for_each(|sequence| pool.keep(sequence));
         pool
     }
 
@@ -150,10 +164,20 @@ impl<T> TextPool<T> {
         MOST_ACTIVE.saturating_sub(self.waiting.len() + self.active.len())
     }
 
-    /// How many rows of keys and values texts at work have, and how many there are now. Prompts that are only kept do not count.
-    pub fn kv_rows(&self) -> (usize, usize) {
+    /// How much there is to do now.
+    pub fn load(&self) -> PoolLoad {
+        let (kv_used, kv_rows) = self.kv_rows();
+        PoolLoad {
+            running: self.active.len(),
+            waiting: self.waiting.len(),
+            kv_used,
+            kv_rows,
+        }
+    }
+
+    fn kv_rows(&self) -> (usize, usize) {
         let (used, all) = self.model.network().kv_rows();
-        let kept: usize = self.idle.iter().map(|idle| idle.own_rows).sum();
+        let kept: usize = self.cached.iter().map(|prefix| prefix.own_rows).sum();
         match self.active.is_empty() {
             true => (0, all),
             false => (used.saturating_sub(kept), all),
@@ -175,11 +199,6 @@ impl<T> TextPool<T> {
         self.driver.take_prompt_tokens()
     }
 
-    /// How many texts are being written, and how many wait.
-    pub fn counts(&self) -> (usize, usize) {
-        (self.active.len(), self.waiting.len())
-    }
-
     /// Whether nothing is asked for.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.active.is_empty()
@@ -191,7 +210,7 @@ impl<T> TextPool<T> {
             tag,
             ids,
             options,
-            told: Told::default(),
+            reported: Reported::default(),
         });
     }
 
@@ -200,7 +219,7 @@ impl<T> TextPool<T> {
     /// begin again, for want of memory, tells nothing twice.
     ///
     /// # Errors
-    /// Those of the device, which concern all.
+    /// Those of the device, which concern all: nothing more comes of any text then, and the pool is to be dropped.
     pub fn step(
         &mut self,
         mut on_event: impl FnMut(&T, PoolEvent<'_>),
@@ -238,9 +257,12 @@ impl<T> TextPool<T> {
             match taken {
                 Ok(()) if active.generator.finish().is_none() => self.active.push(active),
                 Ok(()) => {
-                    let (tag, text, prompt) = active.end()?;
-                    self.keep(prompt);
-                    ended.push((tag, Ok(text)));
+                    let (tag, text) = active.end();
+                    let text = text.map(|(text, prompt)| {
+                        self.keep(prompt);
+                        text
+                    });
+                    ended.push((tag, text));
                 }
                 Err(error) => ended.push((active.request.tag, Err(error))),
             }
@@ -274,7 +296,7 @@ impl<T> TextPool<T> {
             match self.begin(&request) {
                 Ok((sequence, generator)) => {
                     self.keys += 1;
-                    if !std::mem::replace(&mut request.told.has_begun, true) {
+                    if !std::mem::replace(&mut request.reported.has_begun, true) {
                         let cached = generator.kept();
                         on_event(&request.tag, PoolEvent::Begun { cached });
                     }
@@ -293,9 +315,9 @@ impl<T> TextPool<T> {
     }
 
     fn is_worth_waiting(&self, ids: &[u32]) -> bool {
-        let idle = self.idle.iter();
-        let idle = idle.map(|idle| common_prefix(idle.sequence.ids(), ids));
-        let (mut held, mut coming) = (idle.max().unwrap_or(0), 0);
+        let cached = self.cached.iter();
+        let cached = cached.map(|prefix| common_prefix(prefix.sequence.ids(), ids));
+        let (mut held, mut coming) = (cached.max().unwrap_or(0), 0);
         for Active { generator, .. } in &self.active {
             let common = common_prefix(generator.prompt(), ids);
             let longest = if generator.is_decoding() {
@@ -312,10 +334,10 @@ impl<T> TextPool<T> {
     /// The sequence that holds most of what `ids` begin with, and how much. Generated ids do not count: as a prompt they may be computed
     /// otherwise, and a text must not depend on its company.
     fn longest_held(&self, ids: &[u32]) -> Option<(&Sequence, usize)> {
-        let idle = self
-            .idle
-            .iter()
-            .map(|idle| (&idle.sequence, common_prefix(idle.sequence.ids(), ids)));
+        let cached = self.cached.iter().map(|prefix| {
+            let common = common_prefix(prefix.sequence.ids(), ids);
+            (&prefix.sequence, common)
+        });
         let active = self.active.iter().map(
             |Active {
                  sequence,
@@ -326,7 +348,7 @@ impl<T> TextPool<T> {
                 (sequence, common.min(generator.prompt().len()))
             },
         );
-        idle.chain(active).max_by_key(|(_, common)| *common)
+        cached.chain(active).max_by_key(|(_, common)| *common)
     }
 
     fn begin(&self, request: &Request<T>) -> Result<(Sequence, Generator)> {
@@ -340,23 +362,27 @@ impl<T> TextPool<T> {
 
     fn keep(&mut self, sequence: Sequence) {
         let ids = sequence.ids();
-        let shared = self.idle.iter();
-        let shared = shared.map(|idle| common_prefix(idle.sequence.ids(), ids));
+        let shared = self.cached.iter();
+        let shared = shared.map(|prefix| common_prefix(prefix.sequence.ids(), ids));
         let own_rows = ids.len() - shared.max().unwrap_or(0);
-        self.idle.push_back(Idle { sequence, own_rows });
+        self.cached.push_back(CachedPrefix { sequence, own_rows });
         let most_rows = self.model.context_size();
-        let rows = |idle: &VecDeque<Idle>| idle.iter().map(|idle| idle.own_rows).sum::<usize>();
-        while self.idle.len() > MOST_IDLE || (self.idle.len() > 1 && rows(&self.idle) > most_rows) {
-            self.idle.pop_front();
+        let rows = |cached: &VecDeque<CachedPrefix>| {
+            cached.iter().map(|prefix| prefix.own_rows).sum::<usize>()
+        };
+        while self.cached.len() > MOST_CACHED
+            || (self.cached.len() > 1 && rows(&self.cached) > most_rows)
+        {
+            self.cached.pop_front();
         }
     }
 
     /// A text cannot go on.
     fn failed(&mut self, key: u64, error: Error, ended: &mut Vec<(T, Result<Text>)>) {
         let is_short = matches!(error, Error::OutOfMemory { .. });
-        if is_short && !self.idle.is_empty() {
+        if is_short && !self.cached.is_empty() {
             // What is kept for later makes room first; it goes on where it was.
-            self.idle.clear();
+            self.cached.clear();
         } else if let Some(index) = self.active.iter().position(|active| active.key == key) {
             let request = self.active.remove(index).request;
             self.postpone(request, error, ended);
@@ -366,8 +392,8 @@ impl<T> TextPool<T> {
     /// A request that fails only for want of memory begins again when others have ended; from here on there are fewer at once.
     fn postpone(&mut self, request: Request<T>, error: Error, ended: &mut Vec<(T, Result<Text>)>) {
         let is_short = matches!(error, Error::OutOfMemory { .. });
-        if is_short && !(self.active.is_empty() && self.idle.is_empty()) {
-            self.idle.clear();
+        if is_short && !(self.active.is_empty() && self.cached.is_empty()) {
+            self.cached.clear();
             self.most_active = self.active.len().max(1);
             self.waiting.push_back(request);
         } else {
@@ -378,16 +404,16 @@ impl<T> TextPool<T> {
 
 impl<T> Active<T> {
     fn take_results(&mut self, on_event: &mut impl FnMut(&T, PoolEvent<'_>)) -> Result<()> {
-        let told = &mut self.request.told;
-        if self.generator.is_decoding() && !std::mem::replace(&mut told.has_prompt, true) {
+        let reported = &mut self.request.reported;
+        if self.generator.is_decoding() && !std::mem::replace(&mut reported.has_prompt, true) {
             let scores = self.generator.scores();
             on_event(&self.request.tag, PoolEvent::Prompt(scores));
         }
         while let Some(token) = self.generator.token()? {
             self.text += &token.text;
             self.logprobs.push(token.logprob);
-            if self.logprobs.len() > self.request.told.tokens {
-                self.request.told.tokens += 1;
+            if self.logprobs.len() > self.request.reported.tokens {
+                self.request.reported.tokens += 1;
                 on_event(&self.request.tag, PoolEvent::Token(&token));
             }
         }
@@ -395,9 +421,11 @@ impl<T> Active<T> {
     }
 
     /// Whose text it is, the text, and a sequence that holds the prompt as far as it was computed.
-    fn end(mut self) -> Result<(T, Text, Sequence)> {
+    fn end(mut self) -> (T, Result<(Text, Sequence)>) {
         let generator = &self.generator;
-        self.sequence.truncate(generator.prompt().len())?;
+        if let Err(error) = self.sequence.truncate(generator.prompt().len()) {
+            return (self.request.tag, Err(error));
+        }
         let text = Text {
             ids: generator.generated().to_vec(),
             prompt_logprobs: generator.scores().to_vec(),
@@ -407,6 +435,6 @@ impl<T> Active<T> {
             timing: generator.timing(),
             seed: self.request.options.sampling.seed,
         };
-        Ok((self.request.tag, text, self.sequence))
+        (self.request.tag, Ok((text, self.sequence)))
     }
 }

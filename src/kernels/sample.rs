@@ -46,8 +46,42 @@ pub const MOST_TOP: usize = 20;
 /// `scored` of a row whose token is chosen.
 pub const NO_ID: u32 = u32::MAX;
 
-/// Words of a row's report: four about the token, then an id and a logit for each of the most probable.
-pub const REPORT_WORDS: usize = 4 + 2 * MOST_TOP;
+/// Words of a report that are about the token: its id, its logit, the highest logit, and the sum of `exp(logit - highest)`, negative where a
+/// logit is NaN.
+const OWN_WORDS: usize = 4;
+
+/// Words of a row's report: those about the token, then an id and a logit for each of the most probable.
+pub const REPORT_WORDS: usize = OWN_WORDS + 2 * MOST_TOP;
+
+/// What `sample_pick.wgsl` reports of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// The token that was chosen; of a row that is scored the most probable one. Where a logit is NaN, the id of that.
+    pub id: u32,
+    pub is_nan: bool,
+    /// Of the token that was chosen, or is scored.
+    pub logit: f32,
+    /// `ln(sum(exp(logits)))` over all raw logits.
+    pub log_sum: f64,
+    /// Ids and raw logits of the most probable tokens, most probable first.
+    pub top: Vec<(u32, f32)>,
+}
+
+impl Report {
+    /// Reads [`REPORT_WORDS`] words, with as many of the most probable tokens as were asked for.
+    pub fn read(words: &[f32], top: usize) -> Self {
+        let (own, pairs) = words.split_at(OWN_WORDS);
+        let [id, logit, highest, sum] = [own[0], own[1], own[2], own[3]];
+        let pairs = pairs.chunks_exact(2).take(top);
+        Self {
+            id: id.to_bits(),
+            is_nan: sum < 0.0,
+            logit,
+            log_sum: f64::from(highest) + f64::from(sum).ln(),
+            top: pairs.map(|pair| (pair[0].to_bits(), pair[1])).collect(),
+        }
+    }
+}
 
 /// Words of a set of ids, a bit each.
 pub fn id_words(vocab: usize) -> usize {

@@ -20,7 +20,7 @@ use super::results::{RowResult, StoredRow, Wanted, result};
 use super::sizes::stride;
 use crate::error::Result;
 use crate::gpu::{Arrival, Notice, Readback, Timer};
-use crate::kernels::sample::REPORT_WORDS;
+use crate::kernels::sample::{REPORT_WORDS, Report};
 use crate::kernels::{ComputePath, FirstRow};
 use crate::trace::{Span, TraceMode};
 
@@ -399,6 +399,7 @@ impl Executor {
                 }
                 let reports = words[head..].chunks_exact(REPORT_WORDS);
                 for (wanted, report) in step.wanted.reports.iter().zip(reports) {
+                    let report = Report::read(report, wanted.top);
                     read(wanted.row, result(report, wanted));
                 }
             })?;

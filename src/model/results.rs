@@ -1,4 +1,6 @@
-//! What a step tells of its rows, and how it is read from what the device has reported.
+//! What a step tells of its rows.
+
+use crate::kernels::sample::Report;
 
 /// A token that the device has chosen.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,13 +62,15 @@ pub struct Wanted {
     pub reports: Vec<WantedReport>,
 }
 
-/// What `sample_pick.wgsl` has reported.
-pub fn result(report: &[f32], wanted: &WantedReport) -> RowResult<'static> {
-    let candidate = |i: usize| (report[4 + 2 * i].to_bits(), report[5 + 2 * i]);
-    let (id, logit) = (report[0].to_bits(), report[1]);
-    let is_nan = report[3] < 0.0;
-    let log_sum = f64::from(report[2]) + f64::from(report[3]).ln();
-    let top = (0..wanted.top).map(candidate).collect();
+/// What a report says, as whoever wanted it takes it.
+pub fn result(report: Report, wanted: &WantedReport) -> RowResult<'static> {
+    let Report {
+        id,
+        is_nan,
+        logit,
+        log_sum,
+        top,
+    } = report;
     match wanted.is_score {
         true => RowResult::Score(Scored {
             logit,

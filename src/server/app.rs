@@ -4,14 +4,14 @@ use std::sync::{Arc, RwLock};
 
 use super::api_error::ApiError;
 use super::body::Bodies;
-use super::jobs::{Inlet, Queue, Refused};
+use super::jobs::{EventReceiver, Queue, Refused};
 use super::live::Live;
 use super::metrics::Metrics;
 use super::openai::{AskedText, Context};
 use super::security::Security;
 use super::settings::Settings;
 use super::stop::{Phase, Stop};
-use super::worker::{Health, Pulse};
+use super::worker::{Health, SharedHealth};
 
 /// What all requests share.
 pub struct App {
@@ -20,11 +20,35 @@ pub struct App {
     pub bodies: Bodies,
     pub metrics: Arc<Metrics>,
     pub live: Live,
-    pub pulse: Arc<Pulse>,
+    pub health: Arc<SharedHealth>,
     pub stop: Stop,
     pub queue: Queue,
     /// Changes only where the model was loaded again.
     pub context: Arc<RwLock<Arc<Context>>>,
+}
+
+/// Whether a server takes on something new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    Ready,
+    /// The model is loaded, for the first time or again.
+    Loading,
+    /// It is about to end.
+    Draining,
+    /// There is no device any more.
+    Lost,
+}
+
+impl Readiness {
+    /// As `/health` says it.
+    pub fn status(self) -> &'static str {
+        match self {
+            Self::Ready => "ok",
+            Self::Loading => "loading",
+            Self::Draining => "draining",
+            Self::Lost => "lost",
+        }
+    }
 }
 
 impl App {
@@ -34,13 +58,12 @@ impl App {
         Arc::clone(&context.unwrap_or_else(|poison| poison.into_inner()))
     }
 
-    /// What keeps the server from taking on something; `None`: nothing.
-    pub fn trouble(&self) -> Option<&'static str> {
-        match (self.pulse.health(), self.stop.phase()) {
-            (Health::Lost, _) => Some("lost"),
-            (Health::Loading, _) => Some("loading"),
-            (Health::Ready, Phase::Serving) => None,
-            (Health::Ready, _) => Some("draining"),
+    pub fn readiness(&self) -> Readiness {
+        match (self.health.get(), self.stop.phase()) {
+            (Health::Lost, _) => Readiness::Lost,
+            (Health::Loading, _) => Readiness::Loading,
+            (Health::Ready, Phase::Serving) => Readiness::Ready,
+            (Health::Ready, _) => Readiness::Draining,
         }
     }
 
@@ -49,13 +72,13 @@ impl App {
     /// # Errors
     /// Why not.
     pub fn check_serving(&self) -> Result<(), ApiError> {
-        match self.trouble() {
-            None => Ok(()),
-            Some("loading") => Err(ApiError::busy(
+        match self.readiness() {
+            Readiness::Ready => Ok(()),
+            Readiness::Loading => Err(ApiError::busy(
                 "the device was lost, and the model is being loaded again",
             )),
-            Some("draining") => Err(ApiError::busy("the server is about to end")),
-            Some(_) => Err(ApiError::broken(
+            Readiness::Draining => Err(ApiError::busy("the server is about to end")),
+            Readiness::Lost => Err(ApiError::broken(
                 "the device was lost; the server has to be started again",
             )),
         }
@@ -65,7 +88,7 @@ impl App {
     ///
     /// # Errors
     /// 503 where too many wait.
-    pub fn ask(&self, texts: Vec<AskedText>) -> Result<Inlet, ApiError> {
+    pub fn ask(&self, texts: Vec<AskedText>) -> Result<EventReceiver, ApiError> {
         self.check_serving()?;
         self.queue.ask(texts).map_err(|refused| match refused {
             Refused::Full => {

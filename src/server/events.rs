@@ -6,22 +6,22 @@ use tokio::time::{Instant, timeout_at};
 
 use super::api_error::ApiError;
 use super::event::Event;
-use super::jobs::{End, Inlet};
+use super::jobs::{End, EventReceiver};
 
 /// How long a stream's head may wait for what comes first: until then an error can still be a status.
 pub const QUIET: Duration = Duration::from_secs(15);
 
 /// The events of a request's texts. Dropping it cancels what goes on.
 pub struct Events {
-    inlet: Inlet,
+    receiver: EventReceiver,
     /// When it is too late for the first; `None` once that has come.
     due: Option<Instant>,
 }
 
 impl Events {
-    pub fn new(inlet: Inlet, waiting_time: Duration) -> Self {
+    pub fn new(receiver: EventReceiver, waiting_time: Duration) -> Self {
         Self {
-            inlet,
+            receiver,
             due: Instant::now().checked_add(waiting_time),
         }
     }
@@ -32,8 +32,8 @@ impl Events {
     /// Why no more comes.
     pub async fn next(&mut self) -> Result<Option<(usize, Event)>, ApiError> {
         let next = match self.due {
-            None => self.inlet.next().await,
-            Some(due) => timeout_at(due, self.inlet.next()).await.map_err(|_| {
+            None => self.receiver.next().await,
+            Some(due) => timeout_at(due, self.receiver.next()).await.map_err(|_| {
                 ApiError::busy("the request has waited for its turn as long as this server lets it")
             })?,
         };
@@ -53,6 +53,6 @@ impl Events {
 
     /// The next event, if it is there.
     pub fn try_next(&mut self) -> Option<(usize, Event)> {
-        self.inlet.try_next()
+        self.receiver.try_next()
     }
 }

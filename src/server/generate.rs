@@ -33,8 +33,8 @@ pub async fn generate(app: &App, request: Request, parse: Parse) -> Result<Respo
         text.options.max_time = app.settings.limits.running_time.or(text.options.max_time);
         text
     });
-    let inlet = app.ask(texts.collect())?;
-    let events = Events::new(inlet, app.settings.limits.waiting_time);
+    let receiver = app.ask(texts.collect())?;
+    let events = Events::new(receiver, app.settings.limits.waiting_time);
     match asked.is_stream {
         true => stream(events, asked.reply, peer).await,
         false => whole(events, asked.reply, peer).await,

@@ -16,7 +16,7 @@ use super::openai::AskedText;
 pub struct Job {
     pub texts: Vec<AskedText>,
     pub asked: Instant,
-    pub outlet: Outlet,
+    pub events: EventSender,
     /// Its place in the queue, until its turn comes.
     pub place: Option<OwnedSemaphorePermit>,
 }
@@ -45,12 +45,12 @@ impl Shared {
 }
 
 /// The computing side of a job's events.
-pub struct Outlet {
+pub struct EventSender {
     sender: events::UnboundedSender<(usize, Event)>,
     pub shared: Arc<Shared>,
 }
 
-impl Outlet {
+impl EventSender {
     /// Hands out an event of the text at `index`.
     pub fn send(&self, index: usize, event: Event) {
         self.shared
@@ -66,7 +66,7 @@ impl Outlet {
 }
 
 /// The waiting side of a job's events. Dropping it cancels what goes on.
-pub struct Inlet {
+pub struct EventReceiver {
     receiver: events::UnboundedReceiver<(usize, Event)>,
     shared: Arc<Shared>,
     /// Texts that have not ended.
@@ -84,7 +84,7 @@ pub enum End {
     Gone,
 }
 
-impl Inlet {
+impl EventReceiver {
     /// The next event, with the index of its text.
     ///
     /// # Errors
@@ -124,7 +124,7 @@ impl Inlet {
     }
 }
 
-impl Drop for Inlet {
+impl Drop for EventReceiver {
     fn drop(&mut self) {
         self.shared.cancel.store(true, Ordering::Relaxed);
     }
@@ -161,7 +161,7 @@ impl Queue {
     ///
     /// # Errors
     /// Why nothing comes of it.
-    pub fn ask(&self, mut texts: Vec<AskedText>) -> Result<Inlet, Refused> {
+    pub fn ask(&self, mut texts: Vec<AskedText>) -> Result<EventReceiver, Refused> {
         let place = Arc::clone(&self.places).try_acquire_owned();
         let place = place.map_err(|_| Refused::Full)?;
         let (sender, receiver) = events::unbounded_channel();
@@ -169,7 +169,7 @@ impl Queue {
         for text in &mut texts {
             text.options.cancel = Some(Arc::clone(&shared.cancel));
         }
-        let inlet = Inlet {
+        let events = EventReceiver {
             receiver,
             shared: Arc::clone(&shared),
             open: texts.len(),
@@ -177,11 +177,11 @@ impl Queue {
         let job = Job {
             texts,
             asked: Instant::now(),
-            outlet: Outlet { sender, shared },
+            events: EventSender { sender, shared },
             place: Some(place),
         };
         self.jobs.send(job).map_err(|_| Refused::Gone)?;
-        Ok(inlet)
+        Ok(events)
     }
 }
 
@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(queue.ask(vec![text()]).err(), Some(Refused::Full));
         // The first was cancelled by whoever asked, and it is the worker that gives its place back.
         let job = jobs.recv().unwrap();
-        assert!(job.outlet.is_cancelled());
+        assert!(job.events.is_cancelled());
         drop(job);
         assert!(queue.ask(vec![text()]).is_ok());
         drop(jobs);
@@ -233,26 +233,26 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.build().unwrap();
         let (queue, jobs) = Queue::new(8);
-        let mut inlet = queue.ask(vec![text(), text()]).unwrap();
+        let mut events = queue.ask(vec![text(), text()]).unwrap();
         let job = jobs.recv().unwrap();
-        assert!(inlet.try_next().is_none());
-        job.outlet.send(1, Event::Begun { cached: 3 });
-        assert!(job.outlet.shared.unread() > 0);
-        job.outlet.send(1, Event::Ended(Err(Error::Cancelled)));
-        job.outlet.send(0, Event::Ended(Err(Error::Cancelled)));
-        let next = |inlet: &mut Inlet| runtime.block_on(inlet.next());
+        assert!(events.try_next().is_none());
+        job.events.send(1, Event::Begun { cached: 3 });
+        assert!(job.events.shared.unread() > 0);
+        job.events.send(1, Event::Ended(Err(Error::Cancelled)));
+        job.events.send(0, Event::Ended(Err(Error::Cancelled)));
+        let next = |events: &mut EventReceiver| runtime.block_on(events.next());
         assert!(matches!(
-            next(&mut inlet),
+            next(&mut events),
             Ok((1, Event::Begun { cached: 3 }))
         ));
-        assert!(matches!(inlet.try_next(), Some((1, Event::Ended(_)))));
-        assert!(matches!(next(&mut inlet), Ok((0, Event::Ended(_)))));
-        assert_eq!(job.outlet.shared.unread(), 0);
-        assert_eq!(next(&mut inlet).err(), Some(End::Done));
+        assert!(matches!(events.try_next(), Some((1, Event::Ended(_)))));
+        assert!(matches!(next(&mut events), Ok((0, Event::Ended(_)))));
+        assert_eq!(job.events.shared.unread(), 0);
+        assert_eq!(next(&mut events).err(), Some(End::Done));
         let mut other = queue.ask(vec![text()]).unwrap();
         let other_job = jobs.recv().unwrap();
-        other_job.outlet.send(0, Event::Begun { cached: 0 });
-        other_job.outlet.shared.cut();
+        other_job.events.send(0, Event::Begun { cached: 0 });
+        other_job.events.shared.cut();
         assert_eq!(next(&mut other).err(), Some(End::Cut));
         drop(queue.ask(vec![text()]));
         let mut left = queue.ask(vec![text()]).unwrap();

@@ -19,7 +19,7 @@ use serde_json::json;
 
 use super::answer;
 use super::api_error::ApiError;
-use super::app::App;
+use super::app::{App, Readiness};
 use super::body::apart;
 use super::generate::{Parse, generate};
 use super::openai::{self, Context};
@@ -58,7 +58,7 @@ pub fn router(app: Arc<App>) -> Router {
 pub fn loading_router(security: Arc<Security>) -> Router {
     let wait = async || ApiError::busy("the model is being loaded; ask again soon");
     Router::new()
-        .route("/health", get(async || health_of(Some("loading"))))
+        .route("/health", get(async || health_of(Readiness::Loading)))
         .merge(page::routes())
         .fallback(wait)
         .layer(from_fn_with_state(security, guard))
@@ -96,12 +96,12 @@ async fn caught(answer: impl Future<Output = Response>) -> Response {
 }
 
 async fn health(State(app): Shared) -> Response {
-    health_of(app.trouble())
+    health_of(app.readiness())
 }
 
-fn health_of(trouble: Option<&str>) -> Response {
-    let mut response = answer::json(json!({"status": trouble.unwrap_or("ok")}).to_string());
-    if trouble.is_some() {
+fn health_of(readiness: Readiness) -> Response {
+    let mut response = answer::json(json!({"status": readiness.status()}).to_string());
+    if readiness != Readiness::Ready {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
     response

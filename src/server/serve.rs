@@ -13,12 +13,12 @@ use super::jobs::Queue;
 use super::listen::Connections;
 use super::live::{Card, Live};
 use super::metrics::Metrics;
-use super::openai::{self, Context};
+use super::openai::Context;
 use super::router::{loading_router, router};
 use super::security::Security;
 use super::settings::Settings;
 use super::stop::{Phase, Stop};
-use super::worker::{Pulse, Reload, Worker};
+use super::worker::{Reload, SharedHealth, Worker};
 use crate::error::{Error, Result};
 use crate::generate::Model;
 
@@ -140,7 +140,7 @@ impl Server {
             reload,
             stop,
         } = self;
-        let (metrics, pulse) = (Arc::<Metrics>::default(), Arc::<Pulse>::default());
+        let (metrics, health) = (Arc::<Metrics>::default(), Arc::<SharedHealth>::default());
         let (queue, jobs) = Queue::new(settings.limits.waiting);
         let context = Arc::new(context(&model, &settings));
         let live = Live::new(Card::new(&context));
@@ -151,7 +151,7 @@ impl Server {
             jobs,
             metrics: Arc::clone(&metrics),
             live: live.clone(),
-            pulse: Arc::clone(&pulse),
+            health: Arc::clone(&health),
             reload,
             on_reload: Box::new(move |model| {
                 let mut served = served.write().unwrap_or_else(|poison| poison.into_inner());
@@ -168,7 +168,7 @@ impl Server {
             bodies: Bodies::new(&settings.limits),
             metrics,
             live,
-            pulse,
+            health,
             stop,
             queue,
             context,
@@ -199,12 +199,7 @@ fn context(model: &Model, settings: &Settings) -> Context {
     let mut context = Context::new(model, name);
     context.template.clone_from(&settings.chat_template);
     context.is_strict = settings.strict_model;
-    context.limits = openai::Limits {
-        texts: settings.limits.texts,
-        answer_bytes: settings.limits.answer_bytes,
-        stops: settings.limits.stop_strings,
-        stop_bytes: settings.limits.stop_bytes,
-    };
+    context.limits.clone_from(&settings.limits);
     context
 }
 

@@ -33,7 +33,7 @@ pub struct Settings {
 }
 
 /// How much a server takes. Sizes are in bytes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
     /// Of a request's body; more is answered with 413.

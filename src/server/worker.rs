@@ -32,14 +32,14 @@ pub enum Health {
 
 /// The health of a model, for several threads.
 #[derive(Debug, Default)]
-pub struct Pulse(AtomicU8);
+pub struct SharedHealth(AtomicU8);
 
-impl Pulse {
+impl SharedHealth {
     pub fn set(&self, health: Health) {
         self.0.store(health as u8, Ordering::Relaxed);
     }
 
-    pub fn health(&self) -> Health {
+    pub fn get(&self) -> Health {
         match self.0.load(Ordering::Relaxed) {
             0 => Health::Ready,
             1 => Health::Loading,
@@ -49,7 +49,7 @@ impl Pulse {
 }
 
 /// Whatever ends the thread, nobody computes then.
-struct LostAtEnd(Arc<Pulse>);
+struct LostAtEnd(Arc<SharedHealth>);
 
 impl Drop for LostAtEnd {
     fn drop(&mut self) {
@@ -69,7 +69,7 @@ struct Tag {
 }
 
 /// A job with what has become of it.
-struct Taken {
+struct RunningJob {
     job: Job,
     /// Texts that were begun, and those of them that are at work.
     begun: usize,
@@ -83,7 +83,7 @@ pub struct Worker {
     pub jobs: Receiver<Job>,
     pub metrics: Arc<Metrics>,
     pub live: Live,
-    pub pulse: Arc<Pulse>,
+    pub health: Arc<SharedHealth>,
     pub reload: Option<Reload>,
     /// Is told of a model that was loaded again.
     pub on_reload: Box<dyn Fn(&Model) + Send>,
@@ -94,7 +94,7 @@ pub struct Worker {
 impl Worker {
     /// Works until nobody can ask for anything any more.
     pub fn run(mut self) {
-        let _at_end = LostAtEnd(Arc::clone(&self.pulse));
+        let _at_end = LostAtEnd(Arc::clone(&self.health));
         let mut tokens = None;
         while let Err(error) = self.serve() {
             // A device that is lost at once, again and again, is broken; another adapter's may not be.
@@ -106,7 +106,7 @@ impl Worker {
                 Some(Ok(model)) if broken != Some(&model.adapter().identity()) => {
                     (self.on_reload)(&model);
                     self.model = model;
-                    self.pulse.set(Health::Ready);
+                    self.health.set(Health::Ready);
                 }
                 Some(Err(why)) => return self.refuse(why),
                 Some(Ok(_)) | None => return self.refuse(error),
@@ -117,12 +117,12 @@ impl Worker {
     /// Tells all who ask that there is no device.
     fn refuse(&self, error: Error) {
         let error = Arc::new(error);
-        self.pulse.set(Health::Lost);
+        self.health.set(Health::Lost);
         for job in &self.jobs {
             for index in 0..job.texts.len() {
                 self.metrics.failed();
                 let error = Error::Shared(Arc::clone(&error));
-                job.outlet.send(index, Event::Ended(Err(error)));
+                job.events.send(index, Event::Ended(Err(error)));
             }
         }
     }
@@ -132,7 +132,7 @@ impl Worker {
         let mut round = Round {
             pool: self.model.text_pool(),
             jobs: BTreeMap::new(),
-            taken: 0,
+            admitted: 0,
             readers: Vec::new(),
             metrics: &self.metrics,
             live: &self.live,
@@ -149,7 +149,7 @@ impl Worker {
                 let device = self.model.network().gpu().check();
                 if device.is_err() {
                     // Before anybody hears of it, and asks again.
-                    self.pulse.set(Health::Loading);
+                    self.health.set(Health::Loading);
                 }
                 round.fail_all(error);
                 device?;
@@ -164,8 +164,8 @@ impl Worker {
 struct Round<'a> {
     pool: TextPool<Tag>,
     /// By number, which is the order in which they were asked.
-    jobs: BTreeMap<u64, Taken>,
-    taken: u64,
+    jobs: BTreeMap<u64, RunningJob>,
+    admitted: u64,
     /// Of all jobs whose events somebody may still read.
     readers: Vec<Weak<Shared>>,
     metrics: &'a Metrics,
@@ -191,26 +191,26 @@ impl Round<'_> {
     }
 
     fn take(&mut self, job: Job) {
-        self.taken += 1;
-        self.readers.push(Arc::downgrade(&job.outlet.shared));
-        let taken = Taken {
+        self.admitted += 1;
+        self.readers.push(Arc::downgrade(&job.events.shared));
+        let running = RunningJob {
             begun: 0,
             working: 0,
             has_ended: vec![false; job.texts.len()],
             job,
         };
-        self.jobs.insert(self.taken, taken);
+        self.jobs.insert(self.admitted, running);
     }
 
     /// Forgets texts that nobody wants any more and that have not begun. Those at work the pool ends.
     fn drop_cancelled(&mut self) {
         let metrics = self.metrics;
-        self.jobs.retain(|_, taken| {
-            if taken.job.outlet.is_cancelled() {
-                metrics.cancelled(taken.waiting());
-                taken.begun = taken.job.texts.len();
+        self.jobs.retain(|_, running| {
+            if running.job.events.is_cancelled() {
+                metrics.cancelled(running.waiting());
+                running.begun = running.job.texts.len();
             }
-            taken.working > 0 || taken.waiting() > 0
+            running.working > 0 || running.waiting() > 0
         });
     }
 
@@ -230,19 +230,19 @@ impl Round<'_> {
     /// Begins texts whose turn it is, as far as there is room.
     fn begin(&mut self) {
         loop {
-            let standings = self.jobs.iter().map(|(number, taken)| {
+            let standings = self.jobs.iter().map(|(number, running)| {
                 let standing = Standing {
-                    has_more: taken.waiting() > 0
-                        && taken.job.outlet.shared.unread() <= UNREAD_BYTES,
-                    working: taken.working,
+                    has_more: running.waiting() > 0
+                        && running.job.events.shared.unread() <= UNREAD_BYTES,
+                    working: running.working,
                 };
                 (*number, standing)
             });
             let Some(number) = turns::next(standings, self.pool.room()) else {
                 return;
             };
-            if let Some(taken) = self.jobs.get_mut(&number) {
-                taken.push_next(number, &mut self.pool);
+            if let Some(running) = self.jobs.get_mut(&number) {
+                running.push_next(number, &mut self.pool);
             }
         }
     }
@@ -254,8 +254,8 @@ impl Round<'_> {
         self.pool.set_trace(self.live.record().mode(begin));
         let ended = self.pool.step(|tag, event| {
             generated_tokens += u64::from(matches!(event, PoolEvent::Token(_)));
-            if let Some(taken) = jobs.get_mut(&tag.job) {
-                taken.hear(tag, event, metrics);
+            if let Some(running) = jobs.get_mut(&tag.job) {
+                running.hear(tag, event, metrics);
             }
         })?;
         self.live.record().add(Tick {
@@ -266,46 +266,48 @@ impl Round<'_> {
             steps: self.pool.take_trace(),
         });
         for (tag, text) in ended {
-            if let Some(taken) = jobs.get_mut(&tag.job) {
-                taken.end(&tag, text, metrics);
+            if let Some(running) = jobs.get_mut(&tag.job) {
+                running.end(&tag, text, metrics);
             }
         }
-        jobs.retain(|_, taken| taken.working > 0 || taken.waiting() > 0);
+        jobs.retain(|_, running| running.working > 0 || running.waiting() > 0);
         Ok(())
     }
 
     /// Nothing that was asked for can be written.
     fn fail_all(&mut self, error: Error) {
         let error = Arc::new(error);
-        for taken in std::mem::take(&mut self.jobs).into_values() {
-            for (index, has_ended) in taken.has_ended.iter().enumerate() {
+        for running in std::mem::take(&mut self.jobs).into_values() {
+            for (index, has_ended) in running.has_ended.iter().enumerate() {
                 if !has_ended {
                     self.metrics.failed();
                     let error = Error::Shared(Arc::clone(&error));
-                    taken.job.outlet.send(index, Event::Ended(Err(error)));
+                    running.job.events.send(index, Event::Ended(Err(error)));
                 }
             }
         }
     }
 
     fn note_load(&self) {
-        let (jobs, running) = (self.jobs.values(), self.pool.counts().0);
-        let asked: usize = jobs.map(|taken| taken.working + taken.waiting()).sum();
-        let waiting = asked.saturating_sub(running);
-        let (kv_used, kv_rows) = self.pool.kv_rows();
-        let kv_usage = kv_used as f64 / kv_rows.max(1) as f64;
-        self.metrics.note_load(running, waiting, kv_usage);
+        let pool = self.pool.load();
+        let asked: usize = self
+            .jobs
+            .values()
+            .map(|job| job.working + job.waiting())
+            .sum();
         let load = Load {
-            running,
-            waiting,
-            kv_used,
-            kv_rows,
+            running: pool.running,
+            waiting: asked.saturating_sub(pool.running),
+            kv_used: pool.kv_used,
+            kv_rows: pool.kv_rows,
         };
+        let kv_usage = load.kv_used as f64 / load.kv_rows.max(1) as f64;
+        self.metrics.note_load(load.running, load.waiting, kv_usage);
         self.live.record().set_load(load, Instant::now());
     }
 }
 
-impl Taken {
+impl RunningJob {
     /// Texts that have not begun.
     fn waiting(&self) -> usize {
         self.job.texts.len() - self.begun
@@ -343,7 +345,7 @@ impl Taken {
                 Event::Token(token.clone())
             }
         };
-        self.job.outlet.send(tag.index, event);
+        self.job.events.send(tag.index, event);
     }
 
     fn end(&mut self, tag: &Tag, text: Result<Text>, metrics: &Metrics) {
@@ -359,6 +361,6 @@ impl Taken {
             }
             Err(_) => metrics.failed(),
         }
-        self.job.outlet.send(tag.index, Event::Ended(text));
+        self.job.events.send(tag.index, Event::Ended(text));
     }
 }

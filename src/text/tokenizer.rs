@@ -129,6 +129,15 @@ impl Tokenizer {
         Ok(self.behind_bos(&self.encode_alone(text)?))
     }
 
+    /// Ids of `text` behind a bos of their own, whatever the text begins with: as Hugging Face's tokenizer of Llama writes it, and what is
+    /// compared with that has to.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_behind_bos(&self, text: &str) -> Result<Vec<u32>> {
+        Ok([&[self.bos], &self.encode_alone(text)?[..]].concat())
+    }
+
     /// Ids of `text` and nothing else. Special tokens that it spells are those tokens.
     ///
     /// # Errors

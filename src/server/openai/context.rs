@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::super::settings::Limits;
 use super::spelling::Spelling;
 use crate::generate::Model;
 use crate::text::ChatTemplate;
@@ -18,32 +19,9 @@ pub struct Context {
     pub is_strict: bool,
     /// When serving began, in seconds of the epoch.
     pub created: u64,
+    /// What a request may ask for at most.
     pub limits: Limits,
     pub(super) spelling: Arc<Spelling>,
-}
-
-/// The most that a request may ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Prompts, each as often as it is to be continued.
-    pub texts: usize,
-    /// Bytes of an answer that is not streamed.
-    pub answer_bytes: usize,
-    /// Stop strings.
-    pub stops: usize,
-    /// Bytes of each stop string.
-    pub stop_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            texts: 256,
-            answer_bytes: 256 << 20,
-            stops: 16,
-            stop_bytes: 256,
-        }
-    }
 }
 
 impl Context {

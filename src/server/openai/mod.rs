@@ -21,7 +21,7 @@ mod wire;
 pub use asked::{Asked, AskedText};
 pub use chat::chat;
 pub use completions::completions;
-pub use context::{Context, Limits};
+pub use context::Context;
 pub use models::{model, models};
 pub use reply::Reply;
 pub use settings::usual;

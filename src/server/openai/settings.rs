@@ -178,11 +178,11 @@ fn ends(
 
 /// Stop strings. Those that spell a special token never occur in a text, and do no harm.
 fn stops(fields: &Fields<'_>, context: &Context) -> Result<Vec<String>, ApiError> {
-    let limits = context.limits;
+    let limits = &context.limits;
     let stops = match fields.raw("stop") {
         Some(value) if value.get().starts_with('"') => Vec::from_iter(fields.text("stop")?),
         _ => {
-            let stops = fields.list("stop", limits.stops, "a text or a list of texts")?;
+            let stops = fields.list("stop", limits.stop_strings, "a text or a list of texts")?;
             stops.unwrap_or_default()
         }
     };
