@@ -371,7 +371,8 @@ fn a_lost_device_is_opened_again_once() {
 
     destroy_last();
     engine.send(Command::Generate(Box::new(request(1, "Once", 4))));
-    assert!(matches!(outcome(&engine, 1).end, Err(Error::DeviceLost(_))));
+    let error = outcome(&engine, 1).end.unwrap_err();
+    assert!(matches!(error.root(), Error::DeviceLost(_)), "{error}");
     let mut announced = false;
     until(&engine, |event| match event {
         Event::DeviceLost { .. } => {
