@@ -116,6 +116,7 @@ fn a_broken_or_foreign_file_is_measured_anew_and_replaced() {
         spoiled(&|file| file["entries"][0]["key"]["adapter"]["driver"] = "another".into()),
         spoiled(&|file| file["entries"][0]["key"]["adapter"]["kernels"] = "older".into()),
         spoiled(&|file| file["entries"][0]["key"]["adapter"]["shader_compiler"] = "another".into()),
+        spoiled(&|file| file["entries"][0]["key"]["adapter"]["threads"] = "1".into()),
         spoiled(&|file| file["entries"][0]["key"]["subgroup_lanes"] = 3.into()),
         spoiled(&|file| file["entries"][0]["more"] = 1.into()),
     ] {

@@ -15,6 +15,8 @@ pub struct AdapterKey {
     driver: String,
     address: String,
     shader_compiler: String,
+    /// How many threads an adapter that is a program was told to take, if it was.
+    threads: String,
     /// This program's version, and a number that changes with its shaders.
     kernels: String,
 }
@@ -28,6 +30,11 @@ impl AdapterKey {
             driver: gpu.adapter.driver.clone(),
             address: gpu.adapter.address.clone(),
             shader_compiler: gpu.adapter.features.shader_compiler.clone(),
+            threads: match gpu.is_software() {
+                // Mesa's, which the command line's `OPENELM_THREADS` sets.
+                true => std::env::var("LP_NUM_THREADS").unwrap_or_default(),
+                false => String::new(),
+            },
             kernels: format!("{version} {:032x}", kernels::fingerprint()),
         }
     }
