@@ -65,6 +65,7 @@ pub fn unknown_method(
         {
             let (what, begin, end): (Value, Option<i64>, Option<i64>) = from_args(args)?;
             let (begin, part) = part(text, begin, end);
+            state.consume_fuel(part.len() as u64 / 64)?;
             let found = unknown_method(state, &part.into(), method, &[what])?;
             Ok(match i64::try_from(found.clone()) {
                 Ok(at) if at >= 0 && method.contains("ind") => (at + begin).into(),

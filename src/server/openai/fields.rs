@@ -304,6 +304,14 @@ fn without_place(error: &serde_json::Error) -> String {
     text[..end].to_owned()
 }
 
+/// Whether it is an empty text, list or object.
+pub fn is_empty(value: &RawValue) -> bool {
+    let value = value.get();
+    let within = |open, close| value.strip_prefix(open)?.strip_suffix(close);
+    let inside = within('[', ']').or_else(|| within('{', '}'));
+    value == "\"\"" || inside.is_some_and(|inside| inside.trim().is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

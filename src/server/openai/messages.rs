@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::super::api_error::ApiError;
 use super::context::Context;
-use super::fields::Fields;
+use super::fields::{Fields, is_empty};
 use super::prompt::{Prompt, check_length, tokenizer};
 use crate::text::{Role, Turn};
 
@@ -64,10 +64,6 @@ fn turn(message: &Fields<'_>) -> Result<Turn, ApiError> {
         _ => return Err(message.wrong("role", expected)),
     };
     for name in ["tool_calls", "function_call", "audio"] {
-        let is_empty = |value: &RawValue| {
-            let inside = value.get().strip_prefix('[');
-            inside.is_some_and(|rest| rest.trim_start() == "]")
-        };
         if message.raw(name).is_some_and(|value| !is_empty(value)) {
             let message_of = "this server knows neither tools nor sounds";
             return Err(ApiError::invalid(message.path(name), message_of));

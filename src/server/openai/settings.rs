@@ -1,10 +1,8 @@
 //! What both endpoints have alike: how to generate, how often, and in which form to answer.
 
-use serde_json::value::RawValue;
-
 use super::super::api_error::ApiError;
 use super::context::Context;
-use super::fields::Fields;
+use super::fields::{Fields, is_empty};
 use crate::error::Error;
 use crate::generate::{GenerateOptions, GenerationConfig, Model, SamplingParams, clock_seed};
 
@@ -199,50 +197,50 @@ fn stops(fields: &Fields<'_>, context: &Context) -> Result<Vec<String>, ApiError
 
 /// What a field can be without meaning anything.
 #[derive(Clone, Copy)]
-enum Idle {
+enum Neutral {
     Zero,
     Empty,
     Never,
 }
 
 /// Fields that would change a text, and that this server does nothing about.
-const NOT_HERE: [(&str, Idle); 22] = [
-    ("presence_penalty", Idle::Zero),
-    ("frequency_penalty", Idle::Zero),
-    ("logit_bias", Idle::Empty),
-    ("suffix", Idle::Empty),
-    ("tools", Idle::Empty),
-    ("functions", Idle::Empty),
-    ("images", Idle::Empty),
-    ("audio", Idle::Never),
-    ("use_beam_search", Idle::Never),
-    ("prompt_embeds", Idle::Empty),
-    ("json_schema", Idle::Empty),
-    ("grammar", Idle::Empty),
-    ("guided_json", Idle::Empty),
-    ("guided_regex", Idle::Empty),
-    ("guided_choice", Idle::Empty),
-    ("guided_grammar", Idle::Empty),
-    ("structured_outputs", Idle::Empty),
-    ("bad_words", Idle::Empty),
-    ("allowed_token_ids", Idle::Empty),
-    ("logits_processors", Idle::Empty),
-    ("image_url", Idle::Never),
-    ("web_search_options", Idle::Never),
+const NOT_HERE: [(&str, Neutral); 22] = [
+    ("presence_penalty", Neutral::Zero),
+    ("frequency_penalty", Neutral::Zero),
+    ("logit_bias", Neutral::Empty),
+    ("suffix", Neutral::Empty),
+    ("tools", Neutral::Empty),
+    ("functions", Neutral::Empty),
+    ("images", Neutral::Empty),
+    ("audio", Neutral::Never),
+    ("use_beam_search", Neutral::Never),
+    ("prompt_embeds", Neutral::Empty),
+    ("json_schema", Neutral::Empty),
+    ("grammar", Neutral::Empty),
+    ("guided_json", Neutral::Empty),
+    ("guided_regex", Neutral::Empty),
+    ("guided_choice", Neutral::Empty),
+    ("guided_grammar", Neutral::Empty),
+    ("structured_outputs", Neutral::Empty),
+    ("bad_words", Neutral::Empty),
+    ("allowed_token_ids", Neutral::Empty),
+    ("logits_processors", Neutral::Empty),
+    ("image_url", Neutral::Never),
+    ("web_search_options", Neutral::Never),
 ];
 
 fn refuse(fields: &Fields<'_>) -> Result<(), ApiError> {
-    for (name, idle) in NOT_HERE {
+    for (name, neutral) in NOT_HERE {
         let Some(value) = fields.raw(name) else {
             continue;
         };
-        let is_idle = value.get() == "false"
-            || match idle {
-                Idle::Zero => fields.number(name)? == Some(0.0),
-                Idle::Empty => is_empty(value),
-                Idle::Never => false,
+        let is_neutral = value.get() == "false"
+            || match neutral {
+                Neutral::Zero => fields.number(name)? == Some(0.0),
+                Neutral::Empty => is_empty(value),
+                Neutral::Never => false,
             };
-        if !is_idle {
+        if !is_neutral {
             let message = format!("this server cannot do what `{name}` asks for");
             return Err(ApiError::invalid(name, message));
         }
@@ -262,12 +260,4 @@ fn refuse(fields: &Fields<'_>) -> Result<(), ApiError> {
         ));
     }
     Ok(())
-}
-
-/// Whether it is an empty text, list or object.
-fn is_empty(value: &RawValue) -> bool {
-    let value = value.get();
-    let within = |open, close| value.strip_prefix(open)?.strip_suffix(close);
-    let inside = within('[', ']').or_else(|| within('{', '}'));
-    value == "\"\"" || inside.is_some_and(|inside| inside.trim().is_empty())
 }

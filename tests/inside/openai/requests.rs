@@ -356,6 +356,9 @@ fn messages_become_what_the_template_makes_of_them() {
     assert_eq!(count(&forged), count(&plain));
     let asked = talk(r#"{"messages": [{"role": "user", "content": "x"}], "stop": "y"}"#).unwrap();
     assert_eq!(asked.texts[0].options.stop, ["y", "<|user|>"]);
+    // No tools, however that is written.
+    talk(r#"{"messages": [{"role": "user", "content": "x", "tool_calls": [ ], "audio": null}]}"#)
+        .unwrap();
 
     for (messages, param) in [
         (json!(null), "messages"),
