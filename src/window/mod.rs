@@ -132,8 +132,9 @@ pub fn run(options: Options) -> Result<()> {
     native.wgpu_options.wgpu_setup = drawing::setup();
     let create = move |context: &eframe::CreationContext<'_>| {
         let egui = context.egui_ctx.clone();
+        let state = context.wgpu_render_state.as_ref();
         // Where a program draws on the processor, every frame is taken from the model.
-        let is_slow = context.wgpu_render_state.as_ref().is_none_or(|state| {
+        let is_slow = state.is_none_or(|state| {
             state.adapter.get_info().device_type == eframe::wgpu::DeviceType::Cpu
         });
         let pace = if is_slow {
@@ -141,6 +142,9 @@ pub fn run(options: Options) -> Result<()> {
         } else {
             Pace::default()
         };
+        if is_slow && let Some(painter) = state.and_then(drawing::SoftwarePainter::new) {
+            egui.add_plugin(painter);
+        }
         let wake = pace.clone();
         let loader = HubLoader::new(options.hub.clone());
         let engine = Engine::start_with(move || wake.repaint(&egui), loader)?;

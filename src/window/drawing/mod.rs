@@ -1,4 +1,6 @@
-//! The adapter that draws: the best that gives a device, not just the best that there is.
+//! The adapter that draws: the best that gives a device, not just the best that there is. Where that is a program, frames are drawn by `software.rs`.
+
+mod software;
 
 use std::sync::Arc;
 
@@ -8,6 +10,8 @@ use eframe::wgpu;
 use crate::error::{Error, Result};
 use crate::gpu::{first_that_works, rank};
 use crate::threads::block_on;
+
+pub use software::SoftwarePainter;
 
 /// How egui gets at what it draws with.
 pub fn setup() -> WgpuSetup {
