@@ -71,13 +71,16 @@ impl App {
             tuning_cache: choices.tuning_cache.clone(),
             ..LoadOptions::default()
         };
-        // The demo brings its own tokenizer, and random weights have no use for one.
-        let is_folder = model != "demo" && !model.starts_with("shape:");
-        let tokenizer = choices.tokenizer.as_ref().or(settings.tokenizer.as_ref());
+        // The demo brings its own; random weights get the one of the command line, if they get any.
+        let tokenizer = match model {
+            "demo" => None,
+            _ if model.starts_with("shape:") => choices.tokenizer.as_ref(),
+            _ => choices.tokenizer.as_ref().or(settings.tokenizer.as_ref()),
+        };
         self.engine.send(Command::Load(Box::new(Load {
             id,
             model: model.to_owned(),
-            tokenizer: tokenizer.filter(|_| is_folder).cloned(),
+            tokenizer: tokenizer.cloned(),
             tokenizer_repo: settings.tokenizer_repo.clone(),
             // Gigabytes are fetched for those who ask for them, not for whoever opens the window.
             local: self.may_fall_back,
