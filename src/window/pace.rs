@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Pixels to draw a second while text streams: on llvmpipe with two cores these cost about a tenth of the model's speed.
-const PIXELS_A_SECOND: f32 = 2e6;
+/// Pixels to draw a second while text streams: on llvmpipe with two cores these cost less than a tenth of the model's speed.
+const PIXELS_A_SECOND: f32 = 8e6;
 
 /// Between frames where the processor draws, however small or large the window is.
 const SHORTEST: f32 = 0.07;
