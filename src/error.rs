@@ -182,6 +182,12 @@ pub enum Error {
     /// Everything was forbidden at one place of a text.
     #[error("the generation settings forbid every token at this place of the text")]
     NothingToChoose,
+    /// What settings add to logits left none that a token could be drawn by.
+    #[error(
+        "the generation settings make a token's logit infinite or no number (NaN) at this place of the text: look at sequence_bias, \
+         exponential_decay_length_penalty and repetition_penalty"
+    )]
+    NothingToWeigh,
     /// Keys and values were wanted for more positions than there can be, or for none.
     #[error("{}", context_size(*requested, *possible, adapter.as_deref()))]
     ContextSize {

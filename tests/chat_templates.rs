@@ -184,6 +184,10 @@ fn python_ways_work() {
             "odd, even, odd",
         ),
         (r"{{ 'a\U0001F600\x41' 'b' ~ '\/' }}", "a😀Ab\\/"),
+        (
+            "{{ 'x' | int }} {{ '12.7' | int }} {{ none | int(5) }} {{ nothing | int }} {{ '1f' | int(0, 16) }} {{ '' | float }} {{ 'a b  c' | wordcount }}",
+            "0 12 5 0 31 0.0 3",
+        ),
         ("{{ '&<' }}{{ messages | length }}", "&<1"),
         ("  {% if true %}\n  a\n  {% endif %}\nb\n", "  a\nb"),
         // As Windows saves it, and as old Macs did.

@@ -119,6 +119,18 @@ fn without_sampling_its_settings_have_no_effect_and_that_is_said_once() {
         warnings[0].contains("temperature, top_k, top_p, min_p"),
         "{errors}"
     );
+    let greedy = [
+        "-n",
+        "2",
+        "--temperature",
+        "0",
+        "--top-k",
+        "5",
+        "--top-p",
+        "1",
+    ];
+    let (_, errors) = json(&greedy);
+    assert!(errors.contains("no effect comes from top_k\n"), "{errors}");
     // The demo's own top_p is nobody's mistake.
     assert!(
         !json(&["-n", "2", "--temperature", "0"])

@@ -682,4 +682,16 @@ impl SamplingArgs {
         sampling.seed = self.seed.unwrap_or_else(openelm::clock_seed);
         sampling
     }
+
+    /// Which flags take tokens out of what is drawn from.
+    pub fn cuts(&self) -> impl Iterator<Item = &'static str> {
+        let given = [
+            ("top_k", self.top_k.is_some_and(|k| k > 0)),
+            ("top_p", self.top_p.is_some_and(|p| p < 1.0)),
+            ("min_p", self.min_p.is_some_and(|p| p > 0.0)),
+        ];
+        given
+            .into_iter()
+            .filter_map(|(name, is_given)| is_given.then_some(name))
+    }
 }

@@ -36,6 +36,7 @@ pub fn run(arguments: &Generate) -> Result<()> {
         assistant,
         ..
     } = arguments.request(&files, ids.len())?;
+    files.check_request(&ids, &options, arguments.model.ctx_size)?;
     let assistant_files = arguments.open_assistant(&options, &files)?;
     let cache = PromptCache::open(arguments)?;
     let trace = arguments

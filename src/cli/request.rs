@@ -34,7 +34,7 @@ impl Request {
         let names = self.without_effect.join(", ");
         if !names.is_empty() {
             output::note(&format!(
-                "openelm: warning: without do_sample=true no effect comes from {names}"
+                "openelm: warning: without do_sample=true, or a temperature, no effect comes from {names}"
             ));
         }
         !names.is_empty()
@@ -145,12 +145,16 @@ impl Settings {
         if let (Some(temperature), false) = (flags.sampling.temperature, kwargs.0.is_empty()) {
             config.do_sample = temperature > 0.0;
         }
-        let without_effect = match kwargs.0.is_empty() {
+        let mut without_effect = match kwargs.0.is_empty() {
             true => Vec::new(),
             false => config.without_effect(),
         };
         // Flags alone change single settings of a model that samples; over one that does not all others are off.
         let sampling = flags.sampling.over(SamplingParams::from(&config));
+        if sampling.temperature == 0.0 {
+            let cuts = flags.sampling.cuts();
+            without_effect.extend(cuts.filter(|cut| !config.without_effect().contains(cut)));
+        }
         if flags.sampling.temperature.is_some() {
             config.do_sample = sampling.temperature > 0.0;
             config.temperature = sampling.temperature;

@@ -105,7 +105,11 @@ impl Generator {
         let most = options.max_tokens.unwrap_or(usize::MAX);
         let span = Span {
             prompt: ids.len(),
-            max_length: ids.len().saturating_add(most).min(context_size),
+            // Behind a context that is full there is a token yet.
+            max_length: ids
+                .len()
+                .saturating_add(most)
+                .min(context_size.max(ids.len() + 1)),
             eos: task.eos.to_vec(),
         };
         let sampler = |seed| {
@@ -224,7 +228,7 @@ impl Generator {
         self.begin.get_or_insert_with(Instant::now);
         let mut len = sequence.len()?;
         // A prompt takes a step, whatever the time, and then perhaps more.
-        if (self.kept + 1..self.prompt).contains(&len) && self.is_late() {
+        if (self.kept + 1..self.prompt).contains(&len) && !self.is_decoding() && self.is_late() {
             self.finish = Some(Finish::Time);
             return Ok(());
         }
@@ -315,10 +319,13 @@ impl Generator {
     fn score_after(&self, index: usize) -> Wants {
         let next = index + 1;
         match self.options.prompt_logprobs {
-            Some(scores) if (scores.from..self.prompt).contains(&next) => Wants::Score {
-                id: self.ids[next],
-                top: scores.top,
-            },
+            // A prompt that is computed again behind tokens has been scored.
+            Some(scores) if !self.is_decoding() && (scores.from..self.prompt).contains(&next) => {
+                Wants::Score {
+                    id: self.ids[next],
+                    top: scores.top,
+                }
+            }
             _ => Wants::Nothing,
         }
     }
@@ -424,7 +431,7 @@ impl Generator {
         let Some(wanted) = self.options.prompt_logprobs else {
             return;
         };
-        if scored.is_nan {
+        if scored.is_nan || scored.log_sum.is_nan() {
             self.failure
                 .get_or_insert(Error::NotANumber { id: scored.best });
             return;

@@ -35,7 +35,7 @@ impl PromptLookup {
         let Some(start) = found else {
             return &[];
         };
-        let proposed = &ids[start..ids.len().min(start + self.tokens)];
+        let proposed = &ids[start..ids.len().min(start.saturating_add(self.tokens))];
         let end = proposed.iter().position(|id| eos.contains(id));
         &proposed[..end.unwrap_or(proposed.len())]
     }
@@ -55,6 +55,7 @@ mod tests {
     fn the_longest_end_decides_and_its_first_occurrence_counts() {
         let ids = [1, 2, 3, 4, 9, 3, 5, 2, 3, 6, 2, 3];
         assert_eq!(propose(3, 2, &ids, &[]), [4, 9, 3]);
+        assert_eq!(propose(usize::MAX, 2, &ids, &[]), ids[3..]);
         assert_eq!(propose(3, 1, &ids, &[]), [4, 9, 3]);
         assert_eq!(propose(3, 3, &ids, &[]), [4, 9, 3]);
         assert_eq!(

@@ -158,9 +158,11 @@ impl ModelFiles {
     /// # Errors
     /// [`Error::TextTooLong`]; [`Error::NoTokenizer`].
     pub fn check_text(&self, text: &str, context_size: Option<usize>) -> Result<()> {
-        let most = self.config().max_context_length;
-        let context_size = context_size.unwrap_or(most).min(most);
-        check_text(self.require_tokenizer()?, text, context_size)
+        check_text(
+            self.require_tokenizer()?,
+            text,
+            self.context_size(context_size),
+        )
     }
 
     /// Checks that a prompt can be used with a context of `context_size`; `None`: all that the model has.
@@ -168,8 +170,26 @@ impl ModelFiles {
     /// # Errors
     /// One that [`Error::is_of_prompt`].
     pub fn check_prompt(&self, ids: &[u32], context_size: Option<usize>) -> Result<()> {
+        check_ids(ids, self.config(), self.context_size(context_size))
+    }
+
+    /// As [`Model::check_request`], with a context as for [`ModelFiles::check_prompt`].
+    ///
+    /// # Errors
+    /// As [`Model::check_request`].
+    pub fn check_request(
+        &self,
+        ids: &[u32],
+        options: &GenerateOptions,
+        context_size: Option<usize>,
+    ) -> Result<()> {
+        self.check_options(options)?;
+        check_length(ids, options, self.config(), self.context_size(context_size))
+    }
+
+    fn context_size(&self, asked: Option<usize>) -> usize {
         let most = self.config().max_context_length;
-        check_ids(ids, self.config(), context_size.unwrap_or(most).min(most))
+        asked.unwrap_or(most).min(most)
     }
 
     /// Checks that a text can be generated as `options` say.
@@ -217,7 +237,7 @@ impl ModelFiles {
         Ok(model)
     }
 
-    /// As [`ModelFiles::load`], on the device that `other` is on.
+    /// As [`ModelFiles::load`], on the device that `other` is on. `options.memory_limit` is for both.
     ///
     /// # Errors
     /// As [`Model::load`].
@@ -227,8 +247,15 @@ impl ModelFiles {
         options: &LoadOptions,
         progress: impl FnMut(Progress),
     ) -> Result<Model> {
-        let gpu = other.network().gpu().clone();
-        self.put_on(gpu, Instant::now(), options, progress)
+        let network = other.network();
+        let taken = network.weight_bytes() + network.kv_cache_bytes() + network.scratch_bytes();
+        let options = LoadOptions {
+            memory_limit: options
+                .memory_limit
+                .map(|limit| limit.saturating_sub(taken)),
+            ..options.clone()
+        };
+        self.put_on(network.gpu().clone(), Instant::now(), &options, progress)
     }
 
     fn put_on(
@@ -368,19 +395,7 @@ impl Model {
     /// As [`crate::Session::generate`].
     pub fn check_request(&self, ids: &[u32], options: &GenerateOptions) -> Result<()> {
         self.check_options(options)?;
-        let context_size = self.context_size();
-        // The last token is never fed: where no more than that is asked for, a prompt may fill the context, and where none is, all but its
-        // last id.
-        let most = match options.max_tokens {
-            Some(0) if options.prompt_logprobs.is_some() => context_size + 1,
-            Some(0 | 1) => context_size,
-            _ => context_size - 1,
-        };
-        check_ids(ids, self.config(), usize::MAX)?;
-        match ids.len() > most {
-            true => Err(prompt_too_long(ids, self.config(), context_size)),
-            false => Ok(()),
-        }
+        check_length(ids, options, self.config(), self.context_size())
     }
 
     /// What the model was called when it was loaded.
@@ -524,6 +539,26 @@ pub(super) fn check_ids(ids: &[u32], config: &Config, context_size: usize) -> Re
         return Err(prompt_too_long(ids, config, context_size));
     }
     Ok(())
+}
+
+/// Whether what `options` ask for has room behind a prompt, in a context of so many positions.
+fn check_length(
+    ids: &[u32],
+    options: &GenerateOptions,
+    config: &Config,
+    context_size: usize,
+) -> Result<()> {
+    // The last token is never fed: where no more than that is asked for, a prompt may fill the context, and where none is, all but its last id.
+    let most = match options.max_tokens {
+        Some(0) if options.prompt_logprobs.is_some() => context_size + 1,
+        Some(0 | 1) => context_size,
+        _ => context_size - 1,
+    };
+    check_ids(ids, config, usize::MAX)?;
+    match ids.len() > most {
+        true => Err(prompt_too_long(ids, config, context_size)),
+        false => Ok(()),
+    }
 }
 
 fn prompt_too_long(ids: &[u32], config: &Config, context_size: usize) -> Error {

@@ -227,7 +227,8 @@ impl<T> TextPool<T> {
         let mut ended = Vec::new();
         self.admit(&mut on_event, &mut ended);
         for active in &mut self.active {
-            if active.generator.is_cancelled() {
+            // With the next token a text ends by itself, and gives out what it has held back.
+            if active.generator.is_cancelled() && !active.generator.is_decoding() {
                 active.generator.end(Finish::Cancelled);
             }
         }

@@ -135,7 +135,8 @@ impl Sampler {
     /// probability it falls, in the order of ids.
     ///
     /// # Errors
-    /// [`Error::NotANumber`] where a logit is none; [`Error::NothingToChoose`] where a token was to be drawn and all are forbidden.
+    /// [`Error::NotANumber`] where a logit is none; where a token was to be drawn [`Error::NothingToChoose`] if all are forbidden, and
+    /// [`Error::NothingToWeigh`] if settings made a logit infinite.
     pub fn choose(&mut self, logits: &[f32], history: &[u32], uniform: f32) -> Result<u32> {
         self.weigh(logits, history)?;
         match self.is_random {
@@ -192,7 +193,7 @@ impl Sampler {
     /// probability, up to a factor.
     fn weigh(&mut self, logits: &[f32], history: &[u32]) -> Result<()> {
         if !self.processors.remove_invalid_values() {
-            refuse(logits, f32::is_nan)?;
+            refuse_nan(logits)?;
         }
         self.logits.clear();
         self.logits.extend_from_slice(logits);
@@ -201,7 +202,13 @@ impl Sampler {
             return Ok(());
         }
         // What processors can make of numbers, and what has no probability.
-        refuse(&self.logits, |x| x.is_nan() || x == f32::INFINITY)?;
+        let is_wrong = |x: f32| x.is_nan() || x == f32::INFINITY;
+        if let Some(id) = self.logits.iter().position(|logit| is_wrong(*logit)) {
+            return Err(match is_wrong(logits[id]) {
+                true => Error::NotANumber { id: id as u32 },
+                false => Error::NothingToWeigh,
+            });
+        }
         self.warpers.apply(&mut self.logits);
         let highest = self.logits.iter().copied().reduce(f32::max);
         let highest = highest.filter(|logit| logit.is_finite());
@@ -233,8 +240,8 @@ fn sum(weights: &[f32]) -> f64 {
     weights.iter().map(|weight| f64::from(*weight)).sum()
 }
 
-fn refuse(logits: &[f32], is_wrong: impl Fn(f32) -> bool) -> Result<()> {
-    match logits.iter().position(|logit| is_wrong(*logit)) {
+fn refuse_nan(logits: &[f32]) -> Result<()> {
+    match logits.iter().position(|logit| logit.is_nan()) {
         Some(id) => Err(Error::NotANumber { id: id as u32 }),
         None => Ok(()),
     }
@@ -281,6 +288,10 @@ mod tests {
         let drawn = |logits: &[f32]| Sampler::new(warm.clone()).choose(logits, &[], 0.5);
         let infinite = drawn(&[f32::INFINITY, 0.0]);
         assert!(matches!(infinite, Err(Error::NotANumber { id: 0 })));
+        let mut biased = warm.clone();
+        biased.processors.sequence_bias = vec![(vec![0], f32::INFINITY)];
+        let biased = Sampler::new(biased).choose(&[1.0, 0.0], &[], 0.5);
+        assert!(matches!(biased, Err(Error::NothingToWeigh)), "{biased:?}");
         let forbidden = drawn(&[f32::NEG_INFINITY; 2]);
         assert!(matches!(forbidden, Err(Error::NothingToChoose)));
         warm.processors.remove_invalid_values = true;

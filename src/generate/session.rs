@@ -6,7 +6,7 @@ use super::model::{Model, check_ids, eos_of};
 use super::options::{Finish, GenerateOptions, PromptToken, Score, Timing, Token};
 use super::sampling::top_candidates;
 use super::writer::Writer;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{RowResult, Sequence, Wants, common_prefix};
 use crate::trace::{Step, TraceMode};
 
@@ -201,6 +201,7 @@ impl Session {
         self.forget_steps();
         let mut logprobs = vec![None; ids.len()];
         let mut next = Vec::new();
+        let mut failure = None;
         self.driver.compute(
             &mut self.sequence,
             ids,
@@ -210,6 +211,9 @@ impl Session {
                 None => Wants::Logits,
             },
             |index, result| match result {
+                RowResult::Score(scored) if scored.is_nan || scored.log_sum.is_nan() => {
+                    failure.get_or_insert(Error::NotANumber { id: scored.best });
+                }
                 RowResult::Score(scored) => {
                     let logprob = f64::from(scored.logit) - scored.log_sum;
                     logprobs[index + 1] = Some(logprob as f32);
@@ -222,7 +226,10 @@ impl Session {
                 true
             },
         )?;
-        Ok(Score { logprobs, next })
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(Score { logprobs, next }),
+        }
     }
 
     pub(super) fn sequence(&self) -> &Sequence {

@@ -63,6 +63,7 @@ fn write(
     count: usize,
     mut on_token: impl FnMut(usize, &Token) -> bool,
 ) -> Result<Vec<Text>> {
+    let begun = Instant::now();
     let end = Arc::new(AtomicBool::new(false));
     let mut texts = Vec::new();
     let mut indices = 0..count;
@@ -73,6 +74,10 @@ fn write(
             let mut options = options.clone();
             options.sampling.seed = options.sampling.seed.wrapping_add(index as u64);
             options.cancel = Some(Arc::clone(&end));
+            // All have the same time, those too that others made wait.
+            options.max_time = options
+                .max_time
+                .map(|most| most.saturating_sub(begun.elapsed()));
             pool.push(index, ids.to_vec(), options);
         }
         if pool.is_empty() {

@@ -213,20 +213,25 @@ impl Executor {
         Ok(())
     }
 
-    /// Takes the plan for a cache in f32. What is in flight is worth nothing.
+    /// The plan for a cache in f32, with its kernels compiled. Nothing is done by it yet.
     ///
     /// # Errors
     /// Those of compiling.
-    pub fn widen(&mut self, resident: &Resident, pool: &KvPool) -> Result<()> {
+    pub fn compile_exact(&mut self, resident: &Resident) -> Result<Plan> {
         let plan = Plan::new(exact_blueprint(resident));
         self.pipelines.add(&resident.gpu, plan.kernels())?;
+        Ok(plan)
+    }
+
+    /// Goes by another plan from here on; the next step binds it. What is in flight is worth nothing.
+    pub fn take_plan(&mut self, resident: &Resident, plan: Plan) {
         self.plan = plan;
         self.in_flight.clear();
         self.stored.clear();
         self.logits_taken_by = None;
-        let overflow = self.buffers.get(BufferId::Overflow)?;
-        resident.gpu.queue.write_buffer(overflow, 0, &[0; 16]);
-        self.rebind(resident, pool)
+        if let Ok(overflow) = self.buffers.get(BufferId::Overflow) {
+            resident.gpu.queue.write_buffer(overflow, 0, &[0; 16]);
+        }
     }
 
     /// Whether prompts are multiplied in f16.

@@ -145,7 +145,7 @@ impl KvPool {
         let generous = least.max(now + now / 2).min(most.max(least));
         let mut result = Err(out_of_memory(gpu));
         for capacity in [generous, least] {
-            if capacity > most || !self.fits(resident, capacity) {
+            if capacity > most || !self.fits(resident, capacity, self.exact) {
                 continue;
             }
             result = gpu.try_allocating(|| layers(resident, capacity, self.exact));
@@ -167,8 +167,8 @@ impl KvPool {
     }
 
     /// Whether so many rows are within the limit, and free memory holds them beside those that are there.
-    fn fits(&self, resident: &Resident, capacity: usize) -> bool {
-        let bytes = capacity as u64 * sizes::position_bytes(&resident.config, self.exact);
+    fn fits(&self, resident: &Resident, capacity: usize, exact: bool) -> bool {
+        let bytes = capacity as u64 * sizes::position_bytes(&resident.config, exact);
         let in_limit = resident
             .memory_limit
             .is_none_or(|limit| resident.layout.bytes() + bytes <= limit);
@@ -176,7 +176,7 @@ impl KvPool {
     }
 
     fn make_room_for_slots(&mut self, resident: &Resident, id: SequenceId) -> Result<()> {
-        let needed = self.rows.slots();
+        let needed = id.slot as usize + 1;
         if needed <= self.tables.slots {
             return Ok(());
         }
@@ -271,7 +271,7 @@ impl KvPool {
             self.forget();
             return Ok(());
         }
-        if capacity > most {
+        if capacity > most || !self.fits(resident, capacity, true) {
             return Err(out_of_memory(&resident.gpu));
         }
         let wide = resident

@@ -410,12 +410,15 @@ impl Network {
 
     /// Keys, values and prompts become f32, unless they are; everything that was computed is lost.
     fn widen(&self, core: &mut Core) -> Result<()> {
-        if !core.pool.exact || core.executor.has_f16_prefill() {
-            core.pool.widen(&self.resident)?;
-            core.executor.widen(&self.resident, &core.pool)?;
-            self.epoch.store(core.pool.epoch, Ordering::Release);
-            self.has_widened.store(true, Ordering::Relaxed);
+        if core.pool.exact && !core.executor.has_f16_prefill() {
+            return Ok(());
         }
+        // What can fail comes first, and changes nothing: an epoch that only one of the two knew of would have every batch thrown away.
+        let plan = core.executor.compile_exact(&self.resident)?;
+        core.pool.widen(&self.resident)?;
+        core.executor.take_plan(&self.resident, plan);
+        self.epoch.store(core.pool.epoch, Ordering::Release);
+        self.has_widened.store(true, Ordering::Relaxed);
         Ok(())
     }
 }

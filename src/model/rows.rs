@@ -93,11 +93,6 @@ impl Rows {
         }
     }
 
-    /// Slots that sequences have, or had.
-    pub fn slots(&self) -> usize {
-        self.sequences.len()
-    }
-
     fn get(&self, id: SequenceId) -> Result<&Sequence> {
         let sequence = self.sequences.get(id.slot as usize);
         let is_this = |other: &&Sequence| other.is_live && other.generation == id.generation;

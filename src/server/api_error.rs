@@ -123,7 +123,8 @@ impl From<&Error> for ApiError {
             | Error::NoTokenizer { .. }
             | Error::TokenBeyondVocabulary { .. }
             | Error::Text(_)
-            | Error::NothingToChoose => (400, None),
+            | Error::NothingToChoose
+            | Error::NothingToWeigh => (400, None),
             Error::Cancelled => (503, None),
             Error::OutOfMemory { .. } => return Self::busy(message),
             // The model is loaded again meanwhile.

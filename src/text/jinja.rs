@@ -1,6 +1,7 @@
 //! Chat templates in Jinja, as Hugging Face's `transformers` runs them: the same settings, functions and variables. A template is a program
 //! of somebody else's, so what it may do is bounded.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -231,6 +232,11 @@ fn environment() -> Environment<'static> {
     for name in ["default", "d"] {
         environment.add_filter(name, default);
     }
+    environment.add_filter("int", int);
+    environment.add_filter("float", float);
+    environment.add_filter("wordcount", |text: Cow<'_, str>| {
+        text.split_whitespace().count()
+    });
     environment.add_filter("sort", sort);
     environment.add_filter("dictsort", dictsort);
     // None cannot be iterated over, texts, mappings and slices are sequences, and functions are objects, as in Python.
@@ -279,6 +285,32 @@ fn default(value: Value, arguments: Rest<ValueOrKwargs>) -> Run<Value> {
         true => other.unwrap_or_else(|| "".into()),
         false => value,
     })
+}
+
+/// What is no number is 0, unless something else is asked for.
+fn int(state: &State<'_, '_>, value: &Value, arguments: Rest<ValueOrKwargs>) -> Run<Value> {
+    let arguments = by_name(&["default", "base"], arguments)?;
+    let default: Option<Value> = arguments.get("default")?;
+    let base: Option<u32> = arguments.get("base")?;
+    arguments.assert_all_used()?;
+    let default = default.unwrap_or_else(|| 0.into());
+    let no_more = Kwargs::from_iter::<[(&str, Value); 0]>([]);
+    match value.is_undefined() {
+        true => Ok(default),
+        false => minijinja::filters::int(state, value, Some(default), base, no_more),
+    }
+}
+
+fn float(state: &State<'_, '_>, value: &Value, arguments: Rest<ValueOrKwargs>) -> Run<Value> {
+    let arguments = by_name(&["default"], arguments)?;
+    let default: Option<Value> = arguments.get("default")?;
+    arguments.assert_all_used()?;
+    let default = default.unwrap_or_else(|| 0.0.into());
+    let no_more = Kwargs::from_iter::<[(&str, Value); 0]>([]);
+    match value.is_undefined() {
+        true => Ok(default),
+        false => minijinja::filters::float(state, value, Some(default), no_more),
+    }
 }
 
 fn sort(state: &State<'_, '_>, value: Value, arguments: Rest<ValueOrKwargs>) -> Run<Value> {

@@ -372,6 +372,8 @@ fn growth(rules: &Value) -> f64 {
     }
     let length = |value: &Value| value.as_str().map_or(0, str::len) as f64;
     match (rules["type"].as_str(), &rules["pattern"]) {
+        // A piece between two tokens may have one byte.
+        (Some("Prepend"), _) => length(&rules["prepend"]) + 1.0,
         (Some("Replace"), pattern) => {
             // A regular expression may match nothing, anywhere.
             let least = length(&pattern["String"]);

@@ -5,7 +5,7 @@ use super::steps::{add, logits, run};
 use openelm::kernels::BatchClass::{Generated, Prompt};
 use openelm::model::{Batch, ChoiceParams, RowResult, Sequence, TokenSource, Wants};
 use openelm::trace::TraceMode;
-use openelm::{ComputePath, Dtype, Error, GenerateOptions, Model, SampleOn, Tune};
+use openelm::{ComputePath, Dtype, Error, GenerateOptions, Model, PromptLogprobs, SampleOn, Tune};
 use proptest::prelude::*;
 
 pub fn ids(model: &Model, seed: u64, count: usize) -> Vec<u32> {
@@ -415,6 +415,25 @@ fn keys_and_values_beyond_f16_become_f32() {
     }
 }
 
+/// Where keys and values in f32 are more than may be used, whoever needs them is told so, each time.
+#[test]
+fn what_cannot_become_f32_is_an_error() {
+    let folder = wide_values_of(&[5]);
+    let path = folder.path().to_string_lossy().into_owned();
+    let mut options = common::options(Some(ComputePath::Gpu), false);
+    options.dtype = Some(Dtype::F32);
+    let model = Model::load(&path, &options).unwrap();
+    let network = model.network();
+    let bytes = network.weight_bytes() + network.kv_cache_bytes() + network.scratch_bytes();
+    options.memory_limit = Some(bytes + 4096);
+    let model = Model::load(&path, &options).unwrap();
+    for _ in 0..2 {
+        let error = model.session().unwrap().next_logits(&[1, 5]).map(drop);
+        assert!(matches!(error, Err(Error::OutOfMemory { .. })), "{error:?}");
+    }
+    assert!(!model.network().take_widened());
+}
+
 /// What one session's values make f32 is another's as well, which may be between two steps of its prompt or of its text.
 #[test]
 fn what_others_make_f32_is_computed_again() {
@@ -454,6 +473,7 @@ fn what_others_make_f32_is_computed_again() {
             let mut options = GenerateOptions::default();
             options.max_tokens = Some(12);
             options.sample_on = Some(sample_on);
+            options.prompt_logprobs = Some(PromptLogprobs { from: 1, top: 0 });
             let text = |model: &Model, at: usize| {
                 let (mut a, mut b) = (model.session().unwrap(), model.session().unwrap());
                 let mut text = Vec::new();
@@ -464,6 +484,8 @@ fn what_others_make_f32_is_computed_again() {
                         b.next_logits(&[1, 5]).unwrap();
                     }
                 }
+                let scored = tokens.prompt_logprobs().iter().map(|token| token.id);
+                assert_eq!(scored.collect::<Vec<_>>(), prompt[1..20]);
                 text
             };
             let model = load(compute_path, false);
