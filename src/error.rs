@@ -297,6 +297,9 @@ pub enum Error {
     /// Arguments that contradict each other or the model: a mistake of the calling program, not of a person or a file.
     #[error("{0}")]
     Misuse(String),
+    /// What cannot be, whatever the caller, the files and the driver do.
+    #[error("{0} (this is a bug in openelm: please report it)")]
+    Bug(String),
     /// A server cannot listen where it was told to.
     #[error("cannot listen on {address}: {cause}")]
     Listen {

@@ -42,14 +42,14 @@ pub fn beside<T: Send, U>(
 /// Waits for a promise of the driver. In a browser, which keeps none as long as anybody waits, that is an error unless it is kept already.
 ///
 /// # Errors
-/// [`Error::Gpu`].
+/// [`Error::Misuse`] where there are no threads and the promise is not kept yet.
 pub fn block_on<T>(promise: impl Future<Output = T>) -> Result<T> {
     if EXIST {
         return Ok(pollster::block_on(promise));
     }
     match pin!(promise).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(kept) => Ok(kept),
-        Poll::Pending => Err(Error::Gpu(
+        Poll::Pending => Err(Error::Misuse(
             "nothing can wait for the device here; only what is asynchronous works".into(),
         )),
     }

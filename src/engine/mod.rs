@@ -1,5 +1,5 @@
-//! A worker thread that owns device and model: commands go in, events come out. What a window or a server talks to, so that neither
-//! ever waits for the device. Requests run side by side; every event names the one that it belongs to.
+//! A worker thread that owns device and model: commands go in, events come out. What the window talks to, so that it
+//! never waits for the device. Requests run side by side; every event names the one that it belongs to.
 
 mod api;
 mod handle;

@@ -74,7 +74,7 @@ pub fn ask(
 fn job_of<'a>(tasks: &'a [Task], jobs: &'a [Job], index: usize) -> Result<(&'a Job, &'a Task)> {
     let job = jobs.get(index);
     job.and_then(|job| Some((job, tasks.get(job.task)?)))
-        .ok_or_else(|| Error::Misuse("a job of a task that is not there".into()))
+        .ok_or_else(|| Error::Bug("a job of a task that is not there".into()))
 }
 
 fn answer(text: Text) -> Result<Answer> {

@@ -399,10 +399,11 @@ impl Generator {
                     speculator.judge(is_accepted);
                     self.refused = if is_accepted { 0 } else { self.pending };
                 }
+                let log_sum = log_sum_exp(logits);
                 Chosen {
                     id,
-                    logprob: (f64::from(logits[id as usize]) - log_sum_exp(logits)) as f32,
-                    top: top_candidates(logits, self.options.top_logprobs),
+                    logprob: logprob(logits[id as usize], log_sum),
+                    top: top_candidates(logits, self.options.top_logprobs, log_sum),
                 }
             }
             // Where chance has a part, an infinite logit leaves no sum.

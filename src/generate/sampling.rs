@@ -30,13 +30,12 @@ pub fn log_sum_exp(logits: &[f32]) -> f64 {
     highest + sum.ln()
 }
 
-/// The `count` tokens with the highest logits, highest first; the lower id first among equals.
-pub fn top_candidates(logits: &[f32], count: usize) -> Vec<Candidate> {
+/// The `count` tokens with the highest logits, highest first; the lower id first among equals. `log_sum` is that of all logits.
+pub fn top_candidates(logits: &[f32], count: usize, log_sum: f64) -> Vec<Candidate> {
     let count = count.min(logits.len());
     if count == 0 {
         return Vec::new();
     }
-    let total = log_sum_exp(logits);
     let mut order: Vec<u32> = (0..logits.len() as u32).collect();
     order.select_nth_unstable_by(count - 1, |a, b| by_logit(logits, *a, *b));
     order.truncate(count);
@@ -46,7 +45,7 @@ pub fn top_candidates(logits: &[f32], count: usize) -> Vec<Candidate> {
         .map(|id| Candidate {
             id,
             logit: logits[id as usize],
-            logprob: (f64::from(logits[id as usize]) - total) as f32,
+            logprob: (f64::from(logits[id as usize]) - log_sum) as f32,
         })
         .collect()
 }
@@ -319,7 +318,7 @@ mod tests {
     #[test]
     fn log_probabilities_sum_to_one() {
         let logits: Vec<f32> = (0..100).map(|i| (i as f32 * 0.37).sin() * 9.0).collect();
-        let sum: f64 = top_candidates(&logits, 100)
+        let sum: f64 = top_candidates(&logits, 100, log_sum_exp(&logits))
             .iter()
             .map(|c| f64::from(c.logprob).exp())
             .sum();

@@ -4,7 +4,7 @@ use super::driver::{Driver, Running};
 use super::generator::{Generator, Task};
 use super::model::{Model, check_ids, eos_of};
 use super::options::{Finish, GenerateOptions, PromptToken, Score, Timing, Token};
-use super::sampling::top_candidates;
+use super::sampling::{log_sum_exp, top_candidates};
 use super::writer::Writer;
 use crate::error::{Error, Result};
 use crate::model::{RowResult, Sequence, Wants, common_prefix};
@@ -218,7 +218,9 @@ impl Session {
                     let logprob = f64::from(scored.logit) - scored.log_sum;
                     logprobs[index + 1] = Some(logprob as f32);
                 }
-                RowResult::Logits(logits) => next = top_candidates(logits, top),
+                RowResult::Logits(logits) => {
+                    next = top_candidates(logits, top, log_sum_exp(logits))
+                }
                 RowResult::Choice(_) => {}
             },
             |done| {

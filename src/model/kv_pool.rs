@@ -132,7 +132,7 @@ impl KvPool {
         };
         match first {
             Some(first) => self.write_table(resident, id, first),
-            None => Err(Error::Misuse("the pool did not grow".into())),
+            None => Err(Error::Bug("the pool did not grow".into())),
         }
     }
 

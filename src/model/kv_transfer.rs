@@ -40,7 +40,7 @@ impl Piece {
     /// The bytes of the store that the piece is, in order; each with those before it.
     fn spans(&self, pool: &KvPool, id: SequenceId) -> Result<Vec<(u64, Range<u64>)>> {
         let rows = pool.rows().of(id)?.get(self.positions.clone());
-        let rows = rows.ok_or_else(|| Error::Misuse("positions without rows".into()))?;
+        let rows = rows.ok_or_else(|| Error::Bug("positions without rows".into()))?;
         let mut at = 0;
         let spans = rows.chunk_by(|row, next| row + 1 == *next).map(|span| {
             let first = u64::from(span[0]) * self.row_bytes;

@@ -112,11 +112,11 @@ impl Buffers {
     }
 
     /// # Errors
-    /// [`Error::Gpu`] for one that was not planned.
+    /// [`Error::Bug`] for one that was not planned.
     pub fn get(&self, id: BufferId) -> Result<&wgpu::Buffer> {
         self.0
             .get(&id)
-            .ok_or_else(|| Error::Gpu(format!("{id:?} was not planned")))
+            .ok_or_else(|| Error::Bug(format!("{id:?} was not planned")))
     }
 }
 

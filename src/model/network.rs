@@ -122,7 +122,7 @@ impl Network {
         let pipelines =
             pipelines.unwrap_or_else(|_| Err(Error::Gpu("compiling kernels panicked".into())));
         let fingerprint =
-            fingerprint.unwrap_or_else(|_| Err(Error::Gpu("hashing weights panicked".into())));
+            fingerprint.unwrap_or_else(|_| Err(Error::Bug("hashing weights panicked".into())));
         let in_full = |error| match error {
             Error::OutOfMemory { .. } => {
                 out_of_memory(&gpu, &layout, context_size, options, session, None)

@@ -116,7 +116,7 @@ fn arithmetic_time(gpu: &Gpu, stopwatch: &mut Stopwatch<'_>) -> Result<(u64, Rea
     let spec = arithmetic_peak::spec();
     let pipelines = gpu.compile(FILES, std::slice::from_ref(&spec))?;
     let [pipeline] = &pipelines[..] else {
-        return Err(Error::Gpu("one kernel was compiled to several".into()));
+        return Err(Error::Bug("one kernel was compiled to several".into()));
     };
     let kind = usize::from(gpu.is_software());
     let (workgroups, rounds) = (ARITHMETIC_WORKGROUPS[kind], ROUNDS[kind]);

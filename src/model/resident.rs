@@ -55,7 +55,7 @@ impl Pipelines {
             .iter()
             .find(|(compiled, _)| compiled == spec)
             .map(|(_, pipeline)| pipeline)
-            .ok_or_else(|| Error::Gpu(format!("{} was not compiled at load", spec.variant.file)))
+            .ok_or_else(|| Error::Bug(format!("{} was not compiled at load", spec.variant.file)))
     }
 }
 

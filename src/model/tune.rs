@@ -206,7 +206,7 @@ fn measure(gpu: &Gpu, config: &Config, dtype: Dtype, possible: &[ComputePath]) -
             best = Some((path, time));
         }
     }
-    let (path, _) = best.ok_or_else(|| Error::Gpu("no place for weights is possible".into()))?;
+    let (path, _) = best.ok_or_else(|| Error::Bug("no place for weights is possible".into()))?;
     let both = with_and_without_subgroups(default, path, gpu);
     let tuning = match path {
         ComputePath::Software => {

@@ -206,7 +206,7 @@ fn apart<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Result<
         Ok(done) => Ok(Some(done)),
         Err(RecvTimeoutError::Timeout) => Ok(None),
         Err(RecvTimeoutError::Disconnected) => {
-            Err(Error::Text("a chat template stopped its thread".into()))
+            Err(Error::Bug("a chat template stopped its thread".into()))
         }
     }
 }
