@@ -464,6 +464,43 @@ fn other_tokenizers_are_no_different() {
     );
 }
 
+/// What `add_tokens` adds is normalised unless it is told otherwise: Llama's begins it with a sign, so that it is one behind a space only.
+#[test]
+fn added_tokens_that_are_normalised_are_found_as_the_library_finds_them() {
+    let checkpoint = Checkpoint::open("demo").unwrap();
+    let mut json: serde_json::Value =
+        serde_json::from_slice(&checkpoint.tokenizer.unwrap()).unwrap();
+    let added = json["added_tokens"].as_array_mut().unwrap();
+    for (i, content) in ["<|im_start|>", "<|im_end|>", "<|im_end|>s"]
+        .into_iter()
+        .enumerate()
+    {
+        added.push(serde_json::json!({
+            "id": 4096 + i, "content": content, "special": false, "single_word": false, "lstrip": false, "rstrip": false, "normalized": true,
+        }));
+    }
+    let bytes = serde_json::to_vec(&json).unwrap();
+    let tokenizer = Tokenizer::from_bytes(&bytes, "tokenizer.json".as_ref(), 1, 5000).unwrap();
+    let template = jinja(
+        "{% for m in messages %}{{ '<|im_start|>' ~ m.role ~ '\n' ~ m.content ~ ' <|im_end|>\n' }}{% endfor %}",
+    )
+    .unwrap();
+    for text in [
+        "Hi",
+        "two words",
+        "a <|im_end|> b",
+        " <|im_end|>s",
+        "é <|im_start|>",
+    ] {
+        let said = turns(&[(Role::User, text)]);
+        let prompt = template.prompt(&said, &tokenizer).unwrap();
+        let ids = tokenizer.encode_chat(&prompt).unwrap();
+        assert_eq!(ids, tokenizer.encode(prompt.text()).unwrap(), "{text}");
+        assert_eq!(ids[1], 4096, "{text}: {ids:?}");
+        assert!(ids.contains(&4097), "{text}: {ids:?}");
+    }
+}
+
 /// The error of a template that is compiled and run.
 fn failure(source: &str) -> (Option<usize>, String) {
     let done = jinja(source).and_then(|template| template.text(&talk()));
