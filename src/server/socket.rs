@@ -49,6 +49,8 @@ pub enum Overdue {
 struct State {
     phase: Phase,
     since: Instant,
+    /// Whether hyper still holds some of an answer that is made: then the peer has nothing to hurry with.
+    is_unsent: bool,
     /// Since when the peer has taken in nothing of what was to be sent.
     stalled: Option<Instant>,
 }
@@ -70,6 +72,7 @@ impl Socket {
             state: Mutex::new(State {
                 phase: Phase::Head,
                 since: Instant::now(),
+                is_unsent: false,
                 stalled: None,
             }),
             unwanted: Notify::new(),
@@ -118,16 +121,26 @@ impl Socket {
             return Some(Overdue::Stalled);
         }
         match state.phase {
+            _ if state.is_unsent => None,
             Phase::Idle if is_over(state.since, limits.keep_alive) => Some(Overdue::Idle),
             Phase::Head if is_over(state.since, limits.header_time) => Some(Overdue::Head),
             _ => None,
         }
     }
 
-    /// Since when the connection has been waiting for a request; `None` where it is answering one.
+    /// Since when the connection has been waiting for a request; `None` where it is answering one, until the last of that is sent.
     pub fn waiting_since(&self) -> Option<Instant> {
         let state = self.state();
-        (state.phase != Phase::Answer).then_some(state.since)
+        (state.phase != Phase::Answer && !state.is_unsent).then_some(state.since)
+    }
+
+    /// hyper has handed over all that it held.
+    fn sent(&self) {
+        let mut state = self.state();
+        if std::mem::take(&mut state.is_unsent) {
+            // From now on the peer can be expected to go on.
+            state.since = Instant::now();
+        }
     }
 
     /// The place is wanted for another connection.
@@ -208,12 +221,13 @@ impl Socket {
     }
 }
 
-/// A request that is under way, until its answer is made.
+/// A request that is under way, until its answer is made. Of that hyper may hold megabytes by then.
 pub struct InFlight(Arc<Socket>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.enter(Phase::Idle);
+        let mut state = self.0.state();
+        (state.phase, state.since, state.is_unsent) = (Phase::Idle, Instant::now(), true);
     }
 }
 
@@ -286,7 +300,12 @@ impl AsyncWrite for Io {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.write).poll_flush(context)
+        let flushed = Pin::new(&mut self.write).poll_flush(context);
+        // hyper asks for this only once it holds nothing itself.
+        if matches!(flushed, Poll::Ready(Ok(()))) {
+            self.socket.sent();
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

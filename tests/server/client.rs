@@ -60,6 +60,20 @@ impl Client {
         Self::over(TcpStream::connect(address).unwrap())
     }
 
+    /// With room for so many bytes that were not read yet.
+    pub fn with_room(address: SocketAddr, bytes: u32) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_io().build().unwrap();
+        let socket = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.set_recv_buffer_size(bytes).unwrap();
+            socket.connect(address).await.unwrap()
+        });
+        let socket = socket.into_std().unwrap();
+        socket.set_nonblocking(false).unwrap();
+        Self::over(socket)
+    }
+
     pub fn over(socket: TcpStream) -> Self {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -105,6 +119,11 @@ impl Client {
                 return None;
             }
         }
+    }
+
+    /// Waits for the beginning of an answer, and takes nothing of it.
+    pub fn head_comes(&mut self) {
+        assert!(self.socket.peek(&mut [0]).unwrap() > 0);
     }
 
     fn exactly(&mut self, count: usize) -> Option<Vec<u8>> {

@@ -81,16 +81,7 @@ fn who_leaves_while_waiting_is_forgotten() {
 
 /// A client that has room for little, and reads nothing while texts are written and sent to it.
 fn stalled(scene: &Scene, texts: usize) -> Client {
-    let runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = { runtime }.enable_io().build().unwrap();
-    let socket = runtime.block_on(async {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(4096).unwrap();
-        socket.connect(scene.address).await.unwrap()
-    });
-    let socket = socket.into_std().unwrap();
-    socket.set_nonblocking(false).unwrap();
-    let mut client = Client::over(socket);
+    let mut client = Client::with_room(scene.address, 4096);
     let body = json!({"prompt": "A king", "max_tokens": 500, "ignore_eos": true, "n": texts, "temperature": 1, "stream": true,
         "logprobs": 20});
     client.send(post("/v1/completions", &body.to_string()));
