@@ -75,7 +75,8 @@ pub async fn serve(socket: Arc<Socket>, io: Io, router: Router, limits: &Limits,
                         "HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
                          connection: close\r\nx-content-type-options: nosniff\r\n\r\n"
                     );
-                    socket.send_now((head + HEAD_TOO_SLOW).as_bytes());
+                    // Whether anybody reads it or not.
+                    let _ = socket.send_now((head + HEAD_TOO_SLOW).as_bytes());
                     break;
                 }
             },

@@ -22,6 +22,9 @@ const HIDDEN_END: Duration = Duration::from_millis(100);
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 const LAST_LOOK: Duration = Duration::from_secs(1);
 
+/// What says nothing.
+const INTERIM: &[u8] = b"HTTP/1.1 102 Processing\r\n\r\n";
+
 /// What goes on with a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -44,6 +47,15 @@ pub enum Overdue {
     Head,
     /// The peer takes in nothing.
     Stalled,
+}
+
+/// How a peer has come to send no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// It has ended its side, and may still take in what it is sent.
+    Side,
+    /// It is gone.
+    Broken,
 }
 
 struct State {
@@ -158,33 +170,45 @@ impl Socket {
         }
     }
 
-    /// Sends bytes at once, past hyper, where nothing that hyper sends is held up. What does not fit is lost.
-    pub fn send_now(&self, bytes: &[u8]) {
-        if self.state().stalled.is_none() {
-            let _ = self.stream().try_write(bytes);
-        }
+    /// Sends bytes at once, past hyper, where nothing that hyper sends is held up. What does not fit is lost. False where the connection turns
+    /// out to be broken.
+    pub fn send_now(&self, bytes: &[u8]) -> bool {
+        let is_held_up = {
+            let state = self.state();
+            state.stalled.is_some() || state.is_unsent
+        };
+        is_held_up
+            || match self.stream().try_write(bytes) {
+                Ok(_) => true,
+                Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+            }
     }
 
     /// Returns when the peer sends no more, although there may be bytes that were not read yet, or the connection is broken.
-    pub async fn closed(&self) {
+    pub async fn closed(&self) -> Closed {
         loop {
             match self.stream().peek(&mut [0]).await {
-                Ok(0) | Err(_) => return,
+                Ok(0) => return Closed::Side,
+                // The system says so once: later the socket has no error.
+                Err(_) => return Closed::Broken,
                 Ok(_) => {}
             }
-            let ready = self.stream().ready(Interest::READABLE).await;
-            if ready.is_ok_and(|ready| !ready.is_read_closed()) {
-                tokio::time::sleep(HIDDEN_END).await;
-            } else {
-                return;
+            match self.stream().ready(Interest::READABLE).await {
+                Ok(ready) if !ready.is_read_closed() => tokio::time::sleep(HIDDEN_END).await,
+                Ok(_) if self.has_no_error() => return Closed::Side,
+                Ok(_) | Err(_) => return Closed::Broken,
             }
         }
+    }
+
+    fn has_no_error(&self) -> bool {
+        matches!(self.stream().take_error(), Ok(None))
     }
 
     /// Returns when the peer, after it was sent something, has said that it knows of no such connection any more.
     pub async fn broken(&self) {
         let mut pause = FIRST_LOOK;
-        while matches!(self.stream().take_error(), Ok(None)) {
+        while self.has_no_error() {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LAST_LOOK);
         }
@@ -193,12 +217,16 @@ impl Socket {
     /// Returns when the peer is gone, before any of an answer was sent to it. One that has ended its side looks like one that is gone, but still
     /// takes in what it is sent: an interim answer, which clients pass over, tells them apart.
     pub async fn gone(&self, version: Version) {
-        self.closed().await;
+        if self.closed().await == Closed::Broken {
+            return;
+        }
         // Before HTTP/1.1 there were no interim answers.
         if version > Version::HTTP_10 {
             // What hyper still has of answers before goes first.
             tokio::time::sleep(FIRST_LOOK).await;
-            self.send_now(b"HTTP/1.1 102 Processing\r\n\r\n");
+            if !self.send_now(INTERIM) {
+                return;
+            }
             self.broken().await;
         }
     }

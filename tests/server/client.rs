@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
+use tokio::net::TcpSocket;
 
 use super::scene::PATIENCE;
 
@@ -62,11 +63,20 @@ impl Client {
 
     /// With room for so many bytes that were not read yet.
     pub fn with_room(address: SocketAddr, bytes: u32) -> Self {
+        Self::with(address, |socket| socket.set_recv_buffer_size(bytes))
+    }
+
+    /// One that breaks the connection when it goes, and takes no leave.
+    pub fn abrupt(address: SocketAddr) -> Self {
+        Self::with(address, |socket| socket.set_zero_linger())
+    }
+
+    fn with(address: SocketAddr, set: impl FnOnce(&TcpSocket) -> std::io::Result<()>) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.enable_io().build().unwrap();
         let socket = runtime.block_on(async {
-            let socket = tokio::net::TcpSocket::new_v4().unwrap();
-            socket.set_recv_buffer_size(bytes).unwrap();
+            let socket = TcpSocket::new_v4().unwrap();
+            set(&socket).unwrap();
             socket.connect(address).await.unwrap()
         });
         let socket = socket.into_std().unwrap();
