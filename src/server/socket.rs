@@ -22,8 +22,8 @@ const HIDDEN_END: Duration = Duration::from_millis(100);
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 const LAST_LOOK: Duration = Duration::from_secs(1);
 
-/// What says nothing.
-const INTERIM: &[u8] = b"HTTP/1.1 102 Processing\r\n\r\n";
+/// What says nothing. Of all interim answers this is the one that every client passes over: Python's takes a 102 for the answer.
+const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// What goes on with a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -220,15 +220,15 @@ impl Socket {
         if self.closed().await == Closed::Broken {
             return;
         }
-        // Before HTTP/1.1 there were no interim answers.
+        // Before HTTP/1.1 there were no interim answers: the answer itself will tell.
         if version > Version::HTTP_10 {
             // What hyper still has of answers before goes first.
             tokio::time::sleep(FIRST_LOOK).await;
             if !self.send_now(INTERIM) {
                 return;
             }
-            self.broken().await;
         }
+        self.broken().await;
     }
 
     /// Reads and drops what the peer still sends: as long as bytes lie unread, closing a socket takes back what was just written.

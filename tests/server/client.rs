@@ -163,8 +163,8 @@ impl Client {
             body: String::new(),
         };
         match status {
-            // What only keeps us waiting.
-            102 => self.head(),
+            // What only keeps us waiting. Python's client passes over no other.
+            100 => self.head(),
             _ => Some(answer),
         }
     }
