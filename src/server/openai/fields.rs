@@ -125,7 +125,7 @@ impl<'a> Fields<'a> {
         let value = seed.deserialize(&mut json);
         value.map(Some).map_err(|error| {
             let path = self.path(name);
-            let message = format!("`{path}`: {}", without_place(&error));
+            let message = format!("`{path}`: {}", reason(&error));
             ApiError::invalid(path, message)
         })
     }
@@ -297,11 +297,18 @@ fn shown(json: &str) -> String {
     }
 }
 
-/// What an error says, but for where: lines and columns of a single field help nobody.
-fn without_place(error: &serde_json::Error) -> String {
+/// What an error says, but for where: lines and columns of a single field help nobody. A text that it quotes is cut short.
+fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let end = text.rfind(" at line ").unwrap_or(text.len());
-    text[..end].to_owned()
+    let text = &text[..end];
+    match (text.find('"'), text.rfind('"')) {
+        (Some(open), Some(close)) if open < close => {
+            let quoted = &text[open..=close];
+            format!("{}{}{}", &text[..open], shown(quoted), &text[close + 1..])
+        }
+        _ => text.to_owned(),
+    }
 }
 
 /// Whether it is an empty text, list or object.

@@ -235,6 +235,38 @@ fn what_cannot_be_is_refused_by_name() {
     );
 }
 
+/// Whoever sends megabytes knows them already.
+#[test]
+fn little_of_a_long_text_is_quoted() {
+    let long = "y\"".repeat(1 << 20);
+    let mut strict = context();
+    strict.is_strict = true;
+    let detokenize = |tokens: Value| {
+        let body = json!({"tokens": tokens}).to_string();
+        openai::detokenize(body.as_bytes(), &context()).err()
+    };
+    let named = json!({"prompt": "x", "model": long}).to_string();
+    for error in [
+        complete(&json!({"prompt": [[long]]}).to_string()).err(),
+        detokenize(json!(long)),
+        detokenize(json!([long])),
+        openai::completions(named.as_bytes(), &strict).err(),
+    ] {
+        let message = error.unwrap().message;
+        assert!(message.len() < 200, "{} bytes", message.len());
+        assert!(
+            message.contains("y\\\"y") || message.contains("y\"y"),
+            "{message}"
+        );
+    }
+    // What comes behind it still stands there.
+    let message = detokenize(json!([long])).unwrap().message;
+    assert!(
+        message.ends_with("an id, which is a whole number from 0"),
+        "{message}"
+    );
+}
+
 #[test]
 fn a_million_stop_strings_are_counted() {
     let body = format!(
