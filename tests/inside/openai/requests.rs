@@ -517,6 +517,24 @@ fn texts_become_ids_and_ids_texts_in_two_servers_forms() {
         json!(talk(&messages.to_string()).unwrap().texts[0].ids)
     );
 
+    // What does not fit the context is counted all the same.
+    let size = model().context_size();
+    let long = "a ".repeat(8 * size);
+    let chat = json!({"messages": [{"role": "user", "content": long}]});
+    let count = tokenize(chat)["count"].as_u64().unwrap() as usize;
+    assert!(
+        count
+            >= tokenize(json!({"content": long}))["count"]
+                .as_u64()
+                .unwrap() as usize
+    );
+    assert!(count > size);
+    let many = vec![json!({"role": "user", "content": "a"}); size + 1];
+    let count = tokenize(json!({"messages": many}))["count"]
+        .as_u64()
+        .unwrap() as usize;
+    assert!(count > size);
+
     let detokenize = |body: Value| openai::detokenize(body.to_string().as_bytes(), &context);
     let both: Value = serde_json::from_str(&detokenize(json!({"tokens": king})).unwrap()).unwrap();
     assert_eq!(both, json!({"prompt": "<s>A king", "content": "<s>A king"}));
@@ -536,6 +554,10 @@ fn texts_become_ids_and_ids_texts_in_two_servers_forms() {
         (json!({"prompt": ["a"]}), "prompt"),
         (json!({"content": 1}), "content"),
         (json!({"prompt": "a".repeat((1 << 20) + 1)}), "prompt"),
+        (
+            json!({"messages": [{"role": "user", "content": "a".repeat((1 << 20) + 1)}]}),
+            "messages",
+        ),
     ] {
         let error = openai::tokenize(wrong.to_string().as_bytes(), &context).unwrap_err();
         assert_eq!(refused(error), (400, Some(param.into())));
