@@ -36,6 +36,7 @@ pub fn prompt(fields: &Fields<'_>, context: &Context, most: Most) -> Result<Prom
         );
         return Err(ApiError::new(400, message));
     };
+    check_ending(fields)?;
     let tokenizer = tokenizer(context)?;
     let turns = turns(fields, context, most)?;
     let prompt = template.prompt(&turns, tokenizer);
@@ -67,6 +68,24 @@ fn turns(fields: &Fields<'_>, context: &Context, most: Most) -> Result<Vec<Turn>
     }
     check_said(&turns, context, most).map_err(|error| error.or_param("messages"))?;
     Ok(turns)
+}
+
+/// Fields that would end the prompt otherwise than it always ends here, with the values that change nothing.
+const ENDINGS: [(&str, bool); 2] = [
+    ("add_generation_prompt", true),
+    ("continue_final_message", false),
+];
+
+fn check_ending(fields: &Fields<'_>) -> Result<(), ApiError> {
+    for (name, usual) in ENDINGS {
+        if fields.flag(name)?.is_some_and(|flag| flag != usual) {
+            let message = format!(
+                "this server cannot do what `{name}` asks for: a prompt leads to the next answer, or goes on with an answer that stands last"
+            );
+            return Err(ApiError::invalid(name, message));
+        }
+    }
+    Ok(())
 }
 
 /// Whether all that is said is at most `most`.

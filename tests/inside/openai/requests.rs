@@ -442,6 +442,28 @@ fn messages_become_what_the_template_makes_of_them() {
 }
 
 #[test]
+fn a_chat_ends_as_it_always_does() {
+    let context = context();
+    for (name, usual) in [
+        ("add_generation_prompt", true),
+        ("continue_final_message", false),
+    ] {
+        for wrong in [json!(!usual), json!("yes")] {
+            let body = json!({"messages": [{"role": "user", "content": "x"}], name: wrong});
+            let body = body.to_string();
+            let named = (400, Some(name.to_owned()));
+            assert_eq!(refused(talk(&body).err().unwrap()), named);
+            let error = openai::tokenize(body.as_bytes(), &context).unwrap_err();
+            assert_eq!(refused(error), named);
+        }
+        for fine in [json!(usual), json!(null)] {
+            let body = json!({"messages": [{"role": "user", "content": "x"}], name: fine});
+            assert!(talk(&body.to_string()).is_ok());
+        }
+    }
+}
+
+#[test]
 fn a_chat_can_name_probable_tokens_and_a_base_model_cannot_chat() {
     let ask = |extra: Value| {
         let mut body = json!({"messages": [{"role": "user", "content": "x"}]});
