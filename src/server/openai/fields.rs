@@ -206,7 +206,7 @@ impl<'a> Fields<'a> {
 /// Reads an object.
 struct Into<'b, 'a> {
     fields: &'b mut Vec<(String, &'a RawValue)>,
-    /// The field that was begun last.
+    /// The field whose value is being read.
     last: &'b mut Option<String>,
 }
 
@@ -221,6 +221,8 @@ impl<'a> Visitor<'a> for Into<'_, 'a> {
         while let Some(name) = map.next_key::<String>()? {
             *self.last = Some(name.chars().take(MOST_SHOWN).collect());
             let value = map.next_value()?;
+            // What is wrong behind it is not wrong with it.
+            *self.last = None;
             if self.fields.len() == MOST_FIELDS {
                 return Err(A::Error::custom(format_args!(
                     "an object has more than {MOST_FIELDS} fields"
@@ -228,7 +230,6 @@ impl<'a> Visitor<'a> for Into<'_, 'a> {
             }
             self.fields.push((name, value));
         }
-        *self.last = None;
         Ok(())
     }
 }
@@ -364,6 +365,9 @@ mod tests {
             says("h", "`h` must be a number, not 1e999")
         );
         assert_eq!(refused(r#"{"a": 1, "t": NaN}"#).param.as_deref(), Some("t"));
+        for behind in [r#"{"a": 1,}"#, r#"{"a": 1"#, r#"{"a": 1 "b": 2}"#] {
+            assert_eq!(refused(behind).param, None, "{behind}");
+        }
     }
 
     #[test]
