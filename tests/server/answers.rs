@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::client::{get, get_with, post};
+use super::client::{get, get_with, post, post_with};
 use super::scene::{Scene, model};
 
 #[test]
@@ -134,6 +134,24 @@ fn requests_may_follow_each_other_unasked() {
         client.send(&text);
         assert_eq!(client.answer().unwrap().status, 200);
     }
+}
+
+#[test]
+fn a_body_comes_as_it_is() {
+    let scene = Scene::new();
+    let body = r#"{"prompt": "A king", "max_tokens": 1}"#;
+    let with = |encoding: &str| {
+        let header = format!("Content-Encoding: {encoding}\r\n");
+        scene.ask(post_with("/v1/completions", &header, body))
+    };
+    assert_eq!(with("Identity").status, 200);
+    for encoding in ["gzip", "br", "identity, gzip"] {
+        let answer = with(encoding);
+        assert_eq!(answer.status, 415, "{encoding}");
+        assert!(answer.error().contains(encoding), "{answer:?}");
+    }
+    let marked = format!("\u{feff}{body}");
+    assert_eq!(scene.ask(post("/v1/completions", &marked)).status, 200);
 }
 
 #[test]

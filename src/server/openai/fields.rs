@@ -10,7 +10,10 @@ use serde::de::{
 use serde_json::value::RawValue;
 
 use super::super::api_error::ApiError;
+use crate::utf8::{self, NotUtf8};
 
+/// Bytes that are enough to tell UTF-16.
+const TELLING: usize = 64;
 /// Arrays and objects in each other.
 const DEEPEST: usize = 128;
 /// Nobody has so many.
@@ -31,8 +34,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// For what is no JSON object.
     pub fn of_body(body: &'a [u8]) -> Result<Self, ApiError> {
-        let text = std::str::from_utf8(body)
-            .map_err(|_| ApiError::new(400, "the body is not UTF-8 text"))?;
+        let text = text(body)?;
         if depth(text) > DEEPEST {
             let message =
                 format!("the body has more than {DEEPEST} arrays and objects in each other");
@@ -201,6 +203,17 @@ impl<'a> Fields<'a> {
         }
         Ok(Some(items))
     }
+}
+
+/// A body as text, without a byte order mark.
+fn text(body: &[u8]) -> Result<&str, ApiError> {
+    let refused = |what: &str| ApiError::new(400, format!("the body is {what}"));
+    // The beginning tells which encoding it is.
+    let begin = body.iter().take(TELLING).copied().collect();
+    if let Err(NotUtf8::Utf16) = utf8::unmarked(begin) {
+        return Err(refused("UTF-16 text; JSON is sent as UTF-8"));
+    }
+    std::str::from_utf8(utf8::without_mark(body)).map_err(|_| refused("not UTF-8 text"))
 }
 
 /// Reads an object.
@@ -401,6 +414,20 @@ mod tests {
                 .message
                 .contains("256")
         );
+    }
+
+    #[test]
+    fn other_encodings_are_named_and_a_mark_is_skipped() {
+        let fields = Fields::of_body("\u{feff}{\"n\": 1}".as_bytes()).unwrap();
+        assert_eq!(fields.count("n"), Ok(Some(1)));
+        for body in ["\u{feff}{}", r#"{"prompt": "x"}"#] {
+            for bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+                let body: Vec<u8> = body.encode_utf16().flat_map(bytes).collect();
+                let error = Fields::of_body(&body).err().unwrap();
+                assert_eq!(error.status, 400);
+                assert!(error.message.contains("UTF-16"), "{}", error.message);
+            }
+        }
     }
 
     #[test]
