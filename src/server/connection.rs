@@ -47,12 +47,14 @@ pub async fn serve(socket: Arc<Socket>, io: Io, router: Router, limits: &Limits,
             Ok::<_, Infallible>(answer.map(|body: Body| Watched::new(body, flight)))
         }
     });
+    // Heads are measured once they are read; this is for those that are far too large, or without an end.
+    let most_read = limits.header_bytes.saturating_mul(2);
     let mut builder = Builder::new();
     builder
         .timer(TokioTimer::new())
         // It counts the time between requests too. The socket knows better.
         .header_read_timeout(None)
-        .max_buf_size(limits.header_bytes.max(LEAST_HEADER_BYTES))
+        .max_buf_size(most_read.max(LEAST_HEADER_BYTES))
         // Whether a peer that has ended its side is gone is found out by those who care.
         .half_close(true);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));

@@ -14,6 +14,8 @@ const PREFLIGHT_LASTS: &str = "600";
 
 /// What is checked of every request.
 pub struct Security {
+    /// Of a request's head.
+    most_bytes: usize,
     keys: Vec<String>,
     /// Names that the server may be called by; `None`: any.
     hosts: Option<Vec<String>>,
@@ -39,6 +41,7 @@ impl Security {
             allowed.chain(own).collect()
         });
         Self {
+            most_bytes: settings.limits.header_bytes,
             keys: settings.api_keys.clone(),
             hosts,
             origins: settings.cors_origins.clone(),
@@ -48,8 +51,9 @@ impl Security {
     /// Whether a request may be answered; `is_open`: to whoever asks.
     ///
     /// # Errors
-    /// 400, 401 or 403.
+    /// 400, 401, 403 or 431.
     pub fn check<B>(&self, request: &Request<B>, is_open: bool) -> Result<Verdict, ApiError> {
+        self.check_size(request)?;
         let host = host(request)?;
         self.check_host(host.as_ref())?;
         let headers = request.headers();
@@ -63,6 +67,18 @@ impl Security {
             self.check_key(headers)?;
         }
         Ok(Verdict::Fine)
+    }
+
+    /// hyper looks at its own limit only after it has read, and takes what came beyond it.
+    fn check_size<B>(&self, request: &Request<B>) -> Result<(), ApiError> {
+        let most = self.most_bytes;
+        match head_bytes(request) <= most {
+            true => Ok(()),
+            false => Err(ApiError::new(
+                431,
+                format!("the head of the request has more than {most} bytes"),
+            )),
+        }
     }
 
     /// A page's name may be made to lead to this machine's own address; what the browser says it has called tells.
@@ -172,6 +188,15 @@ fn unknown_key(message: &str) -> ApiError {
         code: Some("invalid_api_key"),
         ..ApiError::new(401, message)
     }
+}
+
+/// The bytes of a head as it came, but for spaces that mean nothing.
+fn head_bytes<B>(request: &Request<B>) -> usize {
+    let request_line = format!("{} {} HTTP/1.1", request.method(), request.uri());
+    let lines = request.headers().iter();
+    // A colon, a space, and the end of the line.
+    let lines = lines.map(|(name, value)| name.as_str().len() + value.len() + 4);
+    lines.fold(request_line.len() + 4, |sum, line| sum + line)
 }
 
 /// What the server was called, which HTTP/1.0 need not say.
