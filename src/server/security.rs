@@ -37,7 +37,11 @@ impl Security {
         let hosts = (address.is_loopback() || !settings.allowed_hosts.is_empty()).then(|| {
             let allowed = settings.allowed_hosts.iter();
             let allowed = allowed.map(|host| host.to_ascii_lowercase());
-            let own = [address.to_string(), "localhost".into()];
+            let own = [
+                address.to_string(),
+                "localhost".into(),
+                bare(&settings.host),
+            ];
             allowed.chain(own).collect()
         });
         Self {
@@ -86,8 +90,7 @@ impl Security {
         let (Some(hosts), Some(host)) = (&self.hosts, host) else {
             return Ok(());
         };
-        let name = host.host().trim_start_matches('[').trim_end_matches(']');
-        let name = name.to_ascii_lowercase();
+        let name = bare(host.host());
         let is_own = name
             .parse()
             .is_ok_and(|address: IpAddr| address.is_loopback());
@@ -188,6 +191,12 @@ fn unknown_key(message: &str) -> ApiError {
         code: Some("invalid_api_key"),
         ..ApiError::new(401, message)
     }
+}
+
+/// A host as names are compared: without brackets, in lower case.
+fn bare(host: &str) -> String {
+    let name = host.trim_start_matches('[').trim_end_matches(']');
+    name.to_ascii_lowercase()
 }
 
 /// The bytes of a head as it came, but for spaces that mean nothing.
@@ -300,6 +309,23 @@ mod tests {
         let named = Security::new(&settings, [0, 0, 0, 0].into());
         assert_eq!(status(&named, &[("host", "evil.example")]), 403);
         assert_eq!(status(&named, &[("host", "chat.example")]), 200);
+    }
+
+    #[test]
+    fn the_name_to_listen_at_is_an_own_one() {
+        for (host, asked) in [
+            ("My-Machine", "my-machine:8000"),
+            ("[::1]", "[::1]:8000"),
+            ("::2", "[::2]"),
+        ] {
+            let settings = Settings {
+                host: host.into(),
+                ..Settings::default()
+            };
+            let security = Security::new(&settings, [127, 0, 1, 1].into());
+            assert_eq!(status(&security, &[("host", asked)]), 200, "{host}");
+            assert_eq!(status(&security, &[("host", "other")]), 403);
+        }
     }
 
     #[test]
