@@ -36,7 +36,7 @@ impl Security {
     pub fn new(settings: &Settings, address: IpAddr) -> Self {
         let hosts = (address.is_loopback() || !settings.allowed_hosts.is_empty()).then(|| {
             let allowed = settings.allowed_hosts.iter();
-            let allowed = allowed.map(|host| host.to_ascii_lowercase());
+            let allowed = allowed.map(|host| bare(host));
             let own = [
                 address.to_string(),
                 "localhost".into(),
@@ -48,7 +48,7 @@ impl Security {
             most_bytes: settings.limits.header_bytes,
             keys: settings.api_keys.clone(),
             hosts,
-            origins: settings.cors_origins.clone(),
+            origins: settings.cors_origins.iter().map(|o| plain(o)).collect(),
         }
     }
 
@@ -90,7 +90,7 @@ impl Security {
         let (Some(hosts), Some(host)) = (&self.hosts, host) else {
             return Ok(());
         };
-        let name = bare(host.host());
+        let name = bare(host.as_str());
         let is_own = name
             .parse()
             .is_ok_and(|address: IpAddr| address.is_loopback());
@@ -109,10 +109,10 @@ impl Security {
             return Ok(());
         };
         let from = origin.to_str().ok();
-        let own = from.and_then(|from| from.split_once("://"));
-        let is_own = own.is_some_and(|(_, from)| {
-            host.is_some_and(|host| from.eq_ignore_ascii_case(host.as_str()))
-        });
+        let scheme = from.and_then(|from| from.split_once("://"));
+        let own = scheme.zip(host);
+        let own = own.map(|((scheme, _), host)| plain(&format!("{scheme}://{host}")));
+        let is_own = own.is_some() && own == from.map(plain);
         match is_own || self.is_allowed(origin) {
             true => Ok(()),
             false => Err(ApiError::new(
@@ -123,8 +123,9 @@ impl Security {
     }
 
     fn is_allowed(&self, origin: &HeaderValue) -> bool {
+        let from = origin.to_str().ok().map(plain);
         let mut allowed = self.origins.iter();
-        allowed.any(|allowed| allowed == "*" || allowed.as_bytes() == origin.as_bytes())
+        allowed.any(|allowed| allowed == "*" || from.as_ref() == Some(allowed))
     }
 
     fn check_key(&self, headers: &HeaderMap) -> Result<(), ApiError> {
@@ -193,10 +194,24 @@ fn unknown_key(message: &str) -> ApiError {
     }
 }
 
-/// A host as names are compared: without brackets, in lower case.
+/// A host as names are compared: without port and brackets, in lower case.
 fn bare(host: &str) -> String {
-    let name = host.trim_start_matches('[').trim_end_matches(']');
+    let authority = Authority::try_from(host).ok();
+    // Without brackets an address of many colons is no authority, and has no port.
+    let name = authority.as_ref().map_or(host, Authority::host);
+    let name = name.trim_start_matches('[').trim_end_matches(']');
     name.to_ascii_lowercase()
+}
+
+/// An origin as they are compared: in lower case, without the port that its scheme has anyway.
+fn plain(origin: &str) -> String {
+    let origin = origin.to_ascii_lowercase();
+    let port = match origin.split_once("://") {
+        Some(("http", _)) => ":80",
+        Some(("https", _)) => ":443",
+        _ => return origin,
+    };
+    origin.strip_suffix(port).unwrap_or(&origin).to_owned()
 }
 
 /// The bytes of a head as it came, but for spaces that mean nothing.
@@ -309,6 +324,37 @@ mod tests {
         let named = Security::new(&settings, [0, 0, 0, 0].into());
         assert_eq!(status(&named, &[("host", "evil.example")]), 403);
         assert_eq!(status(&named, &[("host", "chat.example")]), 200);
+    }
+
+    #[test]
+    fn names_are_allowed_however_they_are_written() {
+        let settings = Settings {
+            allowed_hosts: vec!["Chat.example:8443".into(), "[fd00::1]:80".into()],
+            cors_origins: vec!["HTTPS://Chat.example:443".into(), "http://a:8080".into()],
+            ..Settings::default()
+        };
+        let security = Security::new(&settings, [127, 0, 0, 1].into());
+        for host in ["chat.example", "chat.example:1", "[fd00::1]"] {
+            assert_eq!(status(&security, &[("host", host)]), 200, "{host}");
+        }
+        let bare = Settings {
+            allowed_hosts: vec!["fd00::1".into()],
+            ..Settings::default()
+        };
+        let bare = Security::new(&bare, [127, 0, 0, 1].into());
+        assert_eq!(status(&bare, &[("host", "[FD00::1]:8000")]), 200);
+        for (host, origin, expected) in [
+            ("localhost", "https://chat.example", 200),
+            ("localhost", "http://chat.example", 403),
+            ("localhost", "http://A:8080", 200),
+            ("localhost", "http://a", 403),
+            ("localhost:80", "http://localhost", 200),
+            ("localhost", "http://LOCALHOST:80", 200),
+            ("localhost", "https://localhost:80", 403),
+        ] {
+            let headers = [("host", host), ("origin", origin)];
+            assert_eq!(status(&security, &headers), expected, "{host} {origin}");
+        }
     }
 
     #[test]
