@@ -228,19 +228,20 @@ fn host<B>(request: &Request<B>) -> Result<Option<Authority>, ApiError> {
     let invalid = || {
         ApiError::new(
             400,
-            "the request needs one header `Host`, with a name in it",
+            "the request needs one header `Host`, with a name in it and no user",
         )
     };
-    if let Some(authority) = request.uri().authority() {
-        return Ok(Some(authority.clone()));
-    }
     let mut hosts = request.headers().get_all(header::HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) => Authority::try_from(host.as_bytes())
-            .map(Some)
-            .map_err(|_| invalid()),
-        (None, _) if request.version() == Version::HTTP_10 => Ok(None),
-        _ => Err(invalid()),
+    let authority = match (request.uri().authority(), hosts.next(), hosts.next()) {
+        (Some(authority), ..) => authority.clone(),
+        (None, Some(host), None) => Authority::try_from(host.as_bytes()).map_err(|_| invalid())?,
+        (None, None, _) if request.version() == Version::HTTP_10 => return Ok(None),
+        _ => return Err(invalid()),
+    };
+    // Others might take the user for the name.
+    match authority.as_str().contains('@') {
+        true => Err(invalid()),
+        false => Ok(Some(authority)),
     }
 }
 
@@ -314,6 +315,8 @@ mod tests {
             &[][..],
             &[("host", "")],
             &[("host", "a b")],
+            &[("host", "evil@localhost")],
+            &[("host", "localhost@evil.example:80")],
             &[("host", "localhost"), ("host", "localhost")],
         ] {
             assert_eq!(status(&security, headers), 400, "{headers:?}");
