@@ -1,7 +1,6 @@
 //! A connection: requests one after the other, each within its time.
 
 use std::convert::Infallible;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,7 +56,7 @@ pub async fn serve(socket: Arc<Socket>, io: Io, router: Router, limits: &Limits,
         .max_buf_size(most_read.max(LEAST_HEADER_BYTES))
         // Whether a peer that has ended its side is gone is found out by those who care.
         .half_close(true);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+    let mut connection = Box::pin(builder.serve_connection(TokioIo::new(io), service));
     let mut tick = tokio::time::interval(tick(limits));
     let mut is_closing = false;
     loop {
@@ -84,6 +83,9 @@ pub async fn serve(socket: Arc<Socket>, io: Io, router: Router, limits: &Limits,
             },
         }
     }
+    // The side that is written to ends with it: the peer need not wait for what does not come.
+    drop(connection);
+    socket.sent();
     tokio::select! {
         () = socket.linger(LINGER_TIME, LINGER_BYTES) => {}
         () = socket.given_up() => {}

@@ -146,8 +146,8 @@ impl Socket {
         (state.phase != Phase::Answer && !state.is_unsent).then_some(state.since)
     }
 
-    /// hyper has handed over all that it held.
-    fn sent(&self) {
+    /// hyper has handed over all that it held, or is gone with it.
+    pub fn sent(&self) {
         let mut state = self.state();
         if std::mem::take(&mut state.is_unsent) {
             // From now on the peer can be expected to go on.

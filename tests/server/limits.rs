@@ -225,6 +225,18 @@ fn a_head_has_to_come_in_time() {
 }
 
 #[test]
+fn nobody_waits_for_the_end_of_a_connection_that_is_given_up() {
+    let scene = Scene::with_limits(|limits| limits.header_time = SHORT);
+    let mut client = scene.client();
+    client.send("GET /hea");
+    assert_eq!(client.answer().unwrap().status, 408);
+    let begin = Instant::now();
+    assert!(client.has_ended());
+    // What the client may still send is waited for longer.
+    assert!(begin.elapsed() < Duration::from_secs(3));
+}
+
+#[test]
 fn a_connection_may_be_idle_for_so_long() {
     let scene = Scene::with_limits(|limits| limits.keep_alive = SHORT);
     let mut client = scene.client();
