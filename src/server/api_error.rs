@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::error::Error;
+use crate::excerpt::excerpt;
 
 /// An error for a client: an HTTP status, and what its JSON says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +59,7 @@ impl ApiError {
 
     /// A model that is not served here.
     pub fn model_not_found(asked: &str, served: &str) -> Self {
+        let asked = excerpt(asked);
         Self {
             param: Some("model".into()),
             code: Some("model_not_found"),

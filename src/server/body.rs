@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::api_error::ApiError;
 use super::settings::Limits;
 use super::socket::Socket;
+use crate::excerpt::excerpt;
 
 /// Bodies up to this need not wait for others, nor do larger ones before so much has come: who only announces much holds up nobody.
 const SMALL: usize = 64 << 10;
@@ -49,6 +50,7 @@ impl Bodies {
     ) -> Result<T, ApiError> {
         let (head, body) = request.into_parts();
         check_type(&head.headers)?;
+        check_encoding(&head.headers)?;
         let length = content_length(&head.headers);
         if length.is_some_and(|length| length > self.most_bytes as u64) {
             return Err(self.too_large());
@@ -129,6 +131,21 @@ fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
             "the request needs the header `Content-Type: application/json`",
         )),
     }
+}
+
+/// What is packed would be read as it is.
+fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
+    for encoding in headers.get_all(header::CONTENT_ENCODING) {
+        let encoding = String::from_utf8_lossy(encoding.as_bytes());
+        if !encoding.trim().eq_ignore_ascii_case("identity") {
+            let message = format!(
+                "the body has the Content-Encoding `{}`; this server takes it as it is, without one",
+                excerpt(&encoding)
+            );
+            return Err(ApiError::new(415, message));
+        }
+    }
+    Ok(())
 }
 
 /// Does what takes long on another thread: other connections go on meanwhile.

@@ -1,7 +1,6 @@
 //! A connection: requests one after the other, each within its time.
 
 use std::convert::Infallible;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,15 +46,17 @@ pub async fn serve(socket: Arc<Socket>, io: Io, router: Router, limits: &Limits,
             Ok::<_, Infallible>(answer.map(|body: Body| Watched::new(body, flight)))
         }
     });
+    // Heads are measured once they are read; this is for those that are far too large, or without an end.
+    let most_read = limits.header_bytes.saturating_mul(2);
     let mut builder = Builder::new();
     builder
         .timer(TokioTimer::new())
         // It counts the time between requests too. The socket knows better.
         .header_read_timeout(None)
-        .max_buf_size(limits.header_bytes.max(LEAST_HEADER_BYTES))
+        .max_buf_size(most_read.max(LEAST_HEADER_BYTES))
         // Whether a peer that has ended its side is gone is found out by those who care.
         .half_close(true);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+    let mut connection = Box::pin(builder.serve_connection(TokioIo::new(io), service));
     let mut tick = tokio::time::interval(tick(limits));
     let mut is_closing = false;
     loop {
@@ -75,12 +76,16 @@ pub async fn serve(socket: Arc<Socket>, io: Io, router: Router, limits: &Limits,
                         "HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
                          connection: close\r\nx-content-type-options: nosniff\r\n\r\n"
                     );
-                    socket.send_now((head + HEAD_TOO_SLOW).as_bytes());
+                    // Whether anybody reads it or not.
+                    let _ = socket.send_now((head + HEAD_TOO_SLOW).as_bytes());
                     break;
                 }
             },
         }
     }
+    // The side that is written to ends with it: the peer need not wait for what does not come.
+    drop(connection);
+    socket.sent();
     tokio::select! {
         () = socket.linger(LINGER_TIME, LINGER_BYTES) => {}
         () = socket.given_up() => {}

@@ -14,6 +14,8 @@ const PREFLIGHT_LASTS: &str = "600";
 
 /// What is checked of every request.
 pub struct Security {
+    /// Of a request's head.
+    most_bytes: usize,
     keys: Vec<String>,
     /// Names that the server may be called by; `None`: any.
     hosts: Option<Vec<String>>,
@@ -34,22 +36,28 @@ impl Security {
     pub fn new(settings: &Settings, address: IpAddr) -> Self {
         let hosts = (address.is_loopback() || !settings.allowed_hosts.is_empty()).then(|| {
             let allowed = settings.allowed_hosts.iter();
-            let allowed = allowed.map(|host| host.to_ascii_lowercase());
-            let own = [address.to_string(), "localhost".into()];
+            let allowed = allowed.map(|host| bare(host));
+            let own = [
+                address.to_string(),
+                "localhost".into(),
+                bare(&settings.host),
+            ];
             allowed.chain(own).collect()
         });
         Self {
+            most_bytes: settings.limits.header_bytes,
             keys: settings.api_keys.clone(),
             hosts,
-            origins: settings.cors_origins.clone(),
+            origins: settings.cors_origins.iter().map(|o| plain(o)).collect(),
         }
     }
 
     /// Whether a request may be answered; `is_open`: to whoever asks.
     ///
     /// # Errors
-    /// 400, 401 or 403.
+    /// 400, 401, 403 or 431.
     pub fn check<B>(&self, request: &Request<B>, is_open: bool) -> Result<Verdict, ApiError> {
+        self.check_size(request)?;
         let host = host(request)?;
         self.check_host(host.as_ref())?;
         let headers = request.headers();
@@ -65,13 +73,24 @@ impl Security {
         Ok(Verdict::Fine)
     }
 
+    /// hyper looks at its own limit only after it has read, and takes what came beyond it.
+    fn check_size<B>(&self, request: &Request<B>) -> Result<(), ApiError> {
+        let most = self.most_bytes;
+        match head_bytes(request) <= most {
+            true => Ok(()),
+            false => Err(ApiError::new(
+                431,
+                format!("the head of the request has more than {most} bytes"),
+            )),
+        }
+    }
+
     /// A page's name may be made to lead to this machine's own address; what the browser says it has called tells.
     fn check_host(&self, host: Option<&Authority>) -> Result<(), ApiError> {
         let (Some(hosts), Some(host)) = (&self.hosts, host) else {
             return Ok(());
         };
-        let name = host.host().trim_start_matches('[').trim_end_matches(']');
-        let name = name.to_ascii_lowercase();
+        let name = bare(host.as_str());
         let is_own = name
             .parse()
             .is_ok_and(|address: IpAddr| address.is_loopback());
@@ -90,10 +109,10 @@ impl Security {
             return Ok(());
         };
         let from = origin.to_str().ok();
-        let own = from.and_then(|from| from.split_once("://"));
-        let is_own = own.is_some_and(|(_, from)| {
-            host.is_some_and(|host| from.eq_ignore_ascii_case(host.as_str()))
-        });
+        let scheme = from.and_then(|from| from.split_once("://"));
+        let own = scheme.zip(host);
+        let own = own.map(|((scheme, _), host)| plain(&format!("{scheme}://{host}")));
+        let is_own = own.is_some() && own == from.map(plain);
         match is_own || self.is_allowed(origin) {
             true => Ok(()),
             false => Err(ApiError::new(
@@ -104,8 +123,9 @@ impl Security {
     }
 
     fn is_allowed(&self, origin: &HeaderValue) -> bool {
+        let from = origin.to_str().ok().map(plain);
         let mut allowed = self.origins.iter();
-        allowed.any(|allowed| allowed == "*" || allowed.as_bytes() == origin.as_bytes())
+        allowed.any(|allowed| allowed == "*" || from.as_ref() == Some(allowed))
     }
 
     fn check_key(&self, headers: &HeaderMap) -> Result<(), ApiError> {
@@ -174,24 +194,54 @@ fn unknown_key(message: &str) -> ApiError {
     }
 }
 
+/// A host as names are compared: without port and brackets, in lower case.
+fn bare(host: &str) -> String {
+    let authority = Authority::try_from(host).ok();
+    // Without brackets an address of many colons is no authority, and has no port.
+    let name = authority.as_ref().map_or(host, Authority::host);
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name.to_ascii_lowercase()
+}
+
+/// An origin as they are compared: in lower case, without the port that its scheme has anyway.
+fn plain(origin: &str) -> String {
+    let origin = origin.to_ascii_lowercase();
+    let port = match origin.split_once("://") {
+        Some(("http", _)) => ":80",
+        Some(("https", _)) => ":443",
+        _ => return origin,
+    };
+    origin.strip_suffix(port).unwrap_or(&origin).to_owned()
+}
+
+/// The bytes of a head as it came, but for spaces that mean nothing.
+fn head_bytes<B>(request: &Request<B>) -> usize {
+    let request_line = format!("{} {} HTTP/1.1", request.method(), request.uri());
+    let lines = request.headers().iter();
+    // A colon, a space, and the end of the line.
+    let lines = lines.map(|(name, value)| name.as_str().len() + value.len() + 4);
+    lines.fold(request_line.len() + 4, |sum, line| sum + line)
+}
+
 /// What the server was called, which HTTP/1.0 need not say.
 fn host<B>(request: &Request<B>) -> Result<Option<Authority>, ApiError> {
     let invalid = || {
         ApiError::new(
             400,
-            "the request needs one header `Host`, with a name in it",
+            "the request needs one header `Host`, with a name in it and no user",
         )
     };
-    if let Some(authority) = request.uri().authority() {
-        return Ok(Some(authority.clone()));
-    }
     let mut hosts = request.headers().get_all(header::HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) => Authority::try_from(host.as_bytes())
-            .map(Some)
-            .map_err(|_| invalid()),
-        (None, _) if request.version() == Version::HTTP_10 => Ok(None),
-        _ => Err(invalid()),
+    let authority = match (request.uri().authority(), hosts.next(), hosts.next()) {
+        (Some(authority), ..) => authority.clone(),
+        (None, Some(host), None) => Authority::try_from(host.as_bytes()).map_err(|_| invalid())?,
+        (None, None, _) if request.version() == Version::HTTP_10 => return Ok(None),
+        _ => return Err(invalid()),
+    };
+    // Others might take the user for the name.
+    match authority.as_str().contains('@') {
+        true => Err(invalid()),
+        false => Ok(Some(authority)),
     }
 }
 
@@ -265,6 +315,8 @@ mod tests {
             &[][..],
             &[("host", "")],
             &[("host", "a b")],
+            &[("host", "evil@localhost")],
+            &[("host", "localhost@evil.example:80")],
             &[("host", "localhost"), ("host", "localhost")],
         ] {
             assert_eq!(status(&security, headers), 400, "{headers:?}");
@@ -275,6 +327,54 @@ mod tests {
         let named = Security::new(&settings, [0, 0, 0, 0].into());
         assert_eq!(status(&named, &[("host", "evil.example")]), 403);
         assert_eq!(status(&named, &[("host", "chat.example")]), 200);
+    }
+
+    #[test]
+    fn names_are_allowed_however_they_are_written() {
+        let settings = Settings {
+            allowed_hosts: vec!["Chat.example:8443".into(), "[fd00::1]:80".into()],
+            cors_origins: vec!["HTTPS://Chat.example:443".into(), "http://a:8080".into()],
+            ..Settings::default()
+        };
+        let security = Security::new(&settings, [127, 0, 0, 1].into());
+        for host in ["chat.example", "chat.example:1", "[fd00::1]"] {
+            assert_eq!(status(&security, &[("host", host)]), 200, "{host}");
+        }
+        let bare = Settings {
+            allowed_hosts: vec!["fd00::1".into()],
+            ..Settings::default()
+        };
+        let bare = Security::new(&bare, [127, 0, 0, 1].into());
+        assert_eq!(status(&bare, &[("host", "[FD00::1]:8000")]), 200);
+        for (host, origin, expected) in [
+            ("localhost", "https://chat.example", 200),
+            ("localhost", "http://chat.example", 403),
+            ("localhost", "http://A:8080", 200),
+            ("localhost", "http://a", 403),
+            ("localhost:80", "http://localhost", 200),
+            ("localhost", "http://LOCALHOST:80", 200),
+            ("localhost", "https://localhost:80", 403),
+        ] {
+            let headers = [("host", host), ("origin", origin)];
+            assert_eq!(status(&security, &headers), expected, "{host} {origin}");
+        }
+    }
+
+    #[test]
+    fn the_name_to_listen_at_is_an_own_one() {
+        for (host, asked) in [
+            ("My-Machine", "my-machine:8000"),
+            ("[::1]", "[::1]:8000"),
+            ("::2", "[::2]"),
+        ] {
+            let settings = Settings {
+                host: host.into(),
+                ..Settings::default()
+            };
+            let security = Security::new(&settings, [127, 0, 1, 1].into());
+            assert_eq!(status(&security, &[("host", asked)]), 200, "{host}");
+            assert_eq!(status(&security, &[("host", "other")]), 403);
+        }
     }
 
     #[test]

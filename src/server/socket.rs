@@ -22,6 +22,9 @@ const HIDDEN_END: Duration = Duration::from_millis(100);
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 const LAST_LOOK: Duration = Duration::from_secs(1);
 
+/// What says nothing. Of all interim answers this is the one that every client passes over: Python's takes a 102 for the answer.
+const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
 /// What goes on with a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -46,9 +49,20 @@ pub enum Overdue {
     Stalled,
 }
 
+/// How a peer has come to send no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// It has ended its side, and may still take in what it is sent.
+    Side,
+    /// It is gone.
+    Broken,
+}
+
 struct State {
     phase: Phase,
     since: Instant,
+    /// Whether hyper still holds some of an answer that is made: then the peer has nothing to hurry with.
+    is_unsent: bool,
     /// Since when the peer has taken in nothing of what was to be sent.
     stalled: Option<Instant>,
 }
@@ -70,6 +84,7 @@ impl Socket {
             state: Mutex::new(State {
                 phase: Phase::Head,
                 since: Instant::now(),
+                is_unsent: false,
                 stalled: None,
             }),
             unwanted: Notify::new(),
@@ -118,16 +133,26 @@ impl Socket {
             return Some(Overdue::Stalled);
         }
         match state.phase {
+            _ if state.is_unsent => None,
             Phase::Idle if is_over(state.since, limits.keep_alive) => Some(Overdue::Idle),
             Phase::Head if is_over(state.since, limits.header_time) => Some(Overdue::Head),
             _ => None,
         }
     }
 
-    /// Since when the connection has been waiting for a request; `None` where it is answering one.
+    /// Since when the connection has been waiting for a request; `None` where it is answering one, until the last of that is sent.
     pub fn waiting_since(&self) -> Option<Instant> {
         let state = self.state();
-        (state.phase != Phase::Answer).then_some(state.since)
+        (state.phase != Phase::Answer && !state.is_unsent).then_some(state.since)
+    }
+
+    /// hyper has handed over all that it held, or is gone with it.
+    pub fn sent(&self) {
+        let mut state = self.state();
+        if std::mem::take(&mut state.is_unsent) {
+            // From now on the peer can be expected to go on.
+            state.since = Instant::now();
+        }
     }
 
     /// The place is wanted for another connection.
@@ -145,33 +170,45 @@ impl Socket {
         }
     }
 
-    /// Sends bytes at once, past hyper, where nothing that hyper sends is held up. What does not fit is lost.
-    pub fn send_now(&self, bytes: &[u8]) {
-        if self.state().stalled.is_none() {
-            let _ = self.stream().try_write(bytes);
-        }
+    /// Sends bytes at once, past hyper, where nothing that hyper sends is held up. What does not fit is lost. False where the connection turns
+    /// out to be broken.
+    pub fn send_now(&self, bytes: &[u8]) -> bool {
+        let is_held_up = {
+            let state = self.state();
+            state.stalled.is_some() || state.is_unsent
+        };
+        is_held_up
+            || match self.stream().try_write(bytes) {
+                Ok(_) => true,
+                Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+            }
     }
 
     /// Returns when the peer sends no more, although there may be bytes that were not read yet, or the connection is broken.
-    pub async fn closed(&self) {
+    pub async fn closed(&self) -> Closed {
         loop {
             match self.stream().peek(&mut [0]).await {
-                Ok(0) | Err(_) => return,
+                Ok(0) => return Closed::Side,
+                // The system says so once: later the socket has no error.
+                Err(_) => return Closed::Broken,
                 Ok(_) => {}
             }
-            let ready = self.stream().ready(Interest::READABLE).await;
-            if ready.is_ok_and(|ready| !ready.is_read_closed()) {
-                tokio::time::sleep(HIDDEN_END).await;
-            } else {
-                return;
+            match self.stream().ready(Interest::READABLE).await {
+                Ok(ready) if !ready.is_read_closed() => tokio::time::sleep(HIDDEN_END).await,
+                Ok(_) if self.has_no_error() => return Closed::Side,
+                Ok(_) | Err(_) => return Closed::Broken,
             }
         }
+    }
+
+    fn has_no_error(&self) -> bool {
+        matches!(self.stream().take_error(), Ok(None))
     }
 
     /// Returns when the peer, after it was sent something, has said that it knows of no such connection any more.
     pub async fn broken(&self) {
         let mut pause = FIRST_LOOK;
-        while matches!(self.stream().take_error(), Ok(None)) {
+        while self.has_no_error() {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LAST_LOOK);
         }
@@ -180,14 +217,18 @@ impl Socket {
     /// Returns when the peer is gone, before any of an answer was sent to it. One that has ended its side looks like one that is gone, but still
     /// takes in what it is sent: an interim answer, which clients pass over, tells them apart.
     pub async fn gone(&self, version: Version) {
-        self.closed().await;
-        // Before HTTP/1.1 there were no interim answers.
+        if self.closed().await == Closed::Broken {
+            return;
+        }
+        // Before HTTP/1.1 there were no interim answers: the answer itself will tell.
         if version > Version::HTTP_10 {
             // What hyper still has of answers before goes first.
             tokio::time::sleep(FIRST_LOOK).await;
-            self.send_now(b"HTTP/1.1 102 Processing\r\n\r\n");
-            self.broken().await;
+            if !self.send_now(INTERIM) {
+                return;
+            }
         }
+        self.broken().await;
     }
 
     /// Reads and drops what the peer still sends: as long as bytes lie unread, closing a socket takes back what was just written.
@@ -208,12 +249,13 @@ impl Socket {
     }
 }
 
-/// A request that is under way, until its answer is made.
+/// A request that is under way, until its answer is made. Of that hyper may hold megabytes by then.
 pub struct InFlight(Arc<Socket>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.enter(Phase::Idle);
+        let mut state = self.0.state();
+        (state.phase, state.since, state.is_unsent) = (Phase::Idle, Instant::now(), true);
     }
 }
 
@@ -286,7 +328,12 @@ impl AsyncWrite for Io {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.write).poll_flush(context)
+        let flushed = Pin::new(&mut self.write).poll_flush(context);
+        // hyper asks for this only once it holds nothing itself.
+        if matches!(flushed, Poll::Ready(Ok(()))) {
+            self.socket.sent();
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -15,7 +15,7 @@ use super::api_error::ApiError;
 use super::event::Event;
 use super::events::{Events, QUIET};
 use super::openai::Reply;
-use super::socket::Socket;
+use super::socket::{Closed, Socket};
 
 /// Clients pass it over. It keeps proxies from ending a connection that only waits.
 const COMMENT: &str = ": waiting\n\n";
@@ -38,7 +38,6 @@ pub fn response(
         reply,
         watch: Box::pin(closed(socket.clone())),
         socket,
-        has_ended_side: false,
     };
     let body = Body::new(Pieces(Some(Box::pin(stream.next()))));
     let mut response = answer::typed("text/event-stream", body);
@@ -61,11 +60,10 @@ struct Stream {
     reply: Reply,
     socket: Option<Arc<Socket>>,
     /// Ends when the peer sends no more, and then when it has turned out to be gone.
-    watch: Waiting<()>,
-    has_ended_side: bool,
+    watch: Waiting<Closed>,
 }
 
-async fn closed(socket: Option<Arc<Socket>>) {
+async fn closed(socket: Option<Arc<Socket>>) -> Closed {
     match socket {
         Some(socket) => socket.closed().await,
         None => std::future::pending().await,
@@ -93,11 +91,13 @@ impl Stream {
                     }
                 }
                 () = tokio::time::sleep(QUIET) => text += COMMENT,
-                () = self.watch.as_mut() => match self.socket.take() {
-                    Some(socket) if !self.has_ended_side => {
+                closed = self.watch.as_mut() => match (closed, self.socket.take()) {
+                    (Closed::Side, Some(socket)) => {
                         // Whoever has only ended its side takes this in. Whoever is gone says so.
-                        self.has_ended_side = true;
-                        self.watch = Box::pin(async move { socket.broken().await });
+                        self.watch = Box::pin(async move {
+                            socket.broken().await;
+                            Closed::Broken
+                        });
                         text += COMMENT;
                     }
                     _ => return (Bytes::new(), None),

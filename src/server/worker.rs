@@ -4,9 +4,9 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::event::Event;
 use super::jobs::{Job, Shared};
@@ -18,6 +18,9 @@ use crate::generate::{Model, PoolEvent, Text, TextPool};
 
 /// Where more than this lies unread, a request's further texts wait: some 64 tokens.
 const UNREAD_BYTES: usize = 64 << 8;
+
+/// How often, where nothing is at work, it is looked whether texts that wait for their reader may begin.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Whether the model can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,6 +148,10 @@ impl Worker {
             round.cut_slowest(self.unread_bytes);
             round.begin();
             round.note_load();
+            if round.pool.is_empty() {
+                round.wait(&self.jobs);
+                continue;
+            }
             if let Err(error) = round.step() {
                 let device = self.model.network().gpu().check();
                 if device.is_err() {
@@ -187,6 +194,19 @@ impl Round<'_> {
                 // What goes on is cancelled by those who wait for it, or wanted.
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return true,
             }
+        }
+    }
+
+    /// Waits a moment: for another job, or for whoever has left too much lying to read some of it.
+    fn wait(&mut self, jobs: &Receiver<Job>) {
+        if self.jobs.is_empty() {
+            return;
+        }
+        match jobs.recv_timeout(LOOK) {
+            Ok(job) => self.take(job),
+            Err(RecvTimeoutError::Timeout) => {}
+            // What is left is about to be cancelled.
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(LOOK),
         }
     }
 

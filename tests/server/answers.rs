@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::client::{get, get_with, post};
+use super::client::{get, get_with, post, post_with};
 use super::scene::{Scene, model};
 
 #[test]
@@ -137,6 +137,24 @@ fn requests_may_follow_each_other_unasked() {
 }
 
 #[test]
+fn a_body_comes_as_it_is() {
+    let scene = Scene::new();
+    let body = r#"{"prompt": "A king", "max_tokens": 1}"#;
+    let with = |encoding: &str| {
+        let header = format!("Content-Encoding: {encoding}\r\n");
+        scene.ask(post_with("/v1/completions", &header, body))
+    };
+    assert_eq!(with("Identity").status, 200);
+    for encoding in ["gzip", "br", "identity, gzip"] {
+        let answer = with(encoding);
+        assert_eq!(answer.status, 415, "{encoding}");
+        assert!(answer.error().contains(encoding), "{answer:?}");
+    }
+    let marked = format!("\u{feff}{body}");
+    assert_eq!(scene.ask(post("/v1/completions", &marked)).status, 200);
+}
+
+#[test]
 fn old_clients_get_their_texts() {
     let scene = Scene::new();
     let body = r#"{"prompt": "A king", "max_tokens": 3, "stream": true}"#;
@@ -172,6 +190,12 @@ fn half_a_connection_is_enough_for_an_answer() {
         );
         assert!(client.has_ended());
     }
+    // Interim answers were not known then.
+    let mut client = scene.client();
+    let body = r#"{"prompt": "A king", "max_tokens": 200, "ignore_eos": true}"#;
+    client.send(post("/v1/completions", body).replace("HTTP/1.1", "HTTP/1.0"));
+    client.socket.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(client.answer().expect("an answer").status, 200);
     let mut client = scene.client();
     client.send(get("/version"));
     client.socket.shutdown(std::net::Shutdown::Write).unwrap();

@@ -3,8 +3,12 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
 
 use super::client::{Client, get, post_with};
+use super::scene::PATIENCE;
 
 fn serve(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_openelm"));
@@ -95,6 +99,52 @@ fn it_ends_when_it_is_told_to() {
         .read_to_string(&mut text)
         .unwrap();
     assert_eq!(text, "");
+}
+
+/// Texts whose reader does not read keep nobody busy.
+#[cfg(target_os = "linux")]
+#[test]
+fn waiting_for_a_reader_takes_no_time() {
+    let mut child = serve(&["--stall-timeout", "300"]).spawn().unwrap();
+    let (_, address) = begun(&mut child);
+    let figure = |name: &str| -> f64 {
+        let mut client = Client::new(address);
+        client.send(get("/metrics"));
+        let page = client.answer().unwrap().body;
+        let line = page.lines().find(|line| line.starts_with(name)).unwrap();
+        line.rsplit_once(' ').unwrap().1.parse().unwrap()
+    };
+    // In clock ticks, of which there are a hundred a second.
+    let used = |id: u32| -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        let times = fields.split(' ').skip(11).take(2);
+        times.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    };
+    let mut silent = Client::with_room(address, 4096);
+    let body = json!({"prompt": "A king", "max_tokens": 200, "ignore_eos": true, "n": 200, "temperature": 1, "stream": true,
+        "logprobs": 20});
+    silent.send(post_with("/v1/completions", "", &body.to_string()));
+    let begin = Instant::now();
+    while figure("openelm_num_requests_running") > 0.0
+        || figure("openelm_generation_tokens_total") == 0.0
+    {
+        assert!(begin.elapsed() < PATIENCE, "all texts begin");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(figure("openelm_num_requests_waiting") > 0.0);
+    let before = used(child.id());
+    std::thread::sleep(Duration::from_secs(2));
+    let ticks = used(child.id()) - before;
+    // Where there is a core for it, whoever does not wait uses it all.
+    assert!(ticks < 30, "{ticks} ticks");
+    // As soon as it reads, they go on.
+    let tokens = figure("openelm_generation_tokens_total");
+    while figure("openelm_generation_tokens_total") == tokens {
+        assert!((0..100).all(|_| silent.more()));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
+use tokio::net::TcpSocket;
 
 use super::scene::PATIENCE;
 
@@ -60,6 +61,29 @@ impl Client {
         Self::over(TcpStream::connect(address).unwrap())
     }
 
+    /// With room for so many bytes that were not read yet.
+    pub fn with_room(address: SocketAddr, bytes: u32) -> Self {
+        Self::with(address, |socket| socket.set_recv_buffer_size(bytes))
+    }
+
+    /// One that breaks the connection when it goes, and takes no leave.
+    pub fn abrupt(address: SocketAddr) -> Self {
+        Self::with(address, |socket| socket.set_zero_linger())
+    }
+
+    fn with(address: SocketAddr, set: impl FnOnce(&TcpSocket) -> std::io::Result<()>) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_io().build().unwrap();
+        let socket = runtime.block_on(async {
+            let socket = TcpSocket::new_v4().unwrap();
+            set(&socket).unwrap();
+            socket.connect(address).await.unwrap()
+        });
+        let socket = socket.into_std().unwrap();
+        socket.set_nonblocking(false).unwrap();
+        Self::over(socket)
+    }
+
     pub fn over(socket: TcpStream) -> Self {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -107,6 +131,11 @@ impl Client {
         }
     }
 
+    /// Waits for the beginning of an answer, and takes nothing of it.
+    pub fn head_comes(&mut self) {
+        assert!(self.socket.peek(&mut [0]).unwrap() > 0);
+    }
+
     fn exactly(&mut self, count: usize) -> Option<Vec<u8>> {
         while self.rest.len() < count {
             if !self.more() {
@@ -134,8 +163,8 @@ impl Client {
             body: String::new(),
         };
         match status {
-            // What only keeps us waiting.
-            102 => self.head(),
+            // What only keeps us waiting. Python's client passes over no other.
+            100 => self.head(),
             _ => Some(answer),
         }
     }

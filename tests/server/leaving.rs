@@ -56,8 +56,30 @@ fn who_leaves_with_requests_to_come_ends_them() {
     assert!(cancelled(&scene) >= 8.0);
 }
 
+/// The system says only once that a connection was reset.
+#[test]
+fn who_breaks_the_connection_ends_what_was_asked() {
+    for is_stream in [true, false] {
+        let scene = Scene::new();
+        let mut client = Client::abrupt(scene.address);
+        client.send(long(8, is_stream));
+        scene.await_figure("openelm_generation_tokens_total", |tokens| tokens > 0.0);
+        drop(client);
+        check_cut_off(&scene, 8.0);
+    }
+}
+
 #[test]
 fn who_leaves_while_waiting_is_forgotten() {
+    leave_while_waiting(Scene::client);
+}
+
+#[test]
+fn who_breaks_the_connection_while_waiting_is_forgotten() {
+    leave_while_waiting(|scene| Client::abrupt(scene.address));
+}
+
+fn leave_while_waiting(connect: fn(&Scene) -> Client) {
     let scene = Scene::new();
     let mut busy: Vec<Client> = (0..5).map(|_| scene.client()).collect();
     for (index, client) in busy.iter_mut().enumerate() {
@@ -66,7 +88,7 @@ fn who_leaves_while_waiting_is_forgotten() {
             running >= 28.0 + index as f64
         });
     }
-    let mut waiting: Vec<Client> = (0..3).map(|_| scene.client()).collect();
+    let mut waiting: Vec<Client> = (0..3).map(|_| connect(&scene)).collect();
     for (index, client) in waiting.iter_mut().enumerate() {
         client.send(long(1, index == 0));
     }
@@ -81,16 +103,7 @@ fn who_leaves_while_waiting_is_forgotten() {
 
 /// A client that has room for little, and reads nothing while texts are written and sent to it.
 fn stalled(scene: &Scene, texts: usize) -> Client {
-    let runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = { runtime }.enable_io().build().unwrap();
-    let socket = runtime.block_on(async {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(4096).unwrap();
-        socket.connect(scene.address).await.unwrap()
-    });
-    let socket = socket.into_std().unwrap();
-    socket.set_nonblocking(false).unwrap();
-    let mut client = Client::over(socket);
+    let mut client = Client::with_room(scene.address, 4096);
     let body = json!({"prompt": "A king", "max_tokens": 500, "ignore_eos": true, "n": texts, "temperature": 1, "stream": true,
         "logprobs": 20});
     client.send(post("/v1/completions", &body.to_string()));

@@ -137,6 +137,19 @@ fn a_head_has_a_largest_size() {
         get("/health").replace("Host: localhost\r\n", &line)
     };
     assert_eq!(scene.ask(with(15 << 10)).status, 200);
+    // Little more, which has been read before anybody could see that it is too much.
+    let many: String = (0..90)
+        .map(|line| format!("X-{line}: {}\r\n", "x".repeat(180)))
+        .collect();
+    for head in [
+        with(16 << 10),
+        get(&format!("/health?{}", "x".repeat(16 << 10))),
+        get("/health").replace("\r\n\r\n", &format!("\r\n{many}\r\n")),
+    ] {
+        let answer = scene.ask(head);
+        assert_eq!(answer.status, 431);
+        assert!(answer.error().contains("16384 bytes"), "{answer:?}");
+    }
     let mut client = scene.client();
     client.try_send(with(40 << 10));
     assert_eq!(client.answer().unwrap().status, 431);
@@ -209,6 +222,18 @@ fn a_head_has_to_come_in_time() {
     assert_eq!(client.answer().unwrap().status, 200);
     client.send("GET /hea");
     assert_eq!(client.answer().unwrap().status, 408);
+}
+
+#[test]
+fn nobody_waits_for_the_end_of_a_connection_that_is_given_up() {
+    let scene = Scene::with_limits(|limits| limits.header_time = SHORT);
+    let mut client = scene.client();
+    client.send("GET /hea");
+    assert_eq!(client.answer().unwrap().status, 408);
+    let begin = Instant::now();
+    assert!(client.has_ended());
+    // What the client may still send is waited for longer.
+    assert!(begin.elapsed() < Duration::from_secs(3));
 }
 
 #[test]

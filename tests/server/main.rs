@@ -19,3 +19,4 @@ mod limits;
 mod losing;
 mod scene;
 mod security;
+mod sending;

@@ -83,7 +83,6 @@ fn names_that_lead_here_from_elsewhere_are_refused() {
     for host in [
         "Host: evil.example\r\n",
         "Host: evil.example:8000\r\nX-Forwarded-Host: localhost\r\n",
-        "Host: localhost@evil.example\r\n",
     ] {
         let answer = scene.ask(get_with("/health", host));
         assert_eq!(answer.status, 403, "{host}");
@@ -94,11 +93,15 @@ fn names_that_lead_here_from_elsewhere_are_refused() {
         "Host: localhost\r\nHost: localhost\r\n",
         "Host: \r\n",
         "Host: <script>\r\n",
+        "Host: localhost@evil.example\r\n",
+        "Host: evil@localhost\r\n",
     ] {
         assert_eq!(scene.ask(get_with("/health", host)).status, 400, "{host}");
     }
     let absolute = "GET http://evil.example/health HTTP/1.1\r\nHost: localhost\r\n\r\n";
     assert_eq!(scene.ask(absolute).status, 403);
+    let absolute = absolute.replace("evil.example", "evil@localhost");
+    assert_eq!(scene.ask(absolute).status, 400);
 }
 
 #[test]

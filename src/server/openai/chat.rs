@@ -4,7 +4,7 @@ use super::super::api_error::ApiError;
 use super::asked::Asked;
 use super::context::Context;
 use super::fields::Fields;
-use super::messages;
+use super::messages::{self, Most};
 use super::reply::{Extras, Form};
 use super::settings::Settings;
 use crate::generate::PromptLogprobs;
@@ -17,7 +17,7 @@ pub fn chat(body: &[u8], context: &Context) -> Result<Asked, ApiError> {
     let fields = Fields::of_body(body)?;
     let mut settings = Settings::read(&fields, context)?;
     let logprobs = logprobs(&fields)?;
-    let prompt = messages::prompt(&fields, context)?;
+    let prompt = messages::prompt(&fields, context, Most::Context)?;
     let options = &mut settings.options;
     options.top_logprobs = logprobs.unwrap_or(0);
     if let Some(template) = &context.template {

@@ -10,7 +10,10 @@ use serde::de::{
 use serde_json::value::RawValue;
 
 use super::super::api_error::ApiError;
+use crate::utf8::{self, NotUtf8};
 
+/// Bytes that are enough to tell UTF-16.
+const TELLING: usize = 64;
 /// Arrays and objects in each other.
 const DEEPEST: usize = 128;
 /// Nobody has so many.
@@ -31,8 +34,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// For what is no JSON object.
     pub fn of_body(body: &'a [u8]) -> Result<Self, ApiError> {
-        let text = std::str::from_utf8(body)
-            .map_err(|_| ApiError::new(400, "the body is not UTF-8 text"))?;
+        let text = text(body)?;
         if depth(text) > DEEPEST {
             let message =
                 format!("the body has more than {DEEPEST} arrays and objects in each other");
@@ -125,7 +127,7 @@ impl<'a> Fields<'a> {
         let value = seed.deserialize(&mut json);
         value.map(Some).map_err(|error| {
             let path = self.path(name);
-            let message = format!("`{path}`: {}", without_place(&error));
+            let message = format!("`{path}`: {}", reason(&error));
             ApiError::invalid(path, message)
         })
     }
@@ -203,10 +205,21 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// A body as text, without a byte order mark.
+fn text(body: &[u8]) -> Result<&str, ApiError> {
+    let refused = |what: &str| ApiError::new(400, format!("the body is {what}"));
+    // The beginning tells which encoding it is.
+    let begin = body.iter().take(TELLING).copied().collect();
+    if let Err(NotUtf8::Utf16) = utf8::unmarked(begin) {
+        return Err(refused("UTF-16 text; JSON is sent as UTF-8"));
+    }
+    std::str::from_utf8(utf8::without_mark(body)).map_err(|_| refused("not UTF-8 text"))
+}
+
 /// Reads an object.
 struct Into<'b, 'a> {
     fields: &'b mut Vec<(String, &'a RawValue)>,
-    /// The field that was begun last.
+    /// The field whose value is being read.
     last: &'b mut Option<String>,
 }
 
@@ -221,6 +234,8 @@ impl<'a> Visitor<'a> for Into<'_, 'a> {
         while let Some(name) = map.next_key::<String>()? {
             *self.last = Some(name.chars().take(MOST_SHOWN).collect());
             let value = map.next_value()?;
+            // What is wrong behind it is not wrong with it.
+            *self.last = None;
             if self.fields.len() == MOST_FIELDS {
                 return Err(A::Error::custom(format_args!(
                     "an object has more than {MOST_FIELDS} fields"
@@ -228,7 +243,6 @@ impl<'a> Visitor<'a> for Into<'_, 'a> {
             }
             self.fields.push((name, value));
         }
-        *self.last = None;
         Ok(())
     }
 }
@@ -297,11 +311,18 @@ fn shown(json: &str) -> String {
     }
 }
 
-/// What an error says, but for where: lines and columns of a single field help nobody.
-fn without_place(error: &serde_json::Error) -> String {
+/// What an error says, but for where: lines and columns of a single field help nobody. A text that it quotes is cut short.
+fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let end = text.rfind(" at line ").unwrap_or(text.len());
-    text[..end].to_owned()
+    let text = &text[..end];
+    match (text.find('"'), text.rfind('"')) {
+        (Some(open), Some(close)) if open < close => {
+            let quoted = &text[open..=close];
+            format!("{}{}{}", &text[..open], shown(quoted), &text[close + 1..])
+        }
+        _ => text.to_owned(),
+    }
 }
 
 /// Whether it is an empty text, list or object.
@@ -357,6 +378,9 @@ mod tests {
             says("h", "`h` must be a number, not 1e999")
         );
         assert_eq!(refused(r#"{"a": 1, "t": NaN}"#).param.as_deref(), Some("t"));
+        for behind in [r#"{"a": 1,}"#, r#"{"a": 1"#, r#"{"a": 1 "b": 2}"#] {
+            assert_eq!(refused(behind).param, None, "{behind}");
+        }
     }
 
     #[test]
@@ -390,6 +414,20 @@ mod tests {
                 .message
                 .contains("256")
         );
+    }
+
+    #[test]
+    fn other_encodings_are_named_and_a_mark_is_skipped() {
+        let fields = Fields::of_body("\u{feff}{\"n\": 1}".as_bytes()).unwrap();
+        assert_eq!(fields.count("n"), Ok(Some(1)));
+        for body in ["\u{feff}{}", r#"{"prompt": "x"}"#] {
+            for bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+                let body: Vec<u8> = body.encode_utf16().flat_map(bytes).collect();
+                let error = Fields::of_body(&body).err().unwrap();
+                assert_eq!(error.status, 400);
+                assert!(error.message.contains("UTF-16"), "{}", error.message);
+            }
+        }
     }
 
     #[test]

@@ -5,17 +5,29 @@ use serde_json::value::RawValue;
 use super::super::api_error::ApiError;
 use super::context::Context;
 use super::fields::{Fields, is_empty};
-use super::prompt::{Prompt, check_length, tokenizer};
+use super::prompt::{Prompt, check_bytes, check_length, tokenizer};
 use crate::text::{Role, Turn};
 
 /// More than anybody cuts a message into.
 const MOST_PARTS: usize = 1024;
 
-/// The prompt that asks for the answer to `messages`.
+/// The fewest bytes of a limit that a message takes, however little is said in it.
+const LEAST_BYTES: usize = 16;
+
+/// How much may be said.
+#[derive(Debug, Clone, Copy)]
+pub enum Most {
+    /// What fits the context.
+    Context,
+    /// So many bytes.
+    Bytes(usize),
+}
+
+/// The prompt that asks for the answer to `messages`, in which at most `most` is said.
 ///
 /// # Errors
 /// 400 for a model that knows no chats, and for messages that make no sense, cannot be written or are too long.
-pub fn prompt(fields: &Fields<'_>, context: &Context) -> Result<Prompt, ApiError> {
+pub fn prompt(fields: &Fields<'_>, context: &Context, most: Most) -> Result<Prompt, ApiError> {
     let Some(template) = &context.template else {
         let message = format!(
             "`{}` has no chat template: it continues texts and was not tuned to answer messages. Use /v1/completions, or start the server \
@@ -24,8 +36,9 @@ pub fn prompt(fields: &Fields<'_>, context: &Context) -> Result<Prompt, ApiError
         );
         return Err(ApiError::new(400, message));
     };
+    check_ending(fields)?;
     let tokenizer = tokenizer(context)?;
-    let turns = turns(fields, context)?;
+    let turns = turns(fields, context, most)?;
     let prompt = template.prompt(&turns, tokenizer);
     let ids = prompt.and_then(|prompt| tokenizer.encode_chat(&prompt));
     let ids = ids.map_err(|error| ApiError::from(&error).or_param("messages"))?;
@@ -36,10 +49,13 @@ pub fn prompt(fields: &Fields<'_>, context: &Context) -> Result<Prompt, ApiError
     })
 }
 
-fn turns(fields: &Fields<'_>, context: &Context) -> Result<Vec<Turn>, ApiError> {
-    let context_size = context.model.context_size();
+fn turns(fields: &Fields<'_>, context: &Context, most: Most) -> Result<Vec<Turn>, ApiError> {
+    let most_turns = match most {
+        Most::Context => context.model.context_size(),
+        Most::Bytes(bytes) => bytes / LEAST_BYTES,
+    };
     let expected = "a list of messages";
-    let messages = fields.list::<&RawValue>("messages", context_size, expected)?;
+    let messages = fields.list::<&RawValue>("messages", most_turns, expected)?;
     let messages =
         messages.ok_or_else(|| ApiError::invalid("messages", "`messages` is missing"))?;
     if messages.is_empty() {
@@ -50,9 +66,35 @@ fn turns(fields: &Fields<'_>, context: &Context) -> Result<Vec<Turn>, ApiError> 
         let message = Fields::of_value(message, &format!("messages[{index}]"))?;
         turns.push(turn(&message)?);
     }
-    let said: String = turns.iter().map(|turn| turn.text.as_str()).collect();
-    check_length(&said, context).map_err(|error| error.or_param("messages"))?;
+    check_said(&turns, context, most).map_err(|error| error.or_param("messages"))?;
     Ok(turns)
+}
+
+/// Fields that would end the prompt otherwise than it always ends here, with the values that change nothing.
+const ENDINGS: [(&str, bool); 2] = [
+    ("add_generation_prompt", true),
+    ("continue_final_message", false),
+];
+
+fn check_ending(fields: &Fields<'_>) -> Result<(), ApiError> {
+    for (name, usual) in ENDINGS {
+        if fields.flag(name)?.is_some_and(|flag| flag != usual) {
+            let message = format!(
+                "this server cannot do what `{name}` asks for: a prompt leads to the next answer, or goes on with an answer that stands last"
+            );
+            return Err(ApiError::invalid(name, message));
+        }
+    }
+    Ok(())
+}
+
+/// Whether all that is said is at most `most`.
+fn check_said(turns: &[Turn], context: &Context, most: Most) -> Result<(), ApiError> {
+    let said: String = turns.iter().map(|turn| turn.text.as_str()).collect();
+    match most {
+        Most::Context => check_length(&said, context),
+        Most::Bytes(most) => check_bytes("messages", said.len(), most),
+    }
 }
 
 fn turn(message: &Fields<'_>) -> Result<Turn, ApiError> {

@@ -112,6 +112,18 @@ pub fn check_length(text: &str, context: &Context) -> Result<(), ApiError> {
     }
 }
 
+/// Whether the text of the field `param` has at most so many bytes.
+///
+/// # Errors
+/// 400 where it has more.
+pub fn check_bytes(param: &str, bytes: usize, most: usize) -> Result<(), ApiError> {
+    if bytes <= most {
+        return Ok(());
+    }
+    let message = format!("`{param}` has {bytes} bytes; at most {most} are possible");
+    Err(ApiError::invalid(param, message))
+}
+
 /// Reads prompts, of which there can be `most`.
 pub struct ReadPrompts {
     pub most: usize,

@@ -5,8 +5,8 @@ use serde_json::json;
 use super::super::api_error::ApiError;
 use super::context::Context;
 use super::fields::Fields;
-use super::messages;
-use super::prompt::{ReadIds, tokenizer};
+use super::messages::{self, Most};
+use super::prompt::{ReadIds, check_bytes, tokenizer};
 use super::settings::check_model;
 use crate::error::Error;
 use crate::text::ChatTemplate;
@@ -24,7 +24,8 @@ pub fn tokenize(body: &[u8], context: &Context) -> Result<String, ApiError> {
     let fields = Fields::of_body(body)?;
     check_model(&fields, context)?;
     let ids = match fields.raw("messages") {
-        Some(_) => messages::prompt(&fields, context)?.ids,
+        // They are counted, whether they fit or not.
+        Some(_) => messages::prompt(&fields, context, Most::Bytes(MOST_BYTES))?.ids,
         None => text_ids(&fields, context)?,
     };
     let answer = json!({
@@ -53,13 +54,7 @@ fn text_ids(fields: &Fields<'_>, context: &Context) -> Result<Vec<u32>, ApiError
         Some(gets_bos) => gets_bos,
         None => fields.flag("add_special")?.unwrap_or(usual),
     };
-    if text.len() > MOST_BYTES {
-        let message = format!(
-            "`{param}` has {} bytes; at most {MOST_BYTES} are possible",
-            text.len()
-        );
-        return Err(ApiError::invalid(param, message));
-    }
+    check_bytes(param, text.len(), MOST_BYTES)?;
     let tokenizer = tokenizer(context)?;
     let ids = match gets_bos {
         true => tokenizer.encode(&text),

@@ -235,6 +235,38 @@ fn what_cannot_be_is_refused_by_name() {
     );
 }
 
+/// Whoever sends megabytes knows them already.
+#[test]
+fn little_of_a_long_text_is_quoted() {
+    let long = "y\"".repeat(1 << 20);
+    let mut strict = context();
+    strict.is_strict = true;
+    let detokenize = |tokens: Value| {
+        let body = json!({"tokens": tokens}).to_string();
+        openai::detokenize(body.as_bytes(), &context()).err()
+    };
+    let named = json!({"prompt": "x", "model": long}).to_string();
+    for error in [
+        complete(&json!({"prompt": [[long]]}).to_string()).err(),
+        detokenize(json!(long)),
+        detokenize(json!([long])),
+        openai::completions(named.as_bytes(), &strict).err(),
+    ] {
+        let message = error.unwrap().message;
+        assert!(message.len() < 200, "{} bytes", message.len());
+        assert!(
+            message.contains("y\\\"y") || message.contains("y\"y"),
+            "{message}"
+        );
+    }
+    // What comes behind it still stands there.
+    let message = detokenize(json!([long])).unwrap().message;
+    assert!(
+        message.ends_with("an id, which is a whole number from 0"),
+        "{message}"
+    );
+}
+
 #[test]
 fn a_million_stop_strings_are_counted() {
     let body = format!(
@@ -410,6 +442,28 @@ fn messages_become_what_the_template_makes_of_them() {
 }
 
 #[test]
+fn a_chat_ends_as_it_always_does() {
+    let context = context();
+    for (name, usual) in [
+        ("add_generation_prompt", true),
+        ("continue_final_message", false),
+    ] {
+        for wrong in [json!(!usual), json!("yes")] {
+            let body = json!({"messages": [{"role": "user", "content": "x"}], name: wrong});
+            let body = body.to_string();
+            let named = (400, Some(name.to_owned()));
+            assert_eq!(refused(talk(&body).err().unwrap()), named);
+            let error = openai::tokenize(body.as_bytes(), &context).unwrap_err();
+            assert_eq!(refused(error), named);
+        }
+        for fine in [json!(usual), json!(null)] {
+            let body = json!({"messages": [{"role": "user", "content": "x"}], name: fine});
+            assert!(talk(&body.to_string()).is_ok());
+        }
+    }
+}
+
+#[test]
 fn a_chat_can_name_probable_tokens_and_a_base_model_cannot_chat() {
     let ask = |extra: Value| {
         let mut body = json!({"messages": [{"role": "user", "content": "x"}]});
@@ -485,6 +539,24 @@ fn texts_become_ids_and_ids_texts_in_two_servers_forms() {
         json!(talk(&messages.to_string()).unwrap().texts[0].ids)
     );
 
+    // What does not fit the context is counted all the same.
+    let size = model().context_size();
+    let long = "a ".repeat(8 * size);
+    let chat = json!({"messages": [{"role": "user", "content": long}]});
+    let count = tokenize(chat)["count"].as_u64().unwrap() as usize;
+    assert!(
+        count
+            >= tokenize(json!({"content": long}))["count"]
+                .as_u64()
+                .unwrap() as usize
+    );
+    assert!(count > size);
+    let many = vec![json!({"role": "user", "content": "a"}); size + 1];
+    let count = tokenize(json!({"messages": many}))["count"]
+        .as_u64()
+        .unwrap() as usize;
+    assert!(count > size);
+
     let detokenize = |body: Value| openai::detokenize(body.to_string().as_bytes(), &context);
     let both: Value = serde_json::from_str(&detokenize(json!({"tokens": king})).unwrap()).unwrap();
     assert_eq!(both, json!({"prompt": "<s>A king", "content": "<s>A king"}));
@@ -504,6 +576,10 @@ fn texts_become_ids_and_ids_texts_in_two_servers_forms() {
         (json!({"prompt": ["a"]}), "prompt"),
         (json!({"content": 1}), "content"),
         (json!({"prompt": "a".repeat((1 << 20) + 1)}), "prompt"),
+        (
+            json!({"messages": [{"role": "user", "content": "a".repeat((1 << 20) + 1)}]}),
+            "messages",
+        ),
     ] {
         let error = openai::tokenize(wrong.to_string().as_bytes(), &context).unwrap_err();
         assert_eq!(refused(error), (400, Some(param.into())));
