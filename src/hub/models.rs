@@ -1,5 +1,7 @@
 //! What is in the cache, and how it is removed.
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -104,16 +106,19 @@ impl Cache {
             remove(&repo.path)?;
             return Ok(model.bytes);
         }
+        // Found before anything goes: what cannot be read may use any blob.
+        let mut used = HashSet::new();
+        for snapshot in &kept {
+            add_blobs(&snapshot.folder, &mut used)?;
+        }
         for snapshot in &meant {
             for revision in &snapshot.revisions {
                 remove(&repo.refs().join(revision))?;
             }
             remove(&snapshot.folder)?;
         }
-        let used: Vec<PathBuf> = kept.iter().flat_map(blobs_of).collect();
         for blob in entries(&repo.blobs())? {
-            let is_used = |used: &PathBuf| used.file_name() == blob.file_name();
-            if !used.iter().any(is_used) {
+            if !blob.file_name().is_some_and(|name| used.contains(name)) {
                 remove(&blob)?;
             }
         }
@@ -192,11 +197,20 @@ fn revisions(folder: &Path, above: &str) -> Vec<(String, String)> {
     found
 }
 
-/// Blobs that the links of a snapshot lead to.
-fn blobs_of(snapshot: &CachedSnapshot) -> Vec<PathBuf> {
-    let files = entries(&snapshot.folder).unwrap_or_default();
-    let targets = files.iter().filter_map(|file| fs::read_link(file).ok());
-    targets.collect()
+/// Adds the names of the blobs that links in a snapshot lead to: of all files, since other programs fetch hidden ones too, and whole folders.
+fn add_blobs(folder: &Path, names: &mut HashSet<OsString>) -> Result<()> {
+    let cannot = |error| Error::read(folder, error);
+    for entry in fs::read_dir(folder).map_err(cannot)? {
+        let path = entry.map_err(cannot)?.path();
+        if is_folder(&path) {
+            add_blobs(&path, names)?;
+        } else if let Ok(target) = fs::read_link(&path)
+            && let Some(name) = target.file_name()
+        {
+            names.insert(name.to_owned());
+        }
+    }
+    Ok(())
 }
 
 /// What lies in a folder, but for what is hidden; nothing if there is no such folder.

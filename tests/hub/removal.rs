@@ -76,6 +76,31 @@ fn a_revision_leaves_what_others_use() {
     assert!(!scene.repo().exists());
 }
 
+/// Other programs fetch whole repositories: hidden files too, and folders of other formats.
+#[cfg(unix)]
+#[test]
+fn a_revision_leaves_hidden_files_and_folders_of_others() {
+    let scene = scene();
+    scene.pull().unwrap();
+    let kept = scene.repo().join("snapshots/feed");
+    for (file, up, blob) in [
+        (".gitattributes", "../..", "attributes"),
+        ("onnx/fp16/model.onnx", "../../../..", "onnx"),
+    ] {
+        let place = kept.join(file);
+        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+        std::fs::write(scene.repo().join("blobs").join(blob), blob).unwrap();
+        std::os::unix::fs::symlink(format!("{up}/blobs/{blob}"), &place).unwrap();
+    }
+    cache(&scene).remove(REPO, Some("main")).unwrap();
+    assert_eq!(scene.blobs(), ["attributes", "onnx"]);
+    assert_eq!(
+        std::fs::read_to_string(kept.join("onnx/fp16/model.onnx")).unwrap(),
+        "onnx"
+    );
+    assert!(kept.join(".gitattributes").is_file());
+}
+
 /// Links are removed, never what they lead to.
 #[cfg(unix)]
 #[test]
