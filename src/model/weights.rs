@@ -6,7 +6,7 @@ use super::options::Progress;
 use super::pack::{GROUP, Packer, UNIT, units};
 use super::store::Store;
 use crate::checkpoint::quantize::can_quantize;
-use crate::checkpoint::{Checkpoint, RowReader, TensorSpec};
+use crate::checkpoint::{Checkpoint, RowReader, TensorSpec, non_finite};
 use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::gpu::{Gpu, Uploader};
@@ -441,14 +441,8 @@ impl<P: FnMut(Progress) -> Result<()>> Loader<'_, P> {
     }
 
     fn warn(&mut self, name: &str, dtype: Dtype, stored: Dtype) {
-        let hint = if dtype == Dtype::F16 && stored != Dtype::F16 {
-            "; if the file itself is sound, its values are too large for f16, and f32 or bf16 would hold them"
-        } else {
-            "; the file is damaged and the output will be useless"
-        };
-        self.warnings.push(format!(
-            "tensor `{name}` holds NaN or infinite values{hint}"
-        ));
+        let what = non_finite(dtype, stored);
+        self.warnings.push(format!("tensor `{name}` {what}"));
     }
 }
 

@@ -101,3 +101,20 @@ fn weights_that_are_no_numbers(compute_path: openelm::ComputePath) {
         }
     }
 }
+
+/// As a quantised number NaN is 0: the model would work, and nobody could see that it is another one.
+#[test]
+fn a_weight_that_is_no_number_is_not_quantised_away() {
+    let folder = spoiled(Dtype::F16, &[0x00, 0x7e]);
+    let checkpoint = common::open(folder.path()).unwrap();
+    for dtype in [Dtype::Q8, Dtype::Q4] {
+        let parent = tempfile::tempdir().unwrap();
+        let written = checkpoint.write_quantized(&parent.path().join("out"), dtype, |_, _| {});
+        let error = written.unwrap_err();
+        assert!(
+            matches!(&error, Error::Tensor { name, what, .. } if name.contains("1.ffn.proj_2") && what.contains("NaN or infinite")),
+            "{error}"
+        );
+        assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 0);
+    }
+}
