@@ -32,7 +32,7 @@ pub use chat::ChatFiles;
 pub use config::{Activation, Config, LayerConfig, LayerTensors, OuterTensors};
 pub use folder::{Checkpoint, check_config};
 pub use generation::GenerationDefaults;
-pub(crate) use oddities::non_finite;
+pub(crate) use oddities::{faint, non_finite};
 pub use spec::TensorSpec;
 pub use tensor::{RowReader, Tensor};
 pub use tokenizer_file::read_tokenizer;

@@ -2,6 +2,9 @@
 
 use crate::dtype::Dtype;
 
+/// One row in so many may be small for another reason: tokens that were never seen in training fade.
+pub(super) const POOR_ROWS: usize = 64;
+
 /// That some are no numbers, or none after conversion from `stored` to `dtype`.
 pub(crate) fn non_finite(dtype: Dtype, stored: Dtype) -> String {
     let hint = match dtype {
@@ -14,4 +17,14 @@ pub(crate) fn non_finite(dtype: Dtype, stored: Dtype) -> String {
         _ => "the file is damaged and the output will be useless".to_owned(),
     };
     format!("holds NaN or infinite values; {hint}")
+}
+
+/// That a matrix is too small for the scales of `dtype`; `None` if hardly any of its rows is.
+pub(crate) fn faint(dtype: Dtype, faint_rows: usize, rows: usize) -> Option<String> {
+    (faint_rows * POOR_ROWS > rows).then(|| {
+        format!(
+            "has numbers that are too small for {dtype}, whose scales are f16, and the output will be useless; bf16 and f32 hold them (--dtype auto \
+             chooses)"
+        )
+    })
 }
