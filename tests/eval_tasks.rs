@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use openelm::Error;
-use openelm::eval::{Like, Settings, Task, notes};
+use openelm::eval::{Like, Selection, Settings, Task, notes};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -473,4 +473,38 @@ fn what_is_not_as_published_is_noted() {
             && found[2].contains("40398"),
         "{found:?}"
     );
+}
+
+/// Several tables ask the same data with other numbers of examples; some subjects of MMLU are not all of it.
+#[test]
+fn notes_count_nothing_twice_and_compare_no_part_with_the_whole() {
+    let found = |names: &[&str], num_fewshot: usize| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut tasks = Vec::new();
+        for number in [0, num_fewshot] {
+            let settings = settings(&fixtures(), number);
+            tasks.extend(Selection::open(&names, &settings).unwrap().tasks);
+        }
+        notes(&tasks)
+    };
+    let of_tables = found(&["winogrande"], 5);
+    assert_eq!(of_tables.len(), 2, "{of_tables:?}");
+    assert!(
+        of_tables[0].contains("the data have 3 items") && of_tables[1].contains("40398"),
+        "{of_tables:?}"
+    );
+    for part in [&["mmlu_stem"][..], &["mmlu_astronomy", "mmlu_marketing"]] {
+        assert_eq!(found(part, 5), [""; 0]);
+    }
+    for whole in [
+        &["mmlu"][..],
+        &["mmlu_stem", "mmlu"],
+        &["mmlu", "mmlu_stem"],
+    ] {
+        let of_whole = found(whole, 5);
+        assert!(
+            of_whole.len() == 2 && of_whole[0].contains("14042") && of_whole[1].contains("285"),
+            "{of_whole:?}"
+        );
+    }
 }
