@@ -393,9 +393,8 @@ fn tables_and_mistakes() {
     assert!(self::fails(&nowhere).contains("/nowhere"));
 }
 
-/// One subject is no group, all of them are.
-#[test]
-fn only_all_subjects_make_a_group() {
+/// A folder with a question of each of two subjects.
+fn mmlu() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let item = |subject: &str| {
         let item = json!({
@@ -410,6 +409,34 @@ fn only_all_subjects_make_a_group() {
     for name in ["mmlu.jsonl", "mmlu.fewshot.jsonl"] {
         std::fs::write(folder.path().join(name), &items).unwrap();
     }
+    folder
+}
+
+/// Two versions ask MMLU otherwise: answers to one do not take the place of those to the other.
+#[test]
+fn runs_that_take_turns_find_all_of_their_answers() {
+    let folder = mmlu();
+    let out = folder.path().join("out.json");
+    let out = out.to_string_lossy();
+    for (turn, like) in ["apple", "0.4.13", "apple", "0.4.13"]
+        .into_iter()
+        .enumerate()
+    {
+        let arguments = ["--tasks", "mmlu", "--like", like, "--out", &out];
+        let (_, notes) = succeeds(&eval(folder.path(), &arguments).output().unwrap());
+        assert_eq!(
+            notes.contains("2 items are answered already"),
+            turn > 1,
+            "{notes}"
+        );
+    }
+    assert_eq!(items(&folder.path().join("out.items.jsonl")), 4);
+}
+
+/// One subject is no group, all of them are.
+#[test]
+fn only_all_subjects_make_a_group() {
+    let folder = mmlu();
     for (task, groups) in [
         ("mmlu_astronomy", &[][..]),
         ("mmlu_stem", &["mmlu_stem"]),
