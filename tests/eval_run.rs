@@ -455,3 +455,76 @@ fn only_all_subjects_make_a_group() {
         assert_eq!(results["mmlu_astronomy"]["n"], 1);
     }
 }
+
+/// The demo model by a name of the card's, in a folder, and an adapter for it.
+fn as_apples() -> [tempfile::TempDir; 2] {
+    let [parent, adapter] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let demo = openelm::Checkpoint::open("demo").unwrap();
+    demo.write_quantized(
+        &parent.path().join("OpenELM-270M"),
+        openelm::Dtype::Q8,
+        |_, _| {},
+    )
+    .unwrap();
+    let module = "transformer.layers.0.attn.qkv_proj";
+    let specs = demo.config.tensors();
+    let name = format!("{module}.weight");
+    let [rows, columns] = specs.iter().find(|spec| spec.name == name).unwrap().shape[..] else {
+        panic!("no matrix")
+    };
+    let tensors = [("lora_A", vec![1, columns]), ("lora_B", vec![rows, 1])];
+    let tensors = tensors.map(|(part, shape)| {
+        let values = common::noise(1, shape.iter().product());
+        let bytes = common::encode(&values, openelm::Dtype::F32);
+        let name = format!("base_model.model.{module}.{part}.weight");
+        (name, ("F32".to_owned(), shape, bytes))
+    });
+    let config =
+        json!({ "peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": ["qkv_proj"] });
+    let write = |name: &str, bytes: &[u8]| {
+        std::fs::write(adapter.path().join(name), bytes).unwrap();
+    };
+    write("adapter_config.json", config.to_string().as_bytes());
+    let tensors = common::safetensors(&tensors.into_iter().collect());
+    write("adapter_model.safetensors", &tensors);
+    [parent, adapter]
+}
+
+#[test]
+fn what_sets_a_table_apart_from_the_card_is_told() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/eval");
+    let [parent, adapter] = as_apples();
+    let model = parent.path().join("OpenELM-270M");
+    let (model, adapter) = (model.to_string_lossy(), adapter.path().to_string_lossy());
+    let told = |more: &[&str]| -> (String, Value) {
+        let out = parent.path().join("out.json");
+        let arguments = ["--tasks", "zero-shot", "--limit", "1", "-m", &model];
+        let arguments = [&arguments, &["--out", out.to_str().unwrap()], more].concat();
+        let (table, _) = succeeds(&eval(&data, &arguments).output().unwrap());
+        (table, read(&out)["config"].clone())
+    };
+    let (table, config) = told(&[]);
+    for words in [
+        "expect the card's numbers",
+        "context has 512 tokens, that of the model card 2048",
+    ] {
+        assert!(table.contains(words), "{words}: {table}");
+    }
+    for words in ["LoRA", "prompts were cut", "0.4.13"] {
+        assert!(!table.contains(words), "{words}: {table}");
+    }
+    assert_eq!(config["lora"], json!([]));
+    assert!(config["compute_path"].is_string() && config["activations"].is_string());
+
+    let (table, config) = told(&["--lora", &adapter, "--like", "0.4.13", "--ctx-size", "32"]);
+    for words in [
+        "+ LoRA",
+        "changed by a LoRA adapter",
+        "asked as lm-evaluation-harness 0.4.13",
+        "of 7 prompts were cut at their beginning",
+    ] {
+        assert!(table.contains(words), "{words}: {table}");
+    }
+    assert!(!table.contains("expect the card's numbers"), "{table}");
+    assert_eq!(config["lora"], json!([adapter]));
+}

@@ -2,9 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use super::encode::Encoder;
+use super::like::Like;
 use super::mmlu;
+use super::selection::Selection;
 use super::spec::{Examples, Form, SPECS, Spec};
 use super::task::Task;
+
+/// Positions of the models that the card is about, all of which were used.
+const CARD_CONTEXT: usize = 2048;
 
 /// What a person should know about these tasks before comparing their results with others': other numbers of items or of rows to take
 /// examples from than the published data have, a limit, unknown subjects. A sentence each.
@@ -24,6 +30,31 @@ pub fn notes(tasks: &[Task]) -> Vec<String> {
                 }
             }
         }
+    }
+    notes
+}
+
+/// What else sets tables apart from the card's: another lm-evaluation-harness, another context; and how many prompts were cut, in tables or not.
+pub fn notes_of_options(selection: &Selection, encoder: &Encoder, cut: usize) -> Vec<String> {
+    let mut notes = Vec::new();
+    let has_tables = !selection.tables.is_empty();
+    if has_tables && encoder.like != Like::Apple {
+        notes.push(format!(
+            "asked as lm-evaluation-harness {} asks, and not as the model card: without --like the tables are comparable",
+            encoder.like.name()
+        ));
+    }
+    let context = encoder.context_size;
+    if has_tables && context != CARD_CONTEXT {
+        notes.push(format!(
+            "the context has {context} tokens, that of the model card {CARD_CONTEXT}: what is longer than the shorter one is not comparable"
+        ));
+    }
+    if cut > 0 {
+        let total: usize = selection.tasks.iter().map(Task::len).sum();
+        notes.push(format!(
+            "{cut} of {total} prompts were cut at their beginning, because the context has {context} tokens"
+        ));
     }
     notes
 }

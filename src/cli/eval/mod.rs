@@ -12,7 +12,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, Args};
 use openelm::eval::{
     Answers, Encoder, Job, Like, Records, Report, Selection, Settings, Table, Task, ask, notes,
-    plan,
+    notes_of_options, plan,
 };
 use openelm::hub::TokenizerNeed;
 use openelm::{Dtype, Error, Model, ModelFiles};
@@ -156,6 +156,7 @@ impl Eval {
     ) -> Result<Answers> {
         let tasks = questions.tasks();
         let mut answers = Answers::new(tasks.iter().map(Task::len));
+        answers.cut = jobs.iter().filter(|job| job.is_cut).count();
         let path = self.out.as_deref().map(items_path);
         let mut records = match &path {
             Some(path) => Some(Records::open(path, model)?),
@@ -220,6 +221,11 @@ impl Eval {
         let tasks = questions.tasks();
         let report = Report::new(&questions.selection, answers)?;
         let mut notes = notes(tasks);
+        notes.extend(notes_of_options(
+            &questions.selection,
+            &questions.encoder,
+            answers.cut,
+        ));
         let is_changed = !self.model.lora.is_empty();
         if is_changed && !questions.selection.tables.is_empty() {
             notes.push(WITH_LORA.into());
