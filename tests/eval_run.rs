@@ -499,7 +499,7 @@ fn what_sets_a_table_apart_from_the_card_is_told() {
     let told = |more: &[&str]| -> (String, Value) {
         let out = parent.path().join("out.json");
         let arguments = ["--tasks", "zero-shot", "--limit", "1", "-m", &model];
-        let arguments = [&arguments, &["--out", out.to_str().unwrap()], more].concat();
+        let arguments = [&arguments[..], &["--out", out.to_str().unwrap()], more].concat();
         let (table, _) = succeeds(&eval(&data, &arguments).output().unwrap());
         (table, read(&out)["config"].clone())
     };
