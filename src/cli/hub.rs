@@ -85,10 +85,18 @@ fn find(model: &str, arguments: &HubArgs, tokenizer: TokenizerNeed) -> Result<(S
         let found = Found {
             folder: model.into(),
             tokenizer: Ok(beside),
+            is_guess: false,
         };
         return Ok((model.to_owned(), found));
     };
     let found = fetch(&id, arguments, tokenizer, false)?;
+    if found.is_guess {
+        let file = found.folder.file_name().unwrap_or_default();
+        output::note(&format!(
+            "[{} is taken, which is here; without a network nobody knows whether {id} means it]",
+            file.to_string_lossy()
+        ));
+    }
     Ok((found.folder.to_string_lossy().into_owned(), found))
 }
 

@@ -5,6 +5,7 @@
 //! models--ORG--NAME/refs/REVISION            a commit, as text
 //! models--ORG--NAME/snapshots/COMMIT/FILE    a link to ../../blobs/ETAG
 //! .locks/models--ORG--NAME/ETAG.lock         held by whoever fetches that blob
+//! models--ORG--NAME/.openelm/COMMIT          ours: the GGUF file that the repository's name alone means
 //! ```
 
 use std::fs::File;
@@ -125,17 +126,25 @@ impl RepoFolder {
             return Ok(());
         }
         let place = self.refs().join(revision.as_str());
-        let folder = place.parent().unwrap_or(&self.path);
-        create_folder(folder)?;
-        // A file that others may be reading is replaced, not written.
-        let beside = folder.join(unused_name());
-        let written = std::fs::write(&beside, commit)
-            .and_then(|()| std::fs::rename(&beside, &place))
-            .map_err(|error| Error::write(&place, error));
-        if written.is_err() {
-            let _ = std::fs::remove_file(&beside);
-        }
-        written
+        replace(&place, commit)
+    }
+
+    /// The file that is meant where the repository alone is named, if that was found out of a commit.
+    pub fn usual_file(&self, commit: &str) -> Option<String> {
+        let mut name = String::new();
+        let file = File::open(self.usual_path(commit)).ok()?;
+        file.take(1024).read_to_string(&mut name).ok()?;
+        is_file_name(&name).then_some(name)
+    }
+
+    /// Remembers that file.
+    pub fn set_usual_file(&self, commit: &str, name: &str) -> Result<()> {
+        replace(&self.usual_path(commit), name)
+    }
+
+    /// A place of our own, which other programs pass over.
+    pub fn usual_path(&self, commit: &str) -> PathBuf {
+        self.path.join(".openelm").join(commit)
     }
 
     /// Puts a blob into a snapshot under a file's name.
@@ -175,6 +184,20 @@ impl RepoFolder {
         });
         Some(latest?.path())
     }
+}
+
+/// Writes a small file that others may be reading: it is replaced, not written.
+fn replace(place: &Path, text: &str) -> Result<()> {
+    let folder = place.parent().unwrap_or(Path::new(""));
+    create_folder(folder)?;
+    let beside = folder.join(unused_name());
+    let written = std::fs::write(&beside, text)
+        .and_then(|()| std::fs::rename(&beside, place))
+        .map_err(|error| Error::write(place, error));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+    written
 }
 
 /// A hidden name that nobody else takes, in this process or another.

@@ -116,6 +116,7 @@ impl Cache {
                 remove(&repo.refs().join(revision))?;
             }
             remove(&snapshot.folder)?;
+            remove(&repo.usual_path(&snapshot.commit))?;
         }
         for blob in entries(&repo.blobs())? {
             if !blob.file_name().is_some_and(|name| used.contains(name)) {
