@@ -353,6 +353,11 @@ pub fn remove(arguments: &Remove) -> Result<()> {
     }
     let freed = cache.remove(name, revision)?;
     output::note(&format!("[{:.1} MiB are free again]", mib(freed)));
+    if model.shared > 0 {
+        output::note(
+            "[blobs that repositories share stay: `hf cache prune` frees those that none uses any more]",
+        );
+    }
     Ok(())
 }
 

@@ -17,8 +17,10 @@ pub struct CachedModel {
     pub name: String,
     /// Its folder in the cache.
     pub folder: PathBuf,
-    /// Bytes of everything in it, what is not whole yet included.
+    /// Bytes of everything in it, what is not whole yet included, and of what it shares.
     pub bytes: u64,
+    /// Bytes of blobs that lie beside all repositories, so that several can have them: a repository that is removed leaves them.
+    pub shared: u64,
     /// By commit.
     pub snapshots: Vec<CachedSnapshot>,
 }
@@ -50,9 +52,11 @@ impl Cache {
             if is_folder(&folder)
                 && let Some(name) = repo_name(&folder)
             {
+                let shared = self.shared_size(&folder.join("blobs"));
                 models.push(CachedModel {
                     name: printable(&name),
-                    bytes: size(&folder),
+                    bytes: size(&folder) + shared,
+                    shared,
                     snapshots: snapshots(&folder)?,
                     folder,
                 });
@@ -87,9 +91,11 @@ impl Cache {
         let folder_name = model.folder.file_name().unwrap_or_default();
         let repo = self.repo_named(&folder_name.to_string_lossy());
         let _locks = repo.lock_all(name)?;
+        // What is shared stays.
+        let bytes = size(&repo.path);
         let Some(revision) = revision else {
             remove(&repo.path)?;
-            return Ok(model.bytes);
+            return Ok(bytes);
         };
         let is_meant = |snapshot: &CachedSnapshot| {
             snapshot.commit == revision || snapshot.revisions.iter().any(|r| r == revision)
@@ -104,7 +110,7 @@ impl Cache {
         }
         if kept.is_empty() {
             remove(&repo.path)?;
-            return Ok(model.bytes);
+            return Ok(bytes);
         }
         // Found before anything goes: what cannot be read may use any blob.
         let mut used = HashSet::new();
@@ -123,7 +129,26 @@ impl Cache {
                 remove(&blob)?;
             }
         }
-        Ok(model.bytes.saturating_sub(size(&repo.path)))
+        Ok(bytes.saturating_sub(size(&repo.path)))
+    }
+}
+
+impl Cache {
+    /// Bytes of blobs that are links to those that Hugging Face's library keeps beside all repositories. Links to elsewhere are not the cache's.
+    fn shared_size(&self, blobs: &Path) -> u64 {
+        let Ok(shared) = fs::canonicalize(self.root().join("blobs")) else {
+            return 0;
+        };
+        let read = fs::read_dir(blobs).into_iter().flatten().flatten();
+        let links = read
+            .map(|entry| entry.path())
+            .filter(|path| path.is_symlink());
+        let is_shared =
+            |path: &PathBuf| fs::canonicalize(path).is_ok_and(|target| target.starts_with(&shared));
+        links
+            .filter(is_shared)
+            .map(|path| followed_size(&path))
+            .sum()
     }
 }
 

@@ -140,3 +140,29 @@ fn a_model_that_is_being_fetched_stays() {
     });
     scene.assert_whole();
 }
+
+/// Hugging Face's newer library keeps blobs beside all repositories, and links where they were.
+#[cfg(unix)]
+#[test]
+fn shared_blobs_count_and_stay() {
+    let scene = scene();
+    scene.pull().unwrap();
+    let before = cache(&scene).model(REPO).unwrap();
+    let shared = scene.cache.path().join("blobs/ab");
+    std::fs::create_dir_all(&shared).unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("big"), vec![0; 5000]).unwrap();
+    let largest = std::fs::canonicalize(scene.snapshot().join(WEIGHTS)).unwrap();
+    let length = std::fs::metadata(&largest).unwrap().len();
+    std::fs::rename(&largest, shared.join("hash")).unwrap();
+    std::os::unix::fs::symlink("../../blobs/ab/hash", &largest).unwrap();
+    let other = scene.repo().join("blobs/other");
+    std::os::unix::fs::symlink(outside.path().join("big"), other).unwrap();
+    scene.assert_whole();
+    let after = cache(&scene).model(REPO).unwrap();
+    assert_eq!((before.shared, after.shared), (0, length));
+    assert_eq!(after.bytes, before.bytes);
+    let freed = cache(&scene).remove(REPO, None).unwrap();
+    assert_eq!(freed, before.bytes - length);
+    assert!(shared.join("hash").is_file());
+}
