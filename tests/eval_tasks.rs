@@ -191,6 +191,27 @@ fn files_are_found_by_task_and_split() {
         let expected = open("boolq", &settings(&fixtures(), 2));
         assert_eq!(task.item(2), expected.item(2), "{layout:?}");
     }
+    // Another language is not English, nor are one school's texts another's.
+    for (name, folders, config) in [
+        (
+            "crows_pairs_english",
+            "crows_pairs_multilingual/french",
+            "english",
+        ),
+        ("race", "race/middle", "high"),
+    ] {
+        let (file, other) = (format!("{name}.jsonl"), format!("{folders}/test.jsonl"));
+        let of_other = folder(&[(&other, &file)]);
+        let message = error(name, &settings(of_other.path(), 0));
+        assert!(
+            message.contains(&format!("with `{config}` in the path")),
+            "{message}"
+        );
+        let place = of_other.path().join(&other);
+        let beside = place.parent().unwrap().with_file_name("test.jsonl");
+        std::fs::rename(place, beside).unwrap();
+        assert!(!open(name, &settings(of_other.path(), 0)).is_empty());
+    }
     // One folder a subject, which names it.
     let physics = folder(&[
         ("mmlu/high_school_physics/test.jsonl", "mmlu.jsonl"),

@@ -189,6 +189,7 @@ fn rows(data: &Path, spec: &Spec, splits: &[&str], kind: &str) -> Result<BySubje
         file: format!("{}{kind}", spec.name),
         folders: spec.folders,
         configs: spec.configs,
+        other_configs: spec.other_configs,
         needs_config: spec.form == Form::Arc,
         by_subject: has_subjects,
         splits,
