@@ -71,13 +71,35 @@ fn user_home() -> Option<PathBuf> {
     std::env::home_dir().filter(|home| !home.as_os_str().is_empty())
 }
 
-/// A path from the environment; `~` at its beginning is the home folder.
+/// A path from the environment; `~` at its beginning is the home folder, and `$NAME` or `${NAME}` in it another variable.
 pub(super) fn path_variable(name: &str) -> Option<PathBuf> {
     let path = PathBuf::from(std::env::var_os(name).filter(|value| !value.is_empty())?);
-    match path.strip_prefix("~") {
-        Ok(rest) => Some(user_home()?.join(rest)),
-        Err(_) => Some(path),
+    let path = match path.strip_prefix("~") {
+        Ok(rest) => user_home()?.join(rest),
+        Err(_) => path,
+    };
+    Some(match path.to_str() {
+        Some(text) => expanded(text, |name| std::env::var(name).ok()).into(),
+        None => path,
+    })
+}
+
+/// As Python's `expandvars`: what is not set stays as it is written.
+fn expanded(text: &str, value: impl Fn(&str) -> Option<String>) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut parts = text.split('$');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = match part.strip_prefix('{').and_then(|part| part.split_once('}')) {
+            Some(braced) => braced,
+            None => part.split_at(part.find(|c| !is_part(c)).unwrap_or(part.len())),
+        };
+        match value(name).filter(|_| !name.is_empty()) {
+            Some(value) => out.extend([value.as_str(), rest]),
+            None => out.extend(["$", part]),
+        }
     }
+    out
 }
 
 /// A repository's folder in the cache. It need not be there.
@@ -331,4 +353,28 @@ pub(super) fn shards(index: &Path) -> Result<Vec<String>> {
 
 pub(super) fn is_shard(name: &str) -> bool {
     is_file_name(name) && name.ends_with(".safetensors")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_stand_for_their_values() {
+        let value = |name: &str| match name {
+            "USER" => Some("ada".to_owned()),
+            "MONEY" => Some("$USER".to_owned()),
+            _ => None,
+        };
+        for (text, expected) in [
+            ("/scratch/$USER/hf", "/scratch/ada/hf"),
+            ("/${USER}s/$USER-$USER", "/adas/ada-ada"),
+            ("$USERS/${NONE}/$NONE/$/${", "$USERS/${NONE}/$NONE/$/${"),
+            // Once is enough.
+            ("$MONEY", "$USER"),
+            ("/plain", "/plain"),
+        ] {
+            assert_eq!(expanded(text, value), expected);
+        }
+    }
 }
