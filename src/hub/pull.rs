@@ -28,12 +28,13 @@ const TOKENIZER: &str = "tokenizer.json";
 const SENTENCEPIECE: &str = "tokenizer.model";
 
 /// What a model has beside its weights.
-const SIDE_FILES: [&str; 6] = [
+const SIDE_FILES: [&str; 7] = [
     CONFIG,
     "generation_config.json",
     TOKENIZER,
     SENTENCEPIECE,
     "tokenizer_config.json",
+    "special_tokens_map.json",
     "chat_template.jinja",
 ];
 

@@ -384,3 +384,12 @@ fn paths_into_the_cache_are_models() {
     std::fs::remove_dir_all(scene.repo().join("refs")).unwrap();
     Checkpoint::open(&scene.repo().to_string_lossy()).unwrap();
 }
+
+/// A chat template may need what only this file says.
+#[test]
+fn special_tokens_are_fetched() {
+    let scene = scene();
+    scene.server.put(REPO, "special_tokens_map.json", "{}");
+    scene.pull().unwrap();
+    assert!(scene.snapshot().join("special_tokens_map.json").is_file());
+}
