@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use super::gguf;
 use super::name::{MAIN, RepoId, Revision, is_component, is_file_name};
 use crate::error::{Error, HubError, Result};
+use crate::utf8;
 
 /// How large an index of shards may be; real ones have some kilobytes.
 const MOST_INDEX: u64 = 8 << 20;
@@ -333,6 +334,8 @@ pub(super) fn shards(index: &Path) -> Result<Vec<String>> {
     file.take(MOST_INDEX)
         .read_to_end(&mut bytes)
         .map_err(|error| Error::read(index, error))?;
+    let bytes =
+        utf8::unmarked(bytes).map_err(|error| Error::checkpoint(index, error.to_string()))?;
     let Index { weight_map } = serde_json::from_slice(&bytes)
         .map_err(|error| Error::checkpoint(index, format!("not an index of shards: {error}")))?;
     let mut names: Vec<String> = weight_map.into_values().collect();

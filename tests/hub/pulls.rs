@@ -393,3 +393,16 @@ fn special_tokens_are_fetched() {
     scene.pull().unwrap();
     assert!(scene.snapshot().join("special_tokens_map.json").is_file());
 }
+
+/// As programs on Windows begin a file.
+#[test]
+fn an_index_of_shards_may_have_a_mark() {
+    const INDEX: &str = "model.safetensors.index.json";
+    let scene = scene_of("openelm-bf16-sharded");
+    let index = std::fs::read(crate::common::fixture("openelm-bf16-sharded").join(INDEX)).unwrap();
+    let marked = ["\u{feff}".as_bytes(), &index].concat();
+    scene.server.put(REPO, INDEX, marked);
+    scene.pull().unwrap();
+    scene.assert_whole();
+    assert_eq!(openelm::hub::missing_file(&scene.snapshot()), None);
+}
