@@ -477,6 +477,48 @@ fn a_damaged_parquet_file_is_an_error() {
     assert!(errors > 200, "{errors}");
 }
 
+/// What other programs write by default is named, with what to do about it.
+#[test]
+fn other_encodings_and_compressions_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("boolq.jsonl");
+    let line = "{\"passage\": \"p\", \"question\": \"caf\u{e9}\", \"label\": 1}\n";
+    for (bytes, words) in [
+        (
+            line.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+            "is UTF-16 text, not UTF-8",
+        ),
+        (
+            line.chars().map(|c| c as u8).collect::<Vec<u8>>(),
+            "is not UTF-8 text: byte",
+        ),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        let message = error("boolq", &settings(folder.path(), 0));
+        assert!(
+            message.contains("row 1: the line ") && message.contains(words),
+            "{message}"
+        );
+    }
+    std::fs::write(&path, format!("\u{feff}{line}")).unwrap();
+    assert_eq!(open("boolq", &settings(folder.path(), 0)).len(), 1);
+    // A column's compression is a number in the file's last part: Snappy is 1, Zstandard 6, each twice.
+    let hub = fixtures().join("hub/ai2_arc/ARC-Challenge/test-00000-of-00001.parquet");
+    let whole = std::fs::read(hub).unwrap();
+    let path = folder.path().join("arc_challenge.parquet");
+    let messages = (1..whole.len()).filter(|at| whole[at - 1..=*at] == [0x15, 2]);
+    let is_named = messages.map(|at| {
+        let mut bytes = whole.clone();
+        bytes[at] = 12;
+        std::fs::write(&path, bytes).unwrap();
+        let opened = Task::open("arc_challenge", &settings(folder.path(), 0));
+        let message = opened.err().map(|error| error.to_string());
+        let words = "compressed with ZSTD; write it again with Snappy";
+        message.is_some_and(|message| message.contains(words))
+    });
+    assert!(is_named.filter(|is_named| *is_named).count() > 0);
+}
+
 #[test]
 fn what_is_not_as_published_is_noted() {
     let tasks = Task::open(
