@@ -23,8 +23,7 @@ pub(crate) fn non_finite(dtype: Dtype, stored: Dtype) -> String {
 pub(crate) fn faint(dtype: Dtype, faint_rows: usize, rows: usize) -> Option<String> {
     (faint_rows * POOR_ROWS > rows).then(|| {
         format!(
-            "has numbers that are too small for {dtype}, whose scales are f16, and the output will be useless; bf16 and f32 hold them (--dtype auto \
-             chooses)"
+            "has numbers that are too small for {dtype}, whose scales are f16, and the output will be useless; bf16 and f32 hold them"
         )
     })
 }

@@ -40,7 +40,7 @@ pub fn notes_of_options(selection: &Selection, encoder: &Encoder, cut: usize) ->
     let has_tables = !selection.tables.is_empty();
     if has_tables && encoder.like != Like::Apple {
         notes.push(format!(
-            "asked as lm-evaluation-harness {} asks, and not as the model card: without --like the tables are comparable",
+            "asked as lm-evaluation-harness {} asks, and not as the model card's: not comparable with the model card",
             encoder.like.name()
         ));
     }
