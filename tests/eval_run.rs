@@ -393,9 +393,8 @@ fn tables_and_mistakes() {
     assert!(self::fails(&nowhere).contains("/nowhere"));
 }
 
-/// One subject is no group, all of them are.
-#[test]
-fn only_all_subjects_make_a_group() {
+/// A folder with a question of each of two subjects.
+fn mmlu() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let item = |subject: &str| {
         let item = json!({
@@ -410,6 +409,34 @@ fn only_all_subjects_make_a_group() {
     for name in ["mmlu.jsonl", "mmlu.fewshot.jsonl"] {
         std::fs::write(folder.path().join(name), &items).unwrap();
     }
+    folder
+}
+
+/// Two versions ask MMLU otherwise: answers to one do not take the place of those to the other.
+#[test]
+fn runs_that_take_turns_find_all_of_their_answers() {
+    let folder = mmlu();
+    let out = folder.path().join("out.json");
+    let out = out.to_string_lossy();
+    for (turn, like) in ["apple", "0.4.13", "apple", "0.4.13"]
+        .into_iter()
+        .enumerate()
+    {
+        let arguments = ["--tasks", "mmlu", "--like", like, "--out", &out];
+        let (_, notes) = succeeds(&eval(folder.path(), &arguments).output().unwrap());
+        assert_eq!(
+            notes.contains("2 items are answered already"),
+            turn > 1,
+            "{notes}"
+        );
+    }
+    assert_eq!(items(&folder.path().join("out.items.jsonl")), 4);
+}
+
+/// One subject is no group, all of them are.
+#[test]
+fn only_all_subjects_make_a_group() {
+    let folder = mmlu();
     for (task, groups) in [
         ("mmlu_astronomy", &[][..]),
         ("mmlu_stem", &["mmlu_stem"]),
@@ -427,4 +454,77 @@ fn only_all_subjects_make_a_group() {
         assert_eq!(names, groups, "{task}");
         assert_eq!(results["mmlu_astronomy"]["n"], 1);
     }
+}
+
+/// The demo model by a name of the card's, in a folder, and an adapter for it.
+fn as_apples() -> [tempfile::TempDir; 2] {
+    let [parent, adapter] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let demo = openelm::Checkpoint::open("demo").unwrap();
+    demo.write_quantized(
+        &parent.path().join("OpenELM-270M"),
+        openelm::Dtype::Q8,
+        |_, _| {},
+    )
+    .unwrap();
+    let module = "transformer.layers.0.attn.qkv_proj";
+    let specs = demo.config.tensors();
+    let name = format!("{module}.weight");
+    let [rows, columns] = specs.iter().find(|spec| spec.name == name).unwrap().shape[..] else {
+        panic!("no matrix")
+    };
+    let tensors = [("lora_A", vec![1, columns]), ("lora_B", vec![rows, 1])];
+    let tensors = tensors.map(|(part, shape)| {
+        let values = common::noise(1, shape.iter().product());
+        let bytes = common::encode(&values, openelm::Dtype::F32);
+        let name = format!("base_model.model.{module}.{part}.weight");
+        (name, ("F32".to_owned(), shape, bytes))
+    });
+    let config =
+        json!({ "peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": ["qkv_proj"] });
+    let write = |name: &str, bytes: &[u8]| {
+        std::fs::write(adapter.path().join(name), bytes).unwrap();
+    };
+    write("adapter_config.json", config.to_string().as_bytes());
+    let tensors = common::safetensors(&tensors.into_iter().collect());
+    write("adapter_model.safetensors", &tensors);
+    [parent, adapter]
+}
+
+#[test]
+fn what_sets_a_table_apart_from_the_card_is_told() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/eval");
+    let [parent, adapter] = as_apples();
+    let model = parent.path().join("OpenELM-270M");
+    let (model, adapter) = (model.to_string_lossy(), adapter.path().to_string_lossy());
+    let told = |more: &[&str]| -> (String, Value) {
+        let out = parent.path().join("out.json");
+        let arguments = ["--tasks", "zero-shot", "--limit", "1", "-m", &model];
+        let arguments = [&arguments[..], &["--out", out.to_str().unwrap()], more].concat();
+        let (table, _) = succeeds(&eval(&data, &arguments).output().unwrap());
+        (table, read(&out)["config"].clone())
+    };
+    let (table, config) = told(&[]);
+    for words in [
+        "expect the card's numbers",
+        "context has 512 tokens, that of the model card 2048",
+    ] {
+        assert!(table.contains(words), "{words}: {table}");
+    }
+    for words in ["LoRA", "prompts were cut", "0.4.13"] {
+        assert!(!table.contains(words), "{words}: {table}");
+    }
+    assert_eq!(config["lora"], json!([]));
+    assert!(config["compute_path"].is_string() && config["activations"].is_string());
+
+    let (table, config) = told(&["--lora", &adapter, "--like", "0.4.13", "--ctx-size", "32"]);
+    for words in [
+        "+ LoRA",
+        "changed by a LoRA adapter",
+        "asked as lm-evaluation-harness 0.4.13",
+        "of 7 prompts were cut at their beginning",
+    ] {
+        assert!(table.contains(words), "{words}: {table}");
+    }
+    assert!(!table.contains("expect the card's numbers"), "{table}");
+    assert_eq!(config["lora"], json!([adapter]));
 }

@@ -85,7 +85,7 @@ fn groups_pool_subjects_to_categories_and_these_to_one() {
         ("mmlu_alchemy", of(&[1.0, 1.0])),
         ("boolq", of(&[1.0, 1.0])),
     ];
-    let groups = mmlu_groups(&results);
+    let groups = mmlu_groups(&results, Like::Apple);
     let names: Vec<&str> = groups.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["mmlu", "mmlu_stem", "mmlu_humanities"]);
     // Computed by the formula in Python.
@@ -101,16 +101,25 @@ fn groups_pool_subjects_to_categories_and_these_to_one() {
         );
     }
     assert_eq!(groups[0].1.count, 9);
+    // Later releases pool all subjects at once, and their categories as before.
+    let later = mmlu_groups(&results, Like::V0_4_13);
+    assert_eq!(later[1..], groups[1..]);
+    let (value, stderr) = (later[0].1.value, later[0].1.stderr.unwrap());
+    assert!(
+        close(value, 5.0 / 9.0) && close(stderr, FLAT_STDERR),
+        "{stderr}"
+    );
     // An error that one has not got, all together have not got.
-    let groups = mmlu_groups(&[
+    let results = [
         ("mmlu_astronomy", of(&[1.0])),
         ("mmlu_virology", of(&[1.0, 0.0])),
-    ]);
-    assert_eq!(groups[0].1.stderr, None);
-    assert!(mmlu_groups(&[]).is_empty());
+    ];
+    assert_eq!(mmlu_groups(&results, Like::Apple)[0].1.stderr, None);
+    assert!(mmlu_groups(&[], Like::Apple).is_empty());
 }
 
 const STEM_STDERR: f64 = 0.20118695404073914;
+const FLAT_STDERR: f64 = 0.188398055086813;
 const MMLU_STDERR: f64 = 0.1868706368604627;
 
 fn encoder(context_size: usize, like: Like) -> Encoder {

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use openelm::Error;
-use openelm::eval::{Like, Settings, Task, notes};
+use openelm::eval::{Like, Selection, Settings, Task, notes};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -190,6 +190,27 @@ fn files_are_found_by_task_and_split() {
         let task = open("boolq", &settings(folder.path(), 2));
         let expected = open("boolq", &settings(&fixtures(), 2));
         assert_eq!(task.item(2), expected.item(2), "{layout:?}");
+    }
+    // Another language is not English, nor are one school's texts another's.
+    for (name, folders, config) in [
+        (
+            "crows_pairs_english",
+            "crows_pairs_multilingual/french",
+            "english",
+        ),
+        ("race", "race/middle", "high"),
+    ] {
+        let (file, other) = (format!("{name}.jsonl"), format!("{folders}/test.jsonl"));
+        let of_other = folder(&[(&other, &file)]);
+        let message = error(name, &settings(of_other.path(), 0));
+        assert!(
+            message.contains(&format!("with `{config}` in the path")),
+            "{message}"
+        );
+        let place = of_other.path().join(&other);
+        let beside = place.parent().unwrap().with_file_name("test.jsonl");
+        std::fs::rename(place, beside).unwrap();
+        assert!(!open(name, &settings(of_other.path(), 0)).is_empty());
     }
     // One folder a subject, which names it.
     let physics = folder(&[
@@ -456,6 +477,48 @@ fn a_damaged_parquet_file_is_an_error() {
     assert!(errors > 200, "{errors}");
 }
 
+/// What other programs write by default is named, with what to do about it.
+#[test]
+fn other_encodings_and_compressions_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("boolq.jsonl");
+    let line = "{\"passage\": \"p\", \"question\": \"caf\u{e9}\", \"label\": 1}\n";
+    for (bytes, words) in [
+        (
+            line.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+            "is UTF-16 text, not UTF-8",
+        ),
+        (
+            line.chars().map(|c| c as u8).collect::<Vec<u8>>(),
+            "is not UTF-8 text: byte",
+        ),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        let message = error("boolq", &settings(folder.path(), 0));
+        assert!(
+            message.contains("row 1: the line ") && message.contains(words),
+            "{message}"
+        );
+    }
+    std::fs::write(&path, format!("\u{feff}{line}")).unwrap();
+    assert_eq!(open("boolq", &settings(folder.path(), 0)).len(), 1);
+    // A column's compression is a number in the file's last part: Snappy is 1, Zstandard 6, each twice.
+    let hub = fixtures().join("hub/ai2_arc/ARC-Challenge/test-00000-of-00001.parquet");
+    let whole = std::fs::read(hub).unwrap();
+    let path = folder.path().join("arc_challenge.parquet");
+    let messages = (1..whole.len()).filter(|at| whole[at - 1..=*at] == [0x15, 2]);
+    let is_named = messages.map(|at| {
+        let mut bytes = whole.clone();
+        bytes[at] = 12;
+        std::fs::write(&path, bytes).unwrap();
+        let opened = Task::open("arc_challenge", &settings(folder.path(), 0));
+        let message = opened.err().map(|error| error.to_string());
+        let words = "compressed with ZSTD; write it again with Snappy";
+        message.is_some_and(|message| message.contains(words))
+    });
+    assert!(is_named.filter(|is_named| *is_named).count() > 0);
+}
+
 #[test]
 fn what_is_not_as_published_is_noted() {
     let tasks = Task::open(
@@ -473,4 +536,38 @@ fn what_is_not_as_published_is_noted() {
             && found[2].contains("40398"),
         "{found:?}"
     );
+}
+
+/// Several tables ask the same data with other numbers of examples; some subjects of MMLU are not all of it.
+#[test]
+fn notes_count_nothing_twice_and_compare_no_part_with_the_whole() {
+    let found = |names: &[&str], num_fewshot: usize| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut tasks = Vec::new();
+        for number in [0, num_fewshot] {
+            let settings = settings(&fixtures(), number);
+            tasks.extend(Selection::open(&names, &settings).unwrap().tasks);
+        }
+        notes(&tasks)
+    };
+    let of_tables = found(&["winogrande"], 5);
+    assert_eq!(of_tables.len(), 2, "{of_tables:?}");
+    assert!(
+        of_tables[0].contains("the data have 3 items") && of_tables[1].contains("40398"),
+        "{of_tables:?}"
+    );
+    for part in [&["mmlu_stem"][..], &["mmlu_astronomy", "mmlu_marketing"]] {
+        assert_eq!(found(part, 5), [""; 0]);
+    }
+    for whole in [
+        &["mmlu"][..],
+        &["mmlu_stem", "mmlu"],
+        &["mmlu", "mmlu_stem"],
+    ] {
+        let of_whole = found(whole, 5);
+        assert!(
+            of_whole.len() == 2 && of_whole[0].contains("14042") && of_whole[1].contains("285"),
+            "{of_whole:?}"
+        );
+    }
 }

@@ -65,8 +65,21 @@ fn stored(scale: f32) -> (f16, f32, f32) {
     (half, scale, if scale > 0.0 { 1.0 / scale } else { 0.0 })
 }
 
-/// Writes a row as superblocks of `dtype`; `out` holds exactly so many, and `values` at most as many as they take.
-pub fn quantize_row(values: &[f32], dtype: Dtype, out: &mut [u8]) {
+/// How far a block's scale in f16 may be off before its values are no longer what they were. Those of `q4` are searched in wider steps.
+fn tolerance(dtype: Dtype) -> f32 {
+    if dtype == Dtype::Q8 { 0.02 } else { 0.25 }
+}
+
+/// How many times a number must be smaller than the largest of its row for all of it to be less than half a step there.
+fn negligible(dtype: Dtype) -> f32 {
+    if dtype == Dtype::Q8 { 254.0 } else { 9.5 }
+}
+
+/// Writes a row as superblocks of `dtype`; `out` holds exactly so many, and `values` at most as many as they take. Returns whether the row is
+/// faint: it has blocks whose scales are so small that f16 has no digits for them, and they are not negligible beside the row's others.
+pub fn quantize_row(values: &[f32], dtype: Dtype, out: &mut [u8]) -> bool {
+    // The largest magnitude of those blocks.
+    let mut faint = 0.0f32;
     let bytes = dtype.row_bytes(SUPERBLOCK);
     let mut padded = [0.0; SUPERBLOCK];
     for (i, superblock) in out.chunks_exact_mut(bytes).enumerate() {
@@ -78,26 +91,31 @@ pub fn quantize_row(values: &[f32], dtype: Dtype, out: &mut [u8]) {
         let blocks = padded.chunks_exact(BLOCK).zip(scales.chunks_exact_mut(2));
         let size = numbers.len() / (SUPERBLOCK / BLOCK);
         for ((block, scale), numbers) in blocks.zip(numbers.chunks_exact_mut(size)) {
-            let half = if dtype == Dtype::Q8 {
-                quantize_q8(block, numbers)
+            let most = largest(block);
+            let (half, meant) = if dtype == Dtype::Q8 {
+                (quantize_q8(block, most, numbers), most / 127.0)
             } else {
-                quantize_q4(block, numbers)
+                (quantize_q4(block, most, numbers), most)
             };
             scale.copy_from_slice(&half.to_le_bytes());
+            // One that is infinite is told by its being so.
+            if (half.to_f32() - meant).abs() > tolerance(dtype) * meant && half.is_finite() {
+                faint = faint.max(most);
+            }
         }
     }
+    faint > 0.0 && faint * negligible(dtype) >= largest(values)
 }
 
-fn quantize_q8(block: &[f32], numbers: &mut [u8]) -> f16 {
-    let (half, _, reciprocal) = stored(largest(block) / 127.0);
+fn quantize_q8(block: &[f32], most: f32, numbers: &mut [u8]) -> f16 {
+    let (half, _, reciprocal) = stored(most / 127.0);
     for (number, x) in numbers.iter_mut().zip(block) {
         *number = round((x * reciprocal).clamp(-127.0, 127.0)) as i8 as u8;
     }
     half
 }
 
-fn quantize_q4(block: &[f32], numbers: &mut [u8]) -> f16 {
-    let most = largest(block);
+fn quantize_q4(block: &[f32], most: f32, numbers: &mut [u8]) -> f16 {
     let error_at = |factor: f32| {
         let (_, scale, reciprocal) = stored(most * factor);
         // Eight sums, so that the additions need not wait for each other.
@@ -196,6 +214,25 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    #[test]
+    fn rows_that_are_too_small_for_their_scales_are_told() {
+        let is_faint = |values: &[f32], dtype: Dtype| {
+            quantize_row(values, dtype, &mut vec![0; dtype.row_bytes(values.len())])
+        };
+        let row = |largest: f32| -> Vec<f32> {
+            (0..64).map(|i| largest * (i as f32 / 31.5 - 1.0)).collect()
+        };
+        for (dtype, fine, faint) in [(Dtype::Q8, 2e-3, 1e-5), (Dtype::Q4, 1e-6, 2e-8)] {
+            assert!(!is_faint(&row(fine), dtype), "{dtype}");
+            assert!(!is_faint(&[0.0; 64], dtype), "{dtype}");
+            assert!(is_faint(&row(faint), dtype), "{dtype}");
+            assert!(is_faint(&row(1e-30), dtype), "{dtype}");
+            // Beside others that are large all of it is less than what rounding loses there.
+            assert!(!is_faint(&[row(0.1), row(faint)].concat(), dtype));
+            assert!(is_faint(&[row(2.0 * faint), row(faint)].concat(), dtype));
         }
     }
 }

@@ -8,6 +8,7 @@ use rand_pcg::Pcg64Mcg;
 use super::TensorSpec;
 use super::gguf::Rows;
 use super::mlx::Packed;
+use super::oddities::POOR_ROWS;
 use super::quantize::{dequantize_row, quantize_row};
 use crate::dtype::Dtype;
 use crate::threads;
@@ -50,9 +51,6 @@ const TOO_LARGE: f32 = 65520.0;
 /// The square of an error of f16's in a number below its normal ones, in squares of what bf16 errs in proportion: (2^-25 / 2^-9)^2.
 const SMALL_ERROR: f32 = 1.0 / (1u64 << 32) as f32;
 
-/// One row in so many may be small for another reason: tokens that were never seen in training fade.
-const POOR_ROWS: usize = 64;
-
 enum Data<'a> {
     Stored(&'a [u8]),
     /// In formats of GGUF.
@@ -87,6 +85,8 @@ pub struct RowReader {
     halves: Vec<u16>,
     /// Whether any number so far was NaN or infinite, before or after conversion.
     pub saw_non_finite: bool,
+    /// Rows so far whose numbers are too small for the scales of the quantised format that they came into.
+    pub faint_rows: usize,
 }
 
 fn rows_and_columns(shape: &[usize]) -> (usize, usize) {
@@ -345,7 +345,7 @@ impl RowReader {
         self.halves.resize(self.wide.len(), 0);
         match dtype {
             Dtype::Q8 | Dtype::Q4 => {
-                quantize_row(&self.wide, dtype, out);
+                self.faint_rows += usize::from(quantize_row(&self.wide, dtype, out));
                 return;
             }
             Dtype::F32 => {

@@ -4,16 +4,17 @@
 //! [`super::quantize`] says; everything else is stored as it was.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use safetensors::tensor::{SafeTensorError, View};
 
 use super::chat::{CHAT_FILES, TEMPLATE};
+use super::oddities::{faint, non_finite};
 use super::quantize::can_quantize;
 use super::{Checkpoint, RowReader, Tensor, TensorSpec};
 use crate::dtype::Dtype;
@@ -21,22 +22,32 @@ use crate::error::{Error, Result};
 
 /// A tensor that is converted when it is written, so that only one at a time is in memory.
 struct Lazy<'a> {
+    name: &'a str,
     tensor: Tensor<'a>,
-    /// Whether to go on: nobody has cancelled, and the files are as long as they were.
+    watch: Watch<'a>,
+    dtype: Dtype,
+    shape: Vec<usize>,
+}
+
+/// Who is told what while tensors are written.
+#[derive(Clone, Copy)]
+struct Watch<'a> {
+    /// Whether to go on: nobody has cancelled, the files are as long as they were, and all so far are numbers.
     goes_on: &'a dyn Fn() -> bool,
     /// Told how many bytes were made.
     made: &'a dyn Fn(usize),
-    dtype: Dtype,
-    shape: Vec<usize>,
+    /// Told which tensor has NaN or infinite values, before or after conversion, and why that may be.
+    spoiled: &'a dyn Fn(&str, String),
+    /// Told what else a person should know of a tensor.
+    odd: &'a dyn Fn(&str, String),
 }
 
 impl<'a> Lazy<'a> {
     fn new(
         checkpoint: &'a Checkpoint,
-        spec: &TensorSpec,
+        spec: &'a TensorSpec,
         requested: Dtype,
-        goes_on: &'a dyn Fn() -> bool,
-        made: &'a dyn Fn(usize),
+        watch: Watch<'a>,
     ) -> Result<Self> {
         let tensor = checkpoint.tensor(spec)?;
         let (dtype, shape) = match spec.shape[..] {
@@ -46,9 +57,9 @@ impl<'a> Lazy<'a> {
             _ => (tensor.dtype, spec.shape.clone()),
         };
         Ok(Self {
+            name: &spec.name,
             tensor,
-            goes_on,
-            made,
+            watch,
             dtype,
             shape,
         })
@@ -71,7 +82,7 @@ impl View for Lazy<'_> {
 
     fn data(&self) -> Cow<'_, [u8]> {
         // What is written then is thrown away.
-        if !(self.goes_on)() {
+        if !(self.watch.goes_on)() {
             return Cow::Borrowed(&[]);
         }
         let (tensor, dtype) = (&self.tensor, self.dtype);
@@ -79,17 +90,28 @@ impl View for Lazy<'_> {
         let mut bytes = vec![0; tensor.rows * row_bytes];
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
         let share = tensor.rows.div_ceil(threads).max(1);
+        let (is_spoiled, faint_rows) = (AtomicBool::new(false), AtomicUsize::new(0));
         std::thread::scope(|scope| {
+            let (is_spoiled, faint_rows) = (&is_spoiled, &faint_rows);
             for (i, part) in bytes.chunks_mut(share * row_bytes).enumerate() {
                 scope.spawn(move || {
                     let mut reader = RowReader::default();
                     for (row, place) in (i * share..).zip(part.chunks_exact_mut(row_bytes)) {
                         reader.read(tensor, row, dtype, place);
                     }
+                    is_spoiled.fetch_or(reader.saw_non_finite, Ordering::Relaxed);
+                    faint_rows.fetch_add(reader.faint_rows, Ordering::Relaxed);
                 });
             }
         });
-        (self.made)(bytes.len());
+        // As a quantised number NaN would be 0, and the damage could not be seen any more.
+        if is_spoiled.into_inner() {
+            (self.watch.spoiled)(self.name, non_finite(dtype, tensor.dtype));
+        }
+        if let Some(what) = faint(dtype, faint_rows.into_inner(), tensor.rows) {
+            (self.watch.odd)(self.name, what);
+        }
+        (self.watch.made)(bytes.len());
         Cow::Owned(bytes)
     }
 
@@ -100,16 +122,17 @@ impl View for Lazy<'_> {
 
 impl Checkpoint {
     /// Writes the model to `folder`, which must not exist yet, with its matrices as `dtype`, calling `progress(done, total)` with bytes.
-    /// The folder is there when it is whole, or not at all.
+    /// The folder is there when it is whole, or not at all. Returns warnings about matrices that `dtype` ruins.
     ///
     /// # Errors
+    /// [`Error::Tensor`] if one has NaN or infinite values, which nobody could see afterwards;
     /// [`Error::Write`] if the folder exists or cannot be written; [`Error::Misuse`] for a `dtype` that is not quantised.
     pub fn write_quantized(
         &self,
         folder: &Path,
         dtype: Dtype,
         progress: impl Fn(u64, u64),
-    ) -> Result<()> {
+    ) -> Result<Vec<String>> {
         self.write_quantized_unless(&AtomicBool::new(false), folder, dtype, progress)
     }
 
@@ -123,7 +146,7 @@ impl Checkpoint {
         folder: &Path,
         dtype: Dtype,
         progress: impl Fn(u64, u64),
-    ) -> Result<()> {
+    ) -> Result<Vec<String>> {
         if !dtype.is_quantized() {
             return Err(Error::Misuse(format!(
                 "{dtype} is not a quantised format; q8 and q4 are"
@@ -137,8 +160,10 @@ impl Checkpoint {
         let unfinished = folder_beside(folder)?;
         let done = self
             .write_files(cancel, &unfinished, folder, dtype, progress)
-            .and_then(|()| {
-                std::fs::rename(&unfinished, folder).map_err(|error| Error::write(folder, error))
+            .and_then(|warnings| {
+                std::fs::rename(&unfinished, folder)
+                    .map_err(|error| Error::write(folder, error))?;
+                Ok(warnings)
             });
         if done.is_err() {
             // It was made here, a moment ago; half a model would only be a puzzle.
@@ -147,7 +172,7 @@ impl Checkpoint {
         done
     }
 
-    /// Writes the files of `folder` into `unfinished`. Errors name them as they would have been called in the end.
+    /// Writes the files of `folder` into `unfinished`, and returns warnings. Errors name them as they would have been called in the end.
     fn write_files(
         &self,
         cancel: &AtomicBool,
@@ -155,7 +180,7 @@ impl Checkpoint {
         folder: &Path,
         dtype: Dtype,
         progress: impl Fn(u64, u64),
-    ) -> Result<()> {
+    ) -> Result<Vec<String>> {
         const TENSORS: &str = "model.safetensors";
         let specs = self.config.tensors();
         let (done, total) = (Cell::new(0), Cell::new(0));
@@ -164,11 +189,26 @@ impl Checkpoint {
             progress(done.get(), total.get());
         };
         let is_cancelled = || cancel.load(Ordering::Relaxed);
-        let goes_on = || !is_cancelled() && self.check_lengths().is_ok();
+        let (spoiled, warnings) = (RefCell::new(None), RefCell::new(Vec::new()));
+        let watch = Watch {
+            goes_on: &|| {
+                !is_cancelled() && spoiled.borrow().is_none() && self.check_lengths().is_ok()
+            },
+            made: &made,
+            spoiled: &|name, what| {
+                let error = Error::tensor(&self.folder, name, what);
+                spoiled.borrow_mut().get_or_insert(error);
+            },
+            odd: &|name, what| {
+                warnings
+                    .borrow_mut()
+                    .push(format!("tensor `{name}` {what}"))
+            },
+        };
         let views = specs
             .iter()
             .map(|spec| {
-                let view = Lazy::new(self, spec, dtype, &goes_on, &made)?;
+                let view = Lazy::new(self, spec, dtype, watch)?;
                 Ok((spec.name.as_str(), view))
             })
             .collect::<Result<Vec<_>>>()?;
@@ -183,6 +223,9 @@ impl Checkpoint {
         self.check_lengths()?;
         if is_cancelled() {
             return Err(Error::Cancelled);
+        }
+        if let Some(error) = spoiled.take() {
+            return Err(error);
         }
         if let Some(own) = self.own_folder() {
             for name in travelling(own)? {
@@ -206,7 +249,7 @@ impl Checkpoint {
                 })
                 .map_err(|error| Error::write(&folder.join(name), error))?;
         }
-        Ok(())
+        Ok(warnings.take())
     }
 }
 

@@ -85,10 +85,18 @@ fn find(model: &str, arguments: &HubArgs, tokenizer: TokenizerNeed) -> Result<(S
         let found = Found {
             folder: model.into(),
             tokenizer: Ok(beside),
+            is_guess: false,
         };
         return Ok((model.to_owned(), found));
     };
     let found = fetch(&id, arguments, tokenizer, false)?;
+    if found.is_guess {
+        let file = found.folder.file_name().unwrap_or_default();
+        output::note(&format!(
+            "[{} is taken, which is here; without a network nobody knows whether {id} means it]",
+            file.to_string_lossy()
+        ));
+    }
     Ok((found.folder.to_string_lossy().into_owned(), found))
 }
 
@@ -345,6 +353,11 @@ pub fn remove(arguments: &Remove) -> Result<()> {
     }
     let freed = cache.remove(name, revision)?;
     output::note(&format!("[{:.1} MiB are free again]", mib(freed)));
+    if model.shared > 0 {
+        output::note(
+            "[blobs that repositories share stay: `hf cache prune` frees those that none uses any more]",
+        );
+    }
     Ok(())
 }
 

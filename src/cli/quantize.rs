@@ -37,7 +37,9 @@ pub fn run(arguments: &Quantize) -> Result<()> {
     if let Err(Error::Cancelled) = written {
         return Err(Interrupted("interrupted; nothing was written".into()).into());
     }
-    written?;
+    for warning in written? {
+        output::note(&format!("openelm: warning: {warning}"));
+    }
     output::note(&format!(
         "[{} in {dtype} written to {} in {:.1} s]",
         checkpoint.name,

@@ -29,24 +29,30 @@ impl Answer {
     }
 }
 
-/// The answers to many items: by task, item and choice.
+/// The answers to many items.
 #[derive(Debug, Clone, Default)]
-pub struct Answers(Vec<Vec<Vec<Answer>>>);
+pub struct Answers {
+    /// By task, item and choice.
+    by_task: Vec<Vec<Vec<Answer>>>,
+    /// Items whose prompts were cut at their beginning, because the context holds no more.
+    pub cut: usize,
+}
 
 impl Answers {
     /// None yet. An item without answers has an empty list.
     pub fn new(items: impl IntoIterator<Item = usize>) -> Self {
-        Self(
-            items
+        Self {
+            by_task: items
                 .into_iter()
                 .map(|count| vec![Vec::new(); count])
                 .collect(),
-        )
+            cut: 0,
+        }
     }
 
     /// Sets the answers of an item; there is nothing to set where there is no such item.
     pub fn set(&mut self, task: usize, doc: usize, answers: Vec<Answer>) {
-        let items = self.0.get_mut(task);
+        let items = self.by_task.get_mut(task);
         if let Some(place) = items.and_then(|items| items.get_mut(doc)) {
             *place = answers;
         }
@@ -54,7 +60,7 @@ impl Answers {
 
     /// The answers of a task's items, in their order.
     pub fn of_task(&self, task: usize) -> &[Vec<Answer>] {
-        self.0.get(task).map_or(&[], |items| items)
+        self.by_task.get(task).map_or(&[], |items| items)
     }
 }
 

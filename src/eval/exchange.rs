@@ -167,6 +167,7 @@ impl Results {
         for (index, task) in tasks.iter().enumerate() {
             for doc in 0..task.len() {
                 let choices = encode(task, encoder, doc)?;
+                answers.cut += usize::from(choices.iter().any(|choice| choice.is_truncated));
                 let mut of_item = Vec::new();
                 for (id, choice) in ids(task, doc, &choices).zip(&choices) {
                     requests += 1;

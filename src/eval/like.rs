@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 
-/// A version of lm-evaluation-harness. The two draw the same examples and differ in four things, which are the methods here.
+/// A version of lm-evaluation-harness. The two draw the same examples and differ in five things, which are the methods here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Like {
     /// Commit `dc90fec` (2024-03-15), which Apple's card names.
@@ -59,6 +59,11 @@ impl Like {
 
     /// Whether an empty context is the begin-of-text token, and not the end-of-text token before it.
     pub(super) fn empty_context_is_bos(self) -> bool {
+        self == Self::V0_4_13
+    }
+
+    /// Whether MMLU's standard error is pooled over all subjects at once, and not over categories that were pooled over theirs.
+    pub(super) fn pools_subjects_at_once(self) -> bool {
         self == Self::V0_4_13
     }
 }

@@ -1,5 +1,6 @@
 //! Which of MMLU's subjects belong together.
 
+use super::like::Like;
 use super::metric::Mean;
 
 /// All subjects together.
@@ -115,9 +116,9 @@ pub(super) fn is_subject(subject: &str) -> bool {
 /// Results of MMLU's tasks, by name, as groups: `mmlu_stem` and three more, and `mmlu` over these four. Groups without a subject are left
 /// out, as are tasks that are none of MMLU's.
 ///
-/// Standard errors are pooled in two steps, subjects to categories and these to one, which is not the same as in one.
-pub fn mmlu_groups(results: &[(&str, Mean)]) -> Vec<(String, Mean)> {
-    let mut groups = Vec::new();
+/// Standard errors are pooled in two steps, subjects to categories and these to one, or in one, as `like` does it, which is not the same.
+pub fn mmlu_groups(results: &[(&str, Mean)], like: Like) -> Vec<(String, Mean)> {
+    let (mut groups, mut of_subjects) = (Vec::new(), Vec::new());
     for (category, subjects) in CATEGORIES {
         let of_category = |name: &str| {
             let subject = name.strip_prefix(PREFIX);
@@ -131,8 +132,12 @@ pub fn mmlu_groups(results: &[(&str, Mean)]) -> Vec<(String, Mean)> {
         if let Some(mean) = Mean::pooled(&means) {
             groups.push((format!("{PREFIX}{category}"), mean));
         }
+        of_subjects.extend(means);
     }
-    let means: Vec<Mean> = groups.iter().map(|(_, mean)| *mean).collect();
+    let means = match like.pools_subjects_at_once() {
+        true => of_subjects,
+        false => groups.iter().map(|(_, mean)| *mean).collect(),
+    };
     if let Some(mean) = Mean::pooled(&means) {
         groups.insert(0, (GROUP.into(), mean));
     }

@@ -31,7 +31,7 @@ pub use exchange::{Request, Results, requests};
 pub use like::Like;
 pub use metric::{Mean, Metric};
 pub use mmlu::mmlu_groups;
-pub use notes::notes;
+pub use notes::{notes, notes_of_options};
 pub use plan::{Job, plan};
 pub use records::Records;
 pub use report::{GroupResult, Report, TaskResult};

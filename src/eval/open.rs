@@ -54,6 +54,7 @@ impl Task {
             }
             _ => BySubject::new(),
         };
+        let is_of_whole = subject.is_none();
         if let Some(subject) = subject {
             let is_wanted = |other: &Option<String>| {
                 let other = other.as_deref();
@@ -92,6 +93,7 @@ impl Task {
                         None => spec.name.to_owned(),
                     },
                     prefix,
+                    is_of_whole,
                 };
                 opening.task(items)
             })
@@ -107,6 +109,7 @@ struct Opening<'a> {
     pool: Vec<Row>,
     name: String,
     prefix: String,
+    is_of_whole: bool,
 }
 
 impl Opening<'_> {
@@ -155,6 +158,7 @@ impl Opening<'_> {
             pool,
             drawn,
             items_in_data: rows.len(),
+            is_of_whole: self.is_of_whole,
         })
     }
 }
@@ -185,6 +189,7 @@ fn rows(data: &Path, spec: &Spec, splits: &[&str], kind: &str) -> Result<BySubje
         file: format!("{}{kind}", spec.name),
         folders: spec.folders,
         configs: spec.configs,
+        other_configs: spec.other_configs,
         needs_config: spec.form == Form::Arc,
         by_subject: has_subjects,
         splits,

@@ -22,6 +22,8 @@ pub struct Job {
     pub tokens: usize,
     /// A number for what is asked. Where it is the same, so are the ids.
     pub fingerprint: u64,
+    /// Whether the beginning of a prompt was cut off, because the context holds no more.
+    pub is_cut: bool,
 }
 
 /// Items that wait for others of their task, for what they begin with alike.
@@ -50,33 +52,26 @@ pub fn plan(
             let choices = encode(task, encoder, doc)?;
             common.add(&choices);
             let length = choices.iter().map(|choice| choice.ids.len()).max();
-            items.push((
-                length.unwrap_or(0),
+            let job = Job {
+                task: index,
                 doc,
-                fed(&choices),
-                fingerprint(&choices),
-            ));
+                tokens: fed(&choices),
+                fingerprint: fingerprint(&choices),
+                is_cut: choices.iter().any(|choice| choice.is_truncated),
+            };
+            items.push((length.unwrap_or(0), job));
             encoded += 1;
             if !progress(encoded, total) {
                 return Err(Error::Cancelled);
             }
         }
         let shared = common.worth_sharing();
-        let jobs = items.into_iter().map(|(length, doc, fed, fingerprint)| {
-            let job = Job {
-                task: index,
-                doc,
-                tokens: fed,
-                fingerprint,
-            };
-            (length, job)
-        });
         match shared {
-            None => groups.extend(jobs.map(|job| Group {
+            None => groups.extend(items.into_iter().map(|job| Group {
                 longest: job.0,
                 jobs: vec![job],
             })),
-            Some(shared) => groups.extend(together(jobs.collect(), shared)),
+            Some(shared) => groups.extend(together(items, shared)),
         }
     }
     groups.sort_by_key(|group| Reverse(group.longest));
@@ -217,6 +212,7 @@ mod tests {
             doc,
             tokens,
             fingerprint: 0,
+            is_cut: false,
         };
         let jobs = vec![(50, job(0, 60)), (70, job(1, 80)), (60, job(2, 70))];
         let group = together(jobs, 40).unwrap();

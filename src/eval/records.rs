@@ -66,20 +66,22 @@ struct WrittenModel {
     _origin: IgnoredAny,
 }
 
-/// An item, whatever it asks.
+/// An item, and what it asks: runs that ask otherwise may take turns.
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
     task: String,
     num_fewshot: usize,
     doc: usize,
+    asked: String,
 }
 
 impl Key {
-    fn new(task: &Task, doc: usize) -> Self {
+    fn new(task: &Task, job: &Job) -> Self {
         Self {
             task: task.name().to_owned(),
             num_fewshot: task.num_fewshot(),
-            doc,
+            doc: job.doc,
+            asked: number_of(job),
         }
     }
 }
@@ -90,8 +92,8 @@ pub struct Records {
     file: File,
     /// A number for the model.
     model: String,
-    /// Of this model: what was asked, and the answers.
-    found: HashMap<Key, (String, Vec<Answer>)>,
+    /// Of this model.
+    found: HashMap<Key, Vec<Answer>>,
     /// Whether the model is described.
     is_described: bool,
     /// Items of other models.
@@ -165,7 +167,7 @@ impl Records {
                     return Err(self.is_something_else(row));
                 };
                 match item.model == self.model {
-                    true => _ = found.insert(item.key(), (item.asked, answers)),
+                    true => _ = found.insert(item.into_key(), answers),
                     false => others += 1,
                 }
             } else if let Ok(written) = serde_json::from_slice::<WrittenModel>(&bytes) {
@@ -194,8 +196,8 @@ impl Records {
 
     /// The answers of an item, if it was asked the same before.
     pub fn find(&self, task: &Task, job: &Job) -> Option<&[Answer]> {
-        let (asked, answers) = self.found.get(&Key::new(task, job.doc))?;
-        (*asked == number_of(job)).then_some(answers)
+        let answers = self.found.get(&Key::new(task, job))?;
+        Some(answers)
     }
 
     /// Keeps the answers of an item.
@@ -239,11 +241,12 @@ fn cannot_write(path: &Path, cause: impl Into<IoError>) -> Error {
 }
 
 impl WrittenItem {
-    fn key(&self) -> Key {
+    fn into_key(self) -> Key {
         Key {
-            task: self.task.clone(),
+            task: self.task,
             num_fewshot: self.num_fewshot,
             doc: self.doc,
+            asked: self.asked,
         }
     }
 

@@ -54,14 +54,15 @@ impl Report {
         // A few subjects by themselves make no group.
         for run in selection.runs.iter().filter(|run| is_group(&run.name)) {
             let of_run = run.tasks.iter().filter_map(|index| tasks.get(*index));
-            let means = of_run.clone();
-            let means: Vec<(&str, Mean)> = means
+            let means: Vec<(&str, Mean)> = of_run
                 .filter_map(|task| Some((task.task.as_str(), *task.means.first()?)))
                 .collect();
-            let Some(num_fewshot) = of_run.map(|task| task.num_fewshot).next() else {
+            let first = run.tasks.first();
+            let Some(first) = first.and_then(|index| selection.tasks.get(*index)) else {
                 continue;
             };
-            for (group, mean) in mmlu_groups(&means) {
+            let num_fewshot = first.num_fewshot();
+            for (group, mean) in mmlu_groups(&means, first.like) {
                 let is_there = groups
                     .iter()
                     .any(|other| other.group == group && other.num_fewshot == num_fewshot);

@@ -58,7 +58,11 @@ impl Selection {
             let same = |known: &Task| {
                 (known.name(), known.num_fewshot()) == (task.name(), task.num_fewshot())
             };
-            tasks.push(match self.tasks.iter().position(same) {
+            let known = self.tasks.iter().position(same);
+            if let Some(known) = known.and_then(|index| self.tasks.get_mut(index)) {
+                known.is_of_whole |= task.is_of_whole;
+            }
+            tasks.push(match known {
                 Some(index) => index,
                 None => {
                     self.tasks.push(task);

@@ -56,6 +56,8 @@ pub struct Spec {
     pub folders: &'static [&'static str],
     /// Folders of the configuration in it.
     pub configs: &'static [&'static str],
+    /// Folders of others, whose files look alike and are no substitute.
+    pub other_configs: &'static [&'static str],
     /// What the split of the items may be called.
     pub items_split: &'static [&'static str],
     /// What the split of the examples may be called.
@@ -64,6 +66,18 @@ pub struct Spec {
 
 const ACC: &[Metric] = &[Metric::Acc];
 const BOTH: &[Metric] = &[Metric::Acc, Metric::AccNorm];
+/// Those of CrowS-Pairs, without English.
+const LANGUAGES: &[&str] = &[
+    "arabic",
+    "catalan",
+    "chinese",
+    "french",
+    "german",
+    "italian",
+    "maltese",
+    "simplified_chinese",
+    "spanish",
+];
 const TEST: &[&str] = &["test"];
 const TRAIN: &[&str] = &["train"];
 const VALIDATION: &[&str] = &["validation", "valid", "val", "dev"];
@@ -81,6 +95,7 @@ pub static SPECS: &[Spec] = &[
         repository: "allenai/ai2_arc",
         folders: &["arc_challenge", "arc-challenge", "ai2_arc"],
         configs: &["arc-challenge", "arc_challenge"],
+        other_configs: &[],
         items_split: TEST,
         examples_split: TRAIN,
     },
@@ -96,6 +111,7 @@ pub static SPECS: &[Spec] = &[
         repository: "allenai/ai2_arc",
         folders: &["arc_easy", "arc-easy", "ai2_arc"],
         configs: &["arc-easy", "arc_easy"],
+        other_configs: &[],
         items_split: TEST,
         examples_split: TRAIN,
     },
@@ -111,6 +127,7 @@ pub static SPECS: &[Spec] = &[
         repository: "aps/super_glue",
         folders: &["boolq", "super_glue"],
         configs: &["boolq"],
+        other_configs: &[],
         items_split: VALIDATION,
         examples_split: TRAIN,
     },
@@ -126,6 +143,7 @@ pub static SPECS: &[Spec] = &[
         repository: "Rowan/hellaswag",
         folders: &["hellaswag"],
         configs: &[],
+        other_configs: &[],
         items_split: VALIDATION,
         examples_split: TRAIN,
     },
@@ -141,6 +159,7 @@ pub static SPECS: &[Spec] = &[
         repository: "baber/piqa",
         folders: &["piqa"],
         configs: &[],
+        other_configs: &[],
         items_split: VALIDATION,
         examples_split: TRAIN,
     },
@@ -156,6 +175,7 @@ pub static SPECS: &[Spec] = &[
         repository: "allenai/sciq",
         folders: &["sciq"],
         configs: &[],
+        other_configs: &[],
         items_split: TEST,
         examples_split: TRAIN,
     },
@@ -171,6 +191,7 @@ pub static SPECS: &[Spec] = &[
         repository: "allenai/winogrande",
         folders: &["winogrande"],
         configs: &["winogrande_xl"],
+        other_configs: &[],
         items_split: VALIDATION,
         examples_split: &["train_xl", "train"],
     },
@@ -186,6 +207,7 @@ pub static SPECS: &[Spec] = &[
         repository: "cais/mmlu",
         folders: &["mmlu", "mmlu_no_train"],
         configs: &[],
+        other_configs: &[],
         items_split: TEST,
         examples_split: &["dev"],
     },
@@ -201,6 +223,7 @@ pub static SPECS: &[Spec] = &[
         repository: "truthfulqa/truthful_qa",
         folders: &["truthfulqa_mc2", "truthfulqa", "truthful_qa"],
         configs: &["multiple_choice"],
+        other_configs: &[],
         items_split: VALIDATION,
         examples_split: &[],
     },
@@ -220,6 +243,7 @@ pub static SPECS: &[Spec] = &[
             "crows_pairs",
         ],
         configs: &["english"],
+        other_configs: LANGUAGES,
         items_split: TEST,
         examples_split: &[],
     },
@@ -235,6 +259,7 @@ pub static SPECS: &[Spec] = &[
         repository: "EleutherAI/race",
         folders: &["race"],
         configs: &["high"],
+        other_configs: &["middle"],
         items_split: TEST,
         examples_split: &[],
     },

@@ -39,6 +39,8 @@ pub struct Task {
     /// Items without the limit.
     pub(super) items_in_data: usize,
     pub(super) data_hash: String,
+    /// Whether all of what its data set is for was asked for: of MMLU all subjects, and not some.
+    pub(super) is_of_whole: bool,
 }
 
 /// An item as a model is asked it.

@@ -5,6 +5,7 @@
 //! models--ORG--NAME/refs/REVISION            a commit, as text
 //! models--ORG--NAME/snapshots/COMMIT/FILE    a link to ../../blobs/ETAG
 //! .locks/models--ORG--NAME/ETAG.lock         held by whoever fetches that blob
+//! models--ORG--NAME/.openelm/COMMIT          ours: the GGUF file that the repository's name alone means
 //! ```
 
 use std::fs::File;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use super::gguf;
 use super::name::{MAIN, RepoId, Revision, is_component, is_file_name};
 use crate::error::{Error, HubError, Result};
+use crate::utf8;
 
 /// How large an index of shards may be; real ones have some kilobytes.
 const MOST_INDEX: u64 = 8 << 20;
@@ -70,13 +72,35 @@ fn user_home() -> Option<PathBuf> {
     std::env::home_dir().filter(|home| !home.as_os_str().is_empty())
 }
 
-/// A path from the environment; `~` at its beginning is the home folder.
+/// A path from the environment; `~` at its beginning is the home folder, and `$NAME` or `${NAME}` in it another variable.
 pub(super) fn path_variable(name: &str) -> Option<PathBuf> {
     let path = PathBuf::from(std::env::var_os(name).filter(|value| !value.is_empty())?);
-    match path.strip_prefix("~") {
-        Ok(rest) => Some(user_home()?.join(rest)),
-        Err(_) => Some(path),
+    let path = match path.strip_prefix("~") {
+        Ok(rest) => user_home()?.join(rest),
+        Err(_) => path,
+    };
+    Some(match path.to_str() {
+        Some(text) => expanded(text, |name| std::env::var(name).ok()).into(),
+        None => path,
+    })
+}
+
+/// As Python's `expandvars`: what is not set stays as it is written.
+fn expanded(text: &str, value: impl Fn(&str) -> Option<String>) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut parts = text.split('$');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = match part.strip_prefix('{').and_then(|part| part.split_once('}')) {
+            Some(braced) => braced,
+            None => part.split_at(part.find(|c| !is_part(c)).unwrap_or(part.len())),
+        };
+        match value(name).filter(|_| !name.is_empty()) {
+            Some(value) => out.extend([value.as_str(), rest]),
+            None => out.extend(["$", part]),
+        }
     }
+    out
 }
 
 /// A repository's folder in the cache. It need not be there.
@@ -125,17 +149,25 @@ impl RepoFolder {
             return Ok(());
         }
         let place = self.refs().join(revision.as_str());
-        let folder = place.parent().unwrap_or(&self.path);
-        create_folder(folder)?;
-        // A file that others may be reading is replaced, not written.
-        let beside = folder.join(unused_name());
-        let written = std::fs::write(&beside, commit)
-            .and_then(|()| std::fs::rename(&beside, &place))
-            .map_err(|error| Error::write(&place, error));
-        if written.is_err() {
-            let _ = std::fs::remove_file(&beside);
-        }
-        written
+        replace(&place, commit)
+    }
+
+    /// The file that is meant where the repository alone is named, if that was found out of a commit.
+    pub fn usual_file(&self, commit: &str) -> Option<String> {
+        let mut name = String::new();
+        let file = File::open(self.usual_path(commit)).ok()?;
+        file.take(1024).read_to_string(&mut name).ok()?;
+        is_file_name(&name).then_some(name)
+    }
+
+    /// Remembers that file.
+    pub fn set_usual_file(&self, commit: &str, name: &str) -> Result<()> {
+        replace(&self.usual_path(commit), name)
+    }
+
+    /// A place of our own, which other programs pass over.
+    pub fn usual_path(&self, commit: &str) -> PathBuf {
+        self.path.join(".openelm").join(commit)
     }
 
     /// Puts a blob into a snapshot under a file's name.
@@ -175,6 +207,20 @@ impl RepoFolder {
         });
         Some(latest?.path())
     }
+}
+
+/// Writes a small file that others may be reading: it is replaced, not written.
+fn replace(place: &Path, text: &str) -> Result<()> {
+    let folder = place.parent().unwrap_or(Path::new(""));
+    create_folder(folder)?;
+    let beside = folder.join(unused_name());
+    let written = std::fs::write(&beside, text)
+        .and_then(|()| std::fs::rename(&beside, place))
+        .map_err(|error| Error::write(place, error));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+    written
 }
 
 /// A hidden name that nobody else takes, in this process or another.
@@ -288,6 +334,8 @@ pub(super) fn shards(index: &Path) -> Result<Vec<String>> {
     file.take(MOST_INDEX)
         .read_to_end(&mut bytes)
         .map_err(|error| Error::read(index, error))?;
+    let bytes =
+        utf8::unmarked(bytes).map_err(|error| Error::checkpoint(index, error.to_string()))?;
     let Index { weight_map } = serde_json::from_slice(&bytes)
         .map_err(|error| Error::checkpoint(index, format!("not an index of shards: {error}")))?;
     let mut names: Vec<String> = weight_map.into_values().collect();
@@ -308,4 +356,28 @@ pub(super) fn shards(index: &Path) -> Result<Vec<String>> {
 
 pub(super) fn is_shard(name: &str) -> bool {
     is_file_name(name) && name.ends_with(".safetensors")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_stand_for_their_values() {
+        let value = |name: &str| match name {
+            "USER" => Some("ada".to_owned()),
+            "MONEY" => Some("$USER".to_owned()),
+            _ => None,
+        };
+        for (text, expected) in [
+            ("/scratch/$USER/hf", "/scratch/ada/hf"),
+            ("/${USER}s/$USER-$USER", "/adas/ada-ada"),
+            ("$USERS/${NONE}/$NONE/$/${", "$USERS/${NONE}/$NONE/$/${"),
+            // Once is enough.
+            ("$MONEY", "$USER"),
+            ("/plain", "/plain"),
+        ] {
+            assert_eq!(expanded(text, value), expected);
+        }
+    }
 }

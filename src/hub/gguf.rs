@@ -7,7 +7,7 @@ use super::name::is_file_name;
 const ENDING: &str = ".gguf";
 
 /// Taken where a repository has several and nobody names one: it loses least of those that are small.
-const USUAL: &str = "Q8_0";
+pub const USUAL: &str = "Q8_0";
 
 /// Whether a file's name is that of a model in one file: neither of one in parts, nor of what belongs to another model.
 pub fn is_model(name: &str) -> bool {

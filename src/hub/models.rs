@@ -1,5 +1,7 @@
 //! What is in the cache, and how it is removed.
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,8 +17,10 @@ pub struct CachedModel {
     pub name: String,
     /// Its folder in the cache.
     pub folder: PathBuf,
-    /// Bytes of everything in it, what is not whole yet included.
+    /// Bytes of everything in it, what is not whole yet included, and of what it shares.
     pub bytes: u64,
+    /// Bytes of blobs that lie beside all repositories, so that several can have them: a repository that is removed leaves them.
+    pub shared: u64,
     /// By commit.
     pub snapshots: Vec<CachedSnapshot>,
 }
@@ -48,9 +52,11 @@ impl Cache {
             if is_folder(&folder)
                 && let Some(name) = repo_name(&folder)
             {
+                let shared = self.shared_size(&folder.join("blobs"));
                 models.push(CachedModel {
                     name: printable(&name),
-                    bytes: size(&folder),
+                    bytes: size(&folder) + shared,
+                    shared,
                     snapshots: snapshots(&folder)?,
                     folder,
                 });
@@ -85,9 +91,11 @@ impl Cache {
         let folder_name = model.folder.file_name().unwrap_or_default();
         let repo = self.repo_named(&folder_name.to_string_lossy());
         let _locks = repo.lock_all(name)?;
+        // What is shared stays.
+        let bytes = size(&repo.path);
         let Some(revision) = revision else {
             remove(&repo.path)?;
-            return Ok(model.bytes);
+            return Ok(bytes);
         };
         let is_meant = |snapshot: &CachedSnapshot| {
             snapshot.commit == revision || snapshot.revisions.iter().any(|r| r == revision)
@@ -102,22 +110,45 @@ impl Cache {
         }
         if kept.is_empty() {
             remove(&repo.path)?;
-            return Ok(model.bytes);
+            return Ok(bytes);
+        }
+        // Found before anything goes: what cannot be read may use any blob.
+        let mut used = HashSet::new();
+        for snapshot in &kept {
+            add_blobs(&snapshot.folder, &mut used)?;
         }
         for snapshot in &meant {
             for revision in &snapshot.revisions {
                 remove(&repo.refs().join(revision))?;
             }
             remove(&snapshot.folder)?;
+            remove(&repo.usual_path(&snapshot.commit))?;
         }
-        let used: Vec<PathBuf> = kept.iter().flat_map(blobs_of).collect();
         for blob in entries(&repo.blobs())? {
-            let is_used = |used: &PathBuf| used.file_name() == blob.file_name();
-            if !used.iter().any(is_used) {
+            if !blob.file_name().is_some_and(|name| used.contains(name)) {
                 remove(&blob)?;
             }
         }
-        Ok(model.bytes.saturating_sub(size(&repo.path)))
+        Ok(bytes.saturating_sub(size(&repo.path)))
+    }
+}
+
+impl Cache {
+    /// Bytes of blobs that are links to those that Hugging Face's library keeps beside all repositories. Links to elsewhere are not the cache's.
+    fn shared_size(&self, blobs: &Path) -> u64 {
+        let Ok(shared) = fs::canonicalize(self.root().join("blobs")) else {
+            return 0;
+        };
+        let read = fs::read_dir(blobs).into_iter().flatten().flatten();
+        let links = read
+            .map(|entry| entry.path())
+            .filter(|path| path.is_symlink());
+        let is_shared =
+            |path: &PathBuf| fs::canonicalize(path).is_ok_and(|target| target.starts_with(&shared));
+        links
+            .filter(is_shared)
+            .map(|path| followed_size(&path))
+            .sum()
     }
 }
 
@@ -192,11 +223,20 @@ fn revisions(folder: &Path, above: &str) -> Vec<(String, String)> {
     found
 }
 
-/// Blobs that the links of a snapshot lead to.
-fn blobs_of(snapshot: &CachedSnapshot) -> Vec<PathBuf> {
-    let files = entries(&snapshot.folder).unwrap_or_default();
-    let targets = files.iter().filter_map(|file| fs::read_link(file).ok());
-    targets.collect()
+/// Adds the names of the blobs that links in a snapshot lead to: of all files, since other programs fetch hidden ones too, and whole folders.
+fn add_blobs(folder: &Path, names: &mut HashSet<OsString>) -> Result<()> {
+    let cannot = |error| Error::read(folder, error);
+    for entry in fs::read_dir(folder).map_err(cannot)? {
+        let path = entry.map_err(cannot)?.path();
+        if is_folder(&path) {
+            add_blobs(&path, names)?;
+        } else if let Ok(target) = fs::read_link(&path)
+            && let Some(name) = target.file_name()
+        {
+            names.insert(name.to_owned());
+        }
+    }
+    Ok(())
 }
 
 /// What lies in a folder, but for what is hidden; nothing if there is no such folder.

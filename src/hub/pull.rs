@@ -28,12 +28,13 @@ const TOKENIZER: &str = "tokenizer.json";
 const SENTENCEPIECE: &str = "tokenizer.model";
 
 /// What a model has beside its weights.
-const SIDE_FILES: [&str; 6] = [
+const SIDE_FILES: [&str; 7] = [
     CONFIG,
     "generation_config.json",
     TOKENIZER,
     SENTENCEPIECE,
     "tokenizer_config.json",
+    "special_tokens_map.json",
     "chat_template.jinja",
 ];
 
@@ -184,6 +185,11 @@ impl<'a> Pull<'a> {
             Some(name) => Ok(Some(name)),
             None => Err(variants(self.id, names)),
         }
+    }
+
+    /// Remembers that a file is what the repository's name alone means: files that are in the cache do not say what others there are.
+    pub fn set_usual(&self, file: &str) -> Result<()> {
+        self.folder.set_usual_file(&self.commit, file)
     }
 
     /// Fetches a single file. Returns where it is.

@@ -51,6 +51,8 @@ pub struct Found {
     pub folder: PathBuf,
     /// A tokenizer that lies elsewhere; `None`: it lies in the folder, or nowhere. Or why there is none.
     pub tokenizer: Result<Option<PathBuf>>,
+    /// Whether the hub, which was not to be asked, may mean another file by this name.
+    pub is_guess: bool,
 }
 
 /// The model on the hub that a name means, if it means one: neither `demo` nor `shape:NAME`, nothing that is there as a folder or file,
@@ -89,15 +91,18 @@ impl Hub {
         let cached = self.cached(request.id);
         let whole = cached
             .as_deref()
-            .and_then(|folder| whole(folder, request.id));
+            .and_then(|folder| self.whole(folder, request.id));
         match whole {
-            Some(file) if file.is_file() && (self.settings.offline || !request.refresh) => {
+            Some((file, is_guess))
+                if file.is_file() && (self.settings.offline || !request.refresh && !is_guess) =>
+            {
                 Ok(Found {
                     folder: file,
                     tokenizer: Ok(None),
+                    is_guess,
                 })
             }
-            Some(folder) if self.settings.offline || !request.refresh => {
+            Some((folder, _)) if folder.is_dir() && (self.settings.offline || !request.refresh) => {
                 self.with_tokenizer(folder, request, progress)
             }
             None if self.settings.offline => {
@@ -130,6 +135,27 @@ impl Hub {
         snapshot.is_dir().then_some(snapshot)
     }
 
+    /// The model that a name means in its snapshot, if it is whole: the snapshot, or a GGUF file in it. Whether that is a guess too: another
+    /// file may be meant, because only those are here that somebody named.
+    fn whole(&self, snapshot: &Path, id: &ModelId) -> Option<(PathBuf, bool)> {
+        const CONFIG: &str = "config.json";
+        if id.variant.is_none() && snapshot.join(CONFIG).is_file() {
+            let is_whole = missing_file(snapshot).is_none();
+            return is_whole.then(|| (snapshot.to_owned(), false));
+        }
+        let names = gguf::in_folder(snapshot);
+        let commit = snapshot.file_name()?.to_str()?;
+        let known = self.settings.cache.repo(&id.repo).usual_file(commit);
+        let variant = id.variant.as_deref().or(known.as_deref());
+        let sure = gguf::choose(&names, Some(variant.unwrap_or(gguf::USUAL)));
+        let found = match (sure, &id.variant) {
+            (Some(sure), _) => (sure, false),
+            (None, Some(_)) => return None,
+            (None, None) => (gguf::choose(&names, None)?, true),
+        };
+        Some((snapshot.join(found.0), found.1))
+    }
+
     /// The tokenizer in `cache` that the settings name, or one of those that are the same.
     fn cached_tokenizer(&self, cache: &Cache) -> Option<PathBuf> {
         let usual = || {
@@ -159,7 +185,11 @@ impl Hub {
                 false => self.cached_tokenizer(cache),
             };
             let tokenizer = Ok(beside);
-            return Ok(Found { folder, tokenizer });
+            return Ok(Found {
+                folder,
+                tokenizer,
+                is_guess: false,
+            });
         }
         let found = match self.cached_tokenizer(cache) {
             Some(path) => Ok(path),
@@ -173,6 +203,7 @@ impl Hub {
         Ok(Found {
             folder,
             tokenizer: as_requested(found, request.tokenizer)?,
+            is_guess: false,
         })
     }
 
@@ -186,10 +217,14 @@ impl Hub {
             let pull = Pull::begin(&client, reports, &self.settings.cache, request.id)?;
             if let Some(name) = pull.gguf()? {
                 let file = pull.file(name)?;
+                if request.id.variant.is_none() {
+                    pull.set_usual(name)?;
+                }
                 pull.finish()?;
                 return Ok(Found {
                     folder: file,
                     tokenizer: Ok(None),
+                    is_guess: false,
                 });
             }
             pull.side_files()?;
@@ -207,6 +242,7 @@ impl Hub {
             Ok(Found {
                 folder: pull.snapshot(),
                 tokenizer,
+                is_guess: false,
             })
         })
     }
@@ -235,18 +271,6 @@ impl Hub {
         }
         .into()
     }
-}
-
-/// The model that a name means in its snapshot, if it is whole: the snapshot, or a GGUF file in it.
-fn whole(snapshot: &Path, id: &ModelId) -> Option<PathBuf> {
-    const CONFIG: &str = "config.json";
-    if id.variant.is_none() && snapshot.join(CONFIG).is_file() {
-        return missing_file(snapshot)
-            .is_none()
-            .then(|| snapshot.to_owned());
-    }
-    let names = gguf::in_folder(snapshot);
-    gguf::choose(&names, id.variant.as_deref()).map(|name| snapshot.join(name))
 }
 
 /// A tokenizer, or why there is none, which is an error at once where nothing goes without.

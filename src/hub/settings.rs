@@ -32,28 +32,28 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// HF_ENDPOINT; HF_HUB_CACHE or HF_HOME; HF_TOKEN (once HUGGING_FACE_HUB_TOKEN), or the file HF_TOKEN_PATH, or `token` in HF_HOME; HF_HUB_OFFLINE or
-    /// TRANSFORMERS_OFFLINE; SSL_CERT_FILE.
+    /// HF_ENDPOINT; HF_HUB_CACHE or HF_HOME; HF_TOKEN (once HUGGING_FACE_HUB_TOKEN), or the file HF_TOKEN_PATH, or `token` in HF_HOME, unless
+    /// HF_HUB_DISABLE_IMPLICIT_TOKEN says that none of them is sent unasked; HF_HUB_OFFLINE, else TRANSFORMERS_OFFLINE; SSL_CERT_FILE.
     ///
     /// # Errors
     /// [`HubError::Name`] for an endpoint or a token that is none; [`HubError::NoCacheFolder`].
     pub fn from_env() -> Result<Self> {
         let token = variable("HF_TOKEN").or_else(|| variable("HUGGING_FACE_HUB_TOKEN"));
         let file = path_variable("HF_TOKEN_PATH").or_else(|| Some(home()?.join("token")));
+        let is_kept =
+            variable("HF_HUB_DISABLE_IMPLICIT_TOKEN").is_some_and(|value| is_true(&value));
         let token = match (token, file) {
+            _ if is_kept => None,
             (Some(token), _) => Some(Token::new(&token)?),
             (None, Some(file)) => Token::read(&file)?,
             (None, None) => None,
         };
-        let offline = ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"].map(variable);
-        let is_true = |value: &String| {
-            let words = ["1", "true", "yes", "on"];
-            words.iter().any(|word| value.eq_ignore_ascii_case(word))
-        };
+        // The first that is set counts: `0` in it is an answer.
+        let offline = variable("HF_HUB_OFFLINE").or_else(|| variable("TRANSFORMERS_OFFLINE"));
         Ok(Self {
             token,
             certificates: variable("SSL_CERT_FILE").map(PathBuf::from),
-            offline: offline.iter().flatten().any(is_true),
+            offline: offline.is_some_and(|value| is_true(&value)),
             ..Self::new(
                 variable("HF_ENDPOINT").as_deref().unwrap_or(ENDPOINT),
                 Cache::from_env()?,
@@ -95,6 +95,11 @@ fn variable(name: &str) -> Option<String> {
     let value = std::env::var(name).ok()?;
     let value = value.trim();
     (!value.is_empty()).then(|| value.to_owned())
+}
+
+fn is_true(value: &str) -> bool {
+    let words = ["1", "true", "yes", "on"];
+    words.iter().any(|word| value.eq_ignore_ascii_case(word))
 }
 
 /// Says who asks. It is shown nowhere, and goes nowhere but to the endpoint.

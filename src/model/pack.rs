@@ -74,6 +74,11 @@ impl<'a> Packer<'a> {
         self.readers.iter().any(|reader| reader.saw_non_finite)
     }
 
+    /// Rows so far that are too small for the scales of a quantised format.
+    pub fn faint_rows(&self) -> usize {
+        self.readers.iter().map(|reader| reader.faint_rows).sum()
+    }
+
     /// Fills `out` with the next bytes; zeros beyond the last row.
     pub fn fill(&mut self, mut out: wgpu::WriteOnly<'_, [u8]>) {
         let mut at = 0;

@@ -6,7 +6,7 @@ use super::options::Progress;
 use super::pack::{GROUP, Packer, UNIT, units};
 use super::store::Store;
 use crate::checkpoint::quantize::can_quantize;
-use crate::checkpoint::{Checkpoint, RowReader, TensorSpec};
+use crate::checkpoint::{Checkpoint, RowReader, TensorSpec, faint, non_finite};
 use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::gpu::{Gpu, Uploader};
@@ -378,7 +378,7 @@ fn beyond_f16(layout: &Layout) -> Option<String> {
 impl<P: FnMut(Progress) -> Result<()>> Loader<'_, P> {
     fn matrix(&mut self, layout: &MatrixLayout) -> Result<Vec<Store>> {
         let tensor = self.checkpoint.tensor(&layout.spec)?;
-        let mut is_finite = true;
+        let (mut is_finite, mut faint_rows) = (true, 0);
         let mut parts = Vec::new();
         for part in &layout.parts {
             let rows = (part.rows as usize).next_multiple_of(GROUP);
@@ -400,11 +400,16 @@ impl<P: FnMut(Progress) -> Result<()>> Loader<'_, P> {
             self.gpu.check()?;
             self.uploader.send(store.target(), bytes, fill)?;
             is_finite &= !packer.saw_non_finite();
+            faint_rows += packer.faint_rows();
             self.done += bytes;
             parts.push(store);
         }
         if !is_finite {
             self.warn(&layout.spec.name, layout.dtype, tensor.dtype);
+        }
+        if let Some(what) = faint(layout.dtype, faint_rows, tensor.rows) {
+            let name = &layout.spec.name;
+            self.warnings.push(format!("tensor `{name}` {what}"));
         }
         Ok(parts)
     }
@@ -441,14 +446,8 @@ impl<P: FnMut(Progress) -> Result<()>> Loader<'_, P> {
     }
 
     fn warn(&mut self, name: &str, dtype: Dtype, stored: Dtype) {
-        let hint = if dtype == Dtype::F16 && stored != Dtype::F16 {
-            "; if the file itself is sound, its values are too large for f16, and f32 or bf16 would hold them"
-        } else {
-            "; the file is damaged and the output will be useless"
-        };
-        self.warnings.push(format!(
-            "tensor `{name}` holds NaN or infinite values{hint}"
-        ));
+        let what = non_finite(dtype, stored);
+        self.warnings.push(format!("tensor `{name}` {what}"));
     }
 }
 

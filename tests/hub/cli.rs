@@ -13,6 +13,7 @@ fn openelm(scene: &Scene) -> Command {
         "HF_HUB_OFFLINE",
         "HF_HUB_CACHE",
         "HF_TOKEN_PATH",
+        "HF_HUB_DISABLE_IMPLICIT_TOKEN",
         "HUGGINGFACE_HUB_CACHE",
         "HUGGING_FACE_HUB_TOKEN",
         "TRANSFORMERS_OFFLINE",
@@ -220,8 +221,22 @@ fn the_environment_is_that_of_hugging_face() {
     let home = scene.cache.path().join("home");
     std::fs::create_dir_all(&home).unwrap();
     std::fs::write(home.join("token"), "hf_good\n").unwrap();
+    // Unless a person wants it sent only when it is asked for.
+    let mut unsent = openelm(&scene);
+    unsent
+        .env("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")
+        .env("HF_HUB_CACHE", scene.cache.path().join("other"))
+        .args(["show", REPO]);
+    assert!(!unsent.status().unwrap().success());
+    // Variables may be made of others, and of two that say the same the first counts.
     let mut by_file = openelm(&scene);
-    by_file.env_remove("HF_HUB_CACHE").args(["show", REPO]);
+    by_file
+        .env_remove("HF_HUB_CACHE")
+        .env("WHERE", scene.cache.path())
+        .env("HF_HOME", "$WHERE/home")
+        .env("HF_HUB_OFFLINE", "0")
+        .env("TRANSFORMERS_OFFLINE", "1")
+        .args(["show", REPO]);
     assert!(by_file.status().unwrap().success());
     assert!(
         home.join("hub/models--apple--OpenELM-Tiny-Instruct/refs/main")

@@ -76,6 +76,23 @@ fn one_of_several_is_named_or_usual() {
     assert!(error.to_string().contains(F16), "{error}");
 }
 
+/// What was named before does not decide what the repository's name alone means.
+#[test]
+fn a_file_that_is_here_is_not_the_one_that_is_meant() {
+    let mut scene = scene_with(&[F16, Q8]);
+    pulled(&scene, &format!("{REPO}:f16"));
+    scene.settings.offline = true;
+    let found = scene.pull().unwrap();
+    assert_eq!(found.folder, scene.snapshot().join(F16));
+    assert!(found.is_guess);
+    scene.settings.offline = false;
+    assert_eq!(pulled(&scene, REPO), scene.snapshot().join(Q8));
+    scene.settings.offline = true;
+    let found = scene.pull().unwrap();
+    assert_eq!(found.folder, scene.snapshot().join(Q8));
+    assert!(!found.is_guess);
+}
+
 #[test]
 fn what_is_not_clear_is_asked_for() {
     let scene = scene_with(&[F16, "OpenELM-Tiny.BF16.gguf"]);

@@ -384,3 +384,25 @@ fn paths_into_the_cache_are_models() {
     std::fs::remove_dir_all(scene.repo().join("refs")).unwrap();
     Checkpoint::open(&scene.repo().to_string_lossy()).unwrap();
 }
+
+/// A chat template may need what only this file says.
+#[test]
+fn special_tokens_are_fetched() {
+    let scene = scene();
+    scene.server.put(REPO, "special_tokens_map.json", "{}");
+    scene.pull().unwrap();
+    assert!(scene.snapshot().join("special_tokens_map.json").is_file());
+}
+
+/// As programs on Windows begin a file.
+#[test]
+fn an_index_of_shards_may_have_a_mark() {
+    const INDEX: &str = "model.safetensors.index.json";
+    let scene = scene_of("openelm-bf16-sharded");
+    let index = std::fs::read(crate::common::fixture("openelm-bf16-sharded").join(INDEX)).unwrap();
+    let marked = ["\u{feff}".as_bytes(), &index].concat();
+    scene.server.put(REPO, INDEX, marked);
+    scene.pull().unwrap();
+    scene.assert_whole();
+    assert_eq!(openelm::hub::missing_file(&scene.snapshot()), None);
+}

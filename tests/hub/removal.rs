@@ -76,6 +76,31 @@ fn a_revision_leaves_what_others_use() {
     assert!(!scene.repo().exists());
 }
 
+/// Other programs fetch whole repositories: hidden files too, and folders of other formats.
+#[cfg(unix)]
+#[test]
+fn a_revision_leaves_hidden_files_and_folders_of_others() {
+    let scene = scene();
+    scene.pull().unwrap();
+    let kept = scene.repo().join("snapshots/feed");
+    for (file, up, blob) in [
+        (".gitattributes", "../..", "attributes"),
+        ("onnx/fp16/model.onnx", "../../../..", "onnx"),
+    ] {
+        let place = kept.join(file);
+        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+        std::fs::write(scene.repo().join("blobs").join(blob), blob).unwrap();
+        std::os::unix::fs::symlink(format!("{up}/blobs/{blob}"), &place).unwrap();
+    }
+    cache(&scene).remove(REPO, Some("main")).unwrap();
+    assert_eq!(scene.blobs(), ["attributes", "onnx"]);
+    assert_eq!(
+        std::fs::read_to_string(kept.join("onnx/fp16/model.onnx")).unwrap(),
+        "onnx"
+    );
+    assert!(kept.join(".gitattributes").is_file());
+}
+
 /// Links are removed, never what they lead to.
 #[cfg(unix)]
 #[test]
@@ -114,4 +139,30 @@ fn a_model_that_is_being_fetched_stays() {
         pull.join().unwrap().unwrap();
     });
     scene.assert_whole();
+}
+
+/// Hugging Face's newer library keeps blobs beside all repositories, and links where they were.
+#[cfg(unix)]
+#[test]
+fn shared_blobs_count_and_stay() {
+    let scene = scene();
+    scene.pull().unwrap();
+    let before = cache(&scene).model(REPO).unwrap();
+    let shared = scene.cache.path().join("blobs/ab");
+    std::fs::create_dir_all(&shared).unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("big"), vec![0; 5000]).unwrap();
+    let largest = std::fs::canonicalize(scene.snapshot().join(WEIGHTS)).unwrap();
+    let length = std::fs::metadata(&largest).unwrap().len();
+    std::fs::rename(&largest, shared.join("hash")).unwrap();
+    std::os::unix::fs::symlink("../../blobs/ab/hash", &largest).unwrap();
+    let other = scene.repo().join("blobs/other");
+    std::os::unix::fs::symlink(outside.path().join("big"), other).unwrap();
+    scene.assert_whole();
+    let after = cache(&scene).model(REPO).unwrap();
+    assert_eq!((before.shared, after.shared), (0, length));
+    assert_eq!(after.bytes, before.bytes);
+    let freed = cache(&scene).remove(REPO, None).unwrap();
+    assert_eq!(freed, before.bytes - length);
+    assert!(shared.join("hash").is_file());
 }

@@ -101,3 +101,61 @@ fn weights_that_are_no_numbers(compute_path: openelm::ComputePath) {
         }
     }
 }
+
+/// As a quantised number NaN is 0: the model would work, and nobody could see that it is another one.
+#[test]
+fn a_weight_that_is_no_number_is_not_quantised_away() {
+    let folder = spoiled(Dtype::F16, &[0x00, 0x7e]);
+    let checkpoint = common::open(folder.path()).unwrap();
+    for dtype in [Dtype::Q8, Dtype::Q4] {
+        let parent = tempfile::tempdir().unwrap();
+        let written = checkpoint.write_quantized(&parent.path().join("out"), dtype, |_, _| {});
+        let error = written.unwrap_err();
+        assert!(
+            matches!(&error, Error::Tensor { name, what, .. } if name.contains("1.ffn.proj_2") && what.contains("NaN or infinite")),
+            "{error}"
+        );
+        assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 0);
+    }
+}
+
+/// f16, in which scales are, ends at 6e-8: below, weights would be other ones without a word.
+#[test]
+fn a_matrix_that_is_too_small_for_quantising_is_told() {
+    let name = "transformer.layers.1.attn.out_proj.weight";
+    let mut tensors = synthetic_tensors(CONFIG, &[Dtype::F32]);
+    for number in tensors.get_mut(name).unwrap().2.as_chunks_mut::<4>().0 {
+        *number = (f32::from_le_bytes(*number) * 1e-8).to_le_bytes();
+    }
+    let faint = common::synthetic(CONFIG, &[Dtype::F32]);
+    std::fs::write(
+        faint.path().join("model.safetensors"),
+        safetensors(&tensors),
+    )
+    .unwrap();
+    let usual = common::synthetic(CONFIG, &[Dtype::F32]);
+    for dtype in [Dtype::Q8, Dtype::Q4] {
+        let told = |folder: &Path| -> [Vec<String>; 2] {
+            let mut options = common::options(None, false);
+            options.dtype = Some(dtype);
+            let model = openelm::Model::load(&folder.to_string_lossy(), &options).unwrap();
+            let out = tempfile::tempdir().unwrap();
+            let written = common::open(folder)
+                .unwrap()
+                .write_quantized(&out.path().join("out"), dtype, |_, _| {})
+                .unwrap();
+            [model.warnings().to_vec(), written]
+        };
+        let words = format!("too small for {dtype}");
+        for warnings in told(faint.path()) {
+            let is_told = |warning: &&String| warning.contains(name) && warning.contains(&words);
+            assert_eq!(warnings.iter().filter(is_told).count(), 1, "{warnings:?}");
+        }
+        for warnings in told(usual.path()) {
+            assert!(
+                !warnings.iter().any(|warning| warning.contains(&words)),
+                "{warnings:?}"
+            );
+        }
+    }
+}

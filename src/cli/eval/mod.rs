@@ -12,10 +12,10 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, Args};
 use openelm::eval::{
     Answers, Encoder, Job, Like, Records, Report, Selection, Settings, Table, Task, ask, notes,
-    plan,
+    notes_of_options, plan,
 };
 use openelm::hub::TokenizerNeed;
-use openelm::{Error, Model, ModelFiles};
+use openelm::{Dtype, Error, Model, ModelFiles};
 use serde_json::{Value, json};
 
 use super::args::ModelArgs;
@@ -93,8 +93,15 @@ pub fn run(arguments: &Eval) -> Result<()> {
         "kv_dtype": if model.network().has_exact_kv() { "f32" } else { "f16" },
         "prefill_dtype": if model.network().has_f16_prefill() { "f16" } else { "f32" },
         "adapter": model.adapter(),
+        "compute_path": model.network().path().name(),
+        "activations": if has_int8(&model) { "int8" } else { "f32" },
     });
     arguments.report(&questions, &asked?, of_model)
+}
+
+/// Whether activations have eight bits where they meet weights that have.
+fn has_int8(model: &Model) -> bool {
+    model.network().tuning().int8 && model.dtype() == Dtype::Q8
 }
 
 /// All items in the order of work.
@@ -149,6 +156,7 @@ impl Eval {
     ) -> Result<Answers> {
         let tasks = questions.tasks();
         let mut answers = Answers::new(tasks.iter().map(Task::len));
+        answers.cut = jobs.iter().filter(|job| job.is_cut).count();
         let path = self.out.as_deref().map(items_path);
         let mut records = match &path {
             Some(path) => Some(Records::open(path, model)?),
@@ -212,14 +220,23 @@ impl Eval {
     fn report(&self, questions: &Questions, answers: &Answers, of_model: Value) -> Result<()> {
         let tasks = questions.tasks();
         let report = Report::new(&questions.selection, answers)?;
-        let notes = notes(tasks);
+        let mut notes = notes(tasks);
+        notes.extend(notes_of_options(
+            &questions.selection,
+            &questions.encoder,
+            answers.cut,
+        ));
+        let is_changed = !self.model.lora.is_empty();
+        if is_changed && !questions.selection.tables.is_empty() {
+            notes.push(WITH_LORA.into());
+        }
         if !self.json {
-            output::write(&table::text(
-                &report,
-                &questions.selection,
-                &self.model.model,
-                &notes,
-            ))?;
+            let model = table::Named {
+                name: &self.model.model,
+                is_changed,
+            };
+            let text = table::text(&report, &questions.selection, model, &notes);
+            output::write(&text)?;
         }
         if !self.json && self.out.is_none() {
             return Ok(());
@@ -227,6 +244,8 @@ impl Eval {
         let mut object = report.to_json();
         let mut config = json!({
             "model": self.model.model,
+            "lora": self.model.lora,
+            "tokenizer": self.model.tokenizer,
             "tasks": self.tasks,
             "like": self.like.name(),
             "limit": self.limit,
@@ -251,6 +270,10 @@ impl Eval {
         }
     }
 }
+
+/// What is said of tables that the card cannot have.
+const WITH_LORA: &str =
+    "the model is changed by a LoRA adapter, and the card's numbers are of models without one";
 
 /// What ends a text where a model does not say: Llama 2's.
 const EOS: u32 = 2;

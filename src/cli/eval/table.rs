@@ -7,18 +7,26 @@ use openelm::eval::{CardRow, Column, Mean, Metric, Report, Selection, Table, car
 /// What stands behind the metric that the card prints.
 const MARK: &str = "*";
 
-pub fn text(report: &Report, selection: &Selection, model: &str, notes: &[String]) -> String {
+/// The model, as the person named it.
+#[derive(Clone, Copy)]
+pub struct Named<'a> {
+    pub name: &'a str,
+    /// Whether adapters have made another one of it.
+    pub is_changed: bool,
+}
+
+pub fn text(report: &Report, selection: &Selection, model: Named<'_>, notes: &[String]) -> String {
     let mut text = tasks(report, selection);
     let mut is_apples = false;
     for table in &selection.tables {
-        let card = card_row(*table, model);
+        let card = card_row(*table, model.name);
         is_apples |= card.is_some();
         text += "\n";
         text += &of_card(*table, report, selection, model, card);
     }
     let mut notes = notes.to_vec();
-    if is_apples {
-        notes.push(expectation(model).to_owned());
+    if is_apples && !model.is_changed {
+        notes.push(expectation(model.name).to_owned());
     }
     if !notes.is_empty() {
         text += "\n";
@@ -115,7 +123,7 @@ fn of_card(
     table: Table,
     report: &Report,
     selection: &Selection,
-    model: &str,
+    model: Named<'_>,
     card: Option<CardRow>,
 ) -> String {
     let columns = table.columns();
@@ -131,7 +139,11 @@ fn of_card(
     let shown = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), percent);
     let titles = columns.iter().map(|column| column.title.to_owned());
     let mut rows = vec![row(table.title(), titles, "Average".to_owned())];
-    rows.push(row(model, found.iter().copied().map(shown), shown(average)));
+    let name = match model.is_changed {
+        true => format!("{} + LoRA", model.name),
+        false => model.name.to_owned(),
+    };
+    rows.push(row(&name, found.iter().copied().map(shown), shown(average)));
     if let Some(card) = card {
         let printed = card.values.iter().map(|value| format!("{value:.2}"));
         rows.push(row("model card", printed, format!("{:.2}", card.average)));

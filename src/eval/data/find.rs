@@ -22,6 +22,8 @@ pub struct Wanted<'a> {
     pub folders: &'a [&'a str],
     /// Folders of the configuration: files in one of these are taken before others.
     pub configs: &'a [&'a str],
+    /// Folders of other configurations, whose files look alike: they are never taken.
+    pub other_configs: &'a [&'a str],
     /// Whether files of other configurations look alike, so that no others will do.
     pub needs_config: bool,
     /// Whether there may be one folder for each subject.
@@ -165,22 +167,25 @@ fn walk(folder: &Path, deepest: usize, left: &mut usize, files: &mut Vec<PathBuf
     Ok(())
 }
 
-/// Files of the configuration, if there are any, else all.
+/// Files of the configuration, if there are any, else all but those of others that look alike.
 fn of_config(data: &Path, files: Vec<PathBuf>, wanted: &Wanted) -> Vec<PathBuf> {
-    let is_of_config = |path: &&PathBuf| {
+    let is_below = |path: &Path, names: &[&str]| {
         let below = path.strip_prefix(data).unwrap_or(path);
         below.parent().is_some_and(|folders| {
             folders.iter().any(|folder| {
                 let folder = folder.to_string_lossy().to_lowercase();
-                wanted.configs.contains(&folder.as_str())
+                names.contains(&folder.as_str())
             })
         })
     };
-    let chosen: Vec<PathBuf> = files.iter().filter(is_of_config).cloned().collect();
-    match chosen.is_empty() && !wanted.needs_config {
-        true => files,
-        false => chosen,
+    let (chosen, mut rest): (Vec<PathBuf>, Vec<PathBuf>) = files
+        .into_iter()
+        .partition(|path| is_below(path, wanted.configs));
+    if !chosen.is_empty() || wanted.needs_config {
+        return chosen;
     }
+    rest.retain(|path| !is_below(path, wanted.other_configs));
+    rest
 }
 
 /// Files of the split. Those called `SPLIT`, `SPLIT-00000-of-00001` or, in a folder `SPLIT`, by a number are taken before those that only begin with the

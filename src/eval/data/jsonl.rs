@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::row::Row;
 use crate::error::{Error, Result};
+use crate::utf8;
 
 /// Rows at most; the largest of the published files has some 100,000.
 const MOST_ROWS: usize = 1_000_000;
@@ -41,14 +42,11 @@ pub fn read(path: &Arc<Path>) -> Result<Vec<Row>> {
                 LONGEST >> 20
             )));
         }
-        let line = match number {
-            1 => line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&line),
-            _ => &line,
-        };
+        let line = utf8::text(line).map_err(|error| wrong(format!("the line {error}")))?;
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let fields: Map<String, Value> = serde_json::from_slice(line)
+        let fields: Map<String, Value> = serde_json::from_str(&line)
             .map_err(|error| wrong(format!("not a JSON object: {error}")))?;
         if rows.len() == MOST_ROWS {
             return Err(wrong(format!("the file has more than {MOST_ROWS} rows")));

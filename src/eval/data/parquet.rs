@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Once};
 
+use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
@@ -34,9 +35,13 @@ pub fn read(path: &Arc<Path>) -> Result<Vec<Row>> {
         .map_err(|what| wrong(format!("not a parquet file that can be read: {what}")))?;
     let read = quietly(|| read_rows(file));
     let rows = match read {
-        Ok(rows) => {
-            rows.map_err(|error| wrong(format!("not a parquet file that can be read: {error}")))
-        }
+        Ok(rows) => rows.map_err(|error| {
+            let what = match error {
+                ParquetError::General(what) => what,
+                other => other.to_string(),
+            };
+            wrong(format!("not a parquet file that can be read: {what}"))
+        }),
         // The library checks much of what a damaged file may hold, not all.
         Err(_) => Err(wrong("the parquet file is damaged".into())),
     }?;
@@ -53,6 +58,17 @@ pub fn read(path: &Arc<Path>) -> Result<Vec<Row>> {
 fn read_rows(file: File) -> std::result::Result<Vec<Map<String, Value>>, ParquetError> {
     let reader = SerializedFileReader::new(file)?;
     let groups = reader.metadata().row_groups();
+    let mut columns = groups.iter().flat_map(|group| group.columns());
+    let is_read =
+        |compression| matches!(compression, Compression::UNCOMPRESSED | Compression::SNAPPY);
+    if let Some(column) = columns.find(|column| !is_read(column.compression())) {
+        let name = column.compression().to_string();
+        // Behind the name there may be a level.
+        let name = name.split('(').next().unwrap_or_default();
+        let what =
+            format!("it is compressed with {name}; write it again with Snappy, or as JSON lines");
+        return Err(ParquetError::General(what));
+    }
     let columns = groups.iter().flat_map(|group| group.columns());
     let values = total(columns.map(|column| column.num_values()));
     let rows = total(groups.iter().map(|group| group.num_rows()));
