@@ -42,7 +42,8 @@ impl Conversation {
         let choice = match (&arguments.template, said.template.parse()) {
             (Some(choice), _) => choice.clone(),
             (None, Ok(choice)) if !said.template.is_empty() => choice,
-            (None, _) => TemplateChoice::of_model(files, &arguments.model.model)?,
+            (None, _) => TemplateChoice::of_model(files, &arguments.model.model)?
+                .unwrap_or(TemplateChoice::Plain),
         };
         let template = choice.template(files)?;
         let model = std::mem::replace(&mut said.model, arguments.model.model.clone());

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, bail};
 use openelm::hub::TokenizerNeed;
 use openelm::server::{Server, Settings, Stop};
-use openelm::text::{ChatTemplate, is_instruct};
+use openelm::text::ChatTemplate;
 use openelm::{Error, LoadOptions, Model, ModelFiles};
 
 use super::args::{ModelArgs, Serve};
@@ -157,19 +157,10 @@ impl Serve {
     /// How chats are written, if they can be.
     fn template(&self, files: &ModelFiles) -> Result<Option<ChatTemplate>> {
         let choice = match &self.server.chat_template {
-            Some(choice) => choice.clone(),
-            None => match files.chat_template()? {
-                Some(_) => TemplateChoice::Model,
-                None if is_instruct(
-                    &std::path::absolute(&self.model.model).unwrap_or_default(),
-                ) =>
-                {
-                    TemplateChoice::Instruct
-                }
-                None => return Ok(None),
-            },
+            Some(choice) => Some(choice.clone()),
+            None => TemplateChoice::of_model(files, &self.model.model)?,
         };
-        choice.template(files).map(Some)
+        choice.map(|choice| choice.template(files)).transpose()
     }
 }
 

@@ -33,17 +33,16 @@ impl TemplateChoice {
         ("questions", Self::Questions),
     ];
 
-    /// What a model gets where nobody chose.
+    /// What a model that knows chats gets where nobody chose; none for one that continues texts.
     ///
     /// # Errors
     /// Whatever is wrong with the model's own.
-    pub fn of_model(files: &ModelFiles, model: &str) -> Result<Self> {
+    pub fn of_model(files: &ModelFiles, model: &str) -> Result<Option<Self>> {
         // The folder's own name, wherever it lies.
         let path = std::path::absolute(model).unwrap_or_default();
         Ok(match files.chat_template()? {
-            Some(_) => Self::Model,
-            None if is_instruct(&path) => Self::Instruct,
-            None => Self::Plain,
+            Some(_) => Some(Self::Model),
+            None => is_instruct(&path).then_some(Self::Instruct),
         })
     }
 

@@ -12,7 +12,7 @@ use openelm::window::{Action, App, Options, SamplingSettings, Setting};
 use crate::answers::three_answers;
 use crate::history::{folder_of, open_folder};
 use crate::models::fetching;
-use crate::scene::{PATIENCE, Scene, loaded, stage, step, traced, wait, window};
+use crate::scene::{PATIENCE, Scene, loaded, scene_of, stage, step, traced, wait, window};
 use crate::timings::{timed, timed_in};
 use crate::traces::of_a_file;
 
@@ -233,17 +233,85 @@ fn timings_look_as_they_did() {
     results.add(stage.window.try_snapshot("timings_two_views"));
 }
 
-/// Two runs, of which the second is a little slower, in one of the views.
+/// Two runs, of which the second is slower in its feed-forward networks, in one of the views.
 fn two_runs<'a>(tab: &str) -> Scene<'a> {
     let mut stage = timed(true);
     stage.write(" more");
     let request = stage.request();
     for position in 41..61 {
-        stage.tell(traced(step(2 * position, position % 8 != 0)));
+        let mut step = step(2 * position, position % 8 != 0);
+        let spans = step.spans.iter_mut().flatten();
+        let mut more = 0;
+        for span in spans {
+            span.start_ns += more;
+            if span.kernel.starts_with("proj_") {
+                more += span.duration_ns / 4;
+                span.duration_ns += span.duration_ns / 4;
+            }
+        }
+        step.wall += std::time::Duration::from_nanos(more);
+        stage.tell(traced(step));
     }
     stage.finish(request.id, Finish::Length);
     stage.click(tab);
     stage
+}
+
+#[test]
+fn editors_lists_and_what_is_not_there_look_as_they_did() {
+    if !can_compare() {
+        return;
+    }
+    let mut results = SnapshotResults::new();
+    look(&mut results, "template", || {
+        let mut chat = a_chat();
+        chat.click("Settings");
+        chat.click("Edit template");
+        chat.reach("Save template");
+        chat
+    });
+    look(&mut results, "message_editor", || {
+        let mut chat = a_chat();
+        chat.edit_first(" Oh");
+        chat
+    });
+    look(&mut results, "found", || {
+        let mut chat = a_chat();
+        chat.press(egui::Modifiers::COMMAND, egui::Key::F);
+        chat.window.get_by_label("Find text").type_text("animals");
+        settle(&mut chat);
+        chat.click("All conversations");
+        wait(&mut chat, "1 conversation");
+        chat
+    });
+    look(&mut results, "list", || {
+        let mut chat = a_chat();
+        chat.click("New chat");
+        chat.ask("Which kings were there?", "Some.");
+        chat.click("More about What is a fox?");
+        chat.click("Pin to the top");
+        chat.click("More about What is a fox?");
+        chat.click("Tags…");
+        chat.window.get_by_label("Tags").type_text("animals");
+        chat.window.key_press(egui::Key::Enter);
+        chat.window.run();
+        chat
+    });
+    look(&mut results, "timings_prefill", || {
+        let mut stage = timed(true);
+        stage.click("Layers");
+        stage.click("Prefill");
+        stage
+    });
+    look(&mut results, "no_model", || {
+        let mut stage = scene_of([1280.0, 800.0], tempfile::tempdir().unwrap());
+        stage.tell(Event::LoadFailed {
+            load: 0,
+            error: openelm::Error::DeviceLost("driver reset".into()),
+            kept: None,
+        });
+        stage
+    });
 }
 
 /// A chat of two turns, its timings hidden.

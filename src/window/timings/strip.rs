@@ -16,7 +16,7 @@ use crate::window::widgets::{canvas, describe};
 /// Height of the bars, of what was proposed, and of a text that shared steps.
 const BARS: f32 = 58.0;
 const PROPOSED: f32 = 16.0;
-const LANE: f32 = 6.0;
+const LANE: f32 = 13.0;
 
 /// Texts beyond these have no lane of their own.
 const MOST_LANES: usize = 8;
@@ -175,10 +175,10 @@ pub fn show(
     for (i, request) in lanes.iter().enumerate() {
         let top = plot.bottom() + proposed + LANE * i as f32;
         let lane = Rect::from_x_y_ranges(plot.x_range(), top + 1.0..=top + LANE);
-        draw_lane(&inside, lane, &scale, run, &shown, *request, i);
-        if i == 0 {
-            label(ui, &painter, lane.with_max_y(top + 12.0), "texts");
-        }
+        let band = lane.shrink2(vec2(0.0, 3.0));
+        draw_lane(&inside, band, &scale, run, &shown, *request, i);
+        // As answers are numbered.
+        label(ui, &painter, lane, &format!("text {}", i + 1));
     }
     picture::marks_below(ui, &painter, all, &scale, "step", |value| {
         format!("{value:.0}")
