@@ -471,33 +471,49 @@ fn added_tokens_that_are_normalised_are_found_as_the_library_finds_them() {
     let mut json: serde_json::Value =
         serde_json::from_slice(&checkpoint.tokenizer.unwrap()).unwrap();
     let added = json["added_tokens"].as_array_mut().unwrap();
-    for (i, content) in ["<|im_start|>", "<|im_end|>", "<|im_end|>s"]
-        .into_iter()
-        .enumerate()
-    {
-        added.push(serde_json::json!({
+    let tokens = [
+        ("<|im_start|>", ""),
+        ("<|im_end|>", ""),
+        ("<|im_end|>s", ""),
+        ("day", "single_word"),
+        ("<|left|>", "lstrip"),
+        ("<|right|>", "rstrip"),
+    ];
+    for (i, (content, only)) in tokens.into_iter().enumerate() {
+        let mut token = serde_json::json!({
             "id": 4096 + i, "content": content, "special": false, "single_word": false, "lstrip": false, "rstrip": false, "normalized": true,
-        }));
+        });
+        if !only.is_empty() {
+            token[only] = true.into();
+        }
+        added.push(token);
     }
-    let bytes = serde_json::to_vec(&json).unwrap();
-    let tokenizer = Tokenizer::from_bytes(&bytes, "tokenizer.json".as_ref(), 1, 5000).unwrap();
     let template = jinja(
         "{% for m in messages %}{{ '<|im_start|>' ~ m.role ~ '\n' ~ m.content ~ ' <|im_end|>\n' }}{% endfor %}",
     )
     .unwrap();
-    for text in [
-        "Hi",
-        "two words",
-        "a <|im_end|> b",
-        " <|im_end|>s",
-        "é <|im_start|>",
-    ] {
-        let said = turns(&[(Role::User, text)]);
-        let prompt = template.prompt(&said, &tokenizer).unwrap();
-        let ids = tokenizer.encode_chat(&prompt).unwrap();
-        assert_eq!(ids, tokenizer.encode(prompt.text()).unwrap(), "{text}");
-        assert_eq!(ids[1], 4096, "{text}: {ids:?}");
-        assert!(ids.contains(&4097), "{text}: {ids:?}");
+    for normalizer in [json["normalizer"].clone(), serde_json::Value::Null] {
+        json["normalizer"] = normalizer;
+        let bytes = serde_json::to_vec(&json).unwrap();
+        let tokenizer = Tokenizer::from_bytes(&bytes, "tokenizer.json".as_ref(), 1, 5000).unwrap();
+        for text in [
+            "Hi",
+            "two words",
+            "a <|im_end|> b",
+            " <|im_end|>s",
+            "é <|im_start|>",
+            "a day, a monday day",
+            "day",
+            "a   <|left|>  b  <|right|>   c",
+            "<|right|>  <|left|> <|left|>",
+        ] {
+            let said = turns(&[(Role::User, text)]);
+            let prompt = template.prompt(&said, &tokenizer).unwrap();
+            let ids = tokenizer.encode_chat(&prompt).unwrap();
+            assert_eq!(ids, tokenizer.encode(prompt.text()).unwrap(), "{text}");
+            assert_eq!(ids[1], 4096, "{text}: {ids:?}");
+            assert!(ids.contains(&4097), "{text}: {ids:?}");
+        }
     }
 }
 

@@ -152,8 +152,11 @@ impl Settings {
         // Flags alone change single settings of a model that samples; over one that does not all others are off.
         let sampling = flags.sampling.over(SamplingParams::from(&config));
         if sampling.temperature == 0.0 {
-            let cuts = flags.sampling.cuts();
-            without_effect.extend(cuts.filter(|cut| !config.without_effect().contains(cut)));
+            for cut in flags.sampling.cuts() {
+                if !without_effect.contains(&cut) {
+                    without_effect.push(cut);
+                }
+            }
         }
         if flags.sampling.temperature.is_some() {
             config.do_sample = sampling.temperature > 0.0;

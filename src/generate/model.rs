@@ -237,7 +237,7 @@ impl ModelFiles {
         Ok(model)
     }
 
-    /// As [`ModelFiles::load`], on the device that `other` is on. `options.memory_limit` is for both.
+    /// As [`ModelFiles::load`], on the device that `other` is on. Of `options.memory_limit` it gets what `other` leaves.
     ///
     /// # Errors
     /// As [`Model::load`].
@@ -552,7 +552,7 @@ fn check_length(
     let most = match options.max_tokens {
         Some(0) if options.prompt_logprobs.is_some() => context_size + 1,
         Some(0 | 1) => context_size,
-        _ => context_size - 1,
+        _ => context_size.saturating_sub(1),
     };
     check_ids(ids, config, usize::MAX)?;
     match ids.len() > most {

@@ -188,8 +188,9 @@ impl<'a> Pull<'a> {
     }
 
     /// Remembers that a file is what the repository's name alone means: files that are in the cache do not say what others there are.
-    pub fn set_usual(&self, file: &str) -> Result<()> {
-        self.folder.set_usual_file(&self.commit, file)
+    /// Where that cannot be written, the hub is asked again.
+    pub fn set_usual(&self, file: &str) {
+        let _ = self.folder.set_usual_file(&self.commit, file);
     }
 
     /// Fetches a single file. Returns where it is.

@@ -116,6 +116,19 @@ impl Hub {
                 };
                 Err(self.not_offline(request.id, missing))
             }
+            // What the name means is worth a question, but not going without.
+            Some((file, true)) if file.is_file() && !request.refresh => {
+                match self.pull(request, progress) {
+                    Err(Error::Hub(HubError::Connection { .. }) | Error::Write { .. }) => {
+                        Ok(Found {
+                            folder: file,
+                            tokenizer: Ok(None),
+                            is_guess: true,
+                        })
+                    }
+                    other => other,
+                }
+            }
             _ => self.pull(request, progress),
         }
     }
@@ -218,7 +231,7 @@ impl Hub {
             if let Some(name) = pull.gguf()? {
                 let file = pull.file(name)?;
                 if request.id.variant.is_none() {
-                    pull.set_usual(name)?;
+                    pull.set_usual(name);
                 }
                 pull.finish()?;
                 return Ok(Found {

@@ -217,18 +217,16 @@ impl Socket {
     /// Returns when the peer is gone, before any of an answer was sent to it. One that has ended its side looks like one that is gone, but still
     /// takes in what it is sent: an interim answer, which clients pass over, tells them apart.
     pub async fn gone(&self, version: Version) {
-        if self.closed().await == Closed::Broken {
+        let closed = self.closed().await;
+        // Before HTTP/1.1 there were no interim answers. Proxies that speak it end both sides at once.
+        if closed == Closed::Broken || version <= Version::HTTP_10 {
             return;
         }
-        // Before HTTP/1.1 there were no interim answers: the answer itself will tell.
-        if version > Version::HTTP_10 {
-            // What hyper still has of answers before goes first.
-            tokio::time::sleep(FIRST_LOOK).await;
-            if !self.send_now(INTERIM) {
-                return;
-            }
+        // What hyper still has of answers before goes first.
+        tokio::time::sleep(FIRST_LOOK).await;
+        if self.send_now(INTERIM) {
+            self.broken().await;
         }
-        self.broken().await;
     }
 
     /// Reads and drops what the peer still sends: as long as bytes lie unread, closing a socket takes back what was just written.

@@ -1,5 +1,6 @@
 //! Text to token ids and back; chats to text. No GPU and no model here.
 
+mod added;
 mod chat;
 mod guard;
 mod jinja;

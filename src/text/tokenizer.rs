@@ -6,10 +6,11 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokenizers::normalizer::Range;
 use tokenizers::{
-    Model, NormalizedString, Normalizer, NormalizerWrapper, OffsetReferential, OffsetType,
-    PreTokenizedString, PreTokenizer,
+    Model, Normalizer, NormalizerWrapper, OffsetReferential, OffsetType, PreTokenizedString,
+    PreTokenizer,
 };
 
+use super::added::NormalizedTokens;
 use super::guard::guarded;
 use super::prompt::ChatPrompt;
 use crate::error::{Error, Result};
@@ -24,6 +25,8 @@ pub struct Tokenizer {
     vocab: usize,
     /// Special tokens as they are spelled.
     specials: Arc<[String]>,
+    /// Added tokens that are not special and are normalised.
+    normalized: Option<Arc<NormalizedTokens>>,
     /// Bytes of the longest token.
     longest: usize,
 }
@@ -93,6 +96,7 @@ impl Tokenizer {
         Ok(Self {
             specials: specials.map(|token| token.content).collect(),
             longest: tokens.keys().map(String::len).max().unwrap_or(0).max(1),
+            normalized: NormalizedTokens::of(&inner)?.map(Arc::new),
             inner: Arc::new(inner),
             bos,
             vocab,
@@ -199,7 +203,10 @@ impl Tokenizer {
         if let Some(normalizer) = self.inner.get_normalizer() {
             text.normalize(|part| normalizer.normalize(part))
                 .map_err(untold)?;
-            self.cut_normalized(&mut text)?;
+        }
+        if let Some(tokens) = &self.normalized {
+            text.split(|_, piece| Ok(tokens.cut(&piece)))
+                .map_err(untold)?;
         }
         if let Some(pre_tokenizer) = self.inner.get_pre_tokenizer() {
             pre_tokenizer.pre_tokenize(&mut text).map_err(untold)?;
@@ -214,61 +221,6 @@ impl Tokenizer {
         self.refuse_said(prompt, ids, own.iter().map(|(_, token)| token.id))?;
         self.check_ids(ids)?;
         Ok(self.behind_bos(ids))
-    }
-
-    /// Makes tokens of what, as it is normalised, is how an added token is spelled that is to be normalised. None of those is special: such are
-    /// taken as they are spelled ([`with_plain_specials`]).
-    fn cut_normalized(&self, text: &mut PreTokenizedString) -> Result<()> {
-        let mut tokens = Vec::new();
-        for (id, token) in self.inner.get_added_tokens_decoder() {
-            if token.normalized {
-                let mut spelled = NormalizedString::from(token.content.as_str());
-                if let Some(normalizer) = self.inner.get_normalizer() {
-                    normalizer.normalize(&mut spelled).map_err(untold)?;
-                }
-                tokens.push((spelled.get().to_owned(), id, token.content.clone()));
-            }
-        }
-        tokens.retain(|(spelled, ..)| !spelled.is_empty());
-        if tokens.is_empty() {
-            return Ok(());
-        }
-        // Of those that begin at one place the longest is meant.
-        tokens.sort_unstable_by_key(|(spelled, ..)| std::cmp::Reverse(spelled.len()));
-        let cut = |_, part: NormalizedString| {
-            let text = part.get();
-            let mut splits = Vec::new();
-            let mut end = 0;
-            // Where each is found next: looked for again only once that is passed.
-            let mut next: Vec<Option<usize>> = tokens
-                .iter()
-                .map(|(spelled, ..)| text.find(spelled))
-                .collect();
-            loop {
-                for (at, (spelled, ..)) in next.iter_mut().zip(&tokens) {
-                    if at.is_some_and(|at| at < end) {
-                        *at = text[end..].find(spelled).map(|found| end + found);
-                    }
-                }
-                let found = next.iter().zip(&tokens);
-                let found = found.filter_map(|(at, token)| Some(((*at)?, token)));
-                let Some((begin, (spelled, id, content))) = found.min_by_key(|(at, _)| *at) else {
-                    break;
-                };
-                splits.push((part.slice(Range::Normalized(end..begin)), None));
-                end = begin + spelled.len();
-                let token = tokenizers::Token::new(*id, content.clone(), (begin, end));
-                splits.push((part.slice(Range::Normalized(begin..end)), Some(vec![token])));
-            }
-            splits.push((part.slice(Range::Normalized(end..text.len())), None));
-            let splits = splits
-                .into_iter()
-                .filter_map(|(part, tokens)| Some((part?, tokens)));
-            Ok(splits
-                .filter(|(part, _)| !part.is_empty())
-                .collect::<Vec<_>>())
-        };
-        text.split(cut).map_err(untold)
     }
 
     /// The ids of special tokens that the template itself spells.

@@ -190,12 +190,6 @@ fn half_a_connection_is_enough_for_an_answer() {
         );
         assert!(client.has_ended());
     }
-    // Interim answers were not known then.
-    let mut client = scene.client();
-    let body = r#"{"prompt": "A king", "max_tokens": 200, "ignore_eos": true}"#;
-    client.send(post("/v1/completions", body).replace("HTTP/1.1", "HTTP/1.0"));
-    client.socket.shutdown(std::net::Shutdown::Write).unwrap();
-    assert_eq!(client.answer().expect("an answer").status, 200);
     let mut client = scene.client();
     client.send(get("/version"));
     client.socket.shutdown(std::net::Shutdown::Write).unwrap();

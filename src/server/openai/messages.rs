@@ -36,9 +36,9 @@ pub fn prompt(fields: &Fields<'_>, context: &Context, most: Most) -> Result<Prom
         );
         return Err(ApiError::new(400, message));
     };
-    check_ending(fields)?;
     let tokenizer = tokenizer(context)?;
     let turns = turns(fields, context, most)?;
+    check_ending(fields, &turns)?;
     let prompt = template.prompt(&turns, tokenizer);
     let ids = prompt.and_then(|prompt| tokenizer.encode_chat(&prompt));
     let ids = ids.map_err(|error| ApiError::from(&error).or_param("messages"))?;
@@ -70,15 +70,19 @@ fn turns(fields: &Fields<'_>, context: &Context, most: Most) -> Result<Vec<Turn>
     Ok(turns)
 }
 
-/// Fields that would end the prompt otherwise than it always ends here, with the values that change nothing.
+/// Fields that would end the prompt otherwise than it always ends here, with the values that change nothing unless an answer stands last.
 const ENDINGS: [(&str, bool); 2] = [
     ("add_generation_prompt", true),
     ("continue_final_message", false),
 ];
 
-fn check_ending(fields: &Fields<'_>) -> Result<(), ApiError> {
+fn check_ending(fields: &Fields<'_>, turns: &[Turn]) -> Result<(), ApiError> {
+    // An answer that stands last is gone on with, whatever these say.
+    let goes_on = turns
+        .last()
+        .is_some_and(|turn| turn.role == Role::Assistant);
     for (name, usual) in ENDINGS {
-        if fields.flag(name)?.is_some_and(|flag| flag != usual) {
+        if fields.flag(name)?.is_some_and(|flag| flag != usual) && !goes_on {
             let message = format!(
                 "this server cannot do what `{name}` asks for: a prompt leads to the next answer, or goes on with an answer that stands last"
             );

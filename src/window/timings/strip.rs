@@ -176,9 +176,11 @@ pub fn show(
         let top = plot.bottom() + proposed + LANE * i as f32;
         let lane = Rect::from_x_y_ranges(plot.x_range(), top + 1.0..=top + LANE);
         let band = lane.shrink2(vec2(0.0, 3.0));
-        draw_lane(&inside, band, &scale, run, &shown, *request, i);
-        // As answers are numbered.
-        label(ui, &painter, lane, &format!("text {}", i + 1));
+        // In the order in which they came, whatever is in sight.
+        let number = run.texts.iter().position(|text| text == request);
+        let number = number.unwrap_or(i);
+        draw_lane(&inside, band, &scale, run, &shown, *request, number);
+        label(ui, &painter, lane, &format!("text {}", number + 1));
     }
     picture::marks_below(ui, &painter, all, &scale, "step", |value| {
         format!("{value:.0}")

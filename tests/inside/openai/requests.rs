@@ -460,6 +460,12 @@ fn a_chat_ends_as_it_always_does() {
             let body = json!({"messages": [{"role": "user", "content": "x"}], name: fine});
             assert!(talk(&body.to_string()).is_ok());
         }
+        // An answer that stands last is gone on with.
+        let begun =
+            json!([{"role": "user", "content": "x"}, {"role": "assistant", "content": "Once"}]);
+        for fine in [usual, !usual] {
+            assert!(talk(&json!({"messages": begun, name: fine}).to_string()).is_ok());
+        }
     }
 }
 
