@@ -88,9 +88,11 @@ fn a_file_that_is_here_is_not_the_one_that_is_meant() {
     scene.settings.offline = false;
     // A hub that cannot be reached is no reason to go without what is here.
     let endpoint = std::mem::replace(&mut scene.settings.endpoint, "http://127.0.0.1:1".into());
-    let found = scene.pull().unwrap();
+    let found = scene.model(REPO, TokenizerNeed::Needed, false, None);
+    let found = found.unwrap();
     assert_eq!(found.folder, scene.snapshot().join(F16));
     assert!(found.is_guess);
+    assert!(matches!(scene.failure(), HubError::Connection { .. }));
     scene.settings.endpoint = endpoint;
     assert_eq!(pulled(&scene, REPO), scene.snapshot().join(Q8));
     scene.settings.offline = true;
