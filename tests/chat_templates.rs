@@ -10,6 +10,12 @@ use openelm::text::{ChatTemplate, Jinja, Role, Template, Tokenizer, Turn};
 use openelm::{Checkpoint, Error};
 use proptest::prelude::*;
 
+/// The demo's, to be changed.
+fn tokenizer_json() -> serde_json::Value {
+    let checkpoint = Checkpoint::open("demo").unwrap();
+    serde_json::from_slice(&checkpoint.tokenizer.unwrap()).unwrap()
+}
+
 fn tokenizer() -> Tokenizer {
     let checkpoint = Checkpoint::open("demo").unwrap();
     let vocab = checkpoint.config.vocab_size;
@@ -364,9 +370,7 @@ fn all_that_the_model_is_given_can_be_shown() {
 /// Early conversions of Llama's tokenizer say that special tokens are to be normalised, which nobody takes them for.
 #[test]
 fn special_tokens_are_taken_as_they_are_spelled() {
-    let checkpoint = Checkpoint::open("demo").unwrap();
-    let mut json: serde_json::Value =
-        serde_json::from_slice(&checkpoint.tokenizer.unwrap()).unwrap();
+    let mut json = tokenizer_json();
     for token in json["added_tokens"].as_array_mut().unwrap() {
         assert_eq!(token["normalized"], false);
         token["normalized"] = true.into();
@@ -396,8 +400,7 @@ fn special_tokens_are_taken_as_they_are_spelled() {
 /// Each doubles what the one before has made.
 #[test]
 fn rules_that_fill_the_memory_are_refused() {
-    let checkpoint = Checkpoint::open("demo").unwrap();
-    let json: serde_json::Value = serde_json::from_slice(&checkpoint.tokenizer.unwrap()).unwrap();
+    let json = tokenizer_json();
     let double =
         serde_json::json!({"type": "Replace", "pattern": {"String": "a"}, "content": "aa"});
     for (place, list) in [("normalizer", "normalizers"), ("decoder", "decoders")] {
@@ -416,9 +419,7 @@ fn rules_that_fill_the_memory_are_refused() {
 /// Tokens of another tokenizer that begin and end with letters or spaces, and added ones that are not special.
 #[test]
 fn other_tokenizers_are_no_different() {
-    let checkpoint = Checkpoint::open("demo").unwrap();
-    let mut json: serde_json::Value =
-        serde_json::from_slice(&checkpoint.tokenizer.unwrap()).unwrap();
+    let mut json = tokenizer_json();
     let added = json["added_tokens"].as_array_mut().unwrap();
     for (i, (content, special)) in [("<|user|>", true), ("END", true), ("   ", false)]
         .into_iter()
@@ -467,9 +468,7 @@ fn other_tokenizers_are_no_different() {
 /// What `add_tokens` adds is normalised unless it is told otherwise: Llama's begins it with a sign, so that it is one behind a space only.
 #[test]
 fn added_tokens_that_are_normalised_are_found_as_the_library_finds_them() {
-    let checkpoint = Checkpoint::open("demo").unwrap();
-    let mut json: serde_json::Value =
-        serde_json::from_slice(&checkpoint.tokenizer.unwrap()).unwrap();
+    let mut json = tokenizer_json();
     let added = json["added_tokens"].as_array_mut().unwrap();
     let tokens = [
         ("<|im_start|>", ""),

@@ -287,30 +287,24 @@ fn default(value: Value, arguments: Rest<ValueOrKwargs>) -> Run<Value> {
     })
 }
 
-/// What is no number is 0, unless something else is asked for.
 fn int(state: &State<'_, '_>, value: &Value, arguments: Rest<ValueOrKwargs>) -> Run<Value> {
-    let arguments = by_name(&["default", "base"], arguments)?;
-    let default: Option<Value> = arguments.get("default")?;
-    let base: Option<u32> = arguments.get("base")?;
-    arguments.assert_all_used()?;
-    let default = default.unwrap_or_else(|| 0.into());
-    let no_more = Kwargs::from_iter::<[(&str, Value); 0]>([]);
-    match value.is_undefined() {
-        true => Ok(default),
-        false => minijinja::filters::int(state, value, Some(default), base, no_more),
-    }
+    let arguments = or_zero(&["default", "base"], arguments, 0.into())?;
+    minijinja::filters::int(state, value, None, None, arguments)
 }
 
 fn float(state: &State<'_, '_>, value: &Value, arguments: Rest<ValueOrKwargs>) -> Run<Value> {
-    let arguments = by_name(&["default"], arguments)?;
-    let default: Option<Value> = arguments.get("default")?;
-    arguments.assert_all_used()?;
-    let default = default.unwrap_or_else(|| 0.0.into());
-    let no_more = Kwargs::from_iter::<[(&str, Value); 0]>([]);
-    match value.is_undefined() {
-        true => Ok(default),
-        false => minijinja::filters::float(state, value, Some(default), no_more),
+    let arguments = or_zero(&["default"], arguments, 0.0.into())?;
+    minijinja::filters::float(state, value, None, arguments)
+}
+
+/// As [`by_name`], for what makes a number: of what is none it makes `zero`, unless another default is given.
+fn or_zero(names: &[&'static str], arguments: Rest<ValueOrKwargs>, zero: Value) -> Run<Kwargs> {
+    let given = by_name(names, arguments)?;
+    let mut all = BTreeMap::from([("default".to_owned(), zero)]);
+    for name in given.args() {
+        all.insert(name.to_owned(), given.get(name)?);
     }
+    Ok(all.into_iter().collect())
 }
 
 fn sort(state: &State<'_, '_>, value: Value, arguments: Rest<ValueOrKwargs>) -> Run<Value> {

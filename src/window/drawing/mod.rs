@@ -1,6 +1,7 @@
 //! The adapter that draws: the best that gives a device, not just the best that there is. Where that is a program, frames are drawn by `software.rs`.
 
 mod software;
+mod textures;
 
 use std::sync::Arc;
 
