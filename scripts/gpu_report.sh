@@ -74,9 +74,8 @@ report() {
     case $chip in gfx1200 | navi31) mesa="Mesa 25" ;; esac
     [ "$chip" = navi31 ] && only=linear_prefill
     may_spill="nothing"
-    # By Intel's driver of Mesa 22 four registers of the random choice among all logits, and up to eight of tiles with 64 sums a lane, which are
-    # there for the tuning: the usual tile has 32.
-    [ "$chip" = dg2 ] && may_spill="sample_pick linear_prefill_wide"
+    # By Intel's driver of Mesa 22 up to eight registers of tiles with 64 sums a lane, which are there for the tuning: the usual tile has 32.
+    [ "$chip" = dg2 ] && may_spill="linear_prefill_wide"
     OPENELM_GPU_REPORT="$folder/$chip.txt" OPENELM_GPU_REPORT_MAY_SPILL="$may_spill" OPENELM_GPU_REPORT_ONLY="$only" \
         on "$chip" "$tests" --quiet gpu_report::report --ignored >&2
     sed -i "1s/\$/, $mesa/" "$folder/$chip.txt"

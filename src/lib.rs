@@ -48,6 +48,7 @@ mod threads;
 pub mod trace;
 pub mod utf8;
 pub mod version;
+pub mod whole_file;
 #[cfg(feature = "window")]
 pub mod window;
 

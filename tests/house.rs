@@ -13,6 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("threads", &[]),
     ("utf8", &[]),
     ("version", &[]),
+    ("whole_file", &[]),
     ("hub", &[]),
     ("checkpoint", &["hub"]),
     ("text", &[]),
@@ -57,7 +58,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// What every module may import.
-const LEAVES: [&str; 6] = ["error", "dtype", "excerpt", "threads", "utf8", "version"];
+const LEAVES: [&str; 7] = [
+    "error",
+    "dtype",
+    "excerpt",
+    "threads",
+    "utf8",
+    "version",
+    "whole_file",
+];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

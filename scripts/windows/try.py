@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Uses openelm.exe under Wine as people use it on Windows: `try.py PATH/TO/openelm.exe [--screenshots FOLDER]`.
+"""Uses openelm.exe under Wine as people use it on Windows: `try.py PATH/TO/openelm.exe [--screenshots FOLDER] [--steady]`.
 
-Prints a line a promise; the exit status is that of all of them. Needs wine64, Xvfb, Mesa's Vulkan drivers and mingw (for the one DLL that
+Prints a line a promise; the exit status is that of all of them. With --steady only those that do not hang on Wine itself, which now and then
+ends by a fault when Ctrl-C comes, and shows nothing of a window; and fewer goldens. Needs wine64, Xvfb, Mesa's Vulkan drivers and mingw (for the one DLL that
 Wine 8 lacks); for the window xdotool and ImageMagick's `import`.
 """
 
@@ -25,18 +26,22 @@ ODD = "Modelle, größere 模型"
 GREEDY = ["--temperature", "0", "--repetition-penalty", "1"]
 
 failures = []
+steady = "--steady" in sys.argv
 
 
 def promise(text):
-    """Makes a function one promise: it is called at once, and what it raises is shown."""
+    """Makes a function one promise: it is called at once, and what it raises is shown. Wine faults now and then, so with --steady once more."""
 
     def call(check):
-        try:
-            check()
-            print(f"ok      {text}", flush=True)
-        except Exception as error:  # whatever went wrong is what the next line says
-            failures.append(text)
-            print(f"FAILED  {text}: {type(error).__name__}: {error}", flush=True)
+        start = time.monotonic()
+        for left in (1, 0) if steady else (0,):
+            try:
+                check()
+                print(f"ok      {text} ({time.monotonic() - start:.0f} s)", flush=True)
+                return
+            except Exception as error:  # whatever went wrong is what the next line says
+                print(f"{'again ' if left else 'FAILED'}  {text}: {type(error).__name__}: {error}", flush=True)
+        failures.append(text)
 
     return call
 
@@ -128,13 +133,14 @@ def try_all(program, screenshots):
 
     def goldens(folder, file):
         worst = 0.0
-        for case in json.loads(file.read_text())["cases"]:
+        cases = json.loads(file.read_text())["cases"]
+        for case in cases[:2] if steady else cases:
             ids = ",".join(map(str, case["ids"]))
             count = min(16, len(case["greedy"]))
             where = ["-m", folder, "--token-ids", ids]
-            found = program.generated(*where, "-n", count, "--ignore-eos")["ids"]
+            found = program.generated(*where, "-n", count, "--ignore-eos", "--no-tune")["ids"]
             assert found == case["greedy"][:count], f"{found} are not {case['greedy'][:count]}"
-            scores = program.json("score", *where, "--kv-dtype", "f32")["logprobs"]
+            scores = program.json("score", *where, "--kv-dtype", "f32", "--no-tune")["logprobs"]
             pairs = zip(scores[1:], case["token_logprobs"])
             worst = max([worst, *(abs(ours - theirs) for ours, theirs in pairs)])
         assert worst < 1e-5, f"log-probabilities differ by {worst}"
@@ -160,6 +166,7 @@ def try_all(program, screenshots):
 
     @promise("a model is quantised into a new folder, which is then used and not overwritten")
     def _():
+        shutil.rmtree(quantised, ignore_errors=True)
         program.run("quantize", model, quantised)
         program.generated("-m", quantised, *ids)
         _, errors = program.run("quantize", model, quantised, code=1)
@@ -169,6 +176,7 @@ def try_all(program, screenshots):
     @promise("a model may be quantised while another process has it mapped")
     def _():
         other = program.folder / "q4"
+        shutil.rmtree(other, ignore_errors=True)
         reader = program.start("generate", "-m", quantised, "--token-ids", "1", "-n", 60, "--ignore-eos", "--no-echo",
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         program.run("quantize", quantised, other, "--dtype", "q4")
@@ -228,12 +236,6 @@ def try_all(program, screenshots):
         shown, code = in_terminal(program, "-p", "Grüße 模型:", "-n", "4", *GREEDY, until="\0")
         assert code == 0 and "Grüße" in shown and "模型" in shown, (code, shown[-800:])
 
-    @promise("Ctrl-C ends a text in its middle, with exit status 130 or 0 and its summary")
-    def _():
-        arguments = ["-p", "Once upon a time", "-n", "1000", "--ignore-eos"]
-        shown, code = in_terminal(program, *arguments, typed="\x03", until="time", seconds=60)
-        assert code in (0, 130), (code, shown[-800:])
-
     @promise("a conversation takes questions from a console")
     def _():
         shown, code = in_terminal(program, "chat", "-n", "4", typed="Hello\r/quit\r", until="K>", raw=True, seconds=60)
@@ -258,6 +260,15 @@ def try_all(program, screenshots):
         finally:
             server.kill()
             server.wait()
+
+    if steady:
+        return
+
+    @promise("Ctrl-C ends a text in its middle, with exit status 130 or 0 and its summary")
+    def _():
+        arguments = ["-p", "Once upon a time", "-n", "1000", "--ignore-eos"]
+        shown, code = in_terminal(program, *arguments, typed="\x03", until="time", seconds=60)
+        assert code in (0, 130), (code, shown[-800:])
 
     if screenshots and all(map(shutil.which, ("xdotool", "import"))):
 
@@ -310,6 +321,8 @@ def screen():
 def main():
     arguments = sys.argv[1:]
     screenshots = None
+    if steady:
+        arguments.remove("--steady")
     if "--screenshots" in arguments:
         at = arguments.index("--screenshots")
         screenshots = Path(arguments[at + 1]).resolve()

@@ -1,11 +1,12 @@
 //! Small files of a person's: read with a bound, written whole or not at all.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use openelm::utf8;
+use openelm::whole_file::WholeFile;
 
 /// Reads a text, refusing what is no file and what has more than `most` bytes.
 pub fn read_text_file(path: &Path, most: u64) -> Result<String> {
@@ -28,47 +29,17 @@ pub fn read_text_file(path: &Path, most: u64) -> Result<String> {
 
 /// Writes a file that takes the place of `path` when it is whole; what was there stays until then.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    // A link stays one: what it leads to is replaced.
-    let path = &dunce::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let beside = write_beside(path, bytes)?;
-    let done = std::fs::rename(&beside, path);
-    if done.is_err() {
-        let _ = std::fs::remove_file(&beside);
-    }
-    done.with_context(|| format!("cannot write {}", path.display()))
+    let write = || {
+        let mut file = WholeFile::begin(path)?;
+        file.write_all(bytes)?;
+        file.finish()
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Finds out whether a file could be written there.
 pub fn check_writable(path: &Path) -> Result<()> {
-    let beside = write_beside(path, b"")?;
-    let _ = std::fs::remove_file(beside);
+    let begun = WholeFile::begin(path);
+    begun.with_context(|| format!("cannot write {}", path.display()))?;
     Ok(())
-}
-
-/// Writes a file next to `path`, with what may be done with that. Returns its path.
-fn write_beside(path: &Path, bytes: &[u8]) -> Result<PathBuf> {
-    let cannot = || format!("cannot write {}", path.display());
-    let Some(name) = path.file_name() else {
-        bail!("{}: no file has such a name", path.display());
-    };
-    let mut beside = name.to_owned();
-    beside.push(format!(".{}.part", std::process::id()));
-    let beside = path.with_file_name(beside);
-    let write = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&beside)?;
-        if let Ok(metadata) = path.metadata() {
-            file.set_permissions(metadata.permissions())?;
-        }
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    let done = write();
-    if done.is_err() {
-        let _ = std::fs::remove_file(&beside);
-    }
-    done.with_context(cannot)?;
-    Ok(beside)
 }

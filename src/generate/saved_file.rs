@@ -12,15 +12,16 @@
 //! checksum      u128: XXH3 of all before it
 //! ```
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_128;
 
 use crate::error::{Error, Result};
 use crate::model::KvOrigin;
+use crate::whole_file::WholeFile;
 
 const MAGIC: [u8; 8] = *b"oelm-kv\0";
 const VERSION: u32 = 1;
@@ -53,11 +54,10 @@ impl Header {
     }
 }
 
-/// Writes next to a file and in the end takes its place. Dropped before that, it leaves nothing behind.
+/// Writes a file that in the end takes its place. Dropped before that, it leaves nothing behind.
 pub struct Writer<'a> {
     path: &'a Path,
-    beside: PathBuf,
-    file: BufWriter<File>,
+    file: BufWriter<WholeFile>,
     hash: XxHash3_128,
 }
 
@@ -65,10 +65,9 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// [`Error::Write`], as all of these.
     pub fn new(path: &'a Path, header: &Header, ids: &[u32]) -> Result<Self> {
-        let (beside, file) = open_beside(path).map_err(|error| Error::write(path, error))?;
+        let file = WholeFile::begin(path).map_err(|error| Error::write(path, error))?;
         let mut writer = Self {
             path,
-            beside,
             file: BufWriter::new(file),
             hash: XxHash3_128::new(),
         };
@@ -92,41 +91,11 @@ impl<'a> Writer<'a> {
 
     pub fn finish(mut self) -> Result<()> {
         let checksum = self.hash.finish_128().to_le_bytes();
-        self.file
-            .write_all(&checksum)
-            .and_then(|()| self.file.flush())
-            .and_then(|()| self.file.get_ref().sync_all())
-            .and_then(|()| std::fs::rename(&self.beside, self.path))
-            .map_err(|error| Error::write(self.path, error))
-    }
-}
-
-impl Drop for Writer<'_> {
-    fn drop(&mut self) {
-        // Where it has taken its place there is none of that name any more.
-        let _ = std::fs::remove_file(&self.beside);
-    }
-}
-
-/// A new file next to `path`. One that is there already is of somebody who writes now, or was killed: it is not ours.
-fn open_beside(path: &Path) -> std::io::Result<(PathBuf, File)> {
-    let Some(name) = path.file_name() else {
-        return Err(ErrorKind::InvalidFilename.into());
-    };
-    let mut number = 0;
-    loop {
-        let mut beside = name.to_owned();
-        beside.push(format!(".part-{number}"));
-        let beside = path.with_file_name(beside);
-        match OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&beside)
-        {
-            Ok(file) => return Ok((beside, file)),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists && number < 100 => number += 1,
-            Err(error) => return Err(error),
-        }
+        let finish = || {
+            self.file.write_all(&checksum)?;
+            self.file.into_inner()?.finish()
+        };
+        finish().map_err(|error: std::io::Error| Error::write(self.path, error))
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use twox_hash::XxHash3_128;
 
 use super::cache_file;
+use crate::whole_file;
 
 /// More than all kernels of several models take; what has grown beyond it is begun anew.
 const MOST_BYTES: u64 = 64 << 20;
@@ -97,7 +98,7 @@ impl PipelineCache {
         bytes.extend(self.key.to_le_bytes());
         bytes.extend(checksum.to_le_bytes());
         bytes.extend(data);
-        let _ = cache_file::replace(&self.path, &bytes);
+        let _ = whole_file::replace(&self.path, &bytes);
     }
 }
 

@@ -16,6 +16,7 @@ use super::gguf;
 use super::name::{MAIN, RepoId, Revision, is_component, is_file_name};
 use crate::error::{Error, HubError, Result};
 use crate::utf8;
+use crate::whole_file;
 
 /// How large an index of shards may be; real ones have some kilobytes.
 const MOST_INDEX: u64 = 8 << 20;
@@ -209,18 +210,9 @@ impl RepoFolder {
     }
 }
 
-/// Writes a small file that others may be reading: it is replaced, not written.
+/// Writes a small file that others may be reading.
 fn replace(place: &Path, text: &str) -> Result<()> {
-    let folder = place.parent().unwrap_or(Path::new(""));
-    create_folder(folder)?;
-    let beside = folder.join(unused_name());
-    let written = std::fs::write(&beside, text)
-        .and_then(|()| std::fs::rename(&beside, place))
-        .map_err(|error| Error::write(place, error));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&beside);
-    }
-    written
+    whole_file::replace(place, text.as_bytes()).map_err(|error| Error::write(place, error))
 }
 
 /// A hidden name that nobody else takes, in this process or another.

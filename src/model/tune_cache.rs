@@ -11,6 +11,7 @@ use crate::dtype::Dtype;
 use crate::gpu::{Gpu, cache_file};
 use crate::kernels::ComputePath;
 use crate::kernels::linear::Tuning;
+use crate::whole_file;
 
 /// Raised when the file's form changes, or what is measured and how.
 const VERSION: u32 = 9;
@@ -121,7 +122,7 @@ fn write(path: &Path, mut file: File) {
     let surplus = file.adapters.len().saturating_sub(MOST_ENTRIES);
     file.adapters.drain(..surplus);
     if let Ok(text) = serde_json::to_vec_pretty(&file) {
-        let _ = cache_file::replace(path, &text);
+        let _ = whole_file::replace(path, &text);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Lanes in another order. A software driver runs the lanes of a workgroup in their order, a few at a time, and so hides races in workgroup memory:
 //! a lane that reads too early what another writes gets the same wrong number every time, or by luck the right one. Here lane `i` does what lane
-//! `i ^ by` would: where barriers are right that is only another order, and changes no bit. Kernels with subgroup operations are left out: there
-//! the driver numbers lanes. Every run of a kernel by the tests in `kernels` and `attention` is held against one in another order.
+//! `i ^ by` would: where barriers are right that is only another order, and changes no bit. Where subgroups exchange, whole subgroups change places,
+//! and lanes keep theirs within. Every run of a kernel by the tests in `kernels` and `attention` is held against one in another order.
 
 use super::common::noise;
 use super::kernels::lab;
@@ -14,29 +14,49 @@ use std::sync::OnceLock;
 /// Neighbours, a vector of the driver's, halves of a workgroup, and everything.
 pub const ORDERS: [u32; 4] = [1, 7, 32, 63];
 
+/// The same, in subgroups.
+const SUBGROUP_ORDERS: [u32; 4] = [1, 2, 4, 7];
+
 pub type Files = &'static [(&'static str, &'static str)];
 
 /// All shader files with lanes in the order of `ORDERS[order]`.
 pub fn reordered(order: usize) -> Files {
     static ALL: OnceLock<Vec<Files>> = OnceLock::new();
-    ALL.get_or_init(|| ORDERS.map(|by| with_lanes(FILES, by)).to_vec())[order]
+    ALL.get_or_init(|| [0, 1, 2, 3].map(|order| with_lanes(FILES, order)).to_vec())[order]
 }
 
-/// Files in which lane `i` is lane `i ^ by`.
-fn with_lanes(files: Files, by: u32) -> Files {
+/// Files in which lane `i` is lane `i ^ ORDERS[order]`, or subgroup `i` subgroup `i ^ SUBGROUP_ORDERS[order]`.
+fn with_lanes(files: Files, order: usize) -> Files {
+    let (by, by_subgroup) = (ORDERS[order], SUBGROUP_ORDERS[order]);
     let file = |(name, text): &(&'static str, &'static str)| {
-        let text = text.replace(
-            "@builtin(local_invocation_index) lane: u32) {\n",
-            &format!(
-                "@builtin(local_invocation_index) ordered_lane: u32) {{\n    let lane = ordered_lane ^ {by}u;\n"
-            ),
-        );
+        let text = text
+            .replace(
+                "@builtin(local_invocation_index) lane: u32) {\n",
+                &format!(
+                    "@builtin(local_invocation_index) ordered_lane: u32) {{\n    let lane = ordered_lane ^ {by}u;\n"
+                ),
+            )
+            // lib/entry_subgroup.wgsl
+            .replace(
+                "run(workgroup, subgroup * size + subgroup_lane)",
+                &format!("run(workgroup, (subgroup ^ {by_subgroup}u) * size + subgroup_lane)"),
+            )
+            // lib/share.wgsl: what a subgroup shares is the same for all lanes.
+            .replace(
+                "run(workgroup, workgroups, lane, vec2",
+                &format!("run(workgroup, workgroups, lane ^ {by}u, vec2"),
+            )
+            // lib/half_tiles.wgsl
+            .replace(
+                "run(workgroup, subgroup, lane)",
+                &format!("run(workgroup, subgroup ^ {by_subgroup}u, lane ^ {by}u)"),
+            );
         (*name, &*text.leak())
     };
     files.iter().map(file).collect::<Vec<_>>().leak()
 }
 
-/// Whether a kernel counts lanes by itself, and may be asked to do so in another order: of a workgroup of more lanes than that.
+/// Whether a kernel may be asked to work in another order: where a workgroup has more lanes, or subgroups, than that.
 pub fn is_reorderable(spec: &KernelSpec, order: usize) -> bool {
     let resolve = |files| {
         openelm::gpu::shader::resolve(files, &spec.variant)
@@ -54,7 +74,15 @@ pub fn is_reorderable(spec: &KernelSpec, order: usize) -> bool {
             .find(|(name, _)| *name == "LANES")
             .map_or(64, |(_, lanes)| *lanes as u32),
     };
-    plain != other && !plain.contains("subgroup") && ORDERS[order] < lanes
+    plain != other && distance(&plain, order) < lanes
+}
+
+/// By how many lanes at most a lane of a kernel is moved.
+fn distance(text: &str, order: usize) -> u32 {
+    match text.contains("@builtin(subgroup_id)") {
+        true => SUBGROUP_ORDERS[order] * lab().gpu.device.adapter_info().subgroup_max_size,
+        false => ORDERS[order],
+    }
 }
 
 fn spec(file: &'static str) -> KernelSpec {
@@ -68,10 +96,11 @@ fn spec(file: &'static str) -> KernelSpec {
     }
 }
 
-const RACY: &str = "@group(0) @binding(0) var<storage, read_write> output: array<u32>;
+const RACY: &str = "#import ENTRY
+override LANES: u32 = 64u;
+@group(0) @binding(0) var<storage, read_write> output: array<u32>;
 var<workgroup> shared_numbers: array<u32, 64>;
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn run(workgroup: vec3<u32>, lane: u32) {
     shared_numbers[lane] = 0u;
     workgroupBarrier();
     shared_numbers[lane] = lane;
@@ -83,23 +112,29 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 /// The finder finds a barrier that is not there.
 #[test]
 fn a_missing_barrier_is_found() {
-    let run = |text: String, by: Option<u32>| {
-        let files: Files = vec![("racy.wgsl", &*text.leak())].leak();
-        let files = by.map_or(files, |by| with_lanes(files, by));
+    let run = |text: String, order: Option<usize>| {
+        let racy = ("racy.wgsl", &*text.leak());
+        let files: Files = [&[racy], FILES].concat().leak();
+        let files = order.map_or(files, |order| with_lanes(files, order));
         let output = lab().floats(&[0.0; 64]);
         let resources = [output.as_entire_binding()];
         let dispatches = [(vec![], (1, 1, 1))];
         let out = lab().run_files(files, &spec("racy.wgsl"), &resources, &dispatches, &output);
         out.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
     };
-    let differs = |text: &str| {
+    let differs = |text: &str, entry: &str| {
         let plain = run(text.to_owned(), None);
-        ORDERS
-            .iter()
-            .any(|by| run(text.to_owned(), Some(*by)) != plain)
+        let orders = (0..ORDERS.len()).filter(|order| distance(entry, *order) < 64);
+        { orders }.any(|order| run(text.to_owned(), Some(order)) != plain)
     };
-    assert!(!differs(&RACY.replace("BARRIER", "workgroupBarrier();")));
-    assert!(differs(&RACY.replace("BARRIER", "")));
+    let entries = ["lib/entry_workgroup.wgsl", "lib/entry_subgroup.wgsl"];
+    for name in &entries[..1 + usize::from(lab().gpu.subgroup_lanes > 0)] {
+        let text = RACY.replace("ENTRY", name);
+        let (_, entry) = FILES.iter().find(|(file, _)| file == name).unwrap();
+        let right = text.replace("BARRIER", "workgroupBarrier();");
+        assert!(!differs(&right, entry), "{name}");
+        assert!(differs(&text.replace("BARRIER", ""), entry), "{name}");
+    }
 }
 
 /// A token is picked, and reported, alike in every order.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use openelm::Finish;
+use openelm::whole_file::WholeFile;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -250,27 +251,25 @@ impl Results {
         if self.is_tidy {
             return Ok(());
         }
-        let new = path.with_file_name(format!("openelm.{}.tmp", std::process::id()));
         let mut places: Vec<Place> = self.places.into_values().collect();
         if !self.is_ordered {
             places.sort_by_key(|place| place.begin);
         }
-        let copied = (|| {
-            let mut to = std::io::BufWriter::new(File::create(&new)?);
+        let copy = || -> std::io::Result<WholeFile> {
+            let mut to = std::io::BufWriter::new(WholeFile::begin(&path)?);
             for Place { begin, length, .. } in places {
                 let mut bytes = vec![0; length];
                 file.seek(SeekFrom::Start(begin))?;
                 file.read_exact(&mut bytes)?;
                 to.write_all(&bytes)?;
             }
-            to.into_inner()?.sync_all()?;
-            drop(file);
-            std::fs::rename(&new, &path)
-        })();
-        if copied.is_err() {
-            let _ = std::fs::remove_file(&new);
-        }
-        copied.with_context(|| format!("cannot put {} in order", path.display()))
+            Ok(to.into_inner()?)
+        };
+        let copied = copy();
+        // Elsewhere than on Unix, what is open cannot be replaced.
+        drop(file);
+        let placed = copied.and_then(WholeFile::finish);
+        placed.with_context(|| format!("cannot put {} in order", path.display()))
     }
 
     /// Whether results go to standard output or the like, where nothing is kept.

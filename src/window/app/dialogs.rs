@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::gpu::adapters;
-use crate::window::store;
+use crate::whole_file;
 
 /// What a file dialog asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl Dialogs {
         content: impl FnOnce() -> std::io::Result<Vec<u8>> + Send + 'static,
     ) {
         self.ask(Ask::Place(name), move |path| {
-            let written = content().and_then(|bytes| store::replace(&path, &bytes));
+            let written = content().and_then(|bytes| whole_file::replace(&path, &bytes));
             Answer::Written(path, written)
         });
     }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::super::history::Entry;
-use super::files::{read, replace, stamp};
+use super::files::{read, stamp};
+use crate::whole_file;
 
 /// Changes with the meaning of the entries.
 const VERSION: u32 = 2;
@@ -43,7 +44,7 @@ pub fn write(folder: &Path, entries: &[Entry]) -> std::io::Result<()> {
         version: VERSION,
         entries: known.collect::<Vec<_>>(),
     };
-    replace(&path(folder), &serde_json::to_vec(&index)?)
+    whole_file::replace(&path(folder), &serde_json::to_vec(&index)?)
 }
 
 /// Lists the conversations in `folder`, as far as that can be told without reading them.

@@ -21,7 +21,7 @@ use std::thread::JoinHandle;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use self::files::{ID_DIGITS, MOST_BYTES, read, replace};
+pub use self::files::{ID_DIGITS, MOST_BYTES, read};
 pub use self::index::Listing;
 pub use self::lock::lock;
 pub use self::reader::{Reader, completed, parse};
@@ -307,10 +307,11 @@ mod tests {
             path
         };
         let left = make("openelm.1700000000000000000.tmp", true);
+        let hidden = make(".openelm.18446744073709551615.tmp", true);
         let young = make("openelm.1700000000000000001.tmp", false);
         let foreign = ["thesis.tmp", "openelm.tmp", "openelm.b1.tmp"].map(|name| make(name, true));
         Store::open(folder.path()).unwrap();
-        assert!(!left.exists());
+        assert!(!left.exists() && !hidden.exists());
         assert!(young.exists() && foreign.iter().all(|path| path.exists()));
     }
 

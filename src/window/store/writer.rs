@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender};
 
 use super::super::history::{Entry, Stamp};
-use super::files::{replace, stamp};
+use super::files::stamp;
 use super::{index, trash};
+use crate::whole_file;
 
 /// What is to be done with a file.
 pub enum Job {
@@ -93,7 +94,7 @@ fn run(folder: &Path, job: &Job, listing: &mut trash::Listing) -> std::io::Resul
         listing.forget();
     }
     match job {
-        Job::Write(path, bytes) => replace(path, bytes)?,
+        Job::Write(path, bytes) => whole_file::replace(path, bytes)?,
         Job::Remove(path) => match std::fs::remove_file(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}
