@@ -516,6 +516,26 @@ fn added_tokens_that_are_normalised_are_found_as_the_library_finds_them() {
     }
 }
 
+/// One that the template itself spells, and that takes the spaces behind it: those are signs of its own by then.
+#[test]
+fn a_normalised_token_of_the_template_takes_no_space_that_the_normaliser_replaces() {
+    let mut json = tokenizer_json();
+    json["normalizer"] =
+        serde_json::json!({ "type": "Replace", "pattern": { "String": " " }, "content": "▁" });
+    json["added_tokens"].as_array_mut().unwrap().push(serde_json::json!({
+        "id": 4096, "content": "<|user|>", "special": false, "single_word": false, "lstrip": false, "rstrip": true, "normalized": true,
+    }));
+    let bytes = serde_json::to_vec(&json).unwrap();
+    let tokenizer = Tokenizer::from_bytes(&bytes, "tokenizer.json".as_ref(), 1, 5000).unwrap();
+    let template = jinja("{{ '<|user|>' ~ messages[0].content }}").unwrap();
+    let prompt = template.prompt(&turns(&[(Role::User, " the")]), &tokenizer);
+    let prompt = prompt.unwrap();
+    let ids = tokenizer.encode_chat(&prompt).unwrap();
+    assert_eq!(ids, tokenizer.encode(prompt.text()).unwrap());
+    assert_eq!(tokenizer.decode(&ids[2..]).unwrap().trim(), "the");
+    assert_eq!(tokenizer.token(ids[2]).as_deref(), Some("▁the"), "{ids:?}");
+}
+
 /// The error of a template that is compiled and run.
 fn failure(source: &str) -> (Option<usize>, String) {
     let done = jinja(source).and_then(|template| template.text(&talk()));

@@ -191,7 +191,8 @@ impl Tokenizer {
                 splits.extend(slice.map(|slice| (slice, token.map(|token| vec![token.clone()]))));
             };
             let mut end = 0;
-            for (range, token) in &own {
+            // What is normalised is looked for in normalised text, further down.
+            for (range, token) in own.iter().filter(|(_, token)| !self.is_normalized(token)) {
                 cut(end..range.start, None);
                 cut(range.clone(), Some(token));
                 end = range.end;
@@ -245,6 +246,11 @@ impl Tokenizer {
             }
         }
         own
+    }
+
+    fn is_normalized(&self, token: &tokenizers::Token) -> bool {
+        let added = self.inner.get_added_vocabulary().get_added_tokens_decoder();
+        added.get(&token.id).is_some_and(|added| added.normalized)
     }
 
     /// Some models of text have special tokens among their words, and find them without being told to. What nobody would take for a mark, such as

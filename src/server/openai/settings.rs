@@ -229,6 +229,11 @@ const NOT_HERE: [(&str, Neutral); 22] = [
     ("web_search_options", Neutral::Never),
 ];
 
+fn not_here(name: &str) -> ApiError {
+    let message = format!("this server cannot do what `{name}` asks for");
+    ApiError::invalid(name, message)
+}
+
 fn refuse(fields: &Fields<'_>) -> Result<(), ApiError> {
     for (name, neutral) in NOT_HERE {
         let Some(value) = fields.raw(name) else {
@@ -241,8 +246,13 @@ fn refuse(fields: &Fields<'_>) -> Result<(), ApiError> {
                 Neutral::Never => false,
             };
         if !is_neutral {
-            let message = format!("this server cannot do what `{name}` asks for");
-            return Err(ApiError::invalid(name, message));
+            return Err(not_here(name));
+        }
+    }
+    for name in ["tool_choice", "function_call"] {
+        let choice = fields.raw(name).map(|value| value.get());
+        if !matches!(choice, None | Some("null" | "\"none\"" | "\"auto\"")) {
+            return Err(not_here(name));
         }
     }
     if let Some(format) = fields.object("response_format")?

@@ -129,6 +129,8 @@ fn null_equals_absent_and_unknown_names_are_passed_over() {
         json!({"user": "me", "metadata": {"a": [1]}, "store": true, "service_tier": "auto", "whatever": 1e300}),
         json!({"response_format": {"type": "text"}, "tools": [], "logit_bias": {}, "suffix": "", "best_of": 1}),
         json!({"presence_penalty": 0, "frequency_penalty": 0.0, "modalities": ["text"], "n": 2, "best_of": 2}),
+        json!({"tool_choice": "none", "function_call": "auto"}),
+        json!({"tool_choice": null}),
         json!({"stream_options": {"include_usage": true, "else": 1}, "model": "any", "use_beam_search": false}),
         json!({"stop": [], "max_tokens": 0}),
         json!({"max_tokens": 1_000_000_000_000_u64}),
@@ -199,6 +201,12 @@ fn what_cannot_be_is_refused_by_name() {
         ("response_format", json!({"type": "json_object"})),
         ("response_format", json!("text")),
         ("guided_json", json!({"type": "object"})),
+        ("tool_choice", json!("required")),
+        (
+            "tool_choice",
+            json!({"type": "function", "function": {"name": "f"}}),
+        ),
+        ("function_call", json!({"name": "f"})),
         ("modalities", json!(["text", "audio"])),
     ] {
         let mut body = json!({"prompt": "x", "max_tokens": 16});
