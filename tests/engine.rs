@@ -874,9 +874,9 @@ fn events_come_in_order() {
     assert_eq!(order[3..], ["step", "token", "step", "token"]);
 }
 
-/// With room for one context only, what is kept of earlier requests is given up.
+/// With room for one context only, what is kept of earlier requests is given up, and requests that together need more wait for each other.
 #[test]
-fn where_memory_is_short_nothing_is_kept() {
+fn where_memory_is_short_requests_make_room() {
     let mut engine = Engine::start(|| {}).unwrap();
     engine.send(load("demo"));
     let memory = loaded(&engine).memory;
@@ -887,11 +887,21 @@ fn where_memory_is_short_nothing_is_kept() {
     short.options.memory_limit = Some(memory.weights + memory.kv_cache + memory.scratch);
     engine.send(Command::Load(Box::new(short)));
     loaded(&engine);
-    for (id, prompt) in (1..).zip(["The king. ", "A cat. ", "The wolf. ", "The king. "]) {
-        let request = untraced(id, &prompt.repeat(100), 20);
-        engine.send(Command::Generate(Box::new(request)));
-        let (_, computed, ids) = work(&told(&engine, 1)[&id]);
-        assert!(computed > 256, "{computed}");
-        assert_eq!(ids.len(), 20);
+    let of = |id: u64| {
+        let prompt = ["The king. ", "A cat. ", "The wolf. "][id as usize % 3].repeat(100);
+        Command::Generate(Box::new(untraced(id, &prompt, 20)))
+    };
+    let alone: Vec<Vec<u32>> = (0..4)
+        .map(|id| {
+            engine.send(of(id));
+            let (_, computed, ids) = work(&told(&engine, 1)[&id]);
+            assert!(computed > 256, "{computed}");
+            ids
+        })
+        .collect();
+    assert_eq!(alone[0], alone[3]);
+    (4..7).for_each(|id| engine.send(of(id)));
+    for (id, events) in told(&engine, 3) {
+        assert_eq!(work(&events).2, alone[id as usize % 3]);
     }
 }

@@ -183,6 +183,7 @@ fn events_come_in_order_and_once() {
         pool.step(|(), event| {
             events.push(match event {
                 PoolEvent::Begun { cached } => format!("begun {cached}"),
+                PoolEvent::Prefill { done, total } => format!("prefill {done} of {total}"),
                 PoolEvent::Prompt(scores) => format!("prompt {}", scores.len()),
                 PoolEvent::Token(_) => "token".to_owned(),
                 _ => "other".to_owned(),
@@ -190,7 +191,15 @@ fn events_come_in_order_and_once() {
         })
         .unwrap();
     }
-    assert_eq!(events, ["begun 0", "prompt 10", "token", "token", "token"]);
+    assert_eq!(events[0], "begun 0");
+    let prefill = events
+        .iter()
+        .rposition(|event| event.starts_with("prefill"));
+    assert_eq!(events[prefill.unwrap()], "prefill 70 of 70");
+    assert_eq!(
+        events[prefill.unwrap() + 1..],
+        ["prompt 10", "token", "token", "token"]
+    );
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn write(model: &Model, requests: &[Request]) -> BTreeMap<usize, (Result<Text>, 
         if pool.is_empty() {
             return texts;
         }
-        let count = |index: &usize, event: PoolEvent<'_>| {
+        let count = |index: &mut usize, event: PoolEvent<'_>| {
             counts[*index] += usize::from(matches!(event, PoolEvent::Token(_)));
         };
         for (index, text) in pool.step(count).unwrap() {
@@ -107,6 +107,20 @@ fn what_prompts_begin_with_alike_is_computed_once() {
     let computed = |(text, _): &(Result<Text>, usize)| text.as_ref().unwrap().timing.prefill_tokens;
     let computed: usize = texts.values().map(computed).sum();
     assert_eq!(computed, 302 + 39 * 2);
+}
+
+/// Of one prompt, however short, texts share all but the last id.
+#[test]
+fn texts_of_one_prompt_compute_it_once() {
+    let model = common::load("demo", None, false);
+    let requests: Vec<Request> = (0..4)
+        .map(|seed| (vec![1, 5, 9], options(3, seed)))
+        .collect();
+    let texts = write(&model, &requests);
+    let computed = texts
+        .values()
+        .map(|(text, _)| text.as_ref().unwrap().timing.prefill_tokens);
+    assert_eq!(computed.collect::<Vec<_>>(), [3, 1, 1, 1]);
 }
 
 #[test]

@@ -1,25 +1,19 @@
-//! The worker: a tick admits what was asked for, has the driver build a batch and step, and routes what came of it by request.
+//! The worker: a tick hands what was asked for to a pool of texts, has it compute a step, and tells what came of it by request.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
-use super::api::{Command, Event, Load, Memory, ModelInfo, Request, Stage};
+use super::api::{Command, Event, Load, Memory, ModelInfo, Request, Stage, TokenEvent};
 use super::loader::Loader;
 use super::pieces::{given_tokens, prompt_ids, token_event};
 use super::sink::Sink;
 use crate::error::{Error, Result};
-use crate::generate::{Driver, Finish, Generator, Model, ModelFiles, Running, begin};
-use crate::model::{Progress, Sequence, common_prefix};
+use crate::generate::{Finish, Model, ModelFiles, PoolEvent, Reuse, TextPool};
+use crate::model::Progress;
 use crate::text::{Fitted, Jinja};
 use crate::trace::Rationing;
-
-/// Requests that run side by side; more wait.
-const MOST_ACTIVE: usize = 32;
-
-/// Sequences of requests that have ended, kept because the next prompt may begin as one of them does.
-const MOST_IDLE: usize = 4;
 
 /// Does what it is told until nobody is left to tell it anything.
 pub fn work(commands: Receiver<Command>, sink: Sink, loader: Box<dyn Loader>) {
@@ -54,16 +48,12 @@ enum After {
     Quit,
 }
 
-/// A request that runs.
-struct Active {
+/// A request that the pool has.
+struct Asked {
     request: u64,
-    /// The prompt as it was given.
-    prompt: String,
-    sequence: Sequence,
-    generator: Generator,
+    /// Ids of its prompt, with those that were given.
+    prompt: usize,
     rationing: Rationing,
-    /// Prompt tokens that were told to be done.
-    told: Option<usize>,
 }
 
 fn is_cancelled(load: &Load) -> bool {
@@ -78,8 +68,7 @@ impl Worker {
             let chat_template = files.chat_template();
             let served = self
                 .load(files, &load)
-                .and_then(|model| Serving::new(model, load.id, chat_template))
-                .and_then(|serving| self.serve(serving));
+                .and_then(|model| self.serve(Serving::new(model, load.id, chat_template)));
             opened = match served {
                 Ok(After::Quit) => None,
                 Ok(After::Load(next)) => Some(*next),
@@ -189,7 +178,7 @@ impl Worker {
             info: Box::new(serving.info()),
         });
         loop {
-            if !self.take_in(serving.active.is_empty()) {
+            if !self.take_in(serving.pool.is_empty()) {
                 return Ok(After::Quit);
             }
             if let Some(opened) = self.admit(&mut serving) {
@@ -214,7 +203,7 @@ impl Worker {
     /// Does what can be done now of what is waiting, in its order. Returns the model that is to be loaded next.
     fn admit(&mut self, serving: &mut Serving) -> Option<Opened> {
         while let Some(command) = self.waiting.pop_front() {
-            let is_idle = serving.active.is_empty();
+            let is_idle = serving.pool.is_empty();
             match command {
                 Command::Count { id, text } => {
                     let room = serving.model.context_size();
@@ -223,9 +212,7 @@ impl Worker {
                         self.sink.send(Event::Counted { id, count });
                     }
                 }
-                Command::Generate(request) if serving.has_room_for(&request) => {
-                    serving.admit(*request, &self.sink);
-                }
+                Command::Generate(request) => serving.admit(*request, &self.sink),
                 Command::Measure if is_idle => {
                     // No figure is better than an error for a figure.
                     if let Ok(rates) = serving.model.network().adapter_rates() {
@@ -265,21 +252,18 @@ struct Serving {
     load: u64,
     /// The model's own; the error is what is wrong with it, which is no reason not to load the model.
     chat_template: Result<Option<Jinja>>,
-    driver: Driver,
-    active: Vec<Active>,
-    idle: Vec<Sequence>,
+    pool: TextPool<Asked>,
 }
 
 impl Serving {
-    fn new(model: Model, load: u64, chat_template: Result<Option<Jinja>>) -> Result<Self> {
-        Ok(Self {
-            idle: vec![Sequence::new(model.network())?],
+    fn new(model: Model, load: u64, chat_template: Result<Option<Jinja>>) -> Self {
+        Self {
+            // A conversation goes on where its last answer ended.
+            pool: TextPool::new(&model, Reuse::Answers),
             model,
             load,
             chat_template,
-            driver: Driver::default(),
-            active: Vec::new(),
-        })
+        }
     }
 
     fn info(&self) -> ModelInfo {
@@ -309,123 +293,78 @@ impl Serving {
         }
     }
 
-    /// Whether a request can begin. One whose prompt is being computed for another waits, and begins as a fork of that.
-    fn has_room_for(&self, request: &Request) -> bool {
-        let mut active = self.active.iter();
-        let comes = |active: &Active| {
-            !active.generator.is_decoding() && active.prompt == request.prompt.text
-        };
-        self.active.len() < MOST_ACTIVE && !active.any(comes)
-    }
-
-    /// Begins a request; what is wrong with it is told.
+    /// Hands a request to the pool; what is wrong with it is told.
     fn admit(&mut self, request: Request, sink: &Sink) {
         let id = request.id;
-        match self.begin(request, sink) {
-            Ok(active) => self.active.push(active),
-            Err(error) => sink.send(Event::Failed { request: id, error }),
+        if let Err(error) = self.ask(request, sink) {
+            sink.send(Event::Failed { request: id, error });
         }
     }
 
-    fn begin(&mut self, request: Request, sink: &Sink) -> Result<Active> {
-        let model = &self.model;
+    fn ask(&mut self, request: Request, sink: &Sink) -> Result<()> {
+        let (model, id) = (&self.model, request.id);
         let room = model.context_size().saturating_sub(request.given.len());
         let Fitted { mut ids, left_out } =
             prompt_ids(model, &request.prompt, room, request.options.max_tokens)?;
         let given = given_tokens(model, &ids, &request.given)?;
         ids.extend(&request.given);
-        let mut sequence = self.sequence_for(&ids)?;
-        let begun = begin(&self.model, &mut sequence, &ids, &request.options);
-        let generator = match begun {
-            Ok(generator) => generator,
-            Err(error) => {
-                self.idle.push(sequence);
-                return Err(error);
-            }
-        };
+        model.check_request(&ids, &request.options)?;
         if left_out > 0 {
             sink.send(Event::LeftOut {
-                request: request.id,
+                request: id,
                 turns: left_out,
             });
         }
         for token in given {
-            sink.send(Event::Token {
-                request: request.id,
-                token: Box::new(token),
-            });
+            sink.send(token_of(id, token));
         }
-        Ok(Active {
-            request: request.id,
-            prompt: request.prompt.text,
-            sequence,
-            generator,
+        let asked = Asked {
+            request: id,
+            prompt: ids.len(),
             rationing: Rationing::new(request.trace),
-            told: None,
-        })
-    }
-
-    /// The idle sequence that begins most as `ids` do, a fork of one that is written on, or a new one.
-    fn sequence_for(&mut self, ids: &[u32]) -> Result<Sequence> {
-        let common = |sequence: &Sequence| common_prefix(sequence.ids(), ids);
-        let best = (0..self.idle.len()).max_by_key(|i| common(&self.idle[*i]));
-        let held = best.map_or(0, |best| common(&self.idle[best]));
-        // What is being generated does not count: as a prompt it may have other bits, and no text is to depend on its company.
-        let active = self.active.iter().map(|active| {
-            let prompt = active.generator.prompt().len();
-            (common(&active.sequence).min(prompt), &active.sequence)
-        });
-        if let Some((shared, sequence)) = active.max_by_key(|(shared, _)| *shared)
-            && shared > held.max(1)
-        {
-            return sequence.fork(shared);
-        }
-        match best {
-            Some(best) if held > 1 || self.idle.len() >= MOST_IDLE => {
-                Ok(self.idle.swap_remove(best))
-            }
-            Some(best) if self.idle[best].ids().is_empty() => Ok(self.idle.swap_remove(best)),
-            _ => Sequence::new(self.model.network()),
-        }
+        };
+        self.pool.push(asked, ids, request.options);
+        Ok(())
     }
 
     /// A step for all that run. Returns whether a token came.
     fn tick(&mut self, sink: &Sink) -> Result<bool> {
+        let Self { model, pool, .. } = self;
         // Steps are shared; whoever came first says how finely they are timed.
-        if let Some(first) = self.active.first() {
-            self.driver.set_trace(first.rationing.mode());
-        }
-        for active in &mut self.active {
-            if active.generator.is_cancelled() && !active.generator.is_decoding() {
-                active.generator.end(Finish::Cancelled);
-            }
-        }
-        let active = self.active.iter_mut();
-        let mut requests: Vec<Running<'_>> = active
-            .map(|active| Running {
-                key: active.request,
-                sequence: &mut active.sequence,
-                generator: &mut active.generator,
-            })
-            .collect();
-        let failed = self.driver.tick(self.model.network(), &mut requests)?;
-        for (request, error) in failed {
-            self.failed(sink, request, error);
-        }
-        let steps = self.driver.take_trace();
+        let mode = pool.tags().next().map(|first| first.rationing.mode());
+        pool.set_trace(mode.unwrap_or_default());
+        pool.advance(|_, _| {})?;
+        let steps = pool.take_trace();
         let traced = steps.iter().any(|step| step.mode.is_detailed());
         for step in steps {
-            let requests = self.active.iter().map(|active| active.request);
             sink.send(Event::Step {
-                requests: requests.collect(),
+                requests: pool.running().map(|asked| asked.request).collect(),
                 step: Box::new(step),
             });
         }
         let mut had_tokens = false;
-        for index in (0..self.active.len()).rev() {
-            had_tokens |= self.tell(index, traced, sink)?;
+        let ended = pool.deliver(|asked, event| {
+            had_tokens |= matches!(event, PoolEvent::Token(_));
+            asked.tell(event, traced, model, sink);
+        });
+        for (
+            Asked {
+                request, prompt, ..
+            },
+            text,
+        ) in ended
+        {
+            sink.send(match text {
+                Ok(text) => Event::Finished {
+                    request,
+                    finish: text.finish.unwrap_or(Finish::Error),
+                    timing: text.timing,
+                    positions: prompt + text.ids.len(),
+                },
+                Err(error) => Event::Failed { request, error },
+            });
         }
-        if self.model.network().take_widened() {
+        if model.network().take_widened() {
             sink.send(Event::Notice {
                 load: self.load,
                 text: Model::WIDENED.to_owned(),
@@ -434,85 +373,41 @@ impl Serving {
         Ok(had_tokens)
     }
 
-    /// Tells what has come of a request, and ends it if that was all. Returns whether a token came.
-    fn tell(&mut self, index: usize, traced: bool, sink: &Sink) -> Result<bool> {
-        let active = &mut self.active[index];
-        let request = active.request;
-        if !active.generator.is_decoding() || active.told.is_none() {
-            let (done, total) = active.generator.progress(&active.sequence)?;
-            if active.told != Some(done) {
-                active.told = Some(done);
-                sink.send(Event::Prompt {
-                    request,
-                    kept: active.generator.kept(),
-                    done,
-                    total,
-                });
-            }
-        }
-        let mut had_tokens = false;
-        loop {
-            let token = match active.generator.token() {
-                Ok(Some(token)) => token,
-                Ok(None) => break,
-                Err(error) => {
-                    self.failed(sink, request, error);
-                    return Ok(had_tokens);
-                }
-            };
-            had_tokens = true;
-            active.rationing.add(traced, token.time.as_secs_f64());
-            sink.send(Event::Token {
-                request,
-                token: Box::new(token_event(&self.model, token, traced)),
-            });
-        }
-        if let Some(finish) = active.generator.finish() {
-            let mut active = self.active.remove(index);
-            let generator = &active.generator;
-            sink.send(Event::Finished {
-                request,
-                finish,
-                timing: generator.timing(),
-                positions: generator.prompt().len() + generator.generated().len(),
-            });
-            generator.leave(&mut active.sequence)?;
-            self.keep(active.sequence);
-        }
-        if self.active.is_empty() {
-            // Nobody waits for what was computed beyond the end.
-            self.driver.forget();
-        }
-        Ok(had_tokens)
-    }
-
-    fn keep(&mut self, sequence: Sequence) {
-        if self.idle.len() >= MOST_IDLE {
-            self.idle.remove(0);
-        }
-        self.idle.push(sequence);
-    }
-
-    /// A request has failed by itself: where memory is short, what is kept for later makes room first, and it goes on.
-    fn failed(&mut self, sink: &Sink, request: u64, error: Error) {
-        let is_short = matches!(error, Error::OutOfMemory { .. });
-        if is_short && !self.idle.is_empty() {
-            self.idle.clear();
-            return;
-        }
-        self.active.retain(|active| active.request != request);
-        sink.send(Event::Failed { request, error });
-    }
-
-    /// All that run have failed together.
+    /// All that were asked for have failed together, and nobody knows what the pool holds.
     fn fail_all(&mut self, sink: &Sink, error: Error) {
         let error = Arc::new(error);
-        self.driver.forget();
-        for active in self.active.drain(..) {
+        for asked in self.pool.tags() {
             sink.send(Event::Failed {
-                request: active.request,
+                request: asked.request,
                 error: Error::Shared(Arc::clone(&error)),
             });
         }
+        self.pool = TextPool::new(&self.model, Reuse::Answers);
+    }
+}
+
+impl Asked {
+    /// Tells what has come of it.
+    fn tell(&mut self, event: PoolEvent<'_>, traced: bool, model: &Model, sink: &Sink) {
+        match event {
+            PoolEvent::Prefill { done, total } => sink.send(Event::Prompt {
+                request: self.request,
+                kept: self.prompt - total,
+                done,
+                total,
+            }),
+            PoolEvent::Token(token) => {
+                self.rationing.add(traced, token.time.as_secs_f64());
+                sink.send(token_of(self.request, token_event(model, token, traced)));
+            }
+            PoolEvent::Begun { .. } | PoolEvent::Prompt(_) => {}
+        }
+    }
+}
+
+fn token_of(request: u64, token: TokenEvent) -> Event {
+    Event::Token {
+        request,
+        token: Box::new(token),
     }
 }

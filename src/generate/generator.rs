@@ -561,14 +561,6 @@ impl Generator {
         let began = self.begin.zip(self.options.max_time);
         began.is_some_and(|(begin, most)| begin.elapsed() > most)
     }
-
-    /// Leaves a sequence with what belongs to the text, and nothing that was computed beyond its end.
-    ///
-    /// # Errors
-    /// None that a caller can cause.
-    pub fn leave(&self, sequence: &mut Sequence) -> Result<()> {
-        sequence.truncate(self.prompt + self.given_out)
-    }
 }
 
 /// How many ids of a prompt of `prompt` ids are to be scored.

@@ -12,6 +12,7 @@ mod options;
 mod params;
 mod payoff;
 mod pool;
+mod prefix_cache;
 mod processors;
 mod sampling;
 mod saved;
@@ -25,8 +26,6 @@ mod writer;
 
 pub use assistant::{Assistant, AssistantSchedule};
 pub use config::GenerationConfig;
-pub(crate) use driver::{Driver, Running};
-pub(crate) use generator::Generator;
 pub use lookup::PromptLookup;
 pub use model::{Model, ModelFiles};
 pub use options::{
@@ -34,13 +33,13 @@ pub use options::{
 };
 pub use params::{ProcessorParams, SamplingParams};
 pub use pool::{PoolEvent, PoolLoad, Text, TextPool};
+pub(crate) use prefix_cache::Reuse;
 #[cfg(test)]
 pub(crate) use processors::{Processors, Span};
 #[cfg(test)]
 pub(crate) use sampling::Draft;
 pub use sampling::{Candidate, Sampler, clock_seed, log_sum_exp};
 pub use saved::SavedSession;
-pub(crate) use session::begin;
 pub use session::{Generation, Session};
 pub use speculation::{Speculation, SpeculationSummary};
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::driver::{Driver, Running};
 use super::generator::{Generator, is_set};
 use super::model::Model;
 use super::options::{Finish, GenerateOptions, PromptToken, Timing, Token};
+use super::prefix_cache::{PrefixCache, Reuse};
 use super::session::begin;
 use crate::error::{Error, Result};
 use crate::model::{Sequence, common_prefix};
@@ -14,14 +15,11 @@ use crate::trace::{Step, TraceMode};
 /// Texts that are written at the same time, as many as a step has rows for on any adapter.
 const MOST_ACTIVE: usize = 32;
 
-/// Prompts of texts that have ended, kept because the next one may begin alike. Their keys and values take no more rows than a context.
-const MOST_CACHED: usize = 64;
-
 /// So many ids are worth waiting for, where another prompt that begins with them is being computed.
 const WORTH_WAITING: usize = 16;
 
 /// A text that was written.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Text {
     pub ids: Vec<u32>,
@@ -38,16 +36,11 @@ pub struct Text {
 }
 
 impl Text {
-    /// One that was cancelled while it waited.
-    fn not_begun(options: &GenerateOptions) -> Self {
+    fn new(options: &GenerateOptions, finish: Option<Finish>) -> Self {
         Self {
-            ids: Vec::new(),
-            prompt_logprobs: Vec::new(),
-            text: String::new(),
-            logprobs: Vec::new(),
-            finish: Some(Finish::Cancelled),
-            timing: Timing::default(),
+            finish,
             seed: options.sampling.seed,
+            ..Self::default()
         }
     }
 }
@@ -60,9 +53,14 @@ pub enum PoolEvent<'a> {
     Begun {
         cached: usize,
     },
+    /// Of the ids of its prompt that were not there already, so many are computed or under way.
+    Prefill {
+        done: usize,
+        total: usize,
+    },
     /// Its prompt is done; those of its ids that were to be scored.
     Prompt(&'a [PromptToken]),
-    Token(&'a Token),
+    Token(Token),
 }
 
 /// How much a pool has to do.
@@ -85,8 +83,9 @@ pub struct TextPool<T> {
     driver: Driver,
     waiting: VecDeque<Request<T>>,
     active: Vec<Active<T>>,
-    /// Prompts, or parts of some, that may be of use again; the oldest first.
-    cached: VecDeque<CachedPrefix>,
+    /// What was not handed out yet.
+    ended: Vec<(T, Result<Text>)>,
+    prefixes: PrefixCache,
     /// As many as memory has room for.
     most_active: usize,
     keys: u64,
@@ -105,15 +104,10 @@ struct Request<T> {
 #[derive(Default)]
 struct Reported {
     has_begun: bool,
+    /// Ids of its prompt that were done.
+    prefilled: Option<usize>,
     has_prompt: bool,
     tokens: usize,
-}
-
-/// A sequence that nobody writes on.
-struct CachedPrefix {
-    sequence: Sequence,
-    /// Rows of keys and values that only it had when it came.
-    own_rows: usize,
 }
 
 struct Active<T> {
@@ -121,37 +115,58 @@ struct Active<T> {
     request: Request<T>,
     sequence: Sequence,
     generator: Generator,
-    text: String,
-    logprobs: Vec<f32>,
+    /// Whether its prompt goes on from an answer, as that was generated.
+    holds_answer: bool,
+    text: Text,
 }
 
 impl Model {
     /// A pool of texts, empty as yet.
     pub fn text_pool<T>(&self) -> TextPool<T> {
-        TextPool::new(self, Driver::default(), Vec::new())
+        TextPool::new(self, Reuse::Prompts)
     }
 }
 
 impl<T> TextPool<T> {
-    /// A pool that goes on with a driver, and with sequences that hold what prompts may begin with.
-    pub(super) fn new(model: &Model, driver: Driver, cached: Vec<Sequence>) -> Self {
-        let mut pool = Self {
+    pub(crate) fn new(model: &Model, reuse: Reuse) -> Self {
+        Self {
             model: model.clone(),
-            driver,
+            driver: Driver::default(),
             waiting: VecDeque::new(),
             active: Vec::new(),
-            cached: VecDeque::new(),
+            ended: Vec::new(),
+            prefixes: PrefixCache::new(reuse, model.context_size()),
             most_active: MOST_ACTIVE,
             keys: 0,
             is_shortest_first: false,
-        };
-        cached.into_iter().for_each(|sequence| pool.keep(sequence));
-        pool
+        }
+    }
+
+    /// Has it go on with a driver, and with a prompt that was computed.
+    ///
+    /// # Errors
+    /// None that a caller can cause.
+    pub(super) fn resume(&mut self, driver: Driver, prompt: Sequence) -> Result<()> {
+        self.driver = driver;
+        let count = prompt.ids().len();
+        self.prefixes.keep(prompt, count, 0)
     }
 
     pub(super) fn into_driver(mut self) -> Driver {
         self.driver.forget();
         self.driver
+    }
+
+    /// Whose the texts at work are, in the order in which they began.
+    pub(crate) fn running(&self) -> impl Iterator<Item = &T> {
+        self.active.iter().map(|active| &active.request.tag)
+    }
+
+    /// Whose all texts are that were not handed out yet; those at work come first.
+    pub(crate) fn tags(&self) -> impl Iterator<Item = &T> {
+        let waiting = self.waiting.iter().map(|request| &request.tag);
+        let ended = self.ended.iter().map(|(tag, _)| tag);
+        self.running().chain(waiting).chain(ended)
     }
 
     /// Whether as many texts are asked for as can be written at once. More would only wait.
@@ -166,21 +181,15 @@ impl<T> TextPool<T> {
 
     /// How much there is to do now.
     pub fn load(&self) -> PoolLoad {
-        let (kv_used, kv_rows) = self.kv_rows();
+        let (used, kv_rows) = self.model.network().kv_rows();
         PoolLoad {
             running: self.active.len(),
             waiting: self.waiting.len(),
-            kv_used,
+            kv_used: match self.active.is_empty() {
+                true => 0,
+                false => used.saturating_sub(self.prefixes.rows()),
+            },
             kv_rows,
-        }
-    }
-
-    fn kv_rows(&self) -> (usize, usize) {
-        let (used, all) = self.model.network().kv_rows();
-        let kept: usize = self.cached.iter().map(|prefix| prefix.own_rows).sum();
-        match self.active.is_empty() {
-            true => (0, all),
-            false => (used.saturating_sub(kept), all),
         }
     }
 
@@ -222,10 +231,26 @@ impl<T> TextPool<T> {
     /// Those of the device, which concern all: nothing more comes of any text then, and the pool is to be dropped.
     pub fn step(
         &mut self,
-        mut on_event: impl FnMut(&T, PoolEvent<'_>),
+        mut on_event: impl FnMut(&mut T, PoolEvent<'_>),
     ) -> Result<Vec<(T, Result<Text>)>> {
-        let mut ended = Vec::new();
-        self.admit(&mut on_event, &mut ended);
+        self.advance(&mut on_event)?;
+        Ok(self.deliver(on_event))
+    }
+
+    /// The first half of [`TextPool::step`], after which a trace of it can be had: begins what there is room for, and computes.
+    ///
+    /// # Errors
+    /// As [`TextPool::step`].
+    pub(crate) fn advance(
+        &mut self,
+        mut on_event: impl FnMut(&mut T, PoolEvent<'_>),
+    ) -> Result<()> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        // What begins on a device that is gone would be told so as if it were its own affair.
+        self.model.network().gpu().check()?;
+        self.admit(&mut on_event);
         for active in &mut self.active {
             // With the next token a text ends by itself, and gives out what it has held back.
             if active.generator.is_cancelled() && !active.generator.is_decoding() {
@@ -251,21 +276,24 @@ impl<T> TextPool<T> {
         self.is_shortest_first = !self.is_shortest_first;
         let failed = self.driver.tick(self.model.network(), &mut requests)?;
         for (key, error) in failed {
-            self.failed(key, error, &mut ended);
+            self.failed(key, error);
         }
-        for mut active in std::mem::take(&mut self.active) {
-            let taken = active.take_results(&mut on_event);
-            match taken {
-                Ok(()) if active.generator.finish().is_none() => self.active.push(active),
-                Ok(()) => {
-                    let (tag, text) = active.end();
-                    let text = text.map(|(text, prompt)| {
-                        self.keep(prompt);
-                        text
-                    });
-                    ended.push((tag, text));
+        Ok(())
+    }
+
+    /// The second half of [`TextPool::step`]: hands out what came of it.
+    pub(crate) fn deliver(
+        &mut self,
+        mut on_event: impl FnMut(&mut T, PoolEvent<'_>),
+    ) -> Vec<(T, Result<Text>)> {
+        let mut index = 0;
+        while let Some(active) = self.active.get_mut(index) {
+            match active.take_results(&mut on_event) {
+                Ok(()) if active.generator.finish().is_none() => index += 1,
+                taken => {
+                    let active = self.active.remove(index);
+                    self.end(active, taken);
                 }
-                Err(error) => ended.push((active.request.tag, Err(error))),
             }
         }
         if self.active.is_empty() {
@@ -276,18 +304,15 @@ impl<T> TextPool<T> {
             // Memory that was short may be there again.
             self.most_active = MOST_ACTIVE;
         }
-        Ok(ended)
+        std::mem::take(&mut self.ended)
     }
 
     /// Begins what there is room for, but for prompts that would compute what another is about to.
-    fn admit(
-        &mut self,
-        on_event: &mut impl FnMut(&T, PoolEvent<'_>),
-        ended: &mut Vec<(T, Result<Text>)>,
-    ) {
+    fn admit(&mut self, on_event: &mut impl FnMut(&mut T, PoolEvent<'_>)) {
         for mut request in std::mem::take(&mut self.waiting) {
             if is_set(&request.options.cancel) {
-                ended.push((request.tag, Ok(Text::not_begun(&request.options))));
+                let text = Text::new(&request.options, Some(Finish::Cancelled));
+                self.ended.push((request.tag, Ok(text)));
                 continue;
             }
             if self.active.len() >= self.most_active || self.is_worth_waiting(&request.ids) {
@@ -299,143 +324,130 @@ impl<T> TextPool<T> {
                     self.keys += 1;
                     if !std::mem::replace(&mut request.reported.has_begun, true) {
                         let cached = generator.kept();
-                        on_event(&request.tag, PoolEvent::Begun { cached });
+                        on_event(&mut request.tag, PoolEvent::Begun { cached });
                     }
                     self.active.push(Active {
                         key: self.keys,
+                        holds_answer: sequence.prompt_ids().len() < generator.kept(),
+                        text: Text::new(&request.options, None),
                         request,
                         sequence,
                         generator,
-                        text: String::new(),
-                        logprobs: Vec::new(),
                     });
                 }
-                Err(error) => self.postpone(request, error, ended),
+                Err(error) => self.postpone(request, error),
             }
         }
     }
 
+    /// Whether another is about to compute much of a prompt, or all of it.
     fn is_worth_waiting(&self, ids: &[u32]) -> bool {
-        let cached = self.cached.iter();
-        let cached = cached.map(|prefix| common_prefix(prefix.sequence.ids(), ids));
-        let (mut held, mut coming) = (cached.max().unwrap_or(0), 0);
+        let cached = self.prefixes.longest(ids);
+        let (mut held, mut coming) = (cached.map_or(0, |(_, common)| common), 0);
         for Active { generator, .. } in &self.active {
             let common = common_prefix(generator.prompt(), ids);
-            let longest = if generator.is_decoding() {
-                &mut held
-            } else {
-                &mut coming
+            let longest = match generator.is_decoding() {
+                true => &mut held,
+                false => &mut coming,
             };
             *longest = common.max(*longest);
         }
         // The last id is always computed.
-        coming.min(ids.len().saturating_sub(1)) >= held + WORTH_WAITING
+        let saved = coming.min(ids.len().saturating_sub(1)).saturating_sub(held);
+        saved >= WORTH_WAITING || (saved > 0 && coming == ids.len())
     }
 
-    /// The sequence that holds most of what `ids` begin with, and how much. Generated ids do not count: as a prompt they may be computed
-    /// otherwise, and a text must not depend on its company.
+    /// The sequence that holds most of what `ids` begin with, and how much. Ids that are being generated do not count: as a prompt they may be
+    /// computed otherwise, and a text must not depend on its company.
     fn longest_held(&self, ids: &[u32]) -> Option<(&Sequence, usize)> {
-        let cached = self.cached.iter().map(|prefix| {
-            let common = common_prefix(prefix.sequence.ids(), ids);
-            (&prefix.sequence, common)
+        let active = self.active.iter().map(|active| {
+            let common = common_prefix(active.sequence.ids(), ids);
+            let prompt = active.generator.prompt().len();
+            (&active.sequence, common.min(prompt))
         });
-        let active = self.active.iter().map(
-            |Active {
-                 sequence,
-                 generator,
-                 ..
-             }| {
-                let common = common_prefix(sequence.ids(), ids);
-                (sequence, common.min(generator.prompt().len()))
-            },
-        );
-        cached.chain(active).max_by_key(|(_, common)| *common)
+        let held = self.prefixes.longest(ids).into_iter().chain(active);
+        held.max_by_key(|(_, common)| *common)
     }
 
-    fn begin(&self, request: &Request<T>) -> Result<(Sequence, Generator)> {
-        let mut sequence = match self.longest_held(&request.ids) {
-            Some((held, common)) if common > 0 => held.fork(common)?,
-            _ => Sequence::new(self.model.network())?,
+    fn begin(&mut self, request: &Request<T>) -> Result<(Sequence, Generator)> {
+        let ids = &request.ids;
+        let (mut sequence, common) = match self.longest_held(ids) {
+            Some((held, common)) if common > 0 => (held.fork(common)?, common),
+            _ => (Sequence::new(self.model.network())?, 0),
         };
-        let generator = begin(&self.model, &mut sequence, &request.ids, &request.options)?;
+        let generator = begin(&self.model, &mut sequence, ids, &request.options)?;
+        self.prefixes.forked(ids, common);
         Ok((sequence, generator))
     }
 
-    fn keep(&mut self, sequence: Sequence) {
-        let ids = sequence.ids();
-        let shared = self.cached.iter();
-        let shared = shared.map(|prefix| common_prefix(prefix.sequence.ids(), ids));
-        let own_rows = ids.len() - shared.max().unwrap_or(0);
-        self.cached.push_back(CachedPrefix { sequence, own_rows });
-        let most_rows = self.model.context_size();
-        let rows = |cached: &VecDeque<CachedPrefix>| {
-            cached.iter().map(|prefix| prefix.own_rows).sum::<usize>()
-        };
-        while self.cached.len() > MOST_CACHED
-            || (self.cached.len() > 1 && rows(&self.cached) > most_rows)
-        {
-            self.cached.pop_front();
-        }
+    /// A text has ended, or what came of it could not be taken.
+    fn end(&mut self, active: Active<T>, taken: Result<()>) {
+        let Active {
+            generator,
+            mut text,
+            ..
+        } = active;
+        text.ids = generator.generated().to_vec();
+        text.prompt_logprobs = generator.scores().to_vec();
+        (text.finish, text.timing) = (generator.finish(), generator.timing());
+        let kept = taken.and_then(|()| {
+            let (prompt, generated) = (generator.prompt().len(), text.ids.len());
+            self.prefixes.keep(active.sequence, prompt, generated)
+        });
+        self.ended.push((active.request.tag, kept.map(|()| text)));
     }
 
     /// A text cannot go on.
-    fn failed(&mut self, key: u64, error: Error, ended: &mut Vec<(T, Result<Text>)>) {
-        let is_short = matches!(error, Error::OutOfMemory { .. });
-        if is_short && !self.cached.is_empty() {
+    fn failed(&mut self, key: u64, error: Error) {
+        if is_short(&error) && !self.prefixes.is_empty() {
             // What is kept for later makes room first; it goes on where it was.
-            self.cached.clear();
+            self.prefixes.clear();
         } else if let Some(index) = self.active.iter().position(|active| active.key == key) {
-            let request = self.active.remove(index).request;
-            self.postpone(request, error, ended);
+            let active = self.active.remove(index);
+            // Begun again, it would compute that answer as a prompt, which may have other bits than what its tokens followed.
+            match active.holds_answer && active.request.reported.tokens > 0 {
+                true => self.ended.push((active.request.tag, Err(error))),
+                false => self.postpone(active.request, error),
+            }
         }
     }
 
     /// A request that fails only for want of memory begins again when others have ended; from here on there are fewer at once.
-    fn postpone(&mut self, request: Request<T>, error: Error, ended: &mut Vec<(T, Result<Text>)>) {
-        let is_short = matches!(error, Error::OutOfMemory { .. });
-        if is_short && !(self.active.is_empty() && self.cached.is_empty()) {
-            self.cached.clear();
+    fn postpone(&mut self, request: Request<T>, error: Error) {
+        if is_short(&error) && !(self.active.is_empty() && self.prefixes.is_empty()) {
+            self.prefixes.clear();
             self.most_active = self.active.len().max(1);
             self.waiting.push_back(request);
         } else {
-            ended.push((request.tag, Err(error)));
+            self.ended.push((request.tag, Err(error)));
         }
     }
 }
 
+fn is_short(error: &Error) -> bool {
+    matches!(error, Error::OutOfMemory { .. })
+}
+
 impl<T> Active<T> {
-    fn take_results(&mut self, on_event: &mut impl FnMut(&T, PoolEvent<'_>)) -> Result<()> {
-        let reported = &mut self.request.reported;
+    fn take_results(&mut self, on_event: &mut impl FnMut(&mut T, PoolEvent<'_>)) -> Result<()> {
+        let Request { tag, reported, .. } = &mut self.request;
+        if !reported.has_prompt {
+            let (done, total) = self.generator.progress(&self.sequence)?;
+            if reported.prefilled.replace(done) != Some(done) {
+                on_event(tag, PoolEvent::Prefill { done, total });
+            }
+        }
         if self.generator.is_decoding() && !std::mem::replace(&mut reported.has_prompt, true) {
-            let scores = self.generator.scores();
-            on_event(&self.request.tag, PoolEvent::Prompt(scores));
+            on_event(tag, PoolEvent::Prompt(self.generator.scores()));
         }
         while let Some(token) = self.generator.token()? {
-            self.text += &token.text;
-            self.logprobs.push(token.logprob);
-            if self.logprobs.len() > self.request.reported.tokens {
-                self.request.reported.tokens += 1;
-                on_event(&self.request.tag, PoolEvent::Token(&token));
+            self.text.text += &token.text;
+            self.text.logprobs.push(token.logprob);
+            if self.text.logprobs.len() > reported.tokens {
+                reported.tokens += 1;
+                on_event(tag, PoolEvent::Token(token));
             }
         }
         Ok(())
-    }
-
-    /// Whose text it is, the text, and a sequence that holds the prompt as far as it was computed.
-    fn end(mut self) -> (T, Result<(Text, Sequence)>) {
-        let generator = &self.generator;
-        if let Err(error) = self.sequence.truncate(generator.prompt().len()) {
-            return (self.request.tag, Err(error));
-        }
-        let text = Text {
-            ids: generator.generated().to_vec(),
-            prompt_logprobs: generator.scores().to_vec(),
-            text: self.text,
-            logprobs: self.logprobs,
-            finish: generator.finish(),
-            timing: generator.timing(),
-            seed: self.request.options.sampling.seed,
-        };
-        (self.request.tag, Ok((text, self.sequence)))
     }
 }

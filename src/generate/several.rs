@@ -42,7 +42,8 @@ impl Session {
         self.forget_steps();
         let prompt = self.sequence().fork(usize::MAX)?;
         let driver = std::mem::take(self.driver());
-        let mut pool = TextPool::new(&model, driver, vec![prompt]);
+        let mut pool = model.text_pool();
+        pool.resume(driver, prompt)?;
         let written = write(&mut pool, ids, &options, count, on_token);
         *self.driver() = pool.into_driver();
         let mut texts = written?;
@@ -86,7 +87,7 @@ fn write(
         let mut is_wanted = true;
         let ended = pool.step(|index, event| {
             if let PoolEvent::Token(token) = event {
-                is_wanted &= on_token(*index, token);
+                is_wanted &= on_token(*index, &token);
             }
         })?;
         if !is_wanted || is_set(&options.cancel) {

@@ -1,7 +1,6 @@
 //! The thread that computes: it alone has the pool of texts. A round takes in what was asked for, begins texts as their turn comes, computes a
 //! step of all, and hands out what came of it. It waits for the device, and for work where there is none, but never for a client.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
@@ -68,7 +67,7 @@ pub type Reload = Box<dyn FnMut(Option<&str>) -> Result<Model> + Send>;
 struct Tag {
     job: u64,
     index: usize,
-    has_token: Cell<bool>,
+    has_token: bool,
 }
 
 /// A job with what has become of it.
@@ -340,7 +339,7 @@ impl RunningJob {
         let tag = Tag {
             job: number,
             index: self.begun,
-            has_token: Cell::new(false),
+            has_token: false,
         };
         pool.push(tag, text.ids.clone(), text.options.clone());
         self.begun += 1;
@@ -349,20 +348,21 @@ impl RunningJob {
         self.job.place = None;
     }
 
-    fn hear(&self, tag: &Tag, event: PoolEvent<'_>, metrics: &Metrics) {
+    fn hear(&self, tag: &mut Tag, event: PoolEvent<'_>, metrics: &Metrics) {
         let since_asked = self.job.asked.elapsed();
         let event = match event {
             PoolEvent::Begun { cached } => {
                 metrics.begun(since_asked);
                 Event::Begun { cached }
             }
+            PoolEvent::Prefill { .. } => return,
             PoolEvent::Prompt(scores) => Event::Prompt(scores.to_vec()),
             PoolEvent::Token(token) => {
-                match tag.has_token.replace(true) {
+                match std::mem::replace(&mut tag.has_token, true) {
                     true => metrics.next_token(token.time),
                     false => metrics.first_token(since_asked),
                 }
-                Event::Token(token.clone())
+                Event::Token(token)
             }
         };
         self.job.events.send(tag.index, event);

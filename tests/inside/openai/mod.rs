@@ -84,8 +84,9 @@ fn written(mut asked: Asked) -> Vec<Value> {
         let ended = pool.step(|index, event| {
             let event = match event {
                 PoolEvent::Begun { cached } => Event::Begun { cached },
+                PoolEvent::Prefill { .. } => return,
                 PoolEvent::Prompt(scores) => Event::Prompt(scores.to_vec()),
-                PoolEvent::Token(token) => Event::Token(token.clone()),
+                PoolEvent::Token(token) => Event::Token(token),
             };
             events.push((*index, event));
         });
