@@ -696,6 +696,20 @@ fn what_continues_an_answer_computes_only_what_is_new() {
     assert_eq!((computed, again), (1, answer));
 }
 
+/// Two conversations of more than half a context each, in turns.
+#[test]
+fn whoever_comes_back_to_a_long_conversation_goes_on_there() {
+    let mut engine = Engine::start(|| {}).unwrap();
+    engine.send(load("demo"));
+    let long = ["The king saw the fox. ", "A cat met a mouse. "].map(|text| text.repeat(45));
+    for (id, prompt) in (1..).zip([&long[0], &long[1], &long[0], &long[1]]) {
+        engine.send(Command::Generate(Box::new(untraced(id, prompt, 2))));
+        let (cached, computed, _) = work(&told(&engine, 1)[&id]);
+        assert!(cached + computed > 256, "{cached} and {computed}");
+        assert_eq!(computed == 1, id > 2, "{id}: {computed} ids were computed");
+    }
+}
+
 /// Where a prompt is computed in several steps, it ends after the one in which it is cancelled, without a token.
 #[test]
 fn a_request_is_cancelled_before_its_first_token() {

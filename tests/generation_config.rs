@@ -14,6 +14,13 @@ fn every_key_is_set() {
     type Check = fn(&GenerationConfig) -> bool;
     let cases: &[(&str, Value, Check)] = &[
         ("max_length", json!(7), |c| c.max_length == Some(7)),
+        ("max_length", json!(null), |c| c.max_length.is_none()),
+        ("do_sample", json!(1), |c| c.do_sample),
+        ("do_sample", json!(0), |c| !c.do_sample),
+        ("top_k", json!(null), |c| c.without_effect().is_empty()),
+        ("forced_decoder_ids", json!([]), |c| {
+            *c == Default::default()
+        }),
         ("max_new_tokens", json!(7), |c| c.max_new_tokens == Some(7)),
         ("max_new_tokens", json!(null), |c| {
             c.max_new_tokens.is_none()
@@ -125,7 +132,6 @@ fn every_key_is_set() {
 #[test]
 fn what_makes_no_sense_is_refused_by_key_and_value() {
     for (key, value) in [
-        ("max_length", json!(null)),
         ("max_length", json!("long")),
         ("max_new_tokens", json!(0)),
         ("max_new_tokens", json!(-3)),
@@ -140,7 +146,7 @@ fn what_makes_no_sense_is_refused_by_key_and_value() {
         ("eos_token_id", json!(2.5)),
         ("eos_token_id", json!([[2]])),
         ("do_sample", json!("yes")),
-        ("do_sample", json!(1)),
+        ("do_sample", json!(2)),
         ("temperature", json!(-0.5)),
         ("temperature", json!("nan")),
         ("temperature", json!(1e9)),
@@ -227,7 +233,7 @@ fn what_hugging_face_has_is_told_from_what_nobody_has() {
         ("dola_layers", json!("low")),
         ("watermarking_config", json!({})),
         ("token_healing", json!(true)),
-        ("cache_implementation", json!("static")),
+        ("cache_implementation", json!("quantized")),
         ("output_scores", json!(true)),
         ("streamer", json!("x")),
     ] {
@@ -429,6 +435,56 @@ fn a_file_of_settings_is_no_reason_to_refuse_a_model() {
     std::fs::create_dir(&file).unwrap();
     let files = ModelFiles::open(&path).unwrap();
     assert!(default(files.generation_config()));
+}
+
+/// Where older models have their settings; as transformers 4.44 decides which file counts.
+#[test]
+fn settings_may_stand_in_the_configuration() {
+    let folder = common::synthetic(CONFIG, &[openelm::Dtype::F16]);
+    let path = folder.path().to_string_lossy().into_owned();
+    let penalty = r#""repetition_penalty": 1.3"#;
+    let made = r#""_from_model_config": true"#;
+    for (of_config, of_file, expected) in [
+        (penalty.to_owned(), None, 1.3),
+        (penalty.into(), Some(format!("{{{made}}}")), 1.3),
+        (
+            penalty.into(),
+            Some(format!(r#"{{{made}, "repetition_penalty": 1.5}}"#)),
+            1.3,
+        ),
+        (penalty.into(), Some("{}".into()), 1.0),
+        // What is nothing but a default is no setting.
+        (
+            r#""top_k": 50, "do_sample": false"#.into(),
+            Some(format!(r#"{{{made}, "repetition_penalty": 1.5}}"#)),
+            1.5,
+        ),
+        (
+            r#""num_beams": 4, "repetition_penalty": "much""#.into(),
+            None,
+            1.0,
+        ),
+    ] {
+        let config = CONFIG.replacen('{', &format!("{{{of_config}, "), 1);
+        std::fs::write(folder.path().join("config.json"), config).unwrap();
+        let file = folder.path().join("generation_config.json");
+        match &of_file {
+            Some(text) => std::fs::write(&file, text).unwrap(),
+            None => _ = std::fs::remove_file(&file),
+        }
+        let model = Model::load(&path, &LoadOptions::default()).unwrap();
+        let found = model.generation_config();
+        assert_eq!(
+            found.repetition_penalty, expected,
+            "{of_config} {of_file:?}"
+        );
+        assert_eq!(found.eos_token_ids.as_deref(), Some(&[2, 9][..]));
+        let told = model
+            .warnings()
+            .iter()
+            .filter(|text| text.starts_with("config.json: "));
+        assert_eq!(told.count(), if of_config.contains("much") { 2 } else { 0 });
+    }
 }
 
 #[test]

@@ -121,10 +121,7 @@ impl Checkpoint {
         files: TensorFiles,
     ) -> Result<Self> {
         let config = Config::parse(config_json, &folder.join("config.json"))?;
-        let (generation, warning) = match generation_json {
-            None => (GenerationDefaults::default(), None),
-            Some(bytes) => GenerationDefaults::parse(bytes, &folder.join("generation_config.json")),
-        };
+        let (generation, warning) = GenerationDefaults::of(config_json, generation_json, folder);
         let mut warnings = files.check(&config)?;
         warnings.extend(config::notice(config_json));
         warnings.extend(warning);

@@ -88,16 +88,17 @@ impl GenerationConfig {
         Ok(config)
     }
 
-    /// What the entries of a model's `generation_config.json` make of the default, for a model with `vocab_size` ids of which `eos` end a
-    /// text beside those that the file names. Returns a warning for each entry that makes no sense: settings are no reason to refuse a
+    /// What the entries of a model's `generation_config.json`, or another `file` of it, make of the default, for a model with `vocab_size` ids of
+    /// which `eos` end a text beside those that the file names. Returns a warning for each entry that makes no sense: settings are no reason to refuse a
     /// model. Entries that mean nothing to generation are passed over.
     pub fn from_file(
+        file: &str,
         entries: &Map<String, Value>,
         vocab_size: usize,
         eos: &[u32],
     ) -> (Self, Vec<String>) {
         let (mut config, mut warnings) = (Self::default(), Vec::new());
-        let mut warn = |what: String| warnings.push(format!("generation_config.json: {what}"));
+        let mut warn = |what: String| warnings.push(format!("{file}: {what}"));
         for (key, value) in entries {
             let error = match config.set(key, value) {
                 Ok(()) | Err(Error::UnknownOption { .. }) => continue,
@@ -142,7 +143,8 @@ impl GenerationConfig {
         let default = Self::default();
         let settings = [
             ("temperature", self.temperature != default.temperature),
-            ("top_k", self.top_k != default.top_k),
+            // 0 is what `null` is, with which people turn the default off.
+            ("top_k", ![0, default.top_k].contains(&self.top_k)),
             ("top_p", self.top_p != default.top_p),
             ("min_p", self.min_p != default.min_p),
             ("typical_p", self.typical_p != default.typical_p),

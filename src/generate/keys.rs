@@ -60,7 +60,10 @@ impl GenerationConfig {
         let entry = Entry { key, value };
         let processors = &mut self.processors;
         match key {
-            "max_length" => self.max_length = Some(at_least_0(entry.integer()?)),
+            "max_length" => {
+                let length = entry.or(None, |entry| entry.integer().map(Some))?;
+                self.max_length = length.map(at_least_0);
+            }
             "max_new_tokens" => self.max_new_tokens = entry.count()?,
             "min_length" => processors.min_length = at_least_0(entry.integer_or(0)?),
             "min_new_tokens" => {
@@ -248,8 +251,13 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// False for null.
+    /// False for null. 1 and 0 are what they are to Python.
     fn flag(&self) -> Result<bool> {
+        match self.value.as_i64() {
+            Some(0) => return Ok(false),
+            Some(1) => return Ok(true),
+            _ => {}
+        }
         let expected = "true or false is expected";
         self.or(false, |entry| {
             entry.value.as_bool().ok_or_else(|| entry.wrong(expected))
@@ -372,6 +380,14 @@ impl<'a> Entry<'a> {
                 is(1.0)
             }
             "diversity_penalty" | "penalty_alpha" | "encoder_no_repeat_ngram_size" => is(0.0),
+            "forced_decoder_ids" => {
+                self.value.is_null() || self.value.as_array().is_some_and(Vec::is_empty)
+            }
+            // Ways to keep keys and values that change no number.
+            "cache_implementation" => {
+                self.value.is_null()
+                    || ["dynamic", "static"].contains(&self.value.as_str().unwrap_or_default())
+            }
             "token_healing"
             | "output_attentions"
             | "output_hidden_states"
@@ -380,10 +396,8 @@ impl<'a> Entry<'a> {
             | "synced_gpus" => self.value.is_null() || *self.value == Value::Bool(false),
             "constraints"
             | "force_words_ids"
-            | "forced_decoder_ids"
             | "watermarking_config"
             | "dola_layers"
-            | "cache_implementation"
             | "cache_config"
             | "assistant_model"
             | "attention_mask"

@@ -78,9 +78,13 @@ impl ModelFiles {
             Some(bytes) => Some(tokenizer(&bytes, &path, &checkpoint.config)?),
             None => None,
         };
-        let (entries, config) = (&checkpoint.generation.entries, &checkpoint.config);
-        let (mut generation, warnings) =
-            GenerationConfig::from_file(entries, config.vocab_size, &config.eos_token_ids);
+        let (defaults, config) = (&checkpoint.generation, &checkpoint.config);
+        let (mut generation, warnings) = GenerationConfig::from_file(
+            defaults.file,
+            &defaults.entries,
+            config.vocab_size,
+            &config.eos_token_ids,
+        );
         checkpoint.warnings.extend(warnings);
         let stop_strings = match tokenizer {
             Some(_) => Vec::new(),

@@ -8,6 +8,9 @@ use crate::model::{Sequence, common_prefix};
 /// Sequences at most: each has a place in the device's tables.
 const MOST_KEPT: usize = 64;
 
+/// Conversations of a full context that are kept for when somebody comes back to them.
+const CONVERSATIONS: usize = 4;
+
 /// What of a text that has ended later prompts may begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reuse {
@@ -33,10 +36,14 @@ struct Prefix {
 }
 
 impl PrefixCache {
-    pub fn new(reuse: Reuse, most_rows: usize) -> Self {
+    /// For texts of at most `context` ids.
+    pub fn new(reuse: Reuse, context: usize) -> Self {
         Self {
             reuse,
-            most_rows,
+            most_rows: match reuse {
+                Reuse::Prompts => context,
+                Reuse::Answers => CONVERSATIONS * context,
+            },
             prefixes: VecDeque::new(),
         }
     }

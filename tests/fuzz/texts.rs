@@ -53,7 +53,7 @@ fn generation_config() {
         change_text,
         |json| {
             let entries: Map<String, Value> = serde_json::from_slice(json).map_err(|_| ())?;
-            let (config, _) = GenerationConfig::from_file(&entries, 300, &[2]);
+            let (config, _) = GenerationConfig::from_file("config.json", &entries, 300, &[2]);
             let strict = GenerationConfig::from_pairs(
                 entries.iter().map(|(key, value)| (key.as_str(), value)),
             );

@@ -90,6 +90,7 @@ impl Gguf {
             },
             generation: GenerationDefaults {
                 entries: generation::entries(&header),
+                ..GenerationDefaults::default()
             },
             warnings,
             tensors,
