@@ -238,7 +238,7 @@ fn filters_and_blocks_are_those_of_jinja2() {
             "Hello... Hello b..",
         ),
         (
-            "{{ 'ab' | truncate(1) }} {{ 'x' | center(4) }}|{{ 'x' | center | length }}",
+            "{{ 'ab' | truncate(3) }} {{ 'x' | center(4) }}|{{ 'x' | center | length }}",
             "ab  x  |80",
         ),
         (
