@@ -217,6 +217,94 @@ fn python_ways_work() {
     }
 }
 
+/// Each of these was held against Jinja2 3.1.6.
+#[test]
+fn filters_and_blocks_are_those_of_jinja2() {
+    for (source, expected) in [
+        (
+            "{{ 'a\\nb\\n' | indent(2) }}|{{ '' | indent(2, true) }}|",
+            "a\n  b\n|  |",
+        ),
+        (
+            "{{ 'a\\n\\nb' | indent(blank=true, width='> ', first=true) }}",
+            "> a\n> \n> b",
+        ),
+        (
+            "{{ \"it's o'neil a,b c\" | wordcount }} {{ 'a_b-c é1' | wordcount }}",
+            "7 3",
+        ),
+        (
+            "{{ 'Hello brave new world' | truncate(11) }} {{ 'Hello brave' | truncate(9, killwords=true, end='..', leeway=0) }}",
+            "Hello... Hello b..",
+        ),
+        (
+            "{{ 'ab' | truncate(3) }} {{ 'x' | center(4) }}|{{ 'x' | center | length }}",
+            "ab  x  |80",
+        ),
+        (
+            "{{ 'a b/ä~&' | urlencode }} {{ {'a b': 'c/d', 'x': 1} | urlencode }}",
+            "a%20b/%C3%A4~%26 a+b=c%2Fd&x=1",
+        ),
+        (
+            "{{ [('a', 'ü'), (1, none)] | urlencode }}",
+            "a=%C3%BC&1=None",
+        ),
+        (
+            "{{ '<b>a  &amp; b</b> <!-- x <i> -->c <' | striptags }}",
+            "a & b c <",
+        ),
+        (
+            "{{ '<\"\\'&>' | e }} {{ '<' | e | e }} {{ '<' | escape | forceescape }}",
+            "&lt;&#34;&#39;&amp;&gt; &lt; &amp;lt;",
+        ),
+        (
+            "{% for c in 'xyz' %}{{ c }}{{ loop.length }}{{ loop.revindex }}{{ ',' if not loop.last }}{% endfor %}",
+            "x33,y32,z31",
+        ),
+        (
+            "{% for c in \"if in\" if c != ' ' %}{{ c }}{{ loop.last }}{% else %}none{% endfor %}{% for c in '' %}{% else %}none{% endfor %}",
+            "iFalsefFalseiFalsenTruenone",
+        ),
+        (
+            "{% for c in [1, [2]] recursive %}{{ c if c is number else loop(c) }}{% endfor %}",
+            "12",
+        ),
+        (
+            "{% set a = 1 %}{% generation %}{% set a = 2 %}{{ a }}{% endgeneration %}{{ a }}\
+             {%- filter upper -%} {% set a = 'b' %}{{ a }}{% endfilter %}{{ a }}\
+             {%- set b | replace('=', '-') %}{% set a = 3 %}={{ a }}{% endset %}{{ a }}{{ b }}",
+            "21B11-3",
+        ),
+        (
+            "x{% raw %}\n {{ a }}{% endraw %}\ny{% raw -%}\n{% b %}{% endraw %}",
+            "x\n {{ a }}y{% b %}",
+        ),
+        (
+            "{{ 'a\\x1cb\\u2028c\\x85'.splitlines() | join('|') }} {{ '\\x1f a\\x1cb '.split() | join('|') }} {{ '\\x1c a \\x1f' | trim }}",
+            "a|b|c a|b a",
+        ),
+        (
+            "{{ 'xxaxx' | trim('x') ~ {'a': 1}.copy().a ~ 'A B'.istitle() ~ 'a\\tb'.expandtabs(2) }}",
+            "a1Truea b",
+        ),
+        (
+            "{{ 1e16 }} {{ 1e-5 }} {{ 0.0001 }} {{ 'nan' | float }} {{ -2.5e-10 | string }} {{ [1e-7, 2.0] | tojson }}",
+            "1e+16 1e-05 0.0001 nan -2.5e-10 [1e-07, 2.0]",
+        ),
+        (
+            "{{ strftime_now('%Z%z%Q %! 5%%') }} {{ strftime_now(format='%f') | length }}%{{ strftime_now('%-') }}",
+            "%Q %! 5% 6%%-",
+        ),
+        (
+            "{% set all = strftime_now('%c|%x|%X|%a %b %e %H:%M:%S %Y|%m/%d/%y|%H:%M:%S').split('|') %}{{ all[:3] == all[3:] }}",
+            "True",
+        ),
+    ] {
+        let text = jinja(source).unwrap().text(&turns(&[(Role::User, "Hi")]));
+        assert_eq!(text.unwrap(), expected, "{source}");
+    }
+}
+
 /// Ids of what is said with each template, all special ones.
 fn specials(template: &ChatTemplate, turns: &[Turn], tokenizer: &Tokenizer) -> Vec<u32> {
     let prompt = template.prompt(turns, tokenizer).unwrap();
@@ -558,7 +646,7 @@ fn what_is_wrong_with_a_template_is_told_with_file_and_line() {
         ("{{ messages[9].content }}", Some(1), "undefined"),
         ("{% include 'other' %}", Some(1), "include"),
         ("{{ 'a' | nofilter }}", Some(1), "nofilter"),
-        ("{{ strftime_now('%') }}", Some(1), "strftime_now"),
+        ("{{ strftime_now() }}", Some(1), "format"),
         (
             "{{ raise_exception('\\u001b[31mred') }}",
             Some(1),
@@ -592,6 +680,16 @@ fn no_template_crashes_or_hangs() {
         "{{ 'a' * 999999999 }}".to_owned(),
         "{% for i in range(9999) %}{{ messages[0].content * 999 }}{% endfor %}".to_owned(),
         "{{ '%99999999d' | format(1) }}".to_owned(),
+        "{{ 'a\nb' | indent(99999999999, true) }}".to_owned(),
+        "{{ ('a\n' * 99999) | indent('b' * 99999) }}".to_owned(),
+        "{{ 'a' | center(99999999999) }}".to_owned(),
+        "{{ 'a\tb'.expandtabs(99999999999) }}".to_owned(),
+        "{{ strftime_now('%255d' * 999999) }}".to_owned(),
+        doubled("'<'", "n.x | forceescape", ""),
+        doubled("'<'", "n.x | urlencode", ""),
+        doubled("[1]", "[n.x, n.x]", "{{ n.x | indent }}"),
+        "{% set n = namespace(x=[1]) %}{% for i in range(50) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ n.x }}".to_owned(),
+        "{% for i in range(9999) %}{% for c in 'a' * 99999 %}{% endfor %}{% endfor %}".to_owned(),
         format!("{{{{ {}1{} }}}}", "(".repeat(20_000), ")".repeat(20_000)),
         format!(
             "{}{}",

@@ -1,5 +1,7 @@
 //! Methods of Python's strings and lists that templates call and `minijinja_contrib` lacks, or has otherwise.
 
+use std::collections::BTreeSet;
+
 use minijinja::value::{Kwargs, Value, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State};
 
@@ -40,6 +42,30 @@ pub fn unknown_method(
                 None => [text, "", ""],
             };
             Ok(parts.into_iter().map(Value::from).collect())
+        }
+        "strip" | "lstrip" | "rstrip" => {
+            let (chars,): (Option<&str>,) = from_args(args)?;
+            let (is_left, is_right) = (method != "rstrip", method != "lstrip");
+            Ok(strip(text, chars, is_left, is_right).into())
+        }
+        "split" if args.first().is_none_or(Value::is_none) => {
+            let (_, most): (Option<&str>, Option<i64>) = from_args(args)?;
+            state.consume_fuel(text.len() as u64 / 16)?;
+            let words = words(text, most.and_then(|most| usize::try_from(most).ok()));
+            Ok(words.into_iter().map(Value::from).collect())
+        }
+        "splitlines" => {
+            let (keeps_ends,): (Option<bool>,) = from_args(args)?;
+            state.consume_fuel(text.len() as u64 / 16)?;
+            let lines = lines(text, keeps_ends.unwrap_or(false));
+            Ok(lines.into_iter().map(Value::from).collect())
+        }
+        "expandtabs" => {
+            let (size,): (Option<i64>,) = from_args(args)?;
+            let size = usize::try_from(size.unwrap_or(8)).unwrap_or(0);
+            let tabs = text.matches('\t').count() as u64;
+            state.consume_fuel(tabs.saturating_mul(size as u64) / 64)?;
+            Ok(expand_tabs(text, size).into())
         }
         "rsplit" => {
             let (separator, most): (Option<&str>, Option<i64>) = from_args(args)?;
@@ -84,6 +110,14 @@ pub fn unknown_method(
         "title" => {
             let () = from_args(args)?;
             Ok(title(text).into())
+        }
+        "istitle" => {
+            let () = from_args(args)?;
+            Ok(is_title(text).into())
+        }
+        "isspace" => {
+            let () = from_args(args)?;
+            Ok((text.chars().all(is_white) && !text.is_empty()).into())
         }
         "swapcase" => {
             let () = from_args(args)?;
@@ -138,6 +172,11 @@ pub fn unknown_method(
 /// Methods of what is no text.
 fn of_list(state: &mut State, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
     let is_list = matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable);
+    if method == "copy" && (is_list || value.kind() == ValueKind::Map) {
+        // Nothing changes either of them.
+        let () = from_args(args)?;
+        return Ok(value.clone());
+    }
     if !is_list || !matches!(method, "index" | "count") {
         return minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args);
     }
@@ -160,6 +199,7 @@ fn by_place(method: &str, args: &[Value]) -> Result<Vec<Value>, Error> {
     let names: &[&str] = match method {
         "split" | "rsplit" => &["sep", "maxsplit"],
         "splitlines" => &["keepends"],
+        "expandtabs" => &["tabsize"],
         _ => return Ok(args.to_vec()),
     };
     let Some((named, places)) = args.split_last().filter(|(last, _)| last.is_kwargs()) else {
@@ -198,22 +238,138 @@ fn title(text: &str) -> String {
     titled
 }
 
+/// Whether [`title`] would change nothing, and there is something that it could.
+fn is_title(text: &str) -> bool {
+    let (mut is_inside, mut has_letters) = (false, false);
+    for c in text.chars() {
+        let is_letter = c.is_uppercase() || c.is_lowercase();
+        if is_letter && c.is_uppercase() == is_inside {
+            return false;
+        }
+        is_inside = is_letter;
+        has_letters |= is_letter;
+    }
+    has_letters
+}
+
+/// Spaces up to the next multiple of `size`, counted from the beginning of a line, for every tab.
+fn expand_tabs(text: &str, size: usize) -> String {
+    let (mut expanded, mut column) = (String::with_capacity(text.len()), 0_usize);
+    for c in text.chars() {
+        if c == '\t' {
+            let missing = size - column.checked_rem(size).unwrap_or(size);
+            expanded.extend(std::iter::repeat_n(' ', missing));
+            column += missing;
+            continue;
+        }
+        expanded.push(c);
+        column = if matches!(c, '\n' | '\r') {
+            0
+        } else {
+            column + 1
+        };
+    }
+    expanded
+}
+
+/// What Python takes for white space: Unicode's, and the separators of ASCII.
+pub fn is_white(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\x1c'..='\x1f')
+}
+
+/// A text without white space, or without any of `chars`, at its beginning and end.
+pub fn strip<'a>(text: &'a str, chars: Option<&str>, is_left: bool, is_right: bool) -> &'a str {
+    // Both may be long.
+    let chars: Option<BTreeSet<char>> = chars.map(|chars| chars.chars().collect());
+    let goes = |c: char| {
+        chars
+            .as_ref()
+            .map_or(is_white(c), |chars| chars.contains(&c))
+    };
+    let text = if is_left {
+        text.trim_start_matches(goes)
+    } else {
+        text
+    };
+    if is_right {
+        text.trim_end_matches(goes)
+    } else {
+        text
+    }
+}
+
+/// Lines, with what ends them if it is to be kept.
+pub fn lines(text: &str, keeps_ends: bool) -> Vec<&str> {
+    let is_end = |c| {
+        matches!(
+            c,
+            '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}'
+        )
+    };
+    let (mut lines, mut rest) = (Vec::new(), text);
+    while let Some((at, end)) = rest.char_indices().find(|(_, c)| is_end(*c)) {
+        let length = if rest[at..].starts_with("\r\n") {
+            2
+        } else {
+            end.len_utf8()
+        };
+        lines.push(&rest[..at + if keeps_ends { length } else { 0 }]);
+        rest = &rest[at + length..];
+    }
+    if !rest.is_empty() {
+        lines.push(rest);
+    }
+    lines
+}
+
+/// A number as Python prints it.
+pub fn float(number: f64) -> String {
+    if number.is_nan() {
+        return "nan".to_owned();
+    }
+    // Exponents begin at the same numbers, but have a sign and two digits there.
+    let text = format!("{number:?}");
+    match text.split_once('e') {
+        Some((digits, exponent)) => match exponent.strip_prefix('-') {
+            Some(exponent) => format!("{digits}e-{exponent:0>2}"),
+            None => format!("{digits}e+{exponent:0>2}"),
+        },
+        None => text,
+    }
+}
+
+/// Words between white space; what is left after `most` cuts is one.
+fn words(text: &str, most: Option<usize>) -> Vec<&str> {
+    let mut words = Vec::new();
+    let mut rest = text.trim_start_matches(is_white);
+    while !rest.is_empty() {
+        if most == Some(words.len()) {
+            words.push(rest);
+            break;
+        }
+        let (word, behind) = rest.split_at(rest.find(is_white).unwrap_or(rest.len()));
+        words.push(word);
+        rest = behind.trim_start_matches(is_white);
+    }
+    words
+}
+
 /// Words between white space, the last first; what is left after `most` cuts is one.
 fn words_from_the_end(text: &str, most: Option<usize>) -> Vec<&str> {
     let mut words = Vec::new();
-    let mut rest = text.trim_end();
+    let mut rest = text.trim_end_matches(is_white);
     while !rest.is_empty() {
         if most == Some(words.len()) {
-            words.push(rest.trim_start());
+            words.push(rest);
             break;
         }
         let begin = rest
             .char_indices()
             .rev()
-            .find(|(_, c)| c.is_whitespace())
+            .find(|(_, c)| is_white(*c))
             .map_or(0, |(at, c)| at + c.len_utf8());
         words.push(&rest[begin..]);
-        rest = rest[..begin].trim_end();
+        rest = rest[..begin].trim_end_matches(is_white);
     }
     words
 }
@@ -249,7 +405,7 @@ mod tests {
             ("'a</t>b</t>c'.rsplit('</t>', 1)[0]", "a</t>b"),
             ("'a,b,c'.rsplit(',')|join('|')", "a|b|c"),
             ("' a  b c '.rsplit()|join('|')", "a|b|c"),
-            ("' a  b c '.rsplit(none, 1)|join('|')", "a  b|c"),
+            ("' a  b c '.rsplit(none, 1)|join('|')", " a  b|c"),
             ("'éab'.index('a')", "1"),
             ("'abca'.rindex('a')", "3"),
             ("'Ab'.lower()", "ab"),
@@ -257,6 +413,21 @@ mod tests {
             ("'a,b,c'.rsplit(sep=',', maxsplit=1)|join('|')", "a,b|c"),
             ("'a b c'.split(maxsplit=1)|join('|')", "a|b c"),
             ("'a\nb'.splitlines(keepends=true)|join('|')", "a\n|b"),
+            (
+                "'a\u{1c}b\u{2028}c\r\nd\x0b'.splitlines()|join('|')",
+                "a|b|c|d",
+            ),
+            ("'\u{1f} a\u{1c}b '.split()|join('|')", "a|b"),
+            ("' a  b c '.split(none, 1)|join('|')", "a|b c "),
+            ("'\u{1c} a\u{85}'.strip() ~ 'xya'.lstrip('yx')", "aa"),
+            ("'\u{1e}'.isspace()", "True"),
+            ("'a\tbc\n\td'.expandtabs(4)", "a   bc\n    d"),
+            ("'\ta'.expandtabs(tabsize=0)", "a"),
+            (
+                "'It\\'S 3D'.istitle() ~ 'aB'.istitle() ~ '1'.istitle()",
+                "TrueFalseFalse",
+            ),
+            ("{'a': 1}.copy().a ~ [1, 2].copy()", "1[1, 2]"),
             ("'ébab'.find('b', 2)", "3"),
             ("'abab'.rfind('b', 0, -1)", "1"),
             ("'abab'.index('b', 2)", "3"),
