@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Uses openelm.exe under Wine as people use it on Windows: `try.py PATH/TO/openelm.exe [--screenshots FOLDER] [--steady]`.
+"""Uses openelm.exe under Wine as people use it on Windows.
 
 Prints a line a promise; the exit status is that of all of them. With --steady only those that do not hang on Wine itself, which now and then
 ends by a fault when Ctrl-C comes, and shows nothing of a window; and fewer goldens. Needs wine64, Xvfb, Mesa's Vulkan drivers and mingw (for the one DLL that
 Wine 8 lacks); for the window xdotool and ImageMagick's `import`.
 """
 
+import argparse
 import json
 import os
 import pty
@@ -26,7 +27,6 @@ ODD = "Modelle, größere 模型"
 GREEDY = ["--temperature", "0", "--repetition-penalty", "1"]
 
 failures = []
-steady = "--steady" in sys.argv
 
 
 def promise(text):
@@ -34,7 +34,7 @@ def promise(text):
 
     def call(check):
         start = time.monotonic()
-        for left in (1, 0) if steady else (0,):
+        for left in (1, 0) if asked.steady else (0,):
             try:
                 check()
                 print(f"ok      {text} ({time.monotonic() - start:.0f} s)", flush=True)
@@ -121,7 +121,7 @@ def in_terminal(program, *arguments, typed="", until, raw=False, seconds=120):
     return shown.decode("utf-8", "replace"), os.waitstatus_to_exitcode(status)
 
 
-def try_all(program, screenshots):
+def try_all(program):
     model = program.folder / "openelm f16 模型"
     shutil.copytree(FIXTURES / "openelm-f16", model)
     quantised = program.folder / "q8 é 数"
@@ -134,7 +134,7 @@ def try_all(program, screenshots):
     def goldens(folder, file):
         worst = 0.0
         cases = json.loads(file.read_text())["cases"]
-        for case in cases[:2] if steady else cases:
+        for case in cases[:2] if asked.steady else cases:
             ids = ",".join(map(str, case["ids"]))
             count = min(16, len(case["greedy"]))
             where = ["-m", folder, "--token-ids", ids]
@@ -261,7 +261,7 @@ def try_all(program, screenshots):
             server.kill()
             server.wait()
 
-    if steady:
+    if asked.steady:
         return
 
     @promise("Ctrl-C ends a text in its middle, with exit status 130 or 0 and its summary")
@@ -270,11 +270,11 @@ def try_all(program, screenshots):
         shown, code = in_terminal(program, *arguments, typed="\x03", until="time", seconds=60)
         assert code in (0, 130), (code, shown[-800:])
 
-    if screenshots and all(map(shutil.which, ("xdotool", "import"))):
+    if asked.screenshots and all(map(shutil.which, ("xdotool", "import"))):
 
-        @promise(f"the window opens and writes a story (screenshots in {screenshots})")
+        @promise(f"the window opens and writes a story (screenshots in {asked.screenshots})")
         def _():
-            window(program, screenshots)
+            window(program, asked.screenshots.resolve())
     else:
         print("left out: the window (--screenshots FOLDER, xdotool, import)")
 
@@ -319,21 +319,11 @@ def screen():
 
 
 def main():
-    arguments = sys.argv[1:]
-    screenshots = None
-    if steady:
-        arguments.remove("--steady")
-    if "--screenshots" in arguments:
-        at = arguments.index("--screenshots")
-        screenshots = Path(arguments[at + 1]).resolve()
-        del arguments[at : at + 2]
-    if len(arguments) != 1:
-        sys.exit(__doc__)
     server = screen()
     with tempfile.TemporaryDirectory(prefix="openelm-windows-") as work:
-        program = Program(Path(arguments[0]).resolve(), Path(work))
+        program = Program(asked.exe.resolve(), Path(work))
         try:
-            try_all(program, screenshots)
+            try_all(program)
         finally:
             subprocess.run(["wineserver", "-k"], env=program.environment, capture_output=True)
             subprocess.run(["wineserver", "-w"], env=program.environment, capture_output=True, timeout=60)
@@ -343,4 +333,9 @@ def main():
     sys.exit(bool(failures))
 
 
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("exe", type=Path, help="openelm.exe")
+parser.add_argument("--screenshots", type=Path, metavar="FOLDER", help="try the window too, and keep pictures of it")
+parser.add_argument("--steady", action="store_true", help="only what Wine does the same way each time")
+asked = parser.parse_args()
 main()

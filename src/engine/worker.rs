@@ -347,19 +347,14 @@ impl Serving {
             had_tokens |= matches!(event, PoolEvent::Token(_));
             asked.tell(event, traced, model, sink);
         });
-        for (
-            Asked {
-                request, prompt, ..
-            },
-            text,
-        ) in ended
-        {
+        for (asked, text) in ended {
+            let request = asked.request;
             sink.send(match text {
                 Ok(text) => Event::Finished {
                     request,
                     finish: text.finish.unwrap_or(Finish::Error),
                     timing: text.timing,
-                    positions: prompt + text.ids.len(),
+                    positions: asked.prompt + text.ids.len(),
                 },
                 Err(error) => Event::Failed { request, error },
             });

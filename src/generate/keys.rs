@@ -253,15 +253,12 @@ impl<'a> Entry<'a> {
 
     /// False for null. 1 and 0 are what they are to Python.
     fn flag(&self) -> Result<bool> {
-        match self.value.as_i64() {
-            Some(0) => return Ok(false),
-            Some(1) => return Ok(true),
-            _ => {}
+        match (self.value, self.value.as_i64()) {
+            (Value::Bool(flag), _) => Ok(*flag),
+            (Value::Null, _) | (_, Some(0)) => Ok(false),
+            (_, Some(1)) => Ok(true),
+            _ => Err(self.wrong("true or false is expected")),
         }
-        let expected = "true or false is expected";
-        self.or(false, |entry| {
-            entry.value.as_bool().ok_or_else(|| entry.wrong(expected))
-        })
     }
 
     fn id(&self) -> Result<u32> {

@@ -70,8 +70,8 @@ impl PrefixCache {
         prefixes.max_by_key(|(_, common)| *common)
     }
 
-    /// A request has begun with a fork of the first `common` of its `ids`. Where answers are kept, what it was forked from goes: the request comes back in
-    /// its place, and a conversation that was changed in the middle would have its rows twice.
+    /// A request has begun with a fork of the first `common` of its `ids`. Where answers are kept, what it was forked from goes: the request comes
+    /// back in its place, and a conversation that was changed in the middle would have its rows twice.
     pub fn forked(&mut self, ids: &[u32], common: usize) {
         let holds = |prefix: &Prefix| common_prefix(prefix.sequence.ids(), ids) == common;
         // All prompts begin with the same id.
