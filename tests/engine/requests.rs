@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use openelm::engine::{Command, Engine, Event, Load, Report, Request};
+use openelm::engine::{Chat, Command, Engine, Event, Load, Request};
+use openelm::text::{ChatTemplate, Role, Template, Turn};
 use openelm::trace::TraceMode;
-use openelm::{Checkpoint, Error, Finish, Gpu, LoadOptions, Model};
+use openelm::{Error, Finish};
 
-use super::{With, load, loaded, request, until, with_devices};
+use super::{load, loaded, request, until, with_devices};
 
 /// All that is told of so many requests, by request, until each has ended.
 fn told(engine: &Engine, count: usize) -> BTreeMap<u64, Vec<Event>> {
